@@ -1,0 +1,60 @@
+//! Migrations: the numbered files in `migrations/`, embedded, applied in order, each in its own transaction.
+
+use std::fmt;
+
+mod embedded {
+    refinery::embed_migrations!("../migrations");
+}
+
+/// Any number does, as long as every release uses the same: two migrators started at once take turns on it.
+const MIGRATION_LOCK: i64 = 0x000c_0d17_ec7d;
+
+/// What a migration run did.
+#[derive(Debug)]
+pub struct Applied {
+    /// The migrations that were applied now, as `V1__name`, in order; empty when the schema was current.
+    pub migrations: Vec<String>,
+}
+
+/// Why the schema could not be brought up to date.
+#[derive(Debug)]
+pub enum MigrateError {
+    /// The database can't be reached or refuses the owner's credentials.
+    Connect(tokio_postgres::Error),
+    /// A migration failed; those before it are applied, it and those after it are not.
+    Apply(refinery::Error),
+}
+
+impl fmt::Display for MigrateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect(e) => write!(f, "The database could not be reached ({e}). Check DATABASE_URL: it must be the owner's."),
+            Self::Apply(e) => write!(f, "A migration failed and was rolled back; the schema stays at the one before it: {e}"),
+        }
+    }
+}
+
+impl std::error::Error for MigrateError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Connect(e) => Some(e),
+            Self::Apply(e) => Some(e),
+        }
+    }
+}
+
+/// Applies what is missing, as the owner that `database_url` names. Concurrent callers wait for each other.
+///
+/// # Errors
+/// When the database can't be reached or a migration fails.
+pub async fn apply(database_url: &str) -> Result<Applied, MigrateError> {
+    let (mut client, connection) =
+        tokio_postgres::connect(database_url, tokio_postgres::NoTls).await.map_err(MigrateError::Connect)?;
+    let driver = tokio::spawn(connection);
+    client.execute("select pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await.map_err(MigrateError::Connect)?;
+    let report = embedded::migrations::runner().run_async(&mut client).await.map_err(MigrateError::Apply)?;
+    // Closing the connection gives the lock back.
+    drop(client);
+    let _ = driver.await;
+    Ok(Applied { migrations: report.applied_migrations().iter().map(ToString::to_string).collect() })
+}
