@@ -1,1 +1,17 @@
-//! Being written.
+//! What client and cloud agree on. No I/O, no async, no clock of its own: whoever calls says what time it is.
+//!
+//! - [`id`]: who and what is meant: tenants, users, licences, sessions, machines, and the short texts that describe them
+//! - [`key`]: license keys: made, parsed, and checked for typing errors without a network call
+//! - [`wire`]: the requests and answers of every endpoint
+//! - [`problem`]: every way to say no, with its code, its status and the sentence that helps
+//! - [`token`]: license, validation and access tokens, and their complete offline check
+//! - [`content`]: canonical JSON and the hash that makes a push idempotent
+//!
+//! The feature `openapi` adds the schemas of the wire types; the client does without.
+
+pub mod content;
+pub mod id;
+pub mod key;
+pub mod problem;
+pub mod token;
+pub mod wire;

@@ -1,0 +1,138 @@
+//! What a record's content is, whatever its spelling: canonical JSON (RFC 8785) and its hash.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+/// How many arrays and objects may be inside each other.
+pub const MAX_DEPTH: usize = 64;
+
+/// The largest whole number that canonical JSON can tell from its neighbours, and the smallest with a minus before it.
+pub const MAX_INTEGER: u64 = (1 << 53) - 1;
+
+/// SHA-256 of canonical JSON; 64 lowercase hex characters on the wire. Equal content has equal hashes, however it was written.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(
+    value_type = String, pattern = "^[0-9a-f]{64}$", min_length = 64, max_length = 64,
+    example = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+))]
+pub struct ContentHash([u8; 32]);
+
+impl ContentHash {
+    /// The hash of a content.
+    pub fn of(content: &Value) -> Result<Self, ContentError> {
+        Ok(Self::of_canonical(&canonical_json(content)?))
+    }
+
+    /// The hash of what [`canonical_json`] wrote.
+    pub fn of_canonical(json: &[u8]) -> Self {
+        Self(Sha256::digest(json).into())
+    }
+
+    /// The hash that a database row holds.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bare hash, for the database.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+/// The canonical form of a content, unless it has none that tells it from every other.
+pub fn canonical_json(content: &Value) -> Result<Vec<u8>, ContentError> {
+    check(content, 0)?;
+    // Numbers that are not finite, and keys that are not text, cannot occur in a `Value`.
+    serde_json_canonicalizer::to_vec(content).map_err(|_| ContentError::Number)
+}
+
+fn check(value: &Value, depth: usize) -> Result<(), ContentError> {
+    let inside = |value| check(value, depth + 1);
+    match value {
+        Value::Array(_) | Value::Object(_) if depth == MAX_DEPTH => Err(ContentError::Depth),
+        Value::Array(items) => items.iter().try_for_each(inside),
+        Value::Object(fields) => fields.values().try_for_each(inside),
+        // However it was written: from here on every number is whole, and different ones read alike.
+        Value::Number(number) if number.as_f64().is_none_or(|number| number.abs() > MAX_INTEGER as f64) => {
+            Err(ContentError::Number)
+        }
+        _ => Ok(()),
+    }
+}
+
+impl fmt::Display for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ContentHash({self})")
+    }
+}
+
+impl FromStr for ContentHash {
+    type Err = ContentHashError;
+
+    fn from_str(text: &str) -> Result<Self, ContentHashError> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| ContentHashError)?;
+        Ok(Self(bytes))
+    }
+}
+
+impl TryFrom<String> for ContentHash {
+    type Error = ContentHashError;
+
+    fn try_from(text: String) -> Result<Self, ContentHashError> {
+        text.parse()
+    }
+}
+
+impl From<ContentHash> for String {
+    fn from(hash: ContentHash) -> Self {
+        hash.to_string()
+    }
+}
+
+/// The text is not a content hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContentHashError;
+
+impl fmt::Display for ContentHashError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("A content hash is 64 hex characters: the SHA-256 of the content's canonical JSON.")
+    }
+}
+
+impl std::error::Error for ContentHashError {}
+
+/// Why a content has no canonical form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContentError {
+    /// A number beyond ±(2^53 − 1).
+    Number,
+    /// More than [`MAX_DEPTH`] arrays and objects inside each other.
+    Depth,
+}
+
+impl fmt::Display for ContentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Number => {
+                "The content has a number beyond 9007199254740991 (2^53 - 1), which cannot be told from its neighbours. \
+                 Send it as a string."
+            }
+            Self::Depth => "The content is nested more than 64 deep. Flatten it.",
+        })
+    }
+}
+
+impl std::error::Error for ContentError {}

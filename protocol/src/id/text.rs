@@ -1,0 +1,97 @@
+//! Short texts from outside, with the bound of each in one place.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// What is wrong with a short text, as the sentence that its sender reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TextError(&'static str);
+
+impl fmt::Display for TextError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for TextError {}
+
+/// A text with a rule and the sentence that states the rule.
+macro_rules! texts {
+    ($($(#[$doc:meta])* $name:ident, $max:literal, $schema:meta, $rule:expr, $error:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+        #[cfg_attr(feature = "openapi", $schema)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The longest it may be, in characters.
+            pub const MAX_CHARS: usize = $max;
+
+            /// Reads it, or says what it should be.
+            pub fn parse(text: impl Into<String>) -> Result<Self, TextError> {
+                let text = text.into();
+                let rule: fn(&str) -> bool = $rule;
+                // Characters are counted only when the bytes leave it open, so that a huge text costs nothing.
+                let fits = text.len() <= 4 * Self::MAX_CHARS && text.chars().count() <= Self::MAX_CHARS;
+                if fits && rule(&text) { Ok(Self(text)) } else { Err(TextError($error)) }
+            }
+
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = TextError;
+
+            fn from_str(text: &str) -> Result<Self, TextError> {
+                Self::parse(text)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = TextError;
+
+            fn try_from(text: String) -> Result<Self, TextError> {
+                Self::parse(text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(text: $name) -> Self {
+                text.0
+            }
+        }
+    )*};
+}
+
+texts! {
+    /// What a machine calls itself: shown to people who ask who holds a seat, and never relied on.
+    Hostname, 253,
+    schema(value_type = String, max_length = 253, example = "ada-laptop"),
+    |text| !text.chars().any(char::is_control),
+    "A host name has at most 253 characters and no control characters. Shorten it, or leave it out.";
+
+    /// The version of the program that asks, e.g. `coditect/1.4.0`.
+    ClientVersion, 64,
+    schema(value_type = String, max_length = 64, pattern = "^[ -~]{0,64}$", example = "1.4.0"),
+    |text| text.bytes().all(|b| matches!(b, b' '..=b'~')),
+    "A version has at most 64 printable ASCII characters, such as 1.4.0.";
+
+    /// The name that a client gives to one attempt, so that a repeated request has the same answer.
+    IdempotencyKey, 255,
+    schema(value_type = String, min_length = 1, max_length = 255, pattern = "^[!-~]{1,255}$", example = "9b2f6c1e-seat-1"),
+    |text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic()),
+    "An Idempotency-Key has 1 to 255 visible ASCII characters. A random UUID is a good one.";
+}

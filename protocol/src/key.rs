@@ -1,0 +1,169 @@
+//! License keys: `CODITECT-PRO-A7F3E9D2C4B1-8F2A`, that is brand, type, 60 random bits and a check.
+//!
+//! What protects a key is its random bits. The check protects the person who types it: it is a Reed–Solomon code over
+//! brand, type and body (see [`check`]), so any four wrong characters, and any two that changed places, are noticed on
+//! the spot. Brands are rows of one table; there is no second code path.
+
+pub mod check;
+mod error;
+mod symbol;
+
+pub use error::KeyError;
+
+use std::fmt;
+use std::str::FromStr;
+
+use rand::TryRngCore;
+use rand::rngs::OsRng;
+
+/// The longest text that is looked at, in bytes, surrounding space included. The longest key has 35.
+pub const MAX_INPUT_LEN: usize = 128;
+
+/// Characters of the random part.
+pub const BODY_LEN: usize = 12;
+
+/// Who sells the key: its first word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Brand {
+    /// `CODITECT`
+    Coditect,
+    /// `CSFW`
+    Csfw,
+}
+
+/// What kind of licence the key was made for: its second word. What it grants is the plan's affair, not the key's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum KeyType {
+    /// `FREE`
+    Free,
+    /// `PRO`
+    Pro,
+    /// `TEAM`
+    Team,
+    /// `BUSINESS`
+    Business,
+    /// `ENT`
+    Ent,
+}
+
+// A row's place is its symbol in the check: rows may be added at the end, and never move.
+const BRANDS: [(Brand, &str); 2] = [(Brand::Coditect, "CODITECT"), (Brand::Csfw, "CSFW")];
+const TYPES: [(KeyType, &str); 5] = [
+    (KeyType::Free, "FREE"),
+    (KeyType::Pro, "PRO"),
+    (KeyType::Team, "TEAM"),
+    (KeyType::Business, "BUSINESS"),
+    (KeyType::Ent, "ENT"),
+];
+
+impl Brand {
+    /// Every brand.
+    pub const ALL: [Self; 2] = [BRANDS[0].0, BRANDS[1].0];
+
+    /// The word in the key.
+    pub const fn as_str(self) -> &'static str {
+        BRANDS[self as usize].1
+    }
+}
+
+impl KeyType {
+    /// Every type.
+    pub const ALL: [Self; 5] = [TYPES[0].0, TYPES[1].0, TYPES[2].0, TYPES[3].0, TYPES[4].0];
+
+    /// The word in the key.
+    pub const fn as_str(self) -> &'static str {
+        TYPES[self as usize].1
+    }
+}
+
+/// A well-formed license key. [`Display`](fmt::Display) writes the secret; [`Debug`] and [`LicenseKey::redacted`] do not.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LicenseKey {
+    brand: Brand,
+    key_type: KeyType,
+    body: [u8; BODY_LEN],
+}
+
+impl LicenseKey {
+    /// A new key from the operating system's random source.
+    pub fn generate(brand: Brand, key_type: KeyType) -> Self {
+        let random = OsRng.try_next_u64().expect("an operating system that serves programs serves random numbers");
+        let body = std::array::from_fn(|place| (random >> (5 * place) & 31) as u8);
+        Self { brand, key_type, body }
+    }
+
+    /// Reads what a person typed: any case, space around it, O for 0, I or L for 1.
+    pub fn parse(text: &str) -> Result<Self, KeyError> {
+        if text.len() > MAX_INPUT_LEN {
+            return Err(KeyError::TooLong);
+        }
+        let text = text.trim().to_ascii_uppercase();
+        if text.is_empty() {
+            return Err(KeyError::Empty);
+        }
+
+        let mut parts = text.split('-');
+        let brand = parts.next().unwrap_or_default();
+        let brand = BRANDS.into_iter().find(|row| row.1 == brand).ok_or(KeyError::UnknownBrand)?.0;
+        let key_type = parts.next().ok_or(KeyError::Shape)?;
+        let key_type = TYPES.into_iter().find(|row| row.1 == key_type).ok_or(KeyError::UnknownType)?.0;
+        let rest: Vec<&str> = parts.collect();
+        let (body, check) = match rest[..] {
+            [body, check] => (body, check),
+            // {COMPANY}-{SEATS}-{EXPIRY}-{SIG}: the name of a licence file, which is what is verified.
+            [_, _, _, _] if key_type == KeyType::Ent => return Err(KeyError::NeedsLicenseFile),
+            _ => return Err(KeyError::Shape),
+        };
+
+        let body = symbol::read::<BODY_LEN>(body).map_err(|fault| fault.in_body())?;
+        let check = symbol::read::<{ check::LEN }>(check).map_err(|fault| fault.in_check())?;
+        let key = Self { brand, key_type, body };
+        if key.check() == check { Ok(key) } else { Err(KeyError::Mistyped) }
+    }
+
+    /// Who sells it.
+    pub fn brand(&self) -> Brand {
+        self.brand
+    }
+
+    /// What kind of licence it was made for.
+    pub fn key_type(&self) -> KeyType {
+        self.key_type
+    }
+
+    /// Enough to recognise the key by, too little to use it: `CODITECT-PRO-A7F3…`.
+    pub fn redacted(&self) -> String {
+        let shown: String = self.body[..4].iter().map(|&value| symbol::write(value)).collect();
+        format!("{}-{}-{shown}…", self.brand.as_str(), self.key_type.as_str())
+    }
+
+    fn check(&self) -> [u8; check::LEN] {
+        let mut message = [0; 2 + BODY_LEN];
+        message[0] = self.brand as u8;
+        message[1] = self.key_type as u8;
+        message[2..].copy_from_slice(&self.body);
+        check::of(&message)
+    }
+}
+
+/// The whole secret, in its canonical form.
+impl fmt::Display for LicenseKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |symbols: &[u8]| symbols.iter().map(|&value| symbol::write(value)).collect::<String>();
+        write!(f, "{}-{}-{}-{}", self.brand.as_str(), self.key_type.as_str(), text(&self.body), text(&self.check()))
+    }
+}
+
+impl fmt::Debug for LicenseKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LicenseKey({})", self.redacted())
+    }
+}
+
+impl FromStr for LicenseKey {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        Self::parse(text)
+    }
+}

@@ -1,0 +1,113 @@
+//! Every way to say no (RFC 9457). Programs switch on the [`Code`]; people read the sentences.
+
+mod code;
+
+pub use code::{Code, UnknownCode};
+
+use serde::{Deserialize, Serialize};
+
+use crate::wire::SeatCounts;
+
+/// The media type of a problem.
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
+/// Where the pages of the codes are: [`ProblemDocument::type`](ProblemDocument#structfield.type) is this and the code.
+pub const TYPE_BASE: &str = "https://coditect.ai/problems/";
+
+/// A problem as it travels. What a reader does not know it ignores, and what does not apply is left out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ProblemDocument {
+    /// A page about this code.
+    #[serde(default)]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(required = true, example = "https://coditect.ai/problems/no_seats_available")
+    )]
+    pub r#type: String,
+    /// What happened, in a sentence that is the same for every problem of this code.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required = true, example = "All seats of this licence are taken."))]
+    pub title: String,
+    /// The HTTP status.
+    #[cfg_attr(feature = "openapi", schema(minimum = 400, maximum = 599, example = 409))]
+    pub status: u16,
+    /// What happened this time, and what to do about it.
+    #[serde(default)]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(
+            required = true,
+            example = "All 5 seats are in use. Try again in 120 seconds, or ask your admin for more seats."
+        )
+    )]
+    pub detail: String,
+    /// The stable word for programs; [`ProblemDocument::known_code`] is the typed one. Text, so that a program can read the
+    /// problems of a newer server.
+    #[cfg_attr(feature = "openapi", schema(value_type = Code, example = "no_seats_available"))]
+    pub code: String,
+    /// What to tell support: it is in the server's log.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required = true, example = "01890a5d-ac96-774b-bcce-b302099a8057"))]
+    pub request_id: String,
+    /// How long to wait before asking again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false, example = 120))]
+    pub retry_after_seconds: Option<u64>,
+    /// With `no_seats_available`: how many there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub seats: Option<SeatCounts>,
+    /// With `license_inactive` and `session_ended`: which state ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false, example = "suspended"))]
+    pub reason: Option<String>,
+    /// With `validation_failed`: each field that is wrong.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+    /// With `plan_lacks_feature`: what is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false, example = "cloud_sync"))]
+    pub feature: Option<String>,
+    /// With `plan_lacks_feature`: the smallest plan that has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false, example = "PRO"))]
+    pub plan: Option<String>,
+}
+
+impl ProblemDocument {
+    /// The problem of a code: its title, its status, and its advice as the detail until a better one is set.
+    pub fn new(code: Code) -> Self {
+        Self {
+            r#type: format!("{TYPE_BASE}{code}"),
+            title: code.title().to_owned(),
+            status: code.status(),
+            detail: code.advice().to_owned(),
+            code: code.as_str().to_owned(),
+            request_id: String::new(),
+            retry_after_seconds: None,
+            seats: None,
+            reason: None,
+            errors: Vec::new(),
+            feature: None,
+            plan: None,
+        }
+    }
+
+    /// The code, unless it is newer than this program.
+    pub fn known_code(&self) -> Option<Code> {
+        self.code.parse().ok()
+    }
+}
+
+/// A field of the request that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct FieldError {
+    /// Where it is, as a JSON pointer (RFC 6901) into the body.
+    #[cfg_attr(feature = "openapi", schema(example = "/hardware_id"))]
+    pub pointer: String,
+    /// What it should be.
+    #[cfg_attr(feature = "openapi", schema(example = "A machine's id is 64 hex characters."))]
+    pub detail: String,
+}

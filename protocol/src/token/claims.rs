@@ -1,0 +1,107 @@
+//! What each kind of token states. Times are seconds since 1970, as RFC 7519 wants them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{HardwareId, LicenseId, SessionId, TenantId};
+use crate::wire::{Feature, Quotas, Tier, known_features};
+
+/// The `aud` of license and validation tokens: the program on the developer's machine.
+pub const LICENSE_AUDIENCE: &str = "coditect";
+
+/// The `aud` of access tokens: our endpoints. Another one, so that neither kind passes for the other.
+pub const ACCESS_AUDIENCE: &str = "coditect-api";
+
+/// The `typ` of a license token.
+pub const LICENSE_TYPE: &str = "license";
+
+/// The `typ` of a validation token.
+pub const VALIDATION_TYPE: &str = "validation";
+
+/// A license token: this session holds a seat.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LicenseClaims {
+    /// Who signed.
+    pub iss: String,
+    /// The holder: a user's id, or the licence's where a license key took the seat.
+    pub sub: String,
+    /// [`LICENSE_AUDIENCE`]
+    pub aud: String,
+    /// When it was signed.
+    pub iat: i64,
+    /// From when on it is good.
+    pub nbf: i64,
+    /// Until when it is good.
+    pub exp: i64,
+    /// Its own name.
+    pub jti: String,
+    /// [`LICENSE_TYPE`]
+    pub typ: String,
+    /// Whose licence it is.
+    pub tenant_id: TenantId,
+    /// Which licence.
+    pub license_id: LicenseId,
+    /// The session that holds the seat.
+    pub session_id: SessionId,
+    /// The machine that holds it.
+    pub hardware_id: HardwareId,
+    /// The licence's tier.
+    pub tier: Tier,
+    /// What the plan includes.
+    #[serde(deserialize_with = "known_features")]
+    pub features: Vec<Feature>,
+    /// Its limits.
+    pub quotas: Quotas,
+}
+
+/// A validation token: this machine may run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ValidationClaims {
+    /// Who signed.
+    pub iss: String,
+    /// The licence.
+    pub sub: LicenseId,
+    /// [`LICENSE_AUDIENCE`]
+    pub aud: String,
+    /// When it was signed.
+    pub iat: i64,
+    /// The end of the grace.
+    pub exp: i64,
+    /// [`VALIDATION_TYPE`]
+    pub typ: String,
+    /// Whose licence it is.
+    pub tenant_id: TenantId,
+    /// The licence's tier.
+    pub tier: Tier,
+    /// What the plan includes.
+    #[serde(deserialize_with = "known_features")]
+    pub features: Vec<Feature>,
+    /// Its limits.
+    pub quotas: Quotas,
+    /// The machine.
+    pub machine_id: HardwareId,
+    /// When to ask the cloud again.
+    pub refresh_after: i64,
+}
+
+/// An access token: the bearer showed a good license key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessClaims {
+    /// Who signed.
+    pub iss: String,
+    /// Who is calling.
+    pub sub: String,
+    /// [`ACCESS_AUDIENCE`]
+    pub aud: String,
+    /// When it was signed.
+    pub iat: i64,
+    /// Until when it is good.
+    pub exp: i64,
+    /// Whose licence it is.
+    pub tenant_id: TenantId,
+    /// Which licence.
+    pub license_id: LicenseId,
+    /// The licence's tier.
+    pub tier: Tier,
+    /// What it allows, as words with spaces between them.
+    pub scope: String,
+}

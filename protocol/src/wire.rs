@@ -1,0 +1,63 @@
+//! The requests and answers of every endpoint.
+//!
+//! Requests ignore fields they do not know, and hold no text without a bound. Times are RFC 3339 in UTC, in whole seconds.
+
+mod auth;
+mod discovery;
+mod plan;
+mod seat;
+mod time;
+mod validate;
+
+pub use crate::token::{Jwk, Jwks};
+pub use auth::{
+    AuthAnswer, AuthRequest, PublicKeyAnswer, SigningAlgorithm, TokenType, UnverifiedKey, UnverifiedKeyError,
+};
+pub use discovery::{Discovery, Oidc};
+pub use plan::{Feature, Quotas, Tier, UNLIMITED, UnknownWord};
+pub use seat::{
+    AcquireAnswer, AcquireRequest, EndedReason, HeartbeatAnswer, HeartbeatRequest, HeartbeatStatus, ReleaseAnswer,
+    ReleaseRequest, ReleaseStatus, SeatCounts,
+};
+pub use time::whole_seconds;
+pub use validate::{Bool, InvalidLicense, InvalidReason, ValidLicense, ValidateAnswer, ValidateRequest};
+
+pub(crate) use plan::known_features;
+
+/// An enum whose values are words on the wire: `as_str`, `Display`, `FromStr` and `ALL` from one table.
+macro_rules! words {
+    ($(#[$outer:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)* }) => {
+        $(#[$outer])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+        pub enum $name {
+            $($(#[$doc])* #[serde(rename = $word)] $variant,)*
+        }
+
+        impl $name {
+            /// Every value.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// The word on the wire.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),* }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = crate::wire::UnknownWord;
+
+            fn from_str(word: &str) -> Result<Self, Self::Err> {
+                let known = Self::ALL.iter().copied().find(|value| value.as_str() == word);
+                known.ok_or_else(|| crate::wire::UnknownWord::new(word, Self::ALL.iter().map(|value| value.as_str())))
+            }
+        }
+    };
+}
+pub(crate) use words;

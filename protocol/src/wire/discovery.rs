@@ -1,0 +1,38 @@
+//! `GET /.well-known/coditect.json`: where everything is.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// What a client needs to know, found from one address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Discovery {
+    /// The `iss` of our tokens.
+    #[cfg_attr(feature = "openapi", schema(example = "https://api.coditect.ai"))]
+    pub issuer: String,
+    /// The address of each function, by its name.
+    #[cfg_attr(feature = "openapi", schema(example = json!({
+        "validate": "https://validate.coditect.ai", "acquire": "https://acquire.coditect.ai"
+    })))]
+    pub functions: BTreeMap<String, String>,
+    /// Where the public keys are.
+    #[cfg_attr(feature = "openapi", schema(example = "https://api.coditect.ai/.well-known/jwks.json"))]
+    pub jwks_uri: String,
+    /// Where people sign in; none where only license keys are used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub oidc: Option<Oidc>,
+}
+
+/// An identity provider.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Oidc {
+    /// Its address, and the `iss` of its tokens.
+    #[cfg_attr(feature = "openapi", schema(example = "https://login.example.com"))]
+    pub issuer: String,
+    /// What the command line is to it.
+    #[cfg_attr(feature = "openapi", schema(example = "coditect-cli"))]
+    pub client_id: String,
+}

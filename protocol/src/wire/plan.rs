@@ -1,0 +1,115 @@
+//! What a plan grants: tier, features, quotas.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::words;
+
+/// A quota of this means no limit.
+pub const UNLIMITED: i64 = -1;
+
+words! {
+    /// A plan's rank.
+    Tier {
+        /// Local, without registration.
+        Free = "FREE",
+        /// One developer.
+        Pro = "PRO",
+        /// A team with shared seats.
+        Team = "TEAM",
+        /// A company by quantity.
+        Business = "BUSINESS",
+        /// By contract.
+        Enterprise = "ENTERPRISE",
+    }
+}
+
+words! {
+    /// Something that a plan can include.
+    Feature {
+        /// No daily limit of commands.
+        UnlimitedCommands = "unlimited_commands",
+        /// Context sync through the cloud.
+        CloudSync = "cloud_sync",
+        /// All agents, not only the basic ones.
+        AllAgents = "all_agents",
+        /// Hooks.
+        Hooks = "hooks",
+        /// Workflows of several agents.
+        MultiAgent = "multi_agent",
+        /// Several devices per user.
+        MultiDevice = "multi_device",
+        /// Context shared in the team.
+        SharedContext = "shared_context",
+        /// An organisation with members.
+        Organization = "organization",
+        /// Roles.
+        Rbac = "rbac",
+        /// Analytics of the team.
+        TeamAnalytics = "team_analytics",
+        /// Installation in one's own network.
+        OnPremise = "on_premise",
+        /// Use without any network.
+        AirGap = "air_gap",
+        /// Single sign-on.
+        Sso = "sso",
+        /// Export of the audit log.
+        AuditExport = "audit_export",
+    }
+}
+
+/// Reads a list of features and leaves out those that this version does not know, so that a plan which gains a feature does
+/// not invalidate the tokens of older programs.
+pub(crate) fn known_features<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Feature>, D::Error> {
+    let words = Vec::<String>::deserialize(deserializer)?;
+    Ok(words.iter().filter_map(|word| word.parse().ok()).collect())
+}
+
+/// Limits by name; [`UNLIMITED`] is none. A map, because plans are data.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, i64>, example = json!({"commands_per_day": -1})))]
+pub struct Quotas(pub BTreeMap<String, i64>);
+
+impl Quotas {
+    /// The name of the quota of commands per day.
+    pub const COMMANDS_PER_DAY: &str = "commands_per_day";
+
+    /// Only a quota of commands per day.
+    pub fn with_commands_per_day(limit: i64) -> Self {
+        Self(BTreeMap::from([(Self::COMMANDS_PER_DAY.to_owned(), limit)]))
+    }
+
+    /// The quota of this name, if the plan has one.
+    pub fn get(&self, name: &str) -> Option<i64> {
+        self.0.get(name).copied()
+    }
+
+    /// How many commands a day, or [`UNLIMITED`], if the plan says.
+    pub fn commands_per_day(&self) -> Option<i64> {
+        self.get(Self::COMMANDS_PER_DAY)
+    }
+}
+
+/// A word that is none of those known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownWord(String);
+
+impl UnknownWord {
+    pub(crate) fn new(word: &str, known: impl Iterator<Item = &'static str>) -> Self {
+        // What is quoted comes from outside; enough to recognise it by is enough.
+        let quoted: String = word.chars().take(40).collect();
+        Self(format!("{quoted:?} is not known here. It must be one of: {}.", known.collect::<Vec<_>>().join(", ")))
+    }
+}
+
+impl fmt::Display for UnknownWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for UnknownWord {}

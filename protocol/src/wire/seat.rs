@@ -1,0 +1,138 @@
+//! `POST /api/v1/licenses/{acquire,heartbeat,release}`: a seat's life.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::time::in_whole_seconds;
+use super::{Feature, Quotas, Tier, known_features, words};
+use crate::id::{ClientVersion, HardwareId, Hostname, LicenseId, SessionId};
+
+/// How many seats a licence has, and how many are taken. Taken may be more, after a plan has shrunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SeatCounts {
+    /// All of them.
+    #[cfg_attr(feature = "openapi", schema(example = 5))]
+    pub limit: u32,
+    /// Those taken.
+    #[cfg_attr(feature = "openapi", schema(example = 3))]
+    pub in_use: u32,
+}
+
+/// Asks for a seat.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AcquireRequest {
+    /// The machine that will hold it.
+    pub hardware_id: HardwareId,
+    /// Of which licence; needed only by those who may use several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub license_id: Option<LicenseId>,
+    /// What the machine calls itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<Hostname>,
+    /// The version of the program that asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<ClientVersion>,
+}
+
+/// A seat: `201` when it is new, `200` when the holder had it already.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AcquireAnswer {
+    /// What heartbeats and the release name.
+    pub session_id: SessionId,
+    /// The proof that is checked offline.
+    #[cfg_attr(feature = "openapi", schema(example = "eyJhbGciOiJSUzI1NiIsImtpZCI6…"))]
+    pub license_token: String,
+    /// When that proof ends.
+    #[serde(serialize_with = "in_whole_seconds")]
+    #[cfg_attr(feature = "openapi", schema(example = "2026-11-22T09:30:00Z"))]
+    pub expires_at: Timestamp,
+    /// When the seat is free again, unless a heartbeat comes before.
+    #[serde(serialize_with = "in_whole_seconds")]
+    #[cfg_attr(feature = "openapi", schema(example = "2026-11-21T09:36:00Z"))]
+    pub seat_expires_at: Timestamp,
+    /// How often to send one.
+    #[cfg_attr(feature = "openapi", schema(example = 300))]
+    pub heartbeat_interval_seconds: u32,
+    /// The licence's seats, this one counted.
+    pub seats: SeatCounts,
+    /// The licence's tier.
+    pub tier: Tier,
+    /// What the plan includes.
+    #[serde(deserialize_with = "known_features")]
+    pub features: Vec<Feature>,
+    /// Its limits.
+    pub quotas: Quotas,
+}
+
+/// Keeps a seat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HeartbeatRequest {
+    /// The session that holds it.
+    pub session_id: SessionId,
+}
+
+/// The seat is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HeartbeatAnswer {
+    /// Always `ok`.
+    pub status: HeartbeatStatus,
+    /// When to send the next one.
+    #[serde(serialize_with = "in_whole_seconds")]
+    #[cfg_attr(feature = "openapi", schema(example = "2026-11-21T09:35:00Z"))]
+    pub next_heartbeat_at: Timestamp,
+    /// When the seat is free again otherwise.
+    #[serde(serialize_with = "in_whole_seconds")]
+    #[cfg_attr(feature = "openapi", schema(example = "2026-11-21T09:36:00Z"))]
+    pub seat_expires_at: Timestamp,
+}
+
+words! {
+    /// How a heartbeat went.
+    HeartbeatStatus {
+        /// The seat is kept.
+        Ok = "ok",
+    }
+}
+
+/// Gives a seat back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ReleaseRequest {
+    /// The session that holds it.
+    pub session_id: SessionId,
+}
+
+/// The seat is free, now or since before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ReleaseAnswer {
+    /// Always `released`.
+    pub status: ReleaseStatus,
+}
+
+words! {
+    /// How a release went.
+    ReleaseStatus {
+        /// The seat is free.
+        Released = "released",
+    }
+}
+
+words! {
+    /// Why a session has ended; with `session_ended`.
+    EndedReason {
+        /// No heartbeat came in time.
+        Expired = "expired",
+        /// It was given back, or an operator freed it.
+        Released = "released",
+        /// The licence was revoked.
+        Revoked = "revoked",
+        /// The licence was suspended.
+        Suspended = "suspended",
+    }
+}

@@ -1,0 +1,155 @@
+//! `POST /api/v1/licenses/validate`: may this machine run?
+
+use jiff::Timestamp;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::time::{in_whole_seconds, in_whole_seconds_if_any};
+use super::{Feature, Quotas, Tier, UnverifiedKey, known_features, words};
+use crate::id::{ClientVersion, HardwareId};
+
+/// Asks whether a key is good on a machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ValidateRequest {
+    /// The key.
+    pub license_key: UnverifiedKey,
+    /// The machine that asks.
+    pub machine_id: HardwareId,
+    /// The version of the program that asks.
+    pub version: ClientVersion,
+}
+
+/// Yes, or no and why: the question was answered either way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum ValidateAnswer {
+    /// `"valid": true`
+    Valid(ValidLicense),
+    /// `"valid": false`
+    Invalid(InvalidLicense),
+}
+
+impl ValidateAnswer {
+    /// No, and why, with the reason's own sentence.
+    pub fn invalid(reason: InvalidReason) -> Self {
+        Self::Invalid(InvalidLicense { valid: Bool, reason, message: reason.message().to_owned() })
+    }
+
+    /// Whether it is a yes.
+    pub fn is_valid(&self) -> bool {
+        matches!(self, Self::Valid(_))
+    }
+}
+
+/// What a good key grants.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ValidLicense {
+    /// Always `true`.
+    #[cfg_attr(feature = "openapi", schema(value_type = bool, example = true))]
+    pub valid: Bool<true>,
+    /// The licence's tier.
+    pub tier: Tier,
+    /// When the licence ends; `null` if never.
+    #[serde(default, serialize_with = "in_whole_seconds_if_any")]
+    #[cfg_attr(feature = "openapi", schema(example = "2027-11-23T00:00:00Z"))]
+    pub expires_at: Option<Timestamp>,
+    /// What the plan includes.
+    #[serde(deserialize_with = "known_features")]
+    pub features: Vec<Feature>,
+    /// Its limits.
+    pub quotas: Quotas,
+    /// The same, signed: what a client stores, and the only thing it trusts.
+    #[cfg_attr(feature = "openapi", schema(example = "eyJhbGciOiJSUzI1NiIsImtpZCI6…"))]
+    pub validation_token: String,
+    /// When to ask again.
+    #[serde(serialize_with = "in_whole_seconds")]
+    #[cfg_attr(feature = "openapi", schema(example = "2026-11-22T09:30:00Z"))]
+    pub refresh_after: Timestamp,
+    /// Until when the token serves while the cloud cannot be reached.
+    #[serde(serialize_with = "in_whole_seconds")]
+    #[cfg_attr(feature = "openapi", schema(example = "2026-11-28T09:30:00Z"))]
+    pub grace_until: Timestamp,
+}
+
+/// Why a key is not good.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct InvalidLicense {
+    /// Always `false`.
+    #[cfg_attr(feature = "openapi", schema(value_type = bool, example = false))]
+    pub valid: Bool<false>,
+    /// The first thing that is wrong.
+    #[serde(deserialize_with = "known_reason")]
+    pub reason: InvalidReason,
+    /// What to do about it, for people.
+    #[cfg_attr(feature = "openapi", schema(example = "This licence has expired. Ask your admin to renew it."))]
+    pub message: String,
+}
+
+words! {
+    /// Why a licence cannot be used. The order is that of the checks.
+    InvalidReason {
+        /// Mistyped.
+        InvalidFormat = "invalid_format",
+        /// Well formed, and nobody's.
+        NotFound = "not_found",
+        /// Ended for good.
+        Revoked = "revoked",
+        /// Stopped for the time being.
+        Suspended = "suspended",
+        /// Over.
+        Expired = "expired",
+        /// Not paid.
+        SubscriptionInactive = "subscription_inactive",
+        /// On as many devices as the plan allows.
+        DeviceLimitExceeded = "device_limit_exceeded",
+        /// Used up.
+        QuotaExceeded = "quota_exceeded",
+    }
+}
+
+impl InvalidReason {
+    /// What happened and what to do, in sentences.
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::InvalidFormat => "This is not a license key. Compare it with the original, character by character.",
+            Self::NotFound => {
+                "This license key is not known. Compare it with the original, or ask your admin for yours."
+            }
+            Self::Revoked => "This licence has been revoked. Ask your admin for another key.",
+            Self::Suspended => "This licence is suspended. Ask your admin, or support, to resume it.",
+            Self::Expired => "This licence has expired. Ask your admin to renew it.",
+            Self::SubscriptionInactive => "The subscription is not paid. Ask your admin to check the payment.",
+            Self::DeviceLimitExceeded => {
+                "This licence is in use on as many devices as the plan allows. \
+                 Deactivate it on another device, or ask your admin for a larger plan."
+            }
+            Self::QuotaExceeded => "The plan's quota is used up. Wait until it renews, or choose a larger plan.",
+        }
+    }
+}
+
+/// A "no" stays a "no" when its reason is newer than this program: then the message tells, and the reason reads as
+/// `not_found`, the one that promises least.
+fn known_reason<'de, D: Deserializer<'de>>(deserializer: D) -> Result<InvalidReason, D::Error> {
+    Ok(String::deserialize(deserializer)?.parse().unwrap_or(InvalidReason::NotFound))
+}
+
+/// A boolean that is always the same, and so tells two shapes apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bool<const VALUE: bool>;
+
+impl<const VALUE: bool> Serialize for Bool<VALUE> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bool(VALUE)
+    }
+}
+
+impl<'de, const VALUE: bool> Deserialize<'de> for Bool<VALUE> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if bool::deserialize(deserializer)? == VALUE { Ok(Self) } else { Err(D::Error::custom(format!("not {VALUE}"))) }
+    }
+}
