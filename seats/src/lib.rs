@@ -1,1 +1,168 @@
-//! Being written.
+//! Floating seats: who sits where is counted in Redis, one script per verb, and remembered in Postgres.
+//!
+//! Redis is a cache. When it knows nothing of a licence (first use, eviction, a server that was lost), the licence is
+//! restored from its open session rows, under a new generation, before anything is answered. `docs/seats.md` says what is
+//! promised and why it holds; in short:
+//!
+//! - a client hears of a seat only after its row is committed and then confirmed ([`Seats::take`]);
+//! - the commit is fenced: it succeeds only under the generation and revision that the grant was made under, so that a
+//!   restore, or a change of the licence, never misses a grant that was on its way;
+//! - a seat passes to another only in the transaction that closes its former session's row;
+//! - release closes the row first.
+//!
+//! Modules: [`outcome`] the scripts' answers as types, [`restore`] back from Postgres, [`session`] a session's rows.
+
+pub mod outcome;
+mod queries;
+pub mod restore;
+pub mod session;
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use common::{Db, Problem, Setup, config};
+use protocol::id::{LicenseId, SessionId, TenantId};
+use redis::{Script, ScriptInvocation};
+use uuid::Uuid;
+
+pub use outcome::{Confirmed, Extended, Grant, Taken};
+pub use session::NewSession;
+
+macro_rules! script {
+    ($file:literal) => {
+        LazyLock::new(|| Script::new(concat!(include_str!("lua/prelude.lua"), include_str!(concat!("lua/", $file)))))
+    };
+}
+static ACQUIRE: LazyLock<Script> = script!("acquire.lua");
+static CONFIRM: LazyLock<Script> = script!("confirm.lua");
+static EXTEND: LazyLock<Script> = script!("extend.lua");
+static RELEASE: LazyLock<Script> = script!("release.lua");
+static TERMS: LazyLock<Script> = script!("terms.lua");
+static LIST: LazyLock<Script> = script!("list.lua");
+static RESTORE: LazyLock<Script> = script!("restore.lua");
+
+/// The licence's rights as Postgres had them when they were read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// How often the licence's seats were restored.
+    pub generation: i64,
+    /// Grows with every change of limit or state.
+    pub revision: i64,
+    /// How many seats may be taken at once.
+    pub limit: u32,
+    /// `active`, or why no seat may be taken: `suspended revoked expired subscription_inactive`.
+    pub state: String,
+}
+
+/// The seats of all licences.
+#[derive(Debug, Clone)]
+pub struct Seats {
+    redis: common::redis::Redis,
+    db: Db,
+    ttl: Duration,
+}
+
+impl Seats {
+    /// Asks for Redis, Postgres and the time a seat lasts.
+    pub fn ask(setup: &mut Setup) -> Option<Self> {
+        let (redis, db) = (setup.redis(), setup.postgres());
+        let ttl = setup.defaulted(&config::SEAT_TTL_SECONDS, config::seconds);
+        Some(Self { redis: redis?, db: db?, ttl: Duration::from_secs(ttl?.into()) })
+    }
+
+    /// How long a seat lasts without a heartbeat.
+    #[must_use]
+    pub fn ttl(&self) -> Duration {
+        self.ttl
+    }
+
+    /// Grants a seat in Redis alone: the first step of [`Seats::take`].
+    ///
+    /// # Errors
+    /// `503` when Redis doesn't answer.
+    pub async fn grant(&self, license: LicenseId, holder: &str, session: SessionId, terms: &Terms) -> Result<Taken, Problem> {
+        let mut script = invocation(&ACQUIRE, license);
+        script.arg(holder).arg(session.to_string()).arg(self.ttl_ms());
+        script.arg(terms.generation).arg(terms.revision).arg(terms.limit).arg(&terms.state);
+        Taken::parse(&self.redis.run::<Vec<String>>(&script).await?)
+    }
+
+    /// Asks whether a grant is still held, once its row is committed; `closed` are the rows that went with it.
+    ///
+    /// # Errors
+    /// `503` when Redis doesn't answer, or the configured replicas don't have the grant.
+    pub async fn confirm(&self, license: LicenseId, grant: &Grant) -> Result<Confirmed, Problem> {
+        let mut script = invocation(&CONFIRM, license);
+        script.arg(grant.session.to_string()).arg(grant.number);
+        for gone in &grant.gone {
+            script.arg(gone.to_string());
+        }
+        let confirmed = Confirmed::parse(&self.redis.run::<Vec<String>>(&script).await?)?;
+        self.redis.replicated(&format!("seat:{{{license}}}:replicated")).await?;
+        Ok(confirmed)
+    }
+
+    /// Keeps a session's seat. A licence that Redis doesn't know is restored first.
+    ///
+    /// # Errors
+    /// `503` when Redis doesn't answer, or Postgres doesn't while a licence has to be restored.
+    pub async fn extend(&self, tenant: TenantId, license: LicenseId, session: SessionId, subject: Option<Uuid>) -> Result<Extended, Problem> {
+        let mut script = invocation(&EXTEND, license);
+        script.arg(session.to_string()).arg(self.ttl_ms());
+        script.arg(subject.map(|s| s.to_string()).unwrap_or_default());
+        let mut patience = restore::Patience::new();
+        loop {
+            match Extended::parse(&self.redis.run::<Vec<String>>(&script).await?)? {
+                Extended::Cold => self.warm(tenant, license, &mut patience).await?,
+                extended => return Ok(extended),
+            }
+        }
+    }
+
+    /// Frees the seats of sessions whose rows were closed before.
+    ///
+    /// # Errors
+    /// `503` when Redis doesn't answer; the seats then fall free by themselves.
+    pub async fn free(&self, license: LicenseId, sessions: &[SessionId]) -> Result<(), Problem> {
+        if sessions.is_empty() {
+            return Ok(());
+        }
+        let mut script = invocation(&RELEASE, license);
+        for session in sessions {
+            script.arg(session.to_string());
+        }
+        self.redis.run::<u32>(&script).await.map(drop)
+    }
+
+    /// Tells Redis a licence's new limit or state.
+    ///
+    /// # Errors
+    /// `503` when Redis doesn't answer; it then learns at the next acquire.
+    pub async fn tell(&self, license: LicenseId, terms: &Terms) -> Result<(), Problem> {
+        let mut script = invocation(&TERMS, license);
+        script.arg(terms.revision).arg(terms.limit).arg(&terms.state);
+        self.redis.run::<u8>(&script).await.map(drop)
+    }
+
+    /// Who sits where: sessions with the milliseconds their seats have left; negative for those that can be passed on.
+    ///
+    /// # Errors
+    /// `503` when Redis doesn't answer.
+    pub async fn list(&self, license: LicenseId) -> Result<Vec<(SessionId, i64)>, Problem> {
+        let rows: Vec<(String, i64)> = self.redis.run(&invocation(&LIST, license)).await?;
+        rows.into_iter().map(|(session, left)| Ok((outcome::session(&session)?, left))).collect()
+    }
+
+    fn ttl_ms(&self) -> u64 {
+        u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// An invocation with the licence's keys; the braces make them one slot of a cluster.
+fn invocation(script: &'static Script, license: LicenseId) -> ScriptInvocation<'static> {
+    let mut invocation = script.prepare_invoke();
+    for part in ["terms", "live", "holders", "sessions", "gone"] {
+        invocation.key(format!("seat:{{{license}}}:{part}"));
+    }
+    invocation
+}

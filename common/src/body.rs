@@ -1,0 +1,139 @@
+//! Reading JSON and answering with it.
+
+use axum::body::to_bytes;
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use protocol::problem::FieldError;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::problem::Problem;
+
+/// The most a request's body may be where a route doesn't say otherwise.
+pub const BODY_LIMIT_BYTES: usize = 64 * 1024;
+/// How much of a body that is too large is still read, so that its sender gets the answer instead of a broken connection.
+const DRAIN_LIMIT_BYTES: usize = 32 * 1024 * 1024;
+
+/// A validated JSON body of at most `LIMIT` bytes; what is wrong with it is a problem with JSON pointers.
+#[derive(Debug)]
+pub struct Body<T, const LIMIT: usize = BODY_LIMIT_BYTES> {
+    /// The value.
+    pub value: T,
+    /// The bytes it was read from.
+    pub bytes: axum::body::Bytes,
+}
+
+impl<S: Send + Sync, T: DeserializeOwned, const LIMIT: usize> FromRequest<S> for Body<T, LIMIT> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let is_json = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).is_some_and(is_json);
+        let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+        let allowed = if announced.is_some_and(|n| n > LIMIT) || !is_json { 0 } else { LIMIT };
+        let body = request.into_body();
+        let bytes = if allowed == LIMIT { read(body, LIMIT).await? } else { drain(body).await };
+        match (is_json, bytes) {
+            (false, _) => Err(Problem::unsupported_media_type()),
+            (true, None) => Err(Problem::body_too_large(LIMIT)),
+            (true, Some(bytes)) => Ok(Self { value: parse(&bytes)?, bytes }),
+        }
+    }
+}
+
+async fn read(body: axum::body::Body, limit: usize) -> Result<Option<axum::body::Bytes>, Problem> {
+    use futures_util::StreamExt as _;
+    let mut stream = body.into_data_stream();
+    let mut bytes = Vec::new();
+    let mut discarded = 0;
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|_| Problem::malformed_body("The body ended before it was complete. Send it again."))?;
+        if discarded > 0 || bytes.len() + chunk.len() > limit {
+            discarded += chunk.len();
+            if discarded > DRAIN_LIMIT_BYTES {
+                break;
+            }
+        } else {
+            bytes.extend_from_slice(&chunk);
+        }
+    }
+    Ok((discarded == 0).then(|| bytes.into()))
+}
+
+async fn drain(body: axum::body::Body) -> Option<axum::body::Bytes> {
+    let _ = to_bytes(body, DRAIN_LIMIT_BYTES).await;
+    None
+}
+
+fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+/// Parses JSON; a syntax error is 400, a value of the wrong shape 422 with a pointer to it.
+///
+/// # Errors
+/// The problem to answer with.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let pointer = pointer(error.path());
+        let error = error.into_inner();
+        if error.is_data() {
+            Problem::validation(vec![FieldError { pointer, detail: sentence(&error.to_string()) }])
+        } else {
+            not_json(&error)
+        }
+    })?;
+    deserializer.end().map_err(|e| not_json(&e))?;
+    Ok(value)
+}
+
+fn not_json(error: &serde_json::Error) -> Problem {
+    Problem::malformed_body(format!("The body is not JSON: it stops making sense at line {}, column {}.", error.line(), error.column()))
+}
+
+/// serde's message without its position, which means nothing once the body was parsed.
+fn sentence(message: &str) -> String {
+    let message = message.split(" at line ").next().unwrap_or(message);
+    format!("{}.", message.trim_end_matches('.'))
+}
+
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    path.iter()
+        .filter_map(|segment| match segment {
+            Segment::Seq { index } => Some(format!("/{index}")),
+            Segment::Map { key } => Some(format!("/{}", key.replace('~', "~0").replace('/', "~1"))),
+            Segment::Enum { .. } | Segment::Unknown => None,
+        })
+        .collect()
+}
+
+/// A JSON answer.
+#[derive(Debug)]
+pub struct Answer<T>(pub StatusCode, pub T);
+
+impl<T> Answer<T> {
+    /// `200 OK`.
+    pub fn ok(value: T) -> Self {
+        Self(StatusCode::OK, value)
+    }
+}
+
+impl<T: Serialize> IntoResponse for Answer<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_vec(&self.1) {
+            Ok(body) => json(self.0, body),
+            Err(e) => Problem::internal_error(e).into_response(),
+        }
+    }
+}
+
+/// A response of bytes that are JSON. Answers hold tokens and states, so they are not cached unless a route says so.
+pub fn json(status: StatusCode, body: impl Into<axum::body::Body>) -> Response {
+    let mut response = (status, body.into()).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,293 @@
+//! Who is asking.
+//!
+//! [`Caller`] is somebody who may use a tenant's licences: a user of a configured issuer, or whoever holds a license key
+//! (by an access token from `auth/license`). [`SessionCaller`] is one of these or the session itself, by its license
+//! token. Handlers take one of them as an argument; a request without a credential that can be believed never reaches them.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+use axum::extract::{FromRef, FromRequestParts};
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use protocol::id::{HardwareId, LicenseId, SessionId, TenantId, UserId};
+use protocol::token::{self, KeySet, TokenError};
+use quick_cache::sync::Cache;
+use uuid::Uuid;
+
+use crate::config::{self, Setup};
+use crate::keys::Keys;
+use crate::oidc::{Identity, Issuer};
+use crate::postgres::Db;
+use crate::problem::Problem;
+
+/// Tokens whose signature was checked are remembered, because heartbeats bring the same one every few minutes.
+const REMEMBERED_TOKENS: usize = 20_000;
+
+const USERS_BY_IDENTITY: &str = "/* users_by_identity */ select user_id, tenant_id, role from users_by_identity($1, $2, $3, $4)";
+
+/// The address a request comes from.
+#[derive(Debug, Clone, Copy)]
+pub struct ClientAddress(pub IpAddr);
+
+impl ClientAddress {
+    /// With trusted proxies, the entry the outermost of them appended; a caller can only invent entries before it.
+    pub(crate) fn of(peer: Option<SocketAddr>, headers: &HeaderMap, proxy_hops: usize) -> Self {
+        let forwarded = headers.get_all("x-forwarded-for").iter().filter_map(|v| v.to_str().ok());
+        let entries: Vec<&str> = forwarded.flat_map(|v| v.split(',')).map(str::trim).collect();
+        let trusted = proxy_hops.checked_sub(1).and_then(|hops| entries.iter().rev().nth(hops)).and_then(|e| e.parse().ok());
+        Self(trusted.or(peer.map(|p| p.ip())).unwrap_or(IpAddr::from([0, 0, 0, 0])))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get().copied().ok_or_else(|| Problem::internal_error("no client address"))
+    }
+}
+
+/// What a user may do in its tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Everything.
+    Owner,
+    /// Everything but what concerns the contract.
+    Admin,
+    /// Uses what the tenant has.
+    Member,
+}
+
+/// Somebody who may use a tenant's licences.
+#[derive(Debug, Clone, Copy)]
+pub enum Caller {
+    /// Whoever holds a license key: may use that one licence.
+    License {
+        /// The licence's tenant.
+        tenant: TenantId,
+        /// The licence.
+        license: LicenseId,
+    },
+    /// A user of the tenant.
+    User {
+        /// The user's tenant.
+        tenant: TenantId,
+        /// The user.
+        user: UserId,
+        /// What the user may do.
+        role: Role,
+    },
+}
+
+impl Caller {
+    /// The tenant whose things the caller may see.
+    #[must_use]
+    pub fn tenant(&self) -> TenantId {
+        match self {
+            Self::License { tenant, .. } | Self::User { tenant, .. } => *tenant,
+        }
+    }
+
+    /// Who a seat is taken for: the user, or the licence where only the key is known.
+    #[must_use]
+    pub fn subject(&self) -> Uuid {
+        match self {
+            Self::License { license, .. } => license.as_uuid(),
+            Self::User { user, .. } => user.as_uuid(),
+        }
+    }
+
+    /// The user, when it is one.
+    #[must_use]
+    pub fn user(&self) -> Option<UserId> {
+        match self {
+            Self::License { .. } => None,
+            Self::User { user, .. } => Some(*user),
+        }
+    }
+
+    /// Who holds a seat: one subject on one device.
+    #[must_use]
+    pub fn holder(&self, device: &HardwareId) -> String {
+        format!("{}/{}", self.subject(), device.as_str())
+    }
+}
+
+/// Somebody who may keep a session, or give it back.
+#[derive(Debug, Clone, Copy)]
+pub enum SessionCaller {
+    /// The session itself.
+    Session {
+        /// The session's tenant.
+        tenant: TenantId,
+        /// The session's licence.
+        license: LicenseId,
+        /// The session.
+        session: SessionId,
+    },
+    /// The subject the session was taken for.
+    Subject(Caller),
+}
+
+/// Checks credentials; clones share what they remember.
+#[derive(Debug, Clone)]
+pub struct Callers(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    issuer: String,
+    keys: Keys,
+    db: Db,
+    oidc: Vec<Issuer>,
+    remembered: Cache<[u8; 32], Remembered>,
+}
+
+/// What a token of ours said whose signature was checked.
+#[derive(Debug, Clone, Copy)]
+struct Remembered {
+    caller: SessionCaller,
+    starts: i64,
+    expires: i64,
+    /// The set of keys it was checked with: a key that was retired since is believed no more.
+    keys_version: u64,
+}
+
+impl Callers {
+    /// Asks for what checking credentials takes: the database for keys and users, the issuers.
+    pub fn ask(setup: &mut Setup) -> Option<Self> {
+        let db = setup.postgres();
+        let issuer = setup.required(&config::PUBLIC_URL, config::url);
+        let oidc = setup.optional(&config::OIDC_ISSUERS, Issuer::parse_all);
+        let (db, issuer, oidc) = (db?, issuer?, oidc?.unwrap_or_default());
+        let keys = Keys::new(db.clone());
+        setup.at_start(keys.clone().prepare());
+        setup.ready_when("signing_keys", {
+            let keys = keys.clone();
+            move || Box::pin({ let keys = keys.clone(); async move { keys.check().await } })
+        });
+        Some(Self(Arc::new(Inner { issuer, keys, db, oidc, remembered: Cache::new(REMEMBERED_TOKENS) })))
+    }
+
+    async fn session_caller(&self, headers: &HeaderMap) -> Result<SessionCaller, Problem> {
+        let bearer = bearer(headers)?;
+        let now = Timestamp::now();
+        let digest = digest::digest(&digest::SHA256, bearer.as_bytes());
+        let digest: [u8; 32] = digest.as_ref().try_into().expect("SHA-256 has 32 bytes");
+        let keys = self.0.keys.current().await?;
+        if let Some(known) = self.0.remembered.get(&digest).filter(|r| r.keys_version == self.0.keys.version()) {
+            return token::check_times(now, Some(known.starts), known.expires).map(|()| known.caller).map_err(refused);
+        }
+        let issuer = unverified_issuer(bearer).map_err(refused)?;
+        if issuer == self.0.issuer {
+            let verified = match self.verify(bearer, &keys, now) {
+                Err(TokenError::UnknownKey { .. }) => self.verify(bearer, &*self.0.keys.beyond().await?, now),
+                verified => verified,
+            };
+            let known = verified.map_err(refused)?;
+            self.0.remembered.insert(digest, known);
+            return Ok(known.caller);
+        }
+        match self.0.oidc.iter().find(|i| i.name() == issuer) {
+            Some(known) => self.user(known.verify(bearer, now.as_second()).await?).await.map(SessionCaller::Subject),
+            None => Err(refused(TokenError::Issuer)),
+        }
+    }
+
+    /// The audience tells an access token from a license token; each is then checked whole.
+    fn verify(&self, bearer: &str, keys: &KeySet, now: Timestamp) -> Result<Remembered, TokenError> {
+        let keys_version = self.0.keys.version();
+        match token::verify_access(bearer, keys, &self.0.issuer, now) {
+            Err(TokenError::Audience) => {
+                let c = token::verify_license(bearer, keys, &self.0.issuer, None, now)?;
+                let caller = SessionCaller::Session { tenant: c.tenant_id, license: c.license_id, session: c.session_id };
+                Ok(Remembered { caller, starts: c.nbf, expires: c.exp, keys_version })
+            }
+            access => {
+                let c = access?;
+                let caller = SessionCaller::Subject(Caller::License { tenant: c.tenant_id, license: c.license_id });
+                Ok(Remembered { caller, starts: c.iat, expires: c.exp, keys_version })
+            }
+        }
+    }
+
+    async fn user(&self, identity: Identity) -> Result<Caller, Problem> {
+        let tenant: Option<Uuid> = match identity.tenant.as_deref().map(str::parse) {
+            Some(Ok(tenant)) => Some(tenant),
+            Some(Err(_)) => return Err(Problem::forbidden("Your identity provider doesn't name an organisation known here. Ask its administrator.")),
+            None => None,
+        };
+        let rows = self
+            .0
+            .db
+            .outside_tenants((USERS_BY_IDENTITY, &[&identity.issuer, &identity.subject, &identity.email, &tenant]))
+            .await?;
+        match rows.as_slice() {
+            [row] => Ok(Caller::User {
+                user: UserId::from_uuid(row.get(0)),
+                tenant: TenantId::from_uuid(row.get(1)),
+                role: match row.get(2) {
+                    "owner" => Role::Owner,
+                    "admin" => Role::Admin,
+                    _ => Role::Member,
+                },
+            }),
+            [] => Err(Problem::forbidden("You are signed in, but no organisation here has you as a user. Ask an administrator of yours to add you.")),
+            _ => Err(Problem::forbidden("You belong to several organisations and your sign-in doesn't say which. Ask an administrator to configure the tenant claim.")),
+        }
+    }
+}
+
+/// Who a token says it is from, to choose the keys that it is then checked with.
+fn unverified_issuer(token: &str) -> Result<String, TokenError> {
+    #[derive(serde::Deserialize)]
+    struct Claims {
+        iss: String,
+    }
+    let claims = token.split('.').nth(1).filter(|_| token.len() <= token::MAX_TOKEN_LEN).ok_or(TokenError::Malformed)?;
+    let claims = URL_SAFE_NO_PAD.decode(claims).map_err(|_| TokenError::Malformed)?;
+    serde_json::from_slice(&claims).map(|Claims { iss }| iss).map_err(|_| TokenError::Malformed)
+}
+
+fn refused(error: TokenError) -> Problem {
+    Problem::invalid_token(error.to_string())
+}
+
+fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
+    let value = headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok());
+    value
+        .and_then(|v| v.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim())
+        .ok_or_else(|| Problem::invalid_token("This route needs a credential. Send one as `Authorization: Bearer …`."))
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for SessionCaller
+where
+    Callers: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        Callers::from_ref(state).session_caller(&parts.headers).await
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller
+where
+    Callers: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match SessionCaller::from_request_parts(parts, state).await? {
+            SessionCaller::Subject(caller) => Ok(caller),
+            SessionCaller::Session { .. } => Err(refused(TokenError::Type)),
+        }
+    }
+}

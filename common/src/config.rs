@@ -1,0 +1,234 @@
+//! Configuration: environment variables, read once, checked together.
+//!
+//! A function's `State` asks a [`Setup`] for what it needs; asking is declaring. Whatever is missing or wrong is noted and
+//! reported at once, so that a misconfigured container names all of its mistakes in its first log line.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::postgres::Db;
+use crate::redis::Redis;
+
+/// An environment variable: its name, and the documentation that `docs/configuration.md` is made of.
+#[derive(Debug)]
+pub struct Variable {
+    /// The variable's name.
+    pub name: &'static str,
+    /// What it means, as a sentence.
+    pub meaning: &'static str,
+    /// What holds when it isn't set; `None`: it must be set.
+    pub default: Option<&'static str>,
+    /// A value that works, for messages and the reference.
+    pub example: &'static str,
+}
+
+macro_rules! variables {
+    ($($(#[doc = $meaning:literal])+ $id:ident, $default:expr, $example:literal;)+) => {
+        $($(#[doc = $meaning])+
+        pub static $id: Variable = Variable {
+            name: stringify!($id), meaning: concat!($($meaning),+), default: $default, example: $example,
+        };)+
+        /// Every variable that some function reads, in the order of the reference.
+        pub static ALL: &[&Variable] = &[$(&$id),+];
+    };
+}
+
+variables! {
+    /// Where to listen: a port on all interfaces, or `address:port`.
+    PORT, Some("8080"), "127.0.0.1:8080";
+    /// Postgres, as this function's own role. `sslmode=require` in the URL turns TLS on.
+    DATABASE_URL, None, "postgresql://coditect_acquire:secret@10.0.0.5/coditect?sslmode=require";
+    /// Redis: `redis://`, `rediss://` (TLS) or `unix://`; several, separated by commas, are the nodes of a cluster.
+    REDIS_URL, None, "rediss://:secret@10.0.0.6:6378";
+    /// How many Redis replicas must hold a grant before its client hears of it. Set it to the number of replicas wherever
+    /// a replica can be promoted, so that a failover can't hand the same seat out twice.
+    REDIS_REPLICAS, Some("0"), "1";
+    /// The RSA-4096 key that signs tokens: a Cloud KMS key version, or a PEM file.
+    SIGNING_KEY, None, "kms:projects/p/locations/europe-west1/keyRings/coditect/cryptoKeys/licenses/cryptoKeyVersions/1";
+    /// Another KMS endpoint, for tests. Plain `http` is accepted for loopback addresses only, and is sent no credentials.
+    KMS_ENDPOINT, Some("Google's"), "http://127.0.0.1:9011";
+    /// The `iss` of our tokens; every function of a deployment has the same.
+    PUBLIC_URL, None, "https://api.coditect.ai";
+    /// The key under which license keys are hashed: 32 bytes in hex. Changing it makes every license key unknown.
+    LICENSE_KEY_PEPPER, None, "64 hex digits, as from `openssl rand -hex 32`";
+    /// The OpenID Connect issuers whose ID tokens are accepted: a JSON list. `jwks_uri` is found by discovery when it isn't
+    /// given; `user_claim` (default `sub`) names the user; `tenant_claim`, when given, must name the user's tenant.
+    OIDC_ISSUERS, Some("none"), r#"[{"issuer":"https://login.example.com","audience":"coditect"}]"#;
+    /// Seconds a seat lasts without a heartbeat.
+    SEAT_TTL_SECONDS, Some("360"), "360";
+    /// Seconds between heartbeats, as clients are told.
+    HEARTBEAT_INTERVAL_SECONDS, Some("300"), "300";
+    /// Seconds a license token is valid: how long a client goes on when the cloud can't be reached.
+    LICENSE_TOKEN_TTL_SECONDS, Some("86400"), "86400";
+    /// How many proxies in front of the function append to `X-Forwarded-For`. 0: the address of the TCP peer is the caller's.
+    TRUSTED_PROXY_HOPS, Some("0"), "1";
+    /// Function name → URL, for the discovery document: a JSON object.
+    FUNCTION_URLS, Some("PUBLIC_URL for all"), r#"{"validate":"https://validate.example.com"}"#;
+    /// What is logged: a `tracing` filter.
+    RUST_LOG, Some("info"), "info,common=debug";
+    /// `json` (Cloud Logging's format) or `pretty`.
+    LOG_FORMAT, Some("json"), "pretty";
+}
+
+/// One thing that is wrong with the configuration. Never holds the value: it may be a secret.
+#[derive(Debug)]
+pub struct Mistake {
+    /// The variable.
+    pub variable: &'static str,
+    /// What is wrong with it.
+    pub problem: String,
+    /// A value that works.
+    pub example: &'static str,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} (example: {})", self.variable, self.problem, self.example)
+    }
+}
+
+/// A boxed future, as readiness checks and start-up tasks are kept.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+type Check = Box<dyn Fn() -> BoxFuture<Result<(), String>> + Send + Sync>;
+
+/// What a function asked for while its `State` was built.
+#[derive(Default)]
+pub struct Setup {
+    variables: HashMap<String, String>,
+    mistakes: Vec<Mistake>,
+    pub(crate) checks: BTreeMap<&'static str, Check>,
+    pub(crate) tasks: Vec<BoxFuture<()>>,
+    postgres: Option<Db>,
+    redis: Option<Redis>,
+}
+
+impl fmt::Debug for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Setup").field("mistakes", &self.mistakes).finish_non_exhaustive()
+    }
+}
+
+impl Setup {
+    /// Reads the process's environment.
+    #[must_use]
+    pub fn from_env() -> Self {
+        Self::from_variables(std::env::vars())
+    }
+
+    /// A setup from given variables, for tests.
+    pub fn from_variables<K: Into<String>, V: Into<String>>(variables: impl IntoIterator<Item = (K, V)>) -> Self {
+        let variables = variables.into_iter().map(|(k, v)| (k.into(), v.into())).collect();
+        Self { variables, ..Self::default() }
+    }
+
+    /// The mistakes noted so far.
+    #[must_use]
+    pub fn mistakes(&self) -> &[Mistake] {
+        &self.mistakes
+    }
+
+    /// A variable that must be set. `None` when it isn't, or when `parse` refuses it; the mistake is noted.
+    pub fn required<T>(&mut self, variable: &'static Variable, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        match self.read(variable) {
+            Some(value) => self.parsed(variable, &value, parse),
+            None => self.mistake(variable, "is not set".to_owned()),
+        }
+    }
+
+    /// A variable that may be left out: `None` inside when it is. The outer `None` means that a mistake was noted.
+    pub fn optional<T>(&mut self, variable: &'static Variable, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<Option<T>> {
+        match self.read(variable) {
+            Some(value) => self.parsed(variable, &value, parse).map(Some),
+            None => Some(None),
+        }
+    }
+
+    /// A variable with a default, which is parsed like a value.
+    pub fn defaulted<T>(&mut self, variable: &'static Variable, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        let value = self.read(variable).or_else(|| variable.default.map(str::to_owned));
+        self.parsed(variable, &value.unwrap_or_default(), parse)
+    }
+
+    /// The database, shared by all who ask within a process.
+    pub fn postgres(&mut self) -> Option<Db> {
+        if self.postgres.is_none() {
+            let db = self.required(&DATABASE_URL, Db::connect)?;
+            self.ready_when("postgres", {
+                let db = db.clone();
+                move || Box::pin({ let db = db.clone(); async move { db.ping().await } })
+            });
+            self.postgres = Some(db);
+        }
+        self.postgres.clone()
+    }
+
+    /// Redis, shared by all who ask within a process.
+    pub fn redis(&mut self) -> Option<Redis> {
+        if self.redis.is_none() {
+            let replicas = self.defaulted(&REDIS_REPLICAS, number::<u8>);
+            let redis = self.required(&REDIS_URL, |url| Redis::connect(url, replicas.unwrap_or(0)))?;
+            replicas?;
+            self.ready_when("redis", {
+                let redis = redis.clone();
+                move || Box::pin({ let redis = redis.clone(); async move { redis.ping().await } })
+            });
+            self.redis = Some(redis);
+        }
+        self.redis.clone()
+    }
+
+    /// Adds a dependency to `/ready`: `check` says what is wrong with it, for the log.
+    pub fn ready_when(&mut self, name: &'static str, check: impl Fn() -> BoxFuture<Result<(), String>> + Send + Sync + 'static) {
+        self.checks.insert(name, Box::new(check));
+    }
+
+    /// Something to do in the background as soon as the function serves.
+    pub fn at_start(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.push(Box::pin(task));
+    }
+
+    fn read(&self, variable: &Variable) -> Option<String> {
+        self.variables.get(variable.name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty())
+    }
+
+    fn parsed<T>(&mut self, variable: &'static Variable, value: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        parse(value).map_or_else(|problem| self.mistake(variable, problem), Some)
+    }
+
+    fn mistake<T>(&mut self, variable: &'static Variable, problem: String) -> Option<T> {
+        if !self.mistakes.iter().any(|m| m.variable == variable.name) {
+            self.mistakes.push(Mistake { variable: variable.name, problem, example: variable.example });
+        }
+        None
+    }
+}
+
+/// Parses a number, for [`Setup::defaulted`].
+///
+/// # Errors
+/// A sentence for the mistake's list.
+pub fn number<N: std::str::FromStr>(value: &str) -> Result<N, String> {
+    value.parse().map_err(|_| format!("must be a number in the range of a {}", std::any::type_name::<N>()))
+}
+
+/// Parses a number of seconds that is at least 1.
+///
+/// # Errors
+/// A sentence for the mistake's list.
+pub fn seconds(value: &str) -> Result<u32, String> {
+    number::<u32>(value).ok().filter(|n| *n > 0).ok_or_else(|| "must be a whole number of seconds, at least 1".to_owned())
+}
+
+/// Parses an absolute http or https URL and takes a trailing slash away.
+///
+/// # Errors
+/// A sentence for the mistake's list.
+pub fn url(value: &str) -> Result<String, String> {
+    reqwest::Url::parse(value)
+        .ok()
+        .filter(|u| matches!(u.scheme(), "http" | "https") && u.host().is_some())
+        .map(|_| value.trim_end_matches('/').to_owned())
+        .ok_or_else(|| "must be an absolute http or https URL".to_owned())
+}

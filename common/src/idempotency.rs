@@ -1,0 +1,105 @@
+//! `Idempotency-Key`: the same key and body give the same answer for 24 hours, the same key with another body is refused.
+//!
+//! The key is noted with the body's hash before anything is done, and the answer is kept before it is given. A request
+//! that is retried while the first still runs is done again: every operation that takes keys is itself safe to repeat.
+
+use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::Response;
+use protocol::id::{IdempotencyKey, TenantId};
+use uuid::Uuid;
+
+use crate::body::json;
+use crate::postgres::Db;
+use crate::problem::Problem;
+
+const KEY_FORGET: &str = "/* idempotency_key_forget */
+    delete from idempotency_keys
+    where operation = $1 and caller = $2 and key = $3 and created_at < now() - interval '24 hours'";
+const KEY_NOTE: &str = "/* idempotency_key_note */
+    insert into idempotency_keys (tenant_id, operation, caller, key, body_hash)
+    values (current_tenant(), $1, $2, $3, $4) on conflict do nothing";
+const KEY_FIND: &str = "/* idempotency_key_find */
+    select body_hash, status, answer from idempotency_keys where operation = $1 and caller = $2 and key = $3";
+const ANSWER_KEEP: &str = "/* idempotency_answer_keep */
+    update idempotency_keys set status = $4, answer = $5
+    where operation = $1 and caller = $2 and key = $3 and answer is null";
+
+/// The request's `Idempotency-Key`, if it has one.
+#[derive(Debug, Clone)]
+pub struct Idempotency(pub Option<IdempotencyKey>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Idempotency {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let Some(value) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
+        let key = value.to_str().ok().and_then(|v| IdempotencyKey::parse(v).ok());
+        key.map(|key| Self(Some(key)))
+            .ok_or_else(|| Problem::invalid("Idempotency-Key", "must be 1 to 255 visible ASCII characters."))
+    }
+}
+
+/// A request under a key: who sent it, for what.
+#[derive(Debug)]
+pub struct Once<'a> {
+    db: &'a Db,
+    tenant: TenantId,
+    operation: &'static str,
+    caller: Uuid,
+    key: IdempotencyKey,
+}
+
+impl Idempotency {
+    /// Notes the key. The answer is there when the request was answered before.
+    ///
+    /// # Errors
+    /// `422 idempotency_key_reused` when the key came with another body; `503` when Postgres doesn't answer.
+    pub async fn begin<'a>(
+        self,
+        db: &'a Db,
+        tenant: TenantId,
+        operation: &'static str,
+        caller: Uuid,
+        body: &[u8],
+    ) -> Result<Option<Result<Response, Once<'a>>>, Problem> {
+        let Some(key) = self.0 else { return Ok(None) };
+        let once = Once { db, tenant, operation, caller, key };
+        let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body);
+        let tx = db.tenant("idempotency_begin", tenant).await?;
+        let id: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&once.operation, &once.caller, &once.key.as_str()];
+        let [_, _, found] = tx
+            .finish([
+                (KEY_FORGET, &id),
+                (KEY_NOTE, &[id[0], id[1], id[2], &hash.as_ref()]),
+                (KEY_FIND, &id),
+            ])
+            .await?;
+        let row = found.first().ok_or_else(|| Problem::internal_error("an idempotency key vanished"))?;
+        if row.get::<_, &[u8]>(0) != hash.as_ref() {
+            return Err(Problem::idempotency_key_reused());
+        }
+        Ok(Some(kept(row).map_or(Err(once), Ok)))
+    }
+}
+
+impl Once<'_> {
+    /// Keeps the answer and gives it; the one that was kept first, when two requests ran at once.
+    ///
+    /// # Errors
+    /// `503` when Postgres doesn't answer; the caller's retry then finds what was done.
+    pub async fn answer(self, status: StatusCode, body: Vec<u8>) -> Result<Response, Problem> {
+        let tx = self.db.tenant("idempotency_answer", self.tenant).await?;
+        let status = i16::try_from(status.as_u16()).map_err(Problem::internal_error)?;
+        let id: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&self.operation, &self.caller, &self.key.as_str()];
+        let [_, found] = tx.finish([(ANSWER_KEEP, &[id[0], id[1], id[2], &status, &body]), (KEY_FIND, &id)]).await?;
+        found.first().and_then(kept).ok_or_else(|| Problem::internal_error("an idempotent answer vanished"))
+    }
+}
+
+fn kept(row: &tokio_postgres::Row) -> Option<Response> {
+    let (status, body): (Option<i16>, Option<Vec<u8>>) = (row.get(1), row.get(2));
+    let status = StatusCode::from_u16(u16::try_from(status?).ok()?).ok()?;
+    Some(json(status, body?))
+}

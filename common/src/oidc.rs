@@ -1,0 +1,205 @@
+//! ID tokens of configured OpenID Connect issuers (OpenID Connect Core 1.0, section 3.1.3.7).
+//!
+//! An issuer's keys are fetched once, again after an hour, and when a token names an unknown key, but then at most
+//! every half minute: tokens with invented key ids can't make us knock at the issuer's door.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use protocol::token::{Jwks, KeySet, TokenError, verify_claims};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use tokio::sync::Mutex;
+
+use crate::problem::Problem;
+
+/// How long an issuer's keys are believed.
+const MAX_AGE: Duration = Duration::from_secs(3600);
+/// How often an unknown key may make us fetch.
+const MIN_AGE: Duration = Duration::from_secs(30);
+/// How long one fetch may take.
+const FETCH_TIMEOUT: Duration = Duration::from_millis(1500);
+/// The largest document an issuer may send: discovery documents and key sets are a few kilobytes.
+const DOCUMENT_LIMIT_BYTES: usize = 256 * 1024;
+/// Clocks may differ by this much.
+const LEEWAY_SECONDS: i64 = 60;
+
+/// An issuer as `OIDC_ISSUERS` has it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IssuerConfig {
+    issuer: String,
+    audience: String,
+    jwks_uri: Option<String>,
+    tenant_claim: Option<String>,
+    user_claim: Option<String>,
+}
+
+/// Who an ID token says is there.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The issuer.
+    pub issuer: String,
+    /// The value of the issuer's user claim.
+    pub subject: String,
+    /// The e-mail address, when the issuer vouches for it.
+    pub email: Option<String>,
+    /// The tenant the issuer puts the user in, when the issuer is configured to.
+    pub tenant: Option<String>,
+    /// When the token expires, in seconds since 1970.
+    pub expires: i64,
+}
+
+/// A configured issuer with its keys.
+#[derive(Debug)]
+pub struct Issuer {
+    config: IssuerConfig,
+    http: reqwest::Client,
+    keys: Mutex<Option<(Instant, Arc<KeySet>)>>,
+}
+
+impl Issuer {
+    /// Parses `OIDC_ISSUERS`.
+    ///
+    /// # Errors
+    /// A sentence for the mistake's list.
+    pub fn parse_all(value: &str) -> Result<Vec<Self>, String> {
+        let configs: Vec<IssuerConfig> = serde_json::from_str(value).map_err(|e| format!("must be a JSON list of issuers: {e}"))?;
+        let http = reqwest::Client::builder()
+            .timeout(FETCH_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::limited(2))
+            .build()
+            .map_err(|e| format!("no HTTP client could be made: {e}"))?;
+        configs
+            .into_iter()
+            .map(|config| {
+                for url in std::iter::once(&config.issuer).chain(&config.jwks_uri) {
+                    secure_url(url)?;
+                }
+                Ok(Self { config, http: http.clone(), keys: Mutex::default() })
+            })
+            .collect()
+    }
+
+    /// The issuer's name, as in `iss`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.config.issuer
+    }
+
+    /// Checks a token: signature, issuer, audience, times.
+    ///
+    /// # Errors
+    /// `401 invalid_token` when it can't be believed; `503` when the issuer's keys can't be fetched.
+    pub async fn verify(&self, token: &str, now: i64) -> Result<Identity, Problem> {
+        let claims: Map<String, Value> = match verify_claims(token, &*self.keys(MAX_AGE).await?) {
+            Err(TokenError::UnknownKey { .. }) => verify_claims(token, &*self.keys(MIN_AGE).await?),
+            verified => verified,
+        }
+        .map_err(|e| Problem::invalid_token(e.to_string()))?;
+        self.identity(&claims, now).map_err(|e| Problem::invalid_token(e.to_string()))
+    }
+
+    fn identity(&self, claims: &Map<String, Value>, now: i64) -> Result<Identity, TokenError> {
+        let text = |name: &str| claims.get(name).and_then(Value::as_str);
+        let time = |name: &str| claims.get(name).and_then(Value::as_i64);
+        let audience = match claims.get("aud") {
+            Some(Value::String(one)) => *one == self.config.audience,
+            Some(Value::Array(many)) => many.iter().any(|a| a.as_str() == Some(&self.config.audience)),
+            _ => false,
+        };
+        if text("iss") != Some(&self.config.issuer) {
+            return Err(TokenError::Issuer);
+        }
+        if !audience {
+            return Err(TokenError::Audience);
+        }
+        let expires = time("exp").ok_or(TokenError::Malformed)?;
+        if expires.saturating_add(LEEWAY_SECONDS) <= now {
+            return Err(TokenError::Expired);
+        }
+        let starts = time("nbf").into_iter().chain(time("iat")).max().unwrap_or(0);
+        if starts.saturating_sub(LEEWAY_SECONDS) > now {
+            return Err(TokenError::NotYetValid);
+        }
+        let verified = claims.get("email_verified").is_some_and(|v| v == &Value::Bool(true) || v.as_str() == Some("true"));
+        let tenant = match &self.config.tenant_claim {
+            Some(name) => Some(text(name).ok_or(TokenError::Malformed)?.to_owned()),
+            None => None,
+        };
+        Ok(Identity {
+            issuer: self.config.issuer.clone(),
+            subject: text(self.config.user_claim.as_deref().unwrap_or("sub")).ok_or(TokenError::Malformed)?.to_owned(),
+            email: text("email").filter(|_| verified).map(str::to_lowercase),
+            tenant,
+            expires,
+        })
+    }
+
+    /// The issuer's keys, no older than `max_age`. One caller fetches, the others wait; older keys serve while it fails.
+    async fn keys(&self, max_age: Duration) -> Result<Arc<KeySet>, Problem> {
+        let mut cached = self.keys.lock().await;
+        if let Some((at, keys)) = cached.as_ref().filter(|(at, _)| at.elapsed() < max_age) {
+            let _ = at;
+            return Ok(Arc::clone(keys));
+        }
+        let fetched = self.fetch().await;
+        let keys = match (fetched, cached.take()) {
+            (Ok(keys), _) => Arc::new(keys),
+            (Err(e), Some((_, keys))) => {
+                tracing::warn!(issuer = self.config.issuer, cause = e, "the issuer's keys could not be fetched again");
+                keys
+            }
+            (Err(e), None) => return Err(Problem::unavailable("oidc", format_args!("{}: {e}", self.config.issuer))),
+        };
+        *cached = Some((Instant::now(), Arc::clone(&keys)));
+        Ok(keys)
+    }
+
+    async fn fetch(&self) -> Result<KeySet, String> {
+        let uri = match &self.config.jwks_uri {
+            Some(uri) => uri.clone(),
+            None => self.discover().await?,
+        };
+        let jwks: Jwks = serde_json::from_slice(&self.get(&uri).await?).map_err(|e| e.to_string())?;
+        Ok(KeySet::from_jwks(&jwks))
+    }
+
+    async fn discover(&self) -> Result<String, String> {
+        #[derive(Deserialize)]
+        struct Discovery {
+            issuer: String,
+            jwks_uri: String,
+        }
+        let url = format!("{}/.well-known/openid-configuration", self.config.issuer.trim_end_matches('/'));
+        let found: Discovery = serde_json::from_slice(&self.get(&url).await?).map_err(|e| e.to_string())?;
+        if found.issuer != self.config.issuer {
+            return Err(format!("the discovery document is {}'s", found.issuer));
+        }
+        secure_url(&found.jwks_uri)?;
+        Ok(found.jwks_uri)
+    }
+
+    async fn get(&self, url: &str) -> Result<Vec<u8>, String> {
+        let mut response = self.http.get(url).send().await.and_then(reqwest::Response::error_for_status).map_err(|e| e.to_string())?;
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|e| e.to_string())? {
+            if body.len() + chunk.len() > DOCUMENT_LIMIT_BYTES {
+                return Err(format!("{url} sent more than {DOCUMENT_LIMIT_BYTES} bytes"));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+}
+
+/// Keys fetched over plain http could be anybody's; a loopback address is this machine.
+fn secure_url(url: &str) -> Result<(), String> {
+    let parsed = reqwest::Url::parse(url).map_err(|e| format!("{url}: {e}"))?;
+    let loopback = matches!(parsed.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    match parsed.scheme() {
+        "https" => Ok(()),
+        "http" if loopback => Ok(()),
+        _ => Err(format!("{url} must be https")),
+    }
+}

@@ -1,0 +1,274 @@
+//! Postgres, reached only within a tenant.
+//!
+//! [`TenantTx`] is a transaction that has set `app.tenant_id` for row-level security. `BEGIN`, the setting and the first
+//! statement leave in one round trip, and so does the commit with the last one, so that a request of one statement costs
+//! one round trip. [`Db::outside_tenants`] runs the few statements that need no tenant; under row-level security they
+//! see no tenant's rows.
+
+use std::time::{Duration, Instant};
+
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Timeouts};
+use futures_util::future::join_all;
+use protocol::id::TenantId;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{NoTls, Row, config::SslMode, error::SqlState};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::problem::Problem;
+
+/// Connections per process. A container serves up to 80 requests at once and a transaction takes a few milliseconds.
+const POOL_SIZE: usize = 16;
+/// How long to wait for a connection, new or from the pool.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
+/// How long a transaction's statements may take, as seen from here; after it the connection is thrown away.
+const TRIP_TIMEOUT: Duration = Duration::from_millis(2000);
+/// The same as Postgres sees it, so that it doesn't go on with what nobody waits for.
+const STATEMENT_TIMEOUT_MS: u32 = 1900;
+
+/// A statement with its parameters.
+pub type Query<'a> = (&'a str, &'a [&'a (dyn ToSql + Sync)]);
+
+/// A pool of lazily opened connections, as one role.
+#[derive(Clone)]
+pub struct Db {
+    pool: Pool,
+}
+
+impl std::fmt::Debug for Db {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Db").finish_non_exhaustive()
+    }
+}
+
+/// What tells the tenant of a transaction.
+#[derive(Debug, Clone, Copy)]
+enum Scope<'a> {
+    Tenant(TenantId),
+    KeyHash(&'a [u8]),
+}
+
+impl Db {
+    /// A pool for a connection URL; nothing is connected before the first query.
+    ///
+    /// # Errors
+    /// A sentence, without the URL's secrets, when the URL is not one of Postgres.
+    pub fn connect(url: &str) -> Result<Self, String> {
+        let mut config: tokio_postgres::Config =
+            url.parse().map_err(|_| "must be a Postgres connection URL".to_owned())?;
+        let options = config.get_options().unwrap_or_default();
+        config.options(format!("{options} -c statement_timeout={STATEMENT_TIMEOUT_MS} -c idle_in_transaction_session_timeout=5000"));
+        config.connect_timeout(CONNECT_TIMEOUT).tcp_user_timeout(CONNECT_TIMEOUT);
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = if matches!(config.get_ssl_mode(), SslMode::Require) {
+            Manager::from_config(config, MakeRustlsConnect::new(tls_config()), recycling)
+        } else {
+            Manager::from_config(config, NoTls, recycling)
+        };
+        let timeouts = Timeouts { wait: Some(CONNECT_TIMEOUT), create: Some(CONNECT_TIMEOUT), recycle: Some(CONNECT_TIMEOUT) };
+        let pool = Pool::builder(manager)
+            .max_size(POOL_SIZE)
+            .timeouts(timeouts)
+            .runtime(deadpool_postgres::Runtime::Tokio1)
+            .build()
+            .map_err(|e| e.to_string())?;
+        Ok(Self { pool })
+    }
+
+    /// Starts a transaction of a tenant. `name` is what it is called in logs.
+    ///
+    /// # Errors
+    /// `503` when no connection can be had in time.
+    pub async fn tenant(&self, name: &'static str, tenant: TenantId) -> Result<TenantTx<'static>, Problem> {
+        self.begin(name, Scope::Tenant(tenant)).await
+    }
+
+    /// Starts a transaction of the tenant that a license key belongs to; of none, and so without rows, when nobody's.
+    ///
+    /// # Errors
+    /// `503` when no connection can be had in time.
+    pub async fn tenant_of_key<'a>(&self, name: &'static str, key_hash: &'a [u8]) -> Result<TenantTx<'a>, Problem> {
+        self.begin(name, Scope::KeyHash(key_hash)).await
+    }
+
+    async fn begin<'a>(&self, name: &'static str, scope: Scope<'a>) -> Result<TenantTx<'a>, Problem> {
+        let client = self.client().await?;
+        Ok(TenantTx { client: Some(client), name, scope, begun: false, started: Instant::now() })
+    }
+
+    /// Runs one statement outside every tenant: on tables that are nobody's, or a look-up function.
+    ///
+    /// # Errors
+    /// `503` when Postgres can't be reached, `500` when the statement fails.
+    pub async fn outside_tenants(&self, (sql, params): Query<'_>) -> Result<Vec<Row>, Problem> {
+        let client = self.client().await?;
+        let run = async { client.query(&client.prepare_cached(sql).await?, params).await };
+        match tokio::time::timeout(TRIP_TIMEOUT, run).await {
+            Ok(rows) => rows.map_err(|e| failed("outside_tenants", &e)),
+            Err(_) => {
+                drop(Object::take(client));
+                Err(Problem::unavailable("postgres", "no answer in time"))
+            }
+        }
+    }
+
+    /// Asks Postgres whether it is there, for `/ready`.
+    ///
+    /// # Errors
+    /// What is wrong, for the log.
+    pub async fn ping(&self) -> Result<(), String> {
+        let rows = self.outside_tenants(("select 1", &[])).await;
+        rows.map(drop).map_err(|p| p.internal().unwrap_or_default().to_owned())
+    }
+
+    async fn client(&self) -> Result<Object, Problem> {
+        self.pool.get().await.map_err(|e| Problem::unavailable("postgres", chain(&e)))
+    }
+}
+
+/// A transaction of one tenant. Dropped without [`TenantTx::commit`], it rolls back by closing its connection.
+pub struct TenantTx<'a> {
+    client: Option<Object>,
+    name: &'static str,
+    scope: Scope<'a>,
+    begun: bool,
+    started: Instant,
+}
+
+impl std::fmt::Debug for TenantTx<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TenantTx").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl TenantTx<'_> {
+    /// Runs statements in order, in one round trip, and answers their rows.
+    ///
+    /// # Errors
+    /// The first statement that failed; the transaction is then of no more use.
+    pub async fn run<const N: usize>(&mut self, queries: [Query<'_>; N]) -> Result<[Vec<Row>; N], Problem> {
+        self.trip(&queries, false).await.map(|rows| rows.try_into().expect("one result for each query"))
+    }
+
+    /// Runs statements and commits, in one round trip.
+    ///
+    /// # Errors
+    /// The first statement that failed; then nothing was changed.
+    pub async fn finish<const N: usize>(mut self, queries: [Query<'_>; N]) -> Result<[Vec<Row>; N], Problem> {
+        self.trip(&queries, true).await.map(|rows| rows.try_into().expect("one result for each query"))
+    }
+
+    /// Commits.
+    ///
+    /// # Errors
+    /// When Postgres did not confirm it; whether it happened is then unknown.
+    pub async fn commit(self) -> Result<(), Problem> {
+        self.finish([]).await.map(drop)
+    }
+
+    async fn trip(&mut self, queries: &[Query<'_>], commit: bool) -> Result<Vec<Vec<Row>>, Problem> {
+        let client = self.client.take().expect("a transaction is used up only by finish");
+        let name = self.name;
+        match tokio::time::timeout(TRIP_TIMEOUT, pipeline(&client, self.scope, !self.begun, queries, commit)).await {
+            Ok(Ok(rows)) => {
+                self.begun = true;
+                if commit {
+                    tracing::debug!(transaction = name, micros = self.started.elapsed().as_micros(), "committed");
+                } else {
+                    self.client = Some(client);
+                }
+                Ok(rows)
+            }
+            // The connection's state is unknown: it does not go back to the pool.
+            Ok(Err(e)) => {
+                drop(Object::take(client));
+                Err(failed(name, &e))
+            }
+            Err(_) => {
+                drop(Object::take(client));
+                Err(Problem::unavailable("postgres", format_args!("{name}: no answer in time")))
+            }
+        }
+    }
+}
+
+impl Drop for TenantTx<'_> {
+    fn drop(&mut self) {
+        if let Some(client) = self.client.take()
+            && self.begun
+        {
+            drop(Object::take(client));
+        }
+    }
+}
+
+/// Everything is sent in order before anything is awaited. A failed statement makes the server turn the commit into a
+/// rollback that still says it succeeded, so that every result is looked at.
+async fn pipeline(
+    client: &Object,
+    scope: Scope<'_>,
+    begin: bool,
+    queries: &[Query<'_>],
+    commit: bool,
+) -> Result<Vec<Vec<Row>>, tokio_postgres::Error> {
+    const SET_BY_KEY: &str =
+        "select set_config('app.tenant_id', coalesce(tenant_of_license_key($1)::text, ''), true)";
+    let mut prepared = Vec::with_capacity(queries.len());
+    for (sql, _) in queries {
+        prepared.push(client.prepare_cached(sql).await?);
+    }
+    let opening = match scope {
+        Scope::Tenant(tenant) => format!("begin; set local app.tenant_id = '{}'", tenant.as_uuid()),
+        Scope::KeyHash(_) => "begin".to_owned(),
+    };
+    let set_by_key = match scope {
+        Scope::KeyHash(hash) if begin => Some((client.prepare_cached(SET_BY_KEY).await?, hash)),
+        _ => None,
+    };
+    let opened = async { if begin { client.batch_execute(&opening).await } else { Ok(()) } };
+    let set = async {
+        match &set_by_key {
+            Some((statement, hash)) => client.query(statement, &[hash]).await.map(drop),
+            None => Ok(()),
+        }
+    };
+    let results = join_all(queries.iter().zip(&prepared).map(|((_, params), statement)| client.query(statement, params)));
+    let committed = async { if commit { client.batch_execute("commit").await } else { Ok(()) } };
+    let (opened, set, results, committed) = tokio::join!(biased; opened, set, results, committed);
+    opened?;
+    set?;
+    let rows = results.into_iter().collect::<Result<_, _>>()?;
+    committed?;
+    Ok(rows)
+}
+
+fn failed(name: &'static str, error: &tokio_postgres::Error) -> Problem {
+    const OUTAGES: [SqlState; 7] = [
+        SqlState::ADMIN_SHUTDOWN,
+        SqlState::CRASH_SHUTDOWN,
+        SqlState::CANNOT_CONNECT_NOW,
+        SqlState::TOO_MANY_CONNECTIONS,
+        SqlState::QUERY_CANCELED,
+        SqlState::LOCK_NOT_AVAILABLE,
+        SqlState::READ_ONLY_SQL_TRANSACTION,
+    ];
+    let cause = format!("{name}: {}", chain(error));
+    match error.code() {
+        Some(code) if !OUTAGES.contains(code) => Problem::internal_error(cause),
+        Some(_) => Problem::unavailable("postgres", cause),
+        // Without an SQLSTATE it is the connection, or a value that doesn't fit its column: a mistake of ours.
+        None if error.is_closed() || std::error::Error::source(error).is_some_and(|s| s.is::<std::io::Error>()) => {
+            Problem::unavailable("postgres", cause)
+        }
+        None => Problem::internal_error(cause),
+    }
+}
+
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    std::iter::successors(Some(error), |e| e.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// TLS with the web's certificate authorities.
+pub(crate) fn tls_config() -> rustls::ClientConfig {
+    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.into() };
+    rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()
+}

@@ -1,0 +1,156 @@
+//! Redis: one script per request over multiplexed connections, on a single server or a cluster.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::cluster::ClusterClient;
+use redis::cluster_async::ClusterConnection;
+use redis::{ErrorKind, FromRedisValue, RedisError, ScriptInvocation};
+use tokio::sync::OnceCell;
+
+use crate::problem::Problem;
+
+/// How long a connection or an answer may take. The scripts take microseconds; what lasts longer is an outage.
+const TIMEOUT: Duration = Duration::from_millis(1000);
+/// One multiplexed connection is bound by one core of Redis's I/O; a second one adds a fifth, a third nothing.
+const CONNECTIONS: usize = 2;
+/// Connections that `WAIT` may block, each for one request at a time.
+const WAITING_CONNECTIONS: u32 = 8;
+
+/// A handle to Redis; clones share its connections. Nothing is connected before the first use.
+#[derive(Clone)]
+pub struct Redis(Arc<Inner>);
+
+struct Inner {
+    replicas: u8,
+    server: Server,
+}
+
+enum Server {
+    Single { managers: [ConnectionManager; CONNECTIONS], next: AtomicUsize, waiting: bb8::Pool<redis::Client> },
+    Cluster { client: ClusterClient, connection: OnceCell<ClusterConnection> },
+}
+
+impl std::fmt::Debug for Redis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Redis").finish_non_exhaustive()
+    }
+}
+
+impl Redis {
+    /// A handle for a URL, or for several of a cluster's nodes separated by commas. Must be called within a runtime.
+    ///
+    /// # Errors
+    /// A sentence, without the URL's secrets, when a URL is not one of Redis.
+    pub fn connect(urls: &str, replicas: u8) -> Result<Self, String> {
+        let wrong = |_| "must be a redis://, rediss:// or unix:// URL".to_owned();
+        let nodes: Vec<&str> = urls.split(',').map(str::trim).filter(|u| !u.is_empty()).collect();
+        let server = if let [url] = nodes.as_slice() {
+            let client = redis::Client::open(*url).map_err(wrong)?;
+            let manager = || ConnectionManager::new_lazy_with_config(client.clone(), manager_config()).map_err(wrong);
+            let waiting = bb8::Pool::builder()
+                .max_size(WAITING_CONNECTIONS)
+                .connection_timeout(TIMEOUT)
+                .test_on_check_out(false)
+                .build_unchecked(client.clone());
+            Server::Single { managers: [manager()?, manager()?], next: AtomicUsize::new(0), waiting }
+        } else {
+            let client = ClusterClient::builder(nodes)
+                .connection_timeout(TIMEOUT)
+                .response_timeout(TIMEOUT)
+                .overall_response_timeout(Some(TIMEOUT * 2))
+                .retries(2)
+                .build()
+                .map_err(wrong)?;
+            Server::Cluster { client, connection: OnceCell::new() }
+        };
+        Ok(Self(Arc::new(Inner { replicas, server })))
+    }
+
+    /// Runs a script by its hash; loads it when the server doesn't know it.
+    ///
+    /// # Errors
+    /// `503` when Redis doesn't answer in time, `500` when the script fails.
+    pub async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, Problem> {
+        let answer = async {
+            match &self.0.server {
+                Server::Single { managers, next, .. } => {
+                    let i = next.fetch_add(1, Ordering::Relaxed) % CONNECTIONS;
+                    script.invoke_async(&mut managers[i].clone()).await
+                }
+                Server::Cluster { client, connection } => script.invoke_async(&mut cluster(client, connection).await?).await,
+            }
+        };
+        in_time(answer).await
+    }
+
+    /// Returns once the configured number of replicas has everything that was written before, where there are any.
+    ///
+    /// `WAIT` counts the writes of its own connection, hence the small write to `key` in front of it, which goes to the
+    /// node that has the slot.
+    ///
+    /// # Errors
+    /// `503` when Redis doesn't answer in time, or too few replicas do.
+    pub async fn replicated(&self, key: &str) -> Result<(), Problem> {
+        if self.0.replicas == 0 {
+            return Ok(());
+        }
+        let mut pipe = redis::pipe();
+        pipe.cmd("SET").arg(key).arg(1).arg("PX").arg(60_000).ignore();
+        pipe.cmd("WAIT").arg(self.0.replicas).arg(TIMEOUT.as_millis() as u64);
+        let answer = async {
+            match &self.0.server {
+                Server::Single { waiting, .. } => {
+                    let mut connection = waiting.get().await.map_err(|e| std::io::Error::other(e.to_string()))?;
+                    pipe.query_async(&mut *connection).await
+                }
+                Server::Cluster { client, connection } => pipe.query_async(&mut cluster(client, connection).await?).await,
+            }
+        };
+        let (reached,): (u8,) = in_time(answer).await?;
+        if reached < self.0.replicas {
+            return Err(Problem::unavailable("redis", format_args!("{reached} of {} replicas have the grant", self.0.replicas)));
+        }
+        Ok(())
+    }
+
+    /// Asks Redis whether it is there, for `/ready`.
+    ///
+    /// # Errors
+    /// What is wrong, for the log.
+    pub async fn ping(&self) -> Result<(), String> {
+        let script = redis::Script::new("return 1");
+        let answer: Result<u8, _> = self.run(&script.prepare_invoke()).await;
+        answer.map(drop).map_err(|p| p.internal().unwrap_or_default().to_owned())
+    }
+}
+
+async fn in_time<T>(answer: impl Future<Output = Result<T, RedisError>>) -> Result<T, Problem> {
+    match tokio::time::timeout(TIMEOUT * 2, answer).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(e)) if is_ours(&e) => Err(Problem::internal_error(format_args!("redis: {e}"))),
+        Ok(Err(e)) => Err(Problem::unavailable("redis", e)),
+        Err(_) => Err(Problem::unavailable("redis", "no answer in time")),
+    }
+}
+
+/// A script that fails, or an answer that isn't what it promised, is a mistake of ours; the rest is the server's state.
+fn is_ours(error: &RedisError) -> bool {
+    matches!(error.kind(), ErrorKind::UnexpectedReturnType | ErrorKind::Parse)
+        || (error.code() == Some("ERR") && error.detail().is_some_and(|d| d.contains("script")))
+}
+
+fn manager_config() -> ConnectionManagerConfig {
+    ConnectionManagerConfig::new()
+        .set_connection_timeout(Some(TIMEOUT))
+        .set_response_timeout(Some(TIMEOUT))
+        .set_number_of_retries(1)
+        .set_min_delay(Duration::from_millis(20))
+        .set_max_delay(Duration::from_millis(200))
+}
+
+async fn cluster(client: &ClusterClient, cell: &OnceCell<ClusterConnection>) -> Result<ClusterConnection, RedisError> {
+    cell.get_or_try_init(|| client.get_async_connection()).await.cloned()
+}

@@ -1,0 +1,268 @@
+//! A process around a function's routes.
+//!
+//! [`run`] is a function's whole `main`: it reads the configuration, listens, and adds what every function has: a request
+//! id, one log line for what went wrong, limits, `/health`, `/ready`, `/openapi.json`, problem documents for unknown routes
+//! and panics, and a graceful end on `SIGTERM`.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+use tower::Layer;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::SizeAbove;
+use tower_http::normalize_path::{NormalizePath, NormalizePathLayer};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::body::json;
+use crate::caller::ClientAddress;
+use crate::config::{self, Setup};
+use crate::logs;
+use crate::openapi;
+use crate::problem::Problem;
+
+/// The longest a request may take before it is given up.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest a readiness check may take.
+const READY_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long running requests may go on after `SIGTERM`; Cloud Run kills after 10 seconds.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(8);
+/// Smaller answers cost more to compress than to send.
+const COMPRESS_ABOVE_BYTES: u64 = 1024;
+/// A caller's own request id is kept up to this length.
+const REQUEST_ID_MAX_BYTES: usize = 128;
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// `EX_USAGE` of sysexits: the configuration is wrong, and trying again doesn't help.
+const EXIT_CONFIGURATION: u8 = 64;
+
+/// Runs a function until it is told to stop.
+pub fn run<S: Clone + Send + Sync + 'static>(
+    name: &'static str,
+    connect: fn(&mut Setup) -> Option<S>,
+    routes: fn() -> OpenApiRouter<S>,
+) -> ExitCode {
+    run_routes(name, |setup| connect(setup).map(|state| routes().with_state(state)))
+}
+
+/// Runs routes that have their state already: one function's, or several merged.
+pub fn run_routes(name: &'static str, build: impl FnOnce(&mut Setup) -> Option<OpenApiRouter>) -> ExitCode {
+    let mut setup = Setup::from_env();
+    let format = setup.defaulted(&config::LOG_FORMAT, logs::Format::parse);
+    let filter = setup.defaulted(&config::RUST_LOG, logs::filter);
+    logs::init(name, format.unwrap_or_default(), filter.unwrap_or_default());
+    install_crypto();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => return failed_start(&[format!("The async runtime could not be started: {e}")]),
+    };
+    runtime.block_on(async {
+        let listen = setup.defaulted(&config::PORT, listen_address);
+        let app = build(&mut setup);
+        let app = app.and_then(|routes| App::new(name, setup_ok(&mut setup)?, routes));
+        let (Some(listen), Some(app)) = (listen, app) else {
+            let mistakes: Vec<_> = setup.mistakes().iter().map(ToString::to_string).collect();
+            return failed_start(&mistakes);
+        };
+        match TcpListener::bind(listen).await {
+            Ok(listener) => app.serve(listener, shutdown_signal()).await,
+            Err(e) => return failed_start(&[format!("PORT: can't listen on {listen}: {e}")]),
+        }
+        ExitCode::SUCCESS
+    })
+}
+
+fn setup_ok(setup: &mut Setup) -> Option<Setup> {
+    setup.mistakes().is_empty().then(|| std::mem::take(setup))
+}
+
+fn failed_start(mistakes: &[String]) -> ExitCode {
+    for mistake in mistakes {
+        tracing::error!("{mistake}");
+    }
+    ExitCode::from(EXIT_CONFIGURATION)
+}
+
+/// Chooses the cryptography that TLS and tokens use, once per process.
+pub fn install_crypto() {
+    // Both say so when it was chosen before, as it is in tests that start several functions.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+}
+
+fn listen_address(value: &str) -> Result<SocketAddr, String> {
+    let port = value.parse::<u16>().map(|port| SocketAddr::from(([0, 0, 0, 0], port)));
+    port.or_else(|_| value.parse()).map_err(|_| "must be a port, or address:port".to_owned())
+}
+
+/// A function ready to serve.
+pub struct App {
+    service: NormalizePath<Router>,
+    tasks: Vec<config::BoxFuture<()>>,
+    name: &'static str,
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+struct Shared {
+    name: &'static str,
+    checks: std::collections::BTreeMap<&'static str, Box<dyn Fn() -> config::BoxFuture<Result<(), String>> + Send + Sync>>,
+    openapi: String,
+    proxy_hops: usize,
+}
+
+impl App {
+    /// Puts what every function has around its routes. `None` when the configuration has a mistake.
+    pub fn new(name: &'static str, mut setup: Setup, routes: OpenApiRouter) -> Option<Self> {
+        let proxy_hops = setup.defaulted(&config::TRUSTED_PROXY_HOPS, config::number)?;
+        let (router, api) = routes.split_for_parts();
+        let openapi = openapi::complete(api);
+        let tasks = std::mem::take(&mut setup.tasks);
+        let shared = Arc::new(Shared { name, checks: setup.checks, openapi, proxy_hops });
+        let router = router
+            .route("/health", get(|| async { json(StatusCode::OK, r#"{"status":"ok"}"#) }))
+            .route("/ready", get(ready).with_state(Arc::clone(&shared)))
+            .route("/openapi.json", get(document).with_state(Arc::clone(&shared)))
+            .fallback(|| async { Problem::no_such_route() })
+            .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
+            .layer(CatchPanicLayer::custom(|_| Problem::internal_error("a handler panicked").into_response()))
+            .layer(CompressionLayer::new().compress_when(SizeAbove::new(COMPRESS_ABOVE_BYTES)))
+            .layer(axum::middleware::from_fn_with_state(shared, edge));
+        // Around the router, because its own layers run only once a route was found.
+        let service = NormalizePathLayer::trim_trailing_slash().layer(router);
+        Some(Self { service, tasks, name })
+    }
+
+    /// Serves until `stop` resolves, then lets running requests end.
+    pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()> + Send + 'static) {
+        let address = listener.local_addr().map(|a| a.to_string()).unwrap_or_default();
+        tracing::info!(function = self.name, address, "listening");
+        for task in self.tasks {
+            tokio::spawn(task);
+        }
+        let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
+        let graceful = async move {
+            stop.await;
+            let _ = stopping.send(());
+        };
+        let service = axum::ServiceExt::<Request>::into_make_service_with_connect_info::<SocketAddr>(self.service);
+        // Without it an answer may wait 40 ms for an acknowledgement; a failure only costs that.
+        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+        let serving = axum::serve(listener, service).with_graceful_shutdown(graceful);
+        let hurry = async {
+            let _ = stopped.await;
+            tokio::time::sleep(SHUTDOWN_GRACE).await;
+        };
+        tokio::select! {
+            result = serving => if let Err(e) = result { tracing::error!("serving ended: {e}") },
+            () = hurry => tracing::warn!("requests still running after the grace were cut off"),
+        }
+    }
+}
+
+async fn shutdown_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).expect("the runtime handles signals");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+async fn document(State(shared): State<Arc<Shared>>) -> Response {
+    json(StatusCode::OK, shared.openapi.clone())
+}
+
+async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+    let rows = futures_util::future::join_all(shared.checks.iter().map(|(name, check)| async move {
+        let answer = tokio::time::timeout(READY_TIMEOUT, check()).await.unwrap_or_else(|_| Err("no answer in time".to_owned()));
+        if let Err(cause) = &answer {
+            tracing::warn!(dependency = name, cause, "not ready");
+        }
+        (*name, answer.is_ok())
+    }))
+    .await;
+    let all = rows.iter().all(|(_, ok)| *ok);
+    let dependencies: Vec<_> = rows
+        .iter()
+        .map(|(name, ok)| serde_json::json!({"name": name, "status": if *ok { "ok" } else { "down" }}))
+        .collect();
+    let status = if all { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let body = serde_json::json!({
+        "function": shared.name,
+        "status": if all { "ready" } else { "not_ready" },
+        "dependencies": dependencies,
+    });
+    let mut response = json(status, body.to_string());
+    if !all {
+        response.headers_mut().insert(axum::http::header::RETRY_AFTER, HeaderValue::from_static("2"));
+    }
+    response
+}
+
+/// The first and last thing that sees a request.
+async fn edge(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = request_id(request.headers());
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|c| c.0);
+    let address = ClientAddress::of(peer, request.headers(), shared.proxy_hops);
+    request.extensions_mut().insert(address);
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let trace = trace_id(request.headers());
+
+    let response = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await;
+    let response = response.unwrap_or_else(|_| Problem::timed_out().into_response());
+    let status = response.status().as_u16();
+    let problem = response.extensions().get::<Problem>().cloned();
+
+    let mut answer = match &problem {
+        Some(problem) => keep_headers(problem.render(id.to_str().unwrap_or_default()), &response),
+        None => response,
+    };
+    let line = logs::RequestLine { request_id: &id, trace, method: &method, path: &path, status, elapsed: started.elapsed() };
+    line.write(problem.as_ref());
+    answer.headers_mut().insert(REQUEST_ID, id);
+    answer
+}
+
+/// What layers and routes said in headers (`Allow`, `RateLimit`) stays on a problem's document.
+fn keep_headers(mut rendered: Response, original: &Response) -> Response {
+    for (name, value) in original.headers() {
+        if name != axum::http::header::CONTENT_LENGTH && !rendered.headers().contains_key(name) {
+            rendered.headers_mut().append(name, value.clone());
+        }
+    }
+    rendered
+}
+
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let sane = |v: &&HeaderValue| {
+        let bytes = v.as_bytes();
+        (1..=REQUEST_ID_MAX_BYTES).contains(&bytes.len()) && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(b))
+    };
+    headers.get(REQUEST_ID).filter(sane).cloned().unwrap_or_else(|| {
+        let id = uuid::Uuid::now_v7().to_string();
+        HeaderValue::try_from(id).expect("a UUID is ASCII")
+    })
+}
+
+/// The trace id of W3C Trace Context's `traceparent`: `00-{32 hex}-{16 hex}-{2 hex}`.
+fn trace_id(headers: &HeaderMap) -> Option<String> {
+    let mut parts = headers.get("traceparent")?.to_str().ok()?.split('-');
+    let trace = parts.nth(1)?;
+    (trace.len() == 32 && trace.bytes().all(|b| b.is_ascii_hexdigit())).then(|| trace.to_owned())
+}

@@ -1,0 +1,21 @@
+-- Asks, once the session's row is committed, whether the seat is still held, and forgets the sessions whose rows that
+-- transaction closed. It writes, so that a WAIT after it covers the grant too.
+--
+-- ARGV: session, grant, closed sessions…
+-- Answers one of: cold; inactive, state; lost; held, expires ms.
+local t = terms()
+if not t then
+    return {'cold'}
+end
+for i = 3, #ARGV do
+    redis.call('HDEL', KEYS[5], ARGV[i])
+end
+redis.call('HSET', KEYS[1], 'confirmed', ARGV[2])
+if t.state ~= 'active' then
+    return {'inactive', t.state}
+end
+local expires = tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1]) or '0')
+if expires <= now_ms() then
+    return {'lost'}
+end
+return {'held', int(expires)}

@@ -1,0 +1,29 @@
+-- Keeps a session's seat for another ttl from now.
+--
+-- ARGV: session, ttl ms, subject (empty: whoever asks is the session itself).
+-- Answers one of: cold; inactive, state; unknown; expired; live, expires ms.
+-- An expired session is left where it is: only acquire drops it, together with the closing of its row.
+local t = terms()
+if not t then
+    return {'cold'}
+end
+if t.state ~= 'active' then
+    return {'inactive', t.state}
+end
+local entry = redis.call('HGET', KEYS[4], ARGV[1])
+if not entry then
+    return {'unknown'}
+end
+if ARGV[3] ~= '' then
+    local holder = holder_of(entry)
+    if string.sub(holder, 1, #ARGV[3] + 1) ~= ARGV[3] .. '/' then
+        return {'unknown'}
+    end
+end
+local now = now_ms()
+if tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1])) <= now then
+    return {'expired'}
+end
+local expires = int(now + tonumber(ARGV[2]))
+redis.call('ZADD', KEYS[2], expires, ARGV[1])
+return {'live', expires}

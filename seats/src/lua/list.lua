@@ -1,0 +1,11 @@
+-- Who sits where: session and the ms its seat has left (negative: expired, not yet passed on), for operators.
+local t = terms()
+if not t then
+    return {}
+end
+local now, answer = now_ms(), {}
+local all = redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES')
+for i = 1, #all, 2 do
+    answer[#answer + 1] = {all[i], int(tonumber(all[i + 1]) - now)}
+end
+return answer

@@ -1,0 +1,74 @@
+-- Common to all seat scripts, put in front of each of them.
+--
+-- A licence's seats are five keys in one hash slot:
+--   KEYS[1] terms     hash: generation, revision, limit, state, grants (the last grant number), size
+--   KEYS[2] live      sorted set: session -> when it expires, in ms of this server's clock
+--   KEYS[3] holders   hash: holder -> session
+--   KEYS[4] sessions  hash: session -> "grant number|holder"
+--   KEYS[5] gone      hash: session -> grant number, for sessions dropped here whose rows may still be open
+--
+-- All but gone describe the same sessions. When one of them was evicted or expired alone, or the licence was never here,
+-- the licence is cold: nothing is answered before it was restored from Postgres.
+
+local function now_ms()
+    local t = redis.call('TIME')
+    return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+local function int(n)
+    return string.format('%.0f', n)
+end
+
+-- The terms, or nil when the licence is cold.
+local function terms()
+    local t = redis.call('HMGET', KEYS[1], 'generation', 'revision', 'limit', 'state', 'grants', 'size')
+    if not t[1] then
+        return nil
+    end
+    local size = tonumber(t[6])
+    if redis.call('ZCARD', KEYS[2]) ~= size or redis.call('HLEN', KEYS[3]) ~= size or redis.call('HLEN', KEYS[4]) ~= size then
+        return nil
+    end
+    return {
+        generation = tonumber(t[1]), revision = tonumber(t[2]), limit = tonumber(t[3]),
+        state = t[4], grants = tonumber(t[5]), size = size,
+    }
+end
+
+local function holder_of(entry)
+    local bar = string.find(entry, '|', 1, true)
+    return string.sub(entry, bar + 1), string.sub(entry, 1, bar - 1)
+end
+
+local function add(t, session, holder, grant, expires)
+    redis.call('ZADD', KEYS[2], int(expires), session)
+    redis.call('HSET', KEYS[3], holder, session)
+    redis.call('HSET', KEYS[4], session, grant .. '|' .. holder)
+    t.size = t.size + 1
+end
+
+-- Takes a session away; answers its grant number, or nil when it wasn't there.
+local function remove(t, session)
+    local entry = redis.call('HGET', KEYS[4], session)
+    if not entry then
+        return nil
+    end
+    local holder, grant = holder_of(entry)
+    redis.call('ZREM', KEYS[2], session)
+    redis.call('HDEL', KEYS[3], holder)
+    redis.call('HDEL', KEYS[4], session)
+    t.size = t.size - 1
+    return grant
+end
+
+local function in_use(now)
+    return redis.call('ZCOUNT', KEYS[2], '(' .. int(now), '+inf')
+end
+
+-- The newest limit and state anybody has seen win, in whatever order they arrive.
+local function learn(t, revision, limit, state)
+    if revision > t.revision then
+        t.revision, t.limit, t.state = revision, limit, state
+        redis.call('HSET', KEYS[1], 'revision', int(revision), 'limit', int(limit), 'state', state)
+    end
+end

@@ -1,0 +1,140 @@
+//! The scripts' answers as types.
+
+use common::Problem;
+use protocol::id::SessionId;
+
+/// A seat that Redis granted, or found its holder to have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// The session that has the seat.
+    pub session: SessionId,
+    /// Which grant of the licence it is: a later one has a greater number.
+    pub number: i64,
+    /// When the seat falls free, in milliseconds since 1970 of Redis's clock.
+    pub expires_ms: i64,
+    /// The generation it was granted under.
+    pub generation: i64,
+    /// The revision it was granted under.
+    pub revision: i64,
+    /// The licence's seats.
+    pub limit: u32,
+    /// How many are in use, this one included.
+    pub in_use: u32,
+    /// Sessions that lost their seat and whose rows must be closed with this one's commit.
+    pub gone: Vec<SessionId>,
+    /// Whether the seat was granted now, and not held before.
+    pub new: bool,
+}
+
+/// The answer to asking for a seat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taken {
+    /// Redis doesn't know the licence.
+    Cold,
+    /// The licence's state forbids it.
+    Inactive(String),
+    /// Every seat is taken.
+    Full {
+        /// The licence's seats.
+        limit: u32,
+        /// How many are in use; more than `limit` after the licence shrank.
+        in_use: u32,
+        /// Milliseconds until the next one can fall free.
+        wait_ms: u64,
+    },
+    /// A seat.
+    Seat(Grant),
+}
+
+/// The answer to asking whether a grant is still held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Confirmed {
+    /// Redis doesn't know the licence.
+    Cold,
+    /// The licence's state changed.
+    Inactive(String),
+    /// The seat expired, was evicted or passed on meanwhile.
+    Lost,
+    /// Held, until so many milliseconds since 1970 of Redis's clock.
+    Held(i64),
+}
+
+/// The answer to a heartbeat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Extended {
+    /// Redis doesn't know the licence.
+    Cold,
+    /// The licence's state ended its sessions.
+    Inactive(String),
+    /// No such session of this subject holds a seat.
+    Unknown,
+    /// The heartbeat came too late.
+    Expired,
+    /// Extended, until so many milliseconds since 1970 of Redis's clock.
+    Live(i64),
+}
+
+impl Taken {
+    pub(crate) fn parse(answer: &[String]) -> Result<Self, Problem> {
+        match words(answer).as_slice() {
+            ["cold"] => Ok(Self::Cold),
+            ["inactive", state] => Ok(Self::Inactive((*state).to_owned())),
+            ["full", limit, in_use, wait] => {
+                Ok(Self::Full { limit: number(limit)?, in_use: number(in_use)?, wait_ms: number::<i64>(wait)?.max(0).unsigned_abs() })
+            }
+            [what @ ("held" | "granted"), id, grant, expires, generation, revision, limit, in_use, gone @ ..] => Ok(Self::Seat(Grant {
+                session: session(id)?,
+                number: number(grant)?,
+                expires_ms: number(expires)?,
+                generation: number(generation)?,
+                revision: number(revision)?,
+                limit: number(limit)?,
+                in_use: number(in_use)?,
+                gone: gone.iter().map(|g| session(g)).collect::<Result<_, _>>()?,
+                new: *what == "granted",
+            })),
+            other => Err(unexpected(other)),
+        }
+    }
+}
+
+impl Confirmed {
+    pub(crate) fn parse(answer: &[String]) -> Result<Self, Problem> {
+        match words(answer).as_slice() {
+            ["cold"] => Ok(Self::Cold),
+            ["inactive", state] => Ok(Self::Inactive((*state).to_owned())),
+            ["lost"] => Ok(Self::Lost),
+            ["held", expires] => Ok(Self::Held(number(expires)?)),
+            other => Err(unexpected(other)),
+        }
+    }
+}
+
+impl Extended {
+    pub(crate) fn parse(answer: &[String]) -> Result<Self, Problem> {
+        match words(answer).as_slice() {
+            ["cold"] => Ok(Self::Cold),
+            ["inactive", state] => Ok(Self::Inactive((*state).to_owned())),
+            ["unknown"] => Ok(Self::Unknown),
+            ["expired"] => Ok(Self::Expired),
+            ["live", expires] => Ok(Self::Live(number(expires)?)),
+            other => Err(unexpected(other)),
+        }
+    }
+}
+
+fn words(answer: &[String]) -> Vec<&str> {
+    answer.iter().map(String::as_str).collect()
+}
+
+fn number<N: std::str::FromStr>(word: &str) -> Result<N, Problem> {
+    word.parse().map_err(|_| unexpected(&[word]))
+}
+
+pub(crate) fn session(word: &str) -> Result<SessionId, Problem> {
+    word.parse().map_err(|_| unexpected(&[word]))
+}
+
+fn unexpected(answer: &[&str]) -> Problem {
+    Problem::internal_error(format_args!("a seat script answered {answer:?}"))
+}

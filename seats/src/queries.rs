@@ -1,0 +1,48 @@
+//! The statements that keep seats in Postgres.
+//!
+//! Restores and openings of a licence's sessions exclude each other by an advisory lock of the transaction: shared for
+//! openings, so that they run side by side, exclusive for a restore. A row lock on the licence would do the same, but
+//! a hundred concurrent share locks on one row are a hundred multixacts.
+
+pub(crate) const LOCK_SHARED: &str =
+    "/* seat_lock_shared */ select pg_advisory_xact_lock_shared(hashtextextended($1::uuid::text, 1))";
+pub(crate) const LOCK_EXCLUSIVE: &str =
+    "/* seat_lock_exclusive */ select pg_advisory_xact_lock(hashtextextended($1::uuid::text, 1))";
+
+/// The rows of sessions whose seats are passed on. The fence is in each statement: under a later generation or revision
+/// it finds no licence and changes nothing.
+pub(crate) const SESSIONS_EXPIRE: &str = "/* sessions_expire */
+    update sessions set ended_at = now(), ended_reason = 'expired'
+    where id = any($2) and license_id = $1 and ended_at is null
+      and exists (select from licenses where id = $1 and seat_generation = $3 and revision = $4)";
+
+/// The session's row; the one that is there when the holder asks again. No row comes back when the fence fell or the
+/// session has ended.
+pub(crate) const SESSION_OPEN: &str = "/* session_open */
+    insert into sessions (id, tenant_id, license_id, user_id, holder, hardware_id, hostname, client_version, grant_number)
+    select $2, l.tenant_id, l.id, $5, $6, $7, $8, $9, $10
+    from licenses l where l.id = $1 and l.seat_generation = $3 and l.revision = $4
+    on conflict (id) do update set client_version = excluded.client_version where sessions.ended_at is null
+    returning id";
+
+/// Why SESSION_OPEN wrote nothing: whether the fence still stands.
+pub(crate) const FENCE_STANDS: &str =
+    "/* fence_stands */ select from licenses where id = $1 and seat_generation = $2 and revision = $3";
+
+pub(crate) const SESSION_CLOSE: &str = "/* session_close */
+    update sessions set ended_at = now(), ended_reason = $2 where id = $1 and ended_at is null";
+
+pub(crate) const GENERATION_NEXT: &str = "/* generation_next */
+    update licenses set seat_generation = seat_generation + 1 where id = $1
+    returning seat_generation, revision, seats,
+        case when state <> 'active' then state
+             when expires_at <= now() then 'expired'
+             when standing = 'inactive' then 'subscription_inactive'
+             else 'active' end";
+
+pub(crate) const SESSIONS_OPEN: &str =
+    "/* sessions_open */ select id, holder, grant_number from sessions where license_id = $1 and ended_at is null";
+
+/// What became of a session, for a heartbeat that Redis doesn't know.
+pub(crate) const SESSION_END: &str =
+    "/* session_end */ select ended_reason from sessions where id = $1 and license_id = $2";

@@ -1,0 +1,174 @@
+//! A session from grant to row to answer.
+
+use common::Problem;
+use protocol::id::{HardwareId, LicenseId, SessionId, TenantId, UserId};
+use protocol::wire::EndedReason;
+use uuid::Uuid;
+
+use crate::restore::Patience;
+use crate::{Confirmed, Grant, Seats, Taken, Terms, queries};
+
+/// How often a grant may be overtaken (by a restore, a change of the licence, an eviction) before the answer is `503`.
+const ATTEMPTS: usize = 5;
+
+/// Who asks for a seat.
+#[derive(Debug)]
+pub struct NewSession<'a> {
+    /// The licence's tenant.
+    pub tenant: TenantId,
+    /// The licence.
+    pub license: LicenseId,
+    /// One subject on one device; has one seat however often it asks.
+    pub holder: &'a str,
+    /// The user, when it is one.
+    pub user: Option<UserId>,
+    /// The device.
+    pub hardware: &'a HardwareId,
+    /// The device's name, for operators.
+    pub hostname: Option<&'a str>,
+    /// The client's version, for operators.
+    pub version: Option<&'a str>,
+}
+
+/// What became of a grant's row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opened {
+    /// The row is there and open, and the rows of `gone` are closed.
+    Open,
+    /// The fence fell: the licence was restored or changed since the grant. Nothing was written.
+    Overtaken,
+    /// The session had been closed. Nothing was written.
+    Closed,
+}
+
+impl Seats {
+    /// Takes a seat: grant, row, and between the row and the answer a confirmation.
+    ///
+    /// The caller gets `Taken::Seat` only when the row is committed and the seat is held after that.
+    ///
+    /// # Errors
+    /// `503` when Redis or Postgres don't answer, or the grant was overtaken too often.
+    pub async fn take(&self, terms: &Terms, ask: &NewSession<'_>) -> Result<Taken, Problem> {
+        let mut patience = Patience::new();
+        let mut terms = terms.clone();
+        let mut attempts = 0;
+        while attempts < ATTEMPTS {
+            let grant = match self.grant(ask.license, ask.holder, SessionId::new(), &terms).await? {
+                Taken::Cold => {
+                    self.warm(ask.tenant, ask.license, &mut patience).await?;
+                    continue;
+                }
+                Taken::Seat(grant) => grant,
+                refused => return Ok(refused),
+            };
+            attempts += 1;
+            match self.open(ask, &grant).await? {
+                Opened::Open => {}
+                Opened::Overtaken => {
+                    // Whoever overtook the grant left Redis with newer terms, or will as soon as it is asked for them.
+                    self.free(ask.license, &[grant.session]).await?;
+                    terms.generation = terms.generation.max(grant.generation);
+                    if let Some(newer) = self.terms(ask.tenant, ask.license).await? {
+                        terms = newer;
+                    }
+                    continue;
+                }
+                Opened::Closed => {
+                    self.free(ask.license, &[grant.session]).await?;
+                    continue;
+                }
+            }
+            if let Some(taken) = self.confirmed(ask, grant, &mut patience).await? {
+                return Ok(taken);
+            }
+        }
+        Err(Problem::unavailable("seats", "the grant was overtaken again and again"))
+    }
+
+    /// The confirmation after the row. `None`: the seat was lost meanwhile, its row is closed, and it is worth another try.
+    async fn confirmed(&self, ask: &NewSession<'_>, grant: Grant, patience: &mut Patience) -> Result<Option<Taken>, Problem> {
+        loop {
+            match self.confirm(ask.license, &grant).await? {
+                Confirmed::Held(expires_ms) => return Ok(Some(Taken::Seat(Grant { expires_ms, ..grant }))),
+                // The row is committed, so that the restore brings it back.
+                Confirmed::Cold => self.warm(ask.tenant, ask.license, patience).await?,
+                Confirmed::Inactive(state) => return Ok(Some(Taken::Inactive(state))),
+                Confirmed::Lost => {
+                    self.close(ask.tenant, ask.license, grant.session, EndedReason::Expired).await?;
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    /// Writes the row of a grant and closes those of the sessions it replaces, in one transaction and one round trip.
+    ///
+    /// # Errors
+    /// `503` when Postgres doesn't answer: the row may be there, and the holder's next acquire finds it.
+    pub async fn open(&self, ask: &NewSession<'_>, grant: &Grant) -> Result<Opened, Problem> {
+        let license = ask.license.as_uuid();
+        let gone: Vec<Uuid> = grant.gone.iter().map(SessionId::as_uuid).collect();
+        let tx = self.db.tenant("session_open", ask.tenant).await?;
+        let [_, _, opened, stands] = tx
+            .finish([
+                (queries::LOCK_SHARED, &[&license]),
+                (queries::SESSIONS_EXPIRE, &[&license, &gone, &grant.generation, &grant.revision]),
+                (
+                    queries::SESSION_OPEN,
+                    &[
+                        &license,
+                        &grant.session.as_uuid(),
+                        &grant.generation,
+                        &grant.revision,
+                        &ask.user.map(|u| u.as_uuid()),
+                        &ask.holder,
+                        &ask.hardware.as_str(),
+                        &ask.hostname,
+                        &ask.version,
+                        &grant.number,
+                    ],
+                ),
+                (queries::FENCE_STANDS, &[&license, &grant.generation, &grant.revision]),
+            ])
+            .await?;
+        Ok(match (opened.is_empty(), stands.is_empty()) {
+            (false, _) => Opened::Open,
+            (true, true) => Opened::Overtaken,
+            (true, false) => Opened::Closed,
+        })
+    }
+
+    /// Ends a session for good: its row first, then its seat, so that a crash between leaves at worst a seat that nobody
+    /// uses until it expires. Ending an ended session changes nothing.
+    ///
+    /// # Errors
+    /// `503` when Postgres or Redis don't answer; ending it again is safe.
+    pub async fn close(&self, tenant: TenantId, license: LicenseId, session: SessionId, reason: EndedReason) -> Result<(), Problem> {
+        let tx = self.db.tenant("session_close", tenant).await?;
+        tx.finish([(queries::SESSION_CLOSE, &[&session.as_uuid(), &reason.as_str()])]).await?;
+        self.free(license, &[session]).await
+    }
+
+    /// Why a session holds no seat. `None` when the tenant has no such session of this licence.
+    ///
+    /// # Errors
+    /// `503` when Postgres doesn't answer.
+    pub async fn end_of(&self, tenant: TenantId, license: LicenseId, session: SessionId) -> Result<Option<EndedReason>, Problem> {
+        let tx = self.db.tenant("session_end", tenant).await?;
+        let [rows] = tx.finish([(queries::SESSION_END, &[&session.as_uuid(), &license.as_uuid()])]).await?;
+        // A row that is still open belongs to a seat that was not passed on yet: nobody's end but its own.
+        let reason = |word: Option<&str>| word.and_then(|w| w.parse().ok()).unwrap_or(EndedReason::Expired);
+        Ok(rows.first().map(|row| reason(row.get(0))))
+    }
+
+    async fn terms(&self, tenant: TenantId, license: LicenseId) -> Result<Option<Terms>, Problem> {
+        let tx = self.db.tenant("seat_terms", tenant).await?;
+        let [rows] = tx.finish([(queries::TERMS, &[&license.as_uuid()])]).await?;
+        Ok(rows.first().map(|row| Terms {
+            generation: row.get(0),
+            revision: row.get(1),
+            limit: u32::try_from(row.get::<_, i32>(2)).unwrap_or(0),
+            state: row.get(3),
+        }))
+    }
+}
