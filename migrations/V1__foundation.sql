@@ -8,6 +8,14 @@ create function current_tenant() returns uuid
     -- The setting reads '' after a transaction that set it locally, hence nullif.
     return nullif(current_setting('app.tenant_id', true), '')::uuid;
 
+-- What a licence is worth now, as one word; every function asks in the same words.
+create function license_state(state text, standing text, expires_at timestamptz) returns text
+    language sql stable parallel safe
+    return case when state <> 'active' then state
+                when expires_at <= now() then 'expired'
+                when standing = 'inactive' then 'subscription_inactive'
+                else 'active' end;
+
 create table plans (
     code             text primary key check (code ~ '^[A-Z][A-Z0-9_]{1,31}$'),
     tier             text not null check (tier in ('FREE', 'PRO', 'TEAM', 'BUSINESS', 'ENTERPRISE')),

@@ -28,6 +28,10 @@ use uuid::Uuid;
 pub use outcome::{Confirmed, Extended, Grant, Taken};
 pub use session::NewSession;
 
+/// Taken (`$1` the licence's id) before anything that changes a licence's seats, state or expiry, so that no session is
+/// opened under what is being changed.
+pub const LICENSE_LOCK: &str = queries::LOCK_EXCLUSIVE;
+
 macro_rules! script {
     ($file:literal) => {
         LazyLock::new(|| Script::new(concat!(include_str!("lua/prelude.lua"), include_str!(concat!("lua/", $file)))))

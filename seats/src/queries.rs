@@ -6,6 +6,7 @@
 
 pub(crate) const LOCK_SHARED: &str =
     "/* seat_lock_shared */ select pg_advisory_xact_lock_shared(hashtextextended($1::uuid::text, 1))";
+/// Also for whoever changes a licence: see [`crate::LICENSE_LOCK`].
 pub(crate) const LOCK_EXCLUSIVE: &str =
     "/* seat_lock_exclusive */ select pg_advisory_xact_lock(hashtextextended($1::uuid::text, 1))";
 
@@ -35,14 +36,15 @@ pub(crate) const SESSION_CLOSE: &str = "/* session_close */
 pub(crate) const GENERATION_NEXT: &str = "/* generation_next */
     update licenses set seat_generation = seat_generation + 1 where id = $1
     returning seat_generation, revision, seats,
-        case when state <> 'active' then state
-             when expires_at <= now() then 'expired'
-             when standing = 'inactive' then 'subscription_inactive'
-             else 'active' end";
+        license_state(state, standing, expires_at)";
+
+pub(crate) const TERMS: &str = "/* seat_terms */
+    select seat_generation, revision, seats, license_state(state, standing, expires_at) from licenses where id = $1";
 
 pub(crate) const SESSIONS_OPEN: &str =
     "/* sessions_open */ select id, holder, grant_number from sessions where license_id = $1 and ended_at is null";
 
 /// What became of a session, for a heartbeat that Redis doesn't know.
 pub(crate) const SESSION_END: &str =
-    "/* session_end */ select ended_reason from sessions where id = $1 and license_id = $2";
+    "/* session_end */ select ended_reason from sessions
+     where id = $1 and license_id = $2 and ($3::text is null or starts_with(holder, $3 || '/'))";

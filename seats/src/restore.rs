@@ -49,14 +49,14 @@ impl Seats {
             return Err(Problem::unavailable("redis", "a licence's seats were not restored in time"));
         }
         let marker = format!("seat:{{{license}}}:restoring");
-        let chosen: u8 = self.redis.run(MARK.key(&marker).arg(MARKER_MS)).await?;
+        let chosen: u8 = self.redis.run(MARK.prepare_invoke().key(&marker).arg(MARKER_MS)).await?;
         if chosen == 0 {
             let pause = rand::rng().random_range(1..=POLL_MS);
             tokio::time::sleep(Duration::from_millis(pause)).await;
             return Ok(());
         }
         let restored = self.restore(tenant, license).await;
-        let _: u8 = self.redis.run(UNMARK.key(&marker)).await?;
+        let _: u8 = self.redis.run(UNMARK.prepare_invoke().key(&marker)).await?;
         restored
     }
 

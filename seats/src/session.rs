@@ -64,15 +64,13 @@ impl Seats {
             attempts += 1;
             match self.open(ask, &grant).await? {
                 Opened::Open => {}
+                // The grant is left in Redis: another request of this holder may have committed it just before the fence
+                // fell. After a restore it is gone; after a change of the licence the next attempt finds it again.
                 Opened::Overtaken => {
-                    // Whoever overtook the grant left Redis with newer terms, or will as soon as it is asked for them.
-                    self.free(ask.license, &[grant.session]).await?;
-                    terms.generation = terms.generation.max(grant.generation);
-                    if let Some(newer) = self.terms(ask.tenant, ask.license).await? {
-                        terms = newer;
-                    }
+                    terms = self.terms(ask.tenant, ask.license).await?;
                     continue;
                 }
+                // The seat outlived its session's row, as after a release that a restore overtook.
                 Opened::Closed => {
                     self.free(ask.license, &[grant.session]).await?;
                     continue;
@@ -149,26 +147,27 @@ impl Seats {
         self.free(license, &[session]).await
     }
 
-    /// Why a session holds no seat. `None` when the tenant has no such session of this licence.
+    /// Why a session holds no seat. `None` when the tenant has no such session of this licence, or not of this subject.
     ///
     /// # Errors
     /// `503` when Postgres doesn't answer.
-    pub async fn end_of(&self, tenant: TenantId, license: LicenseId, session: SessionId) -> Result<Option<EndedReason>, Problem> {
+    pub async fn end_of(&self, tenant: TenantId, license: LicenseId, session: SessionId, subject: Option<Uuid>) -> Result<Option<EndedReason>, Problem> {
         let tx = self.db.tenant("session_end", tenant).await?;
-        let [rows] = tx.finish([(queries::SESSION_END, &[&session.as_uuid(), &license.as_uuid()])]).await?;
+        let [rows] = tx.finish([(queries::SESSION_END, &[&session.as_uuid(), &license.as_uuid(), &subject.map(|s| s.to_string())])]).await?;
         // A row that is still open belongs to a seat that was not passed on yet: nobody's end but its own.
         let reason = |word: Option<&str>| word.and_then(|w| w.parse().ok()).unwrap_or(EndedReason::Expired);
         Ok(rows.first().map(|row| reason(row.get(0))))
     }
 
-    async fn terms(&self, tenant: TenantId, license: LicenseId) -> Result<Option<Terms>, Problem> {
+    async fn terms(&self, tenant: TenantId, license: LicenseId) -> Result<Terms, Problem> {
         let tx = self.db.tenant("seat_terms", tenant).await?;
         let [rows] = tx.finish([(queries::TERMS, &[&license.as_uuid()])]).await?;
-        Ok(rows.first().map(|row| Terms {
+        let row = rows.first().ok_or_else(|| Problem::not_found("license"))?;
+        Ok(Terms {
             generation: row.get(0),
             revision: row.get(1),
             limit: u32::try_from(row.get::<_, i32>(2)).unwrap_or(0),
             state: row.get(3),
-        }))
+        })
     }
 }
