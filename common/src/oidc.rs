@@ -87,6 +87,12 @@ impl Issuer {
         &self.config.issuer
     }
 
+    /// The audience its tokens must have: our client id there.
+    #[must_use]
+    pub fn audience(&self) -> &str {
+        &self.config.audience
+    }
+
     /// Checks a token: signature, issuer, audience, times.
     ///
     /// # Errors

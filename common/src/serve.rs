@@ -50,9 +50,9 @@ const EXIT_CONFIGURATION: u8 = 64;
 pub fn run<S: Clone + Send + Sync + 'static>(
     name: &'static str,
     connect: fn(&mut Setup) -> Option<S>,
-    routes: fn() -> OpenApiRouter<S>,
+    routes: fn(&S) -> OpenApiRouter<S>,
 ) -> ExitCode {
-    run_routes(name, |setup| connect(setup).map(|state| routes().with_state(state)))
+    run_routes(name, |setup| connect(setup).map(|state| routes(&state).with_state(state)))
 }
 
 /// Runs routes that have their state already: one function's, or several merged.

@@ -1,1 +1,180 @@
-//! Being written.
+//! `POST /api/v1/licenses/acquire`: a holder takes a seat, or gets the one it has again.
+//!
+//! Round trips: Postgres 1 (the licence) → Redis 1 (the grant) → Postgres 1 (the session's row, which also ends the
+//! sessions whose seats it takes over) → Redis 1 (the confirmation) → KMS 1 (the signature) → answer. Two more in
+//! Postgres with an `Idempotency-Key`.
+//!
+//! Crashes: after the grant, the seat is nobody's until it expires, or until its holder asks again and gets it; after the
+//! row, the same. Nothing is told to a client before the confirmation.
+
+mod queries;
+
+use axum::extract::{FromRef, State as Is};
+use axum::http::StatusCode;
+use axum::response::Response;
+use common::idempotency::Idempotency;
+use common::{Body, Caller, Callers, Db, Problem, Setup, body, config};
+use jiff::{SignedDuration, Timestamp};
+use protocol::token::{LICENSE_AUDIENCE, LICENSE_TYPE, LicenseClaims};
+use protocol::wire::{AcquireAnswer, AcquireRequest, SeatCounts};
+use queries::License;
+use seats::{Grant, NewSession, Seats, Taken};
+use signing::TokenSigner;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// What an acquire needs: the licence, its seats, a signature, and who is asking.
+#[derive(Debug, Clone)]
+pub struct State {
+    db: Db,
+    seats: Seats,
+    signer: TokenSigner,
+    callers: Callers,
+    issuer: String,
+    token_ttl: SignedDuration,
+    heartbeat_interval_seconds: u32,
+}
+
+impl State {
+    /// Asks for what this function needs.
+    pub fn connect(setup: &mut Setup) -> Option<Self> {
+        let (db, seats, callers) = (setup.postgres(), Seats::ask(setup), Callers::ask(setup));
+        let signer = TokenSigner::ask(setup);
+        let issuer = setup.required(&config::PUBLIC_URL, config::url);
+        let ttl = setup.defaulted(&config::LICENSE_TOKEN_TTL_SECONDS, config::seconds);
+        let interval = setup.defaulted(&config::HEARTBEAT_INTERVAL_SECONDS, config::seconds);
+        Some(Self {
+            db: db?,
+            seats: seats?,
+            signer: signer?,
+            callers: callers?,
+            issuer: issuer?,
+            token_ttl: SignedDuration::from_secs(ttl?.into()),
+            heartbeat_interval_seconds: interval?,
+        })
+    }
+}
+
+impl FromRef<State> for Callers {
+    fn from_ref(state: &State) -> Self {
+        state.callers.clone()
+    }
+}
+
+/// This function's routes.
+pub fn routes(_: &State) -> OpenApiRouter<State> {
+    OpenApiRouter::new().routes(routes!(acquire))
+}
+
+/// Take a seat. The same user on the same device gets its live session again, never a second seat.
+///
+/// With an `Idempotency-Key`, an answer with a seat is kept for 24 hours; a refusal is not, so that the key can be used
+/// to try again.
+#[utoipa::path(
+    post, path = "/api/v1/licenses/acquire", tag = "licenses", operation_id = "acquire",
+    request_body = AcquireRequest, security(("bearer" = [])),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+        description = "A request that is repeated with the same key and body gets the same answer.")),
+    responses(
+        (status = 201, description = "A new session.", body = AcquireAnswer),
+        (status = 200, description = "The holder's live session.", body = AcquireAnswer),
+        (status = 409, description = "Every seat is taken.",
+            body = protocol::problem::ProblemDocument, content_type = "application/problem+json"),
+    ),
+)]
+async fn acquire(
+    Is(app): Is<State>,
+    caller: Caller,
+    idempotency: Idempotency,
+    Body { value: ask, bytes }: Body<AcquireRequest>,
+) -> Result<Response, Problem> {
+    let once = match idempotency.begin(&app.db, caller.tenant(), "acquire", caller.subject(), &bytes).await? {
+        Some(Ok(answered)) => return Ok(answered),
+        Some(Err(once)) => Some(once),
+        None => None,
+    };
+    let license = queries::license_for_caller(&app.db, &caller, ask.license_id).await?;
+    if license.terms.state != "active" {
+        return Err(inactive(&license.terms.state));
+    }
+    let session = NewSession {
+        tenant: caller.tenant(),
+        license: license.id,
+        holder: &caller.holder(&ask.hardware_id),
+        user: caller.user(),
+        hardware: &ask.hardware_id,
+        hostname: ask.hostname.as_ref().map(|h| h.as_str()),
+        version: ask.version.as_ref().map(|v| v.as_str()),
+    };
+    let grant = match app.seats.take(&license.terms, &session).await? {
+        Taken::Seat(grant) => grant,
+        refused => return Err(refusal(&app, &caller, &license, refused).await?),
+    };
+    let claims = token_claims(&app, &caller, &ask, &license, &grant);
+    let license_token = app.signer.sign(&claims).await?;
+
+    let status = if grant.new { StatusCode::CREATED } else { StatusCode::OK };
+    let answer = serde_json::to_vec(&answer(&app, license, &grant, &claims, license_token)?).map_err(Problem::internal_error)?;
+    match once {
+        Some(once) => once.answer(status, answer).await,
+        None => Ok(body::json(status, answer)),
+    }
+}
+
+fn answer(app: &State, license: License, grant: &Grant, claims: &LicenseClaims, license_token: String) -> Result<AcquireAnswer, Problem> {
+    Ok(AcquireAnswer {
+        session_id: grant.session,
+        license_token,
+        expires_at: Timestamp::from_second(claims.exp).map_err(Problem::internal_error)?,
+        seat_expires_at: Timestamp::from_millisecond(grant.expires_ms).map_err(Problem::internal_error)?,
+        heartbeat_interval_seconds: app.heartbeat_interval_seconds,
+        seats: SeatCounts { limit: grant.limit, in_use: grant.in_use },
+        tier: license.tier,
+        features: license.features,
+        quotas: license.quotas,
+    })
+}
+
+async fn refusal(app: &State, caller: &Caller, license: &License, refused: Taken) -> Result<Problem, Problem> {
+    match refused {
+        Taken::Full { limit, in_use, wait_ms } => {
+            queries::count_refusal(&app.db, caller.tenant(), license.id).await?;
+            let wait_seconds = u32::try_from(wait_ms.div_ceil(1000)).unwrap_or(u32::MAX).max(1);
+            Ok(Problem::no_seats(SeatCounts { limit, in_use }, wait_seconds))
+        }
+        Taken::Inactive(state) => Ok(inactive(&state)),
+        Taken::Cold | Taken::Seat(_) => Ok(Problem::internal_error("a seat was taken and refused at once")),
+    }
+}
+
+fn inactive(state: &str) -> Problem {
+    Problem::license_inactive(match state {
+        "suspended" => "suspended",
+        "revoked" => "revoked",
+        "expired" => "expired",
+        _ => "subscription_inactive",
+    })
+}
+
+/// No token outlives its licence.
+fn token_claims(app: &State, caller: &Caller, ask: &AcquireRequest, license: &License, grant: &Grant) -> LicenseClaims {
+    let now = Timestamp::now();
+    let expires = license.expires_at.map_or(now + app.token_ttl, |end| end.min(now + app.token_ttl));
+    LicenseClaims {
+        iss: app.issuer.clone(),
+        sub: caller.subject().to_string(),
+        aud: LICENSE_AUDIENCE.to_owned(),
+        iat: now.as_second(),
+        nbf: now.as_second(),
+        exp: expires.as_second(),
+        jti: uuid::Uuid::now_v7().to_string(),
+        typ: LICENSE_TYPE.to_owned(),
+        tenant_id: caller.tenant(),
+        license_id: license.id,
+        session_id: grant.session,
+        hardware_id: ask.hardware_id.clone(),
+        tier: license.tier,
+        features: license.features.clone(),
+        quotas: license.quotas.clone(),
+    }
+}

@@ -1,1 +1,140 @@
-//! Being written.
+//! `POST /api/v1/auth/license`: a license key becomes an access token; beside it, in `keys.rs`, what clients need to find
+//! the functions and check their signatures.
+//!
+//! Round trips: Redis 1 (may this address go on guessing?) → Postgres 1 (the licence) → KMS 1 (the signature). A failed
+//! attempt costs Redis one more.
+//!
+//! Crashes: nothing is written but the count of failed attempts.
+
+mod keys;
+mod queries;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::{FromRef, State as Is};
+use common::guesses::{self, Guesses};
+use common::keys::Keys;
+use common::license_key::KeyHasher;
+use common::oidc::Issuer;
+use common::{Answer, Body, Db, Problem, Setup, config};
+use jiff::{SignedDuration, Timestamp};
+use protocol::token::{ACCESS_AUDIENCE, AccessClaims};
+use protocol::wire::{AuthAnswer, AuthRequest, Discovery, Oidc, TokenType};
+use signing::TokenSigner;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// How long an access token is good.
+const ACCESS_TOKEN_TTL: SignedDuration = SignedDuration::from_hours(1);
+/// What an access token allows: everything a license key gives a right to.
+const SCOPE: &str = "licenses context";
+/// The functions that clients look for.
+const FUNCTIONS: [&str; 5] = ["validate", "acquire", "heartbeat", "release", "auth"];
+
+/// What `auth` needs: licences by key, a signature, the public keys, and the limit on guessing.
+#[derive(Debug, Clone)]
+pub struct State {
+    db: Db,
+    hasher: KeyHasher,
+    guesses: Guesses,
+    signer: TokenSigner,
+    keys: Keys,
+    issuer: String,
+    discovery: Arc<Discovery>,
+}
+
+impl State {
+    /// Asks for what this function needs.
+    pub fn connect(setup: &mut Setup) -> Option<Self> {
+        let (db, hasher, guesses) = (setup.postgres(), KeyHasher::ask(setup), Guesses::ask(setup));
+        let signer = TokenSigner::ask(setup);
+        let issuer = setup.required(&config::PUBLIC_URL, config::url);
+        let urls = setup.optional(&config::FUNCTION_URLS, function_urls);
+        let issuers = setup.optional(&config::OIDC_ISSUERS, Issuer::parse_all);
+        let (db, issuer) = (db?, issuer?);
+        let discovery = discovery(&issuer, urls?.unwrap_or_default(), &issuers?.unwrap_or_default());
+        Some(Self {
+            hasher: hasher?,
+            guesses: guesses?,
+            signer: signer?,
+            keys: Keys::new(db.clone()),
+            discovery: Arc::new(discovery),
+            db,
+            issuer,
+        })
+    }
+}
+
+impl FromRef<State> for Guesses {
+    fn from_ref(state: &State) -> Self {
+        state.guesses.clone()
+    }
+}
+
+fn function_urls(value: &str) -> Result<BTreeMap<String, String>, String> {
+    let urls: BTreeMap<String, String> = serde_json::from_str(value).map_err(|_| "must be a JSON object of function names and URLs".to_owned())?;
+    urls.into_iter().map(|(name, url)| config::url(&url).map(|url| (name, url))).collect()
+}
+
+fn discovery(issuer: &str, mut functions: BTreeMap<String, String>, issuers: &[Issuer]) -> Discovery {
+    for name in FUNCTIONS {
+        functions.entry(name.to_owned()).or_insert_with(|| issuer.to_owned());
+    }
+    let own = functions["auth"].clone();
+    Discovery {
+        issuer: issuer.to_owned(),
+        functions,
+        jwks_uri: format!("{own}/.well-known/jwks.json"),
+        oidc: issuers.first().map(|i| Oidc { issuer: i.name().to_owned(), client_id: i.audience().to_owned() }),
+    }
+}
+
+/// This function's routes; the one that takes keys is guarded against guessing.
+pub fn routes(state: &State) -> OpenApiRouter<State> {
+    let guarded = OpenApiRouter::new()
+        .routes(routes!(license))
+        .route_layer(axum::middleware::from_fn_with_state(state.clone(), guesses::limit));
+    guarded.routes(routes!(keys::public_key)).routes(routes!(keys::jwks)).routes(routes!(keys::discovery))
+}
+
+/// Exchange a license key for an access token that is good for an hour.
+#[utoipa::path(
+    post, path = "/api/v1/auth/license", tag = "auth", operation_id = "auth_license",
+    request_body = AuthRequest,
+    responses(
+        (status = 200, description = "An access token.", body = AuthAnswer),
+        (status = 401, description = "The key can't be used.",
+            body = protocol::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 429, description = "Too many failed attempts from this address.",
+            body = protocol::problem::ProblemDocument, content_type = "application/problem+json"),
+    ),
+)]
+async fn license(
+    Is(app): Is<State>,
+    Body { value: ask, .. }: Body<AuthRequest>,
+) -> Result<Answer<AuthAnswer>, Problem> {
+    let key = ask.license_key.parse().map_err(|_| Problem::invalid_license_key())?;
+    let license = queries::license_by_key(&app.db, &app.hasher.hash(&key)).await?;
+    let license = license.ok_or_else(Problem::invalid_license_key)?;
+    let now = Timestamp::now();
+    let expires = license.expires_at.map_or(now + ACCESS_TOKEN_TTL, |end| end.min(now + ACCESS_TOKEN_TTL));
+    let claims = AccessClaims {
+        iss: app.issuer.clone(),
+        sub: license.id.to_string(),
+        aud: ACCESS_AUDIENCE.to_owned(),
+        iat: now.as_second(),
+        exp: expires.as_second(),
+        tenant_id: license.tenant,
+        license_id: license.id,
+        tier: license.tier,
+        scope: SCOPE.to_owned(),
+    };
+    Ok(Answer::ok(AuthAnswer {
+        access_token: app.signer.sign(&claims).await?,
+        token_type: TokenType::Bearer,
+        expires_in: u64::try_from(claims.exp - claims.iat).unwrap_or(0),
+        tenant_id: license.tenant,
+        tier: license.tier,
+    }))
+}

@@ -1,1 +1,108 @@
-//! Being written.
+//! `POST /api/v1/licenses/heartbeat`: a session keeps its seat.
+//!
+//! Round trips: Redis 1. Postgres only when Redis doesn't know the licence (it is restored first) or the session (to say
+//! why it ended), and for a caller who comes with an ID token instead of its license token.
+//!
+//! Crashes: there is one write. A heartbeat whose answer was lost is simply sent again.
+
+use axum::extract::{FromRef, State as Is};
+use common::caller::SessionCaller;
+use common::{Answer, Body, Caller, Callers, Db, Problem, Setup, config};
+use jiff::{SignedDuration, Timestamp};
+use protocol::id::{LicenseId, SessionId, TenantId, UserId};
+use protocol::wire::{HeartbeatAnswer, HeartbeatRequest, HeartbeatStatus};
+use seats::{Extended, Seats};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+const LICENSE_OF_SESSION: &str =
+    "/* license_of_session */ select license_id from sessions where id = $1 and user_id = $2";
+
+/// What a heartbeat needs: seats, and who is asking.
+#[derive(Debug, Clone)]
+pub struct State {
+    seats: Seats,
+    callers: Callers,
+    db: Db,
+    interval: SignedDuration,
+}
+
+impl State {
+    /// Asks for what this function needs.
+    pub fn connect(setup: &mut Setup) -> Option<Self> {
+        let (seats, callers, db) = (Seats::ask(setup), Callers::ask(setup), setup.postgres());
+        let interval = setup.defaulted(&config::HEARTBEAT_INTERVAL_SECONDS, config::seconds);
+        Some(Self { seats: seats?, callers: callers?, db: db?, interval: SignedDuration::from_secs(interval?.into()) })
+    }
+}
+
+impl FromRef<State> for Callers {
+    fn from_ref(state: &State) -> Self {
+        state.callers.clone()
+    }
+}
+
+/// This function's routes.
+pub fn routes(_: &State) -> OpenApiRouter<State> {
+    OpenApiRouter::new().routes(routes!(heartbeat))
+}
+
+/// Keep a session's seat for another six minutes.
+#[utoipa::path(
+    post, path = "/api/v1/licenses/heartbeat", tag = "licenses", operation_id = "heartbeat",
+    request_body = HeartbeatRequest, security(("bearer" = [])),
+    responses(
+        (status = 200, description = "The seat is kept.", body = HeartbeatAnswer),
+        (status = 410, description = "The session has ended; acquire again.",
+            body = protocol::problem::ProblemDocument, content_type = "application/problem+json"),
+    ),
+)]
+async fn heartbeat(
+    Is(app): Is<State>,
+    caller: SessionCaller,
+    Body { value: ask, .. }: Body<HeartbeatRequest>,
+) -> Result<Answer<HeartbeatAnswer>, Problem> {
+    let session = ask.session_id;
+    let (tenant, license, subject) = match caller {
+        SessionCaller::Session { session: own, .. } if own != session => {
+            return Err(Problem::forbidden("A license token keeps its own session only."));
+        }
+        SessionCaller::Session { tenant, license, .. } => (tenant, license, None),
+        SessionCaller::Subject(caller @ Caller::License { tenant, license }) => (tenant, license, Some(caller.subject())),
+        SessionCaller::Subject(Caller::User { tenant, user, .. }) => {
+            (tenant, license_of(&app.db, tenant, user, session).await?, Some(user.as_uuid()))
+        }
+    };
+    match app.seats.extend(tenant, license, session, subject).await? {
+        Extended::Live(expires_ms) => kept(&app, expires_ms),
+        Extended::Inactive(state) => Err(Problem::session_ended(match state.as_str() {
+            "revoked" => "revoked",
+            "expired" => "expired",
+            _ => "suspended",
+        })),
+        _ => Err(ended(&app, tenant, license, session, subject).await?),
+    }
+}
+
+fn kept(app: &State, expires_ms: i64) -> Result<Answer<HeartbeatAnswer>, Problem> {
+    let seat_expires_at = Timestamp::from_millisecond(expires_ms).map_err(Problem::internal_error)?;
+    let ttl = SignedDuration::try_from(app.seats.ttl()).map_err(Problem::internal_error)?;
+    Ok(Answer::ok(HeartbeatAnswer {
+        status: HeartbeatStatus::Ok,
+        next_heartbeat_at: seat_expires_at - ttl + app.interval,
+        seat_expires_at,
+    }))
+}
+
+/// Why a session that Redis doesn't hold has ended; a session that isn't the caller's is not there at all.
+async fn ended(app: &State, tenant: TenantId, license: LicenseId, session: SessionId, subject: Option<Uuid>) -> Result<Problem, Problem> {
+    let reason = app.seats.end_of(tenant, license, session, subject).await?;
+    Ok(reason.map_or_else(|| Problem::not_found("session"), |r| Problem::session_ended(r.as_str())))
+}
+
+async fn license_of(db: &Db, tenant: TenantId, user: UserId, session: SessionId) -> Result<LicenseId, Problem> {
+    let tx = db.tenant("license_of_session", tenant).await?;
+    let [rows] = tx.finish([(LICENSE_OF_SESSION, &[&session.as_uuid(), &user.as_uuid()])]).await?;
+    rows.first().map(|row| LicenseId::from_uuid(row.get(0))).ok_or_else(|| Problem::not_found("session"))
+}

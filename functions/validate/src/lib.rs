@@ -1,1 +1,172 @@
-//! Being written.
+//! `POST /api/v1/licenses/validate`: may this key be used on this machine?
+//!
+//! Round trips: Redis 1 (may this address go on guessing?) → Postgres 1 (the licence, and the device's place renewed) →
+//! KMS 1 (the signature). A device that comes for the first time costs Postgres two more; a wrong key costs Redis one.
+//!
+//! Crashes: a device may have its place without its owner having been told; asking again finds it.
+
+mod queries;
+
+use axum::extract::{FromRef, State as Is};
+use axum::response::{IntoResponse, Response};
+use common::guesses::{self, FailedGuess, Guesses};
+use common::license_key::KeyHasher;
+use common::{Answer, Body, ClientAddress, Db, Problem, Setup, config};
+use jiff::{SignedDuration, Timestamp};
+use protocol::token::{LICENSE_AUDIENCE, VALIDATION_TYPE, ValidationClaims};
+use protocol::wire::{Bool, InvalidLicense, InvalidReason, ValidLicense, ValidateAnswer, ValidateRequest};
+use queries::{Activation, License};
+use signing::TokenSigner;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// How long a client uses a validation without asking again.
+const REFRESH_AFTER: SignedDuration = SignedDuration::from_hours(24);
+/// How long a client goes on with a validation when the cloud can't be reached.
+const GRACE: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// The quota that validations are counted against, where a plan has it.
+const VALIDATIONS_PER_DAY: &str = "validations_per_day";
+
+/// What a validation needs: licences by key, devices, a signature, and the limit on guessing.
+#[derive(Debug, Clone)]
+pub struct State {
+    db: Db,
+    hasher: KeyHasher,
+    guesses: Guesses,
+    signer: TokenSigner,
+    issuer: String,
+}
+
+impl State {
+    /// Asks for what this function needs.
+    pub fn connect(setup: &mut Setup) -> Option<Self> {
+        let (db, hasher, guesses) = (setup.postgres(), KeyHasher::ask(setup), Guesses::ask(setup));
+        let signer = TokenSigner::ask(setup);
+        let issuer = setup.required(&config::PUBLIC_URL, config::url);
+        Some(Self { db: db?, hasher: hasher?, guesses: guesses?, signer: signer?, issuer: issuer? })
+    }
+}
+
+impl FromRef<State> for Guesses {
+    fn from_ref(state: &State) -> Self {
+        state.guesses.clone()
+    }
+}
+
+/// This function's routes, guarded against guessing.
+pub fn routes(state: &State) -> OpenApiRouter<State> {
+    OpenApiRouter::new()
+        .routes(routes!(validate))
+        .route_layer(axum::middleware::from_fn_with_state(state.clone(), guesses::limit))
+}
+
+/// Ask whether a license key may be used on a machine. The answer is signed, for use offline.
+#[utoipa::path(
+    post, path = "/api/v1/licenses/validate", tag = "licenses", operation_id = "validate",
+    request_body = ValidateRequest,
+    responses(
+        (status = 200, description = "The question was answered: yes, or no and why.", body = ValidateAnswer),
+        (status = 429, description = "Too many failed attempts from this address.",
+            body = protocol::problem::ProblemDocument, content_type = "application/problem+json"),
+    ),
+)]
+async fn validate(
+    Is(app): Is<State>,
+    address: ClientAddress,
+    Body { value: ask, .. }: Body<ValidateRequest>,
+) -> Result<Response, Problem> {
+    let key = match ask.license_key.parse() {
+        Ok(key) => key,
+        Err(why) => return Ok((FailedGuess(None), Answer::ok(invalid(InvalidReason::InvalidFormat, why.to_string()))).into_response()),
+    };
+    let hash = app.hasher.hash(&key);
+    let Some(license) = queries::license_for_device(&app.db, &hash, &ask.machine_id, address.0).await? else {
+        return Ok((FailedGuess(Some(hash)), Answer::ok(ValidateAnswer::invalid(InvalidReason::NotFound))).into_response());
+    };
+    let answer = match refusal(&app, &license, &ask, address).await? {
+        Some(refused) => refused,
+        None => valid(&app, license, &ask).await?,
+    };
+    Ok(Answer::ok(answer).into_response())
+}
+
+/// The first thing that speaks against it, in the order that clients are promised: state, device, quotas.
+async fn refusal(app: &State, license: &License, ask: &ValidateRequest, address: ClientAddress) -> Result<Option<ValidateAnswer>, Problem> {
+    let by_state = match license.state.as_str() {
+        "active" => None,
+        "revoked" => Some(InvalidReason::Revoked),
+        "suspended" => Some(InvalidReason::Suspended),
+        "expired" => Some(InvalidReason::Expired),
+        _ => Some(InvalidReason::SubscriptionInactive),
+    };
+    if let Some(reason) = by_state {
+        return Ok(Some(ValidateAnswer::invalid(reason)));
+    }
+    if !license.known_device {
+        match queries::activate(&app.db, license, &ask.machine_id, address.0).await? {
+            Activation::Activated => {}
+            refused => return Ok(Some(device_refusal(license, &refused))),
+        }
+    }
+    match license.quotas.get(VALIDATIONS_PER_DAY) {
+        Some(limit) if limit >= 0 && queries::count_validation(&app.db, license).await? > limit => {
+            Ok(Some(ValidateAnswer::invalid(InvalidReason::QuotaExceeded)))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn device_refusal(license: &License, refused: &Activation) -> ValidateAnswer {
+    let limit = license.device_limit.unwrap_or_default();
+    let at = |time: &Option<Timestamp>| time.map(|t| format!(", the next one on {}", t.strftime("%Y-%m-%d at %H:%M UTC"))).unwrap_or_default();
+    let message = match refused {
+        Activation::TooManyToday { next } => format!(
+            "This license was activated on {limit} devices in the last 24 hours, which is as many as its plan has places for. \
+             More activations are possible as those get older{}.",
+            at(next)
+        ),
+        Activation::NoPlace { next } => format!(
+            "This license is in use on {limit} of {limit} devices. A place falls free when a device was not used for 7 days{}; \
+             at most {limit} devices can be activated in 24 hours. Ask the owner of your organisation for a larger plan.",
+            at(next)
+        ),
+        Activation::Activated => String::new(),
+    };
+    invalid(InvalidReason::DeviceLimitExceeded, message)
+}
+
+fn invalid(reason: InvalidReason, message: String) -> ValidateAnswer {
+    ValidateAnswer::Invalid(InvalidLicense { valid: Bool, reason, message })
+}
+
+/// Neither the refresh nor the grace goes beyond the licence.
+async fn valid(app: &State, license: License, ask: &ValidateRequest) -> Result<ValidateAnswer, Problem> {
+    let now = Timestamp::now();
+    let within = |time: Timestamp| license.expires_at.map_or(time, |end| end.min(time));
+    let (refresh_after, grace_until) = (within(now + REFRESH_AFTER), within(now + GRACE));
+    let claims = ValidationClaims {
+        iss: app.issuer.clone(),
+        sub: license.id,
+        aud: LICENSE_AUDIENCE.to_owned(),
+        iat: now.as_second(),
+        exp: grace_until.as_second(),
+        typ: VALIDATION_TYPE.to_owned(),
+        tenant_id: license.tenant,
+        tier: license.tier,
+        features: license.features.clone(),
+        quotas: license.quotas.clone(),
+        machine_id: ask.machine_id.clone(),
+        refresh_after: refresh_after.as_second(),
+    };
+    let validation_token = app.signer.sign(&claims).await?;
+    Ok(ValidateAnswer::Valid(ValidLicense {
+        valid: Bool,
+        tier: license.tier,
+        expires_at: license.expires_at,
+        features: license.features,
+        quotas: license.quotas,
+        validation_token,
+        refresh_after,
+        grace_until,
+    }))
+}

@@ -1,0 +1,146 @@
+//! The statements of `validate`.
+
+use std::net::IpAddr;
+
+use common::{Db, Problem};
+use jiff::Timestamp;
+use protocol::id::{HardwareId, LicenseId, TenantId};
+use protocol::wire::{Feature, Quotas, Tier};
+use tokio_postgres::Row;
+
+/// The licence of a key and, when this device has a place on it already, the device's new time: the usual morning in one
+/// statement. A device that moved to another address is counted, as a sign that a key may be shared.
+const LICENSE_FOR_DEVICE: &str = "/* license_for_device */
+    with license as (
+        select l.id, l.tenant_id, l.expires_at, l.seats, license_state(l.state, l.standing, l.expires_at) as state,
+               p.tier, p.features, p.quotas, p.devices_per_user
+        from licenses l join plans p on p.code = l.plan_code where l.key_hash = $1
+    ), device as (
+        select d.license_id, d.machine_id, d.address from devices d join license l on d.license_id = l.id
+        where d.machine_id = $2 and d.removed_at is null and d.valid_until > now() and l.state = 'active'
+    ), seen as (
+        update devices d set last_seen_at = now(), address = $3, valid_until = least(now() + interval '7 days', l.expires_at)
+        from device, license l
+        where d.license_id = device.license_id and d.machine_id = device.machine_id
+    ), moved as (
+        insert into license_daily_counts (tenant_id, license_id, kind)
+        select l.tenant_id, l.id, 'device_moved' from license l, device where device.address is distinct from $3
+        on conflict (license_id, day, kind) do update set count = license_daily_counts.count + 1
+    )
+    select l.*, exists (select from device) as known_device from license l";
+
+/// One device of a licence is activated at a time, so that two can't take the last place.
+const DEVICES_LOCK: &str = "/* devices_lock */ select pg_advisory_xact_lock(hashtextextended($1::uuid::text, 2))";
+
+/// A place is taken as long as its device may still go on offline with what it was last told, unless an operator took the
+/// device away. A device that comes again after its time is activated again.
+const DEVICE_PLACES: &str = "/* device_places */
+    select count(*) filter (where valid_until > now() and removed_at is null and machine_id <> $2) as taken,
+           count(*) filter (where activated_at > now() - interval '1 day' and machine_id <> $2) as activated,
+           min(valid_until) filter (where valid_until > now() and removed_at is null) as next_place,
+           min(activated_at) filter (where activated_at > now() - interval '1 day') + interval '1 day' as next_activation
+    from devices where license_id = $1";
+
+const DEVICE_ACTIVATE: &str = "/* device_activate */
+    insert into devices (tenant_id, license_id, machine_id, valid_until, address)
+    select current_tenant(), l.id, $2, least(now() + interval '7 days', l.expires_at), $3
+    from licenses l where l.id = $1
+    on conflict (license_id, machine_id) do update
+    set activated_at = now(), last_seen_at = now(), valid_until = excluded.valid_until, removed_at = null, address = $3";
+
+const DEVICE_AUDIT: &str = "/* device_audit */
+    insert into audit_log (id, tenant_id, actor, action, license_id, address, detail)
+    values ($4, current_tenant(), 'license key', 'device.activated', $1, $3, jsonb_build_object('machine_id', $2::text))";
+
+const COUNT: &str = "/* daily_count */
+    insert into license_daily_counts (tenant_id, license_id, kind) values (current_tenant(), $1, $2)
+    on conflict (license_id, day, kind) do update set count = license_daily_counts.count + 1
+    returning count";
+
+/// A licence as `validate` needs it.
+#[derive(Debug)]
+pub(crate) struct License {
+    pub(crate) id: LicenseId,
+    pub(crate) tenant: TenantId,
+    pub(crate) state: String,
+    pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) tier: Tier,
+    pub(crate) features: Vec<Feature>,
+    pub(crate) quotas: Quotas,
+    /// How many devices may have a place; `None`: no limit.
+    pub(crate) device_limit: Option<i64>,
+    /// Whether this device has one.
+    pub(crate) known_device: bool,
+}
+
+/// Whether a device got a place.
+#[derive(Debug)]
+pub(crate) enum Activation {
+    Activated,
+    /// Every place is taken; the next one falls free then at the latest.
+    NoPlace { next: Option<Timestamp> },
+    /// As many devices were activated today as the licence has places.
+    TooManyToday { next: Option<Timestamp> },
+}
+
+/// The licence of a key, and this device's place on it.
+pub(crate) async fn license_for_device(
+    db: &Db,
+    key_hash: &[u8],
+    machine: &HardwareId,
+    address: IpAddr,
+) -> Result<Option<License>, Problem> {
+    let tx = db.tenant_of_key("license_for_device", key_hash).await?;
+    let [rows] = tx.finish([(LICENSE_FOR_DEVICE, &[&key_hash, &machine.as_str(), &address])]).await?;
+    rows.first().map(License::from_row).transpose()
+}
+
+/// Gives a device a place on the licence, if there is one.
+pub(crate) async fn activate(db: &Db, license: &License, machine: &HardwareId, address: IpAddr) -> Result<Activation, Problem> {
+    let id = license.id.as_uuid();
+    let mut tx = db.tenant("device_activate", license.tenant).await?;
+    let [_, places] = tx.run([(DEVICES_LOCK, &[&id]), (DEVICE_PLACES, &[&id, &machine.as_str()])]).await?;
+    let places = places.first().ok_or_else(|| Problem::internal_error("a count without a row"))?;
+    if let Some(limit) = license.device_limit {
+        if places.get::<_, i64>("taken") >= limit {
+            tx.finish([(COUNT, &[&id, &"device_refused"])]).await?;
+            return Ok(Activation::NoPlace { next: places.get("next_place") });
+        }
+        if places.get::<_, i64>("activated") >= limit {
+            tx.finish([(COUNT, &[&id, &"device_refused"])]).await?;
+            return Ok(Activation::TooManyToday { next: places.get("next_activation") });
+        }
+    }
+    let audit_id = uuid::Uuid::now_v7();
+    tx.finish([
+        (DEVICE_ACTIVATE, &[&id, &machine.as_str(), &address]),
+        (DEVICE_AUDIT, &[&id, &machine.as_str(), &address, &audit_id]),
+    ])
+    .await?;
+    Ok(Activation::Activated)
+}
+
+/// Counts a validation of today and answers how many there were with it.
+pub(crate) async fn count_validation(db: &Db, license: &License) -> Result<i64, Problem> {
+    let tx = db.tenant("validation_count", license.tenant).await?;
+    let [rows] = tx.finish([(COUNT, &[&license.id.as_uuid(), &"validated"])]).await?;
+    rows.first().map(|row| row.get(0)).ok_or_else(|| Problem::internal_error("a count without a row"))
+}
+
+impl License {
+    fn from_row(row: &Row) -> Result<Self, Problem> {
+        let features: Vec<&str> = row.get("features");
+        let per_user = i64::from(row.get::<_, i32>("devices_per_user"));
+        Ok(Self {
+            id: LicenseId::from_uuid(row.get("id")),
+            tenant: TenantId::from_uuid(row.get("tenant_id")),
+            state: row.get("state"),
+            expires_at: row.get("expires_at"),
+            tier: row.get::<_, &str>("tier").parse().map_err(Problem::internal_error)?,
+            features: features.iter().filter_map(|f| f.parse().ok()).collect(),
+            quotas: serde_json::from_value(row.get("quotas")).map_err(Problem::internal_error)?,
+            device_limit: (per_user >= 0).then(|| per_user * i64::from(row.get::<_, i32>("seats"))),
+            known_device: row.get("known_device"),
+        })
+    }
+}
