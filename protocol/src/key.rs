@@ -1,10 +1,10 @@
 //! License keys: `CODITECT-PRO-A7F3E9D2C4B1-8F2A`, that is brand, type, 60 random bits and a check.
 //!
 //! What protects a key is its random bits. The check protects the person who types it: it is a Reed–Solomon code over
-//! brand, type and body (see [`check`]), so any four wrong characters, and any two that changed places, are noticed on
+//! brand, type and body (proved in `key/check.rs`), so any four wrong characters, and any two that changed places, are noticed on
 //! the spot. Brands are rows of one table; there is no second code path.
 
-pub mod check;
+mod check;
 mod error;
 mod symbol;
 

@@ -11,7 +11,7 @@
 //! eᵢ is 0: nothing differed. Two characters that changed places are two wrong characters.
 
 /// How many check symbols there are.
-pub const LEN: usize = 4;
+pub(super) const LEN: usize = 4;
 
 /// x⁵ = x² + 1 in this field.
 const REDUCTION: u8 = 0b10_0101;
@@ -20,7 +20,7 @@ const REDUCTION: u8 = 0b10_0101;
 const GENERATOR: [u8; LEN] = generator();
 
 /// The check symbols of a message. Values above 31 are no symbols; only their lowest five bits count.
-pub fn of(message: &[u8]) -> [u8; LEN] {
+pub(super) fn of(message: &[u8]) -> [u8; LEN] {
     let mut remainder = [0; LEN];
     for &symbol in message {
         let factor = (symbol & 31) ^ remainder[0];
@@ -63,4 +63,61 @@ const fn generator() -> [u8; LEN] {
         }
     }
     [whole[1], whole[2], whole[3], whole[4]]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Brand, type and body.
+    const MESSAGE: usize = 14;
+
+    #[test]
+    fn alpha_generates_every_element() {
+        let powers: std::collections::BTreeSet<u8> =
+            std::iter::successors(Some(1), |&power| Some(product(power, 2))).take(31).collect();
+        assert_eq!(powers.into_iter().collect::<Vec<_>>(), (1..32).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_whole_is_zero_at_every_root() {
+        let message: [u8; MESSAGE] = std::array::from_fn(|place| (place * 7 + 3) as u8 & 31);
+        let mut root = 1;
+        for _ in 0..LEN {
+            root = product(root, 2);
+            let value = message.into_iter().chain(of(&message)).fold(0, |sum, symbol| product(sum, root) ^ symbol);
+            assert_eq!(value, 0);
+        }
+    }
+
+    /// The code is linear, so two wholes differ in as many places as some whole has symbols that are not zero, and multiplying
+    /// by a constant changes no zero: it is enough to try every message of up to four symbols whose first is 1.
+    #[test]
+    fn no_two_wholes_differ_in_fewer_than_five_places() {
+        let alone: Vec<[u32; 32]> = (0..MESSAGE)
+            .map(|place| {
+                std::array::from_fn(|value| {
+                    let mut message = [0; MESSAGE];
+                    message[place] = value as u8;
+                    u32::from_be_bytes(of(&message))
+                })
+            })
+            .collect();
+        for first in 0..MESSAGE {
+            smallest(&alone, first + 1, alone[first][1], 1);
+        }
+    }
+
+    fn smallest(alone: &[[u32; 32]], from: usize, check: u32, weight: usize) {
+        let checks = check.to_be_bytes().into_iter().filter(|&symbol| symbol != 0).count();
+        assert!(weight + checks > LEN, "{weight} symbols with {checks} check symbols");
+        if weight == LEN {
+            return;
+        }
+        for place in from..alone.len() {
+            for &more in &alone[place][1..] {
+                smallest(alone, place + 1, check ^ more, weight + 1);
+            }
+        }
+    }
 }

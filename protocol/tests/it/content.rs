@@ -1,0 +1,141 @@
+use proptest::prelude::*;
+use protocol::content::{ContentError, ContentHash, MAX_DEPTH, MAX_INTEGER, canonical_json};
+use serde_json::{Value, json};
+
+fn canonical(text: &str) -> String {
+    String::from_utf8(canonical_json(&serde_json::from_str(text).unwrap()).unwrap()).unwrap()
+}
+
+/// RFC 8785, 3.2.2, with its two numbers that are too large here left out.
+#[test]
+fn the_example_of_the_rfc() {
+    let text = r#"{
+        "numbers": [333333333.33333329, 4.50, 2e-3, 0.000000000000000000000000001],
+        "string": "\u20ac$\u000F\u000aA'\u0042\u0022\u005c\\\"\/",
+        "literals": [null, true, false]
+    }"#;
+    let expected = r#"{"literals":[null,true,false],"numbers":[333333333.3333333,4.5,0.002,1e-27],"string":"€$\u000f\nA'B\"\\\\\"/"}"#;
+    assert_eq!(canonical(text), expected);
+}
+
+/// RFC 8785, 3.2.3: by UTF-16 code units, so that the emoji (a surrogate pair) comes before U+FB33.
+#[test]
+fn names_are_sorted_as_the_rfc_says() {
+    let text = r#"{
+        "\u20ac": "Euro Sign", "\r": "Carriage Return", "\ufb33": "Hebrew Letter Dalet With Dagesh", "1": "One",
+        "\ud83d\ude00": "Emoji: Grinning Face", "\u0080": "Control", "\u00f6": "Latin Small Letter O With Diaeresis"
+    }"#;
+    let positions: Vec<usize> = ["Carriage", "One", "Control", "Latin", "Euro", "Emoji", "Hebrew"]
+        .map(|name| canonical(text).find(name).unwrap())
+        .into();
+    assert!(positions.is_sorted(), "{positions:?}");
+}
+
+/// RFC 8785, appendix B, as far as its numbers are allowed here.
+#[test]
+fn numbers_are_written_as_the_rfc_says() {
+    let vectors: [(u64, &str); 13] = [
+        (0x0000_0000_0000_0000, "0"),
+        (0x8000_0000_0000_0000, "0"),
+        (0x0000_0000_0000_0001, "5e-324"),
+        (0x8000_0000_0000_0001, "-5e-324"),
+        (0x433f_ffff_ffff_ffff, "9007199254740991"),
+        (0xc33f_ffff_ffff_ffff, "-9007199254740991"),
+        (0x3eb0_c6f7_a0b5_ed8c, "9.999999999999997e-7"),
+        (0x3eb0_c6f7_a0b5_ed8d, "0.000001"),
+        (0x41b3_de43_5555_5553, "333333333.3333332"),
+        (0x41b3_de43_5555_5554, "333333333.33333325"),
+        (0x41b3_de43_5555_5555, "333333333.3333333"),
+        (0x41b3_de43_5555_5556, "333333333.3333334"),
+        (0x41b3_de43_5555_5557, "333333333.33333343"),
+    ];
+    for (bits, text) in vectors {
+        assert_eq!(canonical_json(&json!(f64::from_bits(bits))).unwrap(), text.as_bytes(), "{bits:x}");
+    }
+}
+
+#[test]
+fn the_hash_is_that_of_the_canonical_text() {
+    let hash = ContentHash::of(&json!({})).unwrap();
+    assert_eq!(hash.to_string(), "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a");
+    assert_eq!(ContentHash::of_canonical(b"{}"), hash);
+    assert_eq!(hash.to_string().parse(), Ok(hash));
+    assert_eq!(ContentHash::from_bytes(*hash.as_bytes()), hash);
+    assert_eq!(serde_json::from_value::<ContentHash>(serde_json::to_value(hash).unwrap()).unwrap(), hash);
+    assert!("44136f".parse::<ContentHash>().is_err());
+    assert!(serde_json::from_value::<ContentHash>(json!("x".repeat(64))).is_err());
+    assert!(format!("{hash:?}").contains("44136f"));
+}
+
+#[test]
+fn spelling_does_not_matter_and_content_does() {
+    let hash = |text: &str| ContentHash::of(&serde_json::from_str(text).unwrap()).unwrap();
+    assert_eq!(hash(r#"{"a": 1.0, "b": "\u0041"}"#), hash(r#"{"b":"A","a":1}"#));
+    assert_ne!(hash(r#"{"a":1}"#), hash(r#"{"a":"1"}"#));
+    assert_ne!(hash("[1,2]"), hash("[2,1]"));
+    assert_ne!(hash(r#""\u0000""#), hash(r#""""#));
+}
+
+#[test]
+fn numbers_that_cannot_be_told_apart_are_refused() {
+    assert_eq!(canonical("[9007199254740991, -9007199254740991]"), "[9007199254740991,-9007199254740991]");
+    for text in [
+        "9007199254740992",
+        "9007199254740993",
+        "-9007199254740992",
+        "18446744073709551615",
+        "18446744073709551616",
+        "9007199254740993.0",
+        "1e30",
+        "-1e300",
+    ] {
+        let content = serde_json::from_str(&format!(r#"{{"a":[{text}]}}"#)).unwrap();
+        assert_eq!(ContentHash::of(&content), Err(ContentError::Number), "{text}");
+    }
+    assert!(ContentError::Number.to_string().contains("Send it as a string"));
+    assert_eq!(canonical_json(&json!(MAX_INTEGER + 1)), Err(ContentError::Number));
+}
+
+#[test]
+fn deep_nesting_is_refused() {
+    let nested = |depth: usize| -> Value {
+        (0..depth).fold(json!(1), |inside, level| if level % 2 == 0 { json!([inside]) } else { json!({"a": inside}) })
+    };
+    assert!(ContentHash::of(&nested(MAX_DEPTH)).is_ok());
+    assert_eq!(ContentHash::of(&nested(MAX_DEPTH + 1)), Err(ContentError::Depth));
+    assert!(ContentError::Depth.to_string().contains("64"));
+}
+
+fn any_content() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        (-(MAX_INTEGER as i64)..=MAX_INTEGER as i64).prop_map(Value::from),
+        (-9e15..9e15).prop_map(|number: f64| json!(number)),
+        any::<String>().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(5, 50, 6, |inside| {
+        prop_oneof![
+            prop::collection::vec(inside.clone(), 0..6).prop_map(Value::from),
+            prop::collection::btree_map(any::<String>(), inside, 0..6)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn canonical_text_reads_back_as_the_same_content_and_is_its_own_canonical_text(content in any_content()) {
+        let text = canonical_json(&content).unwrap();
+        let read: Value = serde_json::from_slice(&text).unwrap();
+        prop_assert_eq!(canonical_json(&read).unwrap(), text);
+        prop_assert_eq!(ContentHash::of(&read), ContentHash::of(&content));
+    }
+
+    #[test]
+    fn indentation_and_order_do_not_matter(content in any_content()) {
+        let pretty = serde_json::to_string_pretty(&content).unwrap();
+        let read: Value = serde_json::from_str(&pretty).unwrap();
+        prop_assert_eq!(ContentHash::of(&read), ContentHash::of(&content));
+    }
+}

@@ -1,0 +1,13 @@
+//! What client and cloud agree on, seen from outside.
+#![expect(clippy::unwrap_used, reason = "a test that stops at an unwrap shows what it held")]
+
+mod content;
+mod id;
+mod key;
+#[cfg(feature = "openapi")]
+mod openapi;
+mod problem;
+mod signer;
+mod token_check;
+mod token_keys;
+mod wire;
