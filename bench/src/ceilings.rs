@@ -1,0 +1,117 @@
+//! What the same machine does without us, measured in the same run.
+
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::routing::post;
+use futures_util::future::join_all;
+use redis::Script;
+use tokio::net::TcpListener;
+use tokio_postgres::NoTls;
+
+/// The script of a heartbeat, the one that the function runs.
+static EXTEND: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(include_str!("../../seats/src/lua/prelude.lua"), include_str!("../../seats/src/lua/extend.lua")))
+});
+
+/// Who keeps a seat, for the bare heartbeat.
+#[derive(Debug, Clone)]
+pub(crate) struct Seat {
+    pub(crate) license: String,
+    pub(crate) session: String,
+}
+
+impl Seat {
+    fn keys(&self) -> Vec<String> {
+        ["terms", "live", "holders", "sessions", "gone"].iter().map(|k| format!("seat:{{{}}}:{k}", self.license)).collect()
+    }
+}
+
+/// A server that answers with a constant.
+pub(crate) async fn serve_hello(listener: TcpListener) {
+    let app = Router::new().route("/", post(|_: axum::body::Bytes| async { "{\"status\":\"ok\"}" }));
+    axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await.expect("it serves");
+}
+
+/// A server that runs the heartbeat's script for a seat and answers: no credential, no checks, no problem documents.
+pub(crate) async fn serve_redis(listener: TcpListener, redis_url: &str, seat: Seat) {
+    let client = redis::Client::open(redis_url).expect("a Redis URL");
+    let connections = [
+        client.get_multiplexed_async_connection().await.expect("Redis answers"),
+        client.get_multiplexed_async_connection().await.expect("Redis answers"),
+    ];
+    let next = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let app = Router::new().route(
+        "/",
+        post(move |_: axum::body::Bytes| {
+            let i = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 2;
+            let (mut connection, seat) = (connections[i].clone(), seat.clone());
+            async move {
+                let mut call = EXTEND.prepare_invoke();
+                for key in seat.keys() {
+                    call.key(key);
+                }
+                let answer: Vec<String> =
+                    call.arg(&seat.session).arg(360_000).arg("").invoke_async(&mut connection).await.expect("Redis answers");
+                answer.join(" ")
+            }
+        }),
+    );
+    axum::serve(listener, app).await.expect("it serves");
+}
+
+/// Scripts per second by `redis-benchmark` with 50 connections; none when it isn't installed.
+pub(crate) async fn redis_benchmark(redis_url: &str, seat: &Seat) -> Option<f64> {
+    let client = redis::Client::open(redis_url).ok()?;
+    let mut connection = client.get_multiplexed_async_connection().await.ok()?;
+    EXTEND.load_async(&mut connection).await.ok()?;
+    let mut command = tokio::process::Command::new("redis-benchmark");
+    command.args(["-u", redis_url, "-c", "50", "-n", "200000", "--csv", "EVALSHA", EXTEND.get_hash(), "5"]);
+    command.args(seat.keys()).args([&seat.session, "360000", ""]).stderr(Stdio::null());
+    let output = command.output().await.ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines().last()?.split("\",\"").nth(1)?.trim_matches('"').parse().ok()
+}
+
+/// Transactions per second of `begin`, tenant, one primary-key look-up and `commit` in one round trip, on 16 connections.
+pub(crate) async fn postgres(url: &str, license: &str, tenant: &str) -> f64 {
+    const CONNECTIONS: usize = 16;
+    const EACH: usize = 1000;
+    let license: uuid::Uuid = license.parse().expect("a licence id");
+    let begin = format!("begin; set local app.tenant_id = '{tenant}'");
+    let clients = join_all((0..CONNECTIONS).map(|_| async {
+        let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("Postgres answers");
+        tokio::spawn(connection);
+        let statement = client.prepare("select seats from licenses where id = $1").await.expect("a statement");
+        (client, statement)
+    }))
+    .await;
+    let started = Instant::now();
+    join_all(clients.iter().map(|(client, statement)| async {
+        for _ in 0..EACH {
+            let params: [&(dyn tokio_postgres::types::ToSql + Sync); 1] = [&license];
+            let (a, b, c) = tokio::join!(biased;
+                client.batch_execute(&begin), client.query(statement, &params), client.batch_execute("commit"));
+            a.and(b.map(drop)).and(c).expect("a transaction");
+        }
+    }))
+    .await;
+    (CONNECTIONS * EACH) as f64 / started.elapsed().as_secs_f64()
+}
+
+/// How long one RSA-4096 signature of a token takes on one core.
+pub(crate) async fn signature(spec: &str) -> Duration {
+    const N: u32 = 200;
+    let spec = signing::SigningKeySpec::parse(spec).expect("SIGNING_KEY as the stack has it");
+    let signer = signing::Signer::connect(spec, None).expect("the stack's key");
+    let claims = serde_json::json!({"sub": "bench"});
+    signer.sign_token(&claims).await.expect("a signature");
+    let started = Instant::now();
+    for _ in 0..N {
+        signer.sign_token(&claims).await.expect("a signature");
+    }
+    started.elapsed() / N
+}

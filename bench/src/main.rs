@@ -1,0 +1,224 @@
+//! The benchmarks behind `docs/performance.md`: the functions through their own binaries, beside what the same machine
+//! does without them, in one run. `scripts/bench` starts what it needs and calls it.
+
+mod ceilings;
+mod functions;
+mod load;
+mod startup;
+mod table;
+
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use functions::{Target, USERS};
+use load::Measured;
+use table::{ms, rate, table};
+use tokio::net::TcpListener;
+
+/// Requests of each of the 100 users in one closed-loop round.
+const EACH_SIGNED: usize = 30;
+const EACH_HEARTBEAT: usize = 1000;
+/// Rounds, of which the median is printed: the machine is shared.
+const ROUNDS: usize = 3;
+/// How often a paced user sends: 100 users are then 400 requests a second.
+const PACE: Duration = Duration::from_millis(250);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    common::serve::install_crypto();
+    let variables: HashMap<String, String> = std::env::vars().collect();
+    let mode = std::env::args().nth(1).unwrap_or_default();
+    match mode.as_str() {
+        // The ceilings serve from processes of their own, as the functions do.
+        "serve-hello" => ceilings::serve_hello(listener().await).await,
+        "serve-redis" => {
+            let seat = ceilings::Seat { license: variables["BENCH_LICENSE"].clone(), session: variables["BENCH_SESSION"].clone() };
+            ceilings::serve_redis(listener().await, &variables["REDIS_URL"], seat).await;
+        }
+        _ => run(&variables).await,
+    }
+    ExitCode::SUCCESS
+}
+
+async fn listener() -> TcpListener {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    say(&listener.local_addr().expect("a bound listener").to_string());
+    listener
+}
+
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// A ceiling's server in a process of its own; killed when dropped.
+async fn ceiling(mode: &str, variables: &[(&str, &str)]) -> (tokio::process::Child, String) {
+    use tokio::io::AsyncBufReadExt as _;
+    let exe = std::env::current_exe().expect("this program is a file");
+    let mut child = tokio::process::Command::new(exe)
+        .arg(mode)
+        .envs(variables.iter().copied())
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("this program can be started");
+    let mut line = String::new();
+    let mut output = tokio::io::BufReader::new(child.stdout.take().expect("its output is piped"));
+    output.read_line(&mut line).await.expect("it says where it listens");
+    (child, line.trim().to_owned())
+}
+
+fn median(mut rounds: Vec<Measured>) -> Measured {
+    rounds.sort_by(|a, b| a.per_second.total_cmp(&b.per_second));
+    rounds.swap_remove(rounds.len() / 2)
+}
+
+async fn run(v: &HashMap<String, String>) {
+    let at = |name: &str| load::address(&v[name]);
+    let token = functions::access_token(&at("AUTH_URL"), &v["BENCH_KEY"]).await;
+    let access_token = token["access_token"].as_str().expect("an access token").to_owned();
+    let tenant = token["tenant_id"].as_str().expect("a tenant").to_owned();
+    let target = Target {
+        validate: at("VALIDATE_URL"),
+        acquire: at("ACQUIRE_URL"),
+        heartbeat: at("HEARTBEAT_URL"),
+        release: at("RELEASE_URL"),
+        key: v["BENCH_KEY"].clone(),
+        access_token,
+    };
+    let mut out = Report::default();
+    let (_, sessions) = target.acquire(99, 1, None).await;
+    let seat = ceilings::Seat { license: v["BENCH_LICENSE"].clone(), session: sessions[0].id.clone() };
+
+    let signing = ceilings::signature(&v["SIGNING_KEY"]).await;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
+    let signatures = cores / signing.as_secs_f64();
+    let pair = heartbeats(&target, &sessions, &seat, v, &mut out).await;
+    signed(&target, signatures, &mut out).await;
+    out.row("one pipelined Postgres transaction, 16 connections", ceilings::postgres(&v["DATABASE_URL"], &seat.license, &tenant).await, None, "");
+    out.row("one RSA-4096 signature on every core", signatures, Some((signing, signing)), "cores ÷ time of one");
+    paced(&target, &sessions, &mut out).await;
+    out.print(pair);
+    large_licence(&target, v).await;
+    costs(v).await;
+}
+
+/// Heartbeats, interleaved with the ceilings so that a slow minute of the machine is slow for all of them.
+async fn heartbeats(target: &Target, sessions: &[functions::Session], seat: &ceilings::Seat, v: &HashMap<String, String>, out: &mut Report) -> f64 {
+    let (_hello, hello_at) = ceiling("serve-hello", &[]).await;
+    let variables = [("REDIS_URL", v["REDIS_URL"].as_str()), ("BENCH_LICENSE", &seat.license), ("BENCH_SESSION", &seat.session)];
+    let (_redis, redis_at) = ceiling("serve-redis", &variables).await;
+    let plan = load::Plan { users: USERS, requests_per_user: EACH_HEARTBEAT, pace: None, keep_bodies: false };
+    let (mut hello, mut redis, mut ours) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        hello.push(load::run(&hello_at, plan, |_, _| load::post("/", None, "{}")).await);
+        redis.push(load::run(&redis_at, plan, |_, _| load::post("/", None, "{}")).await);
+        ours.push(target.heartbeat(sessions, EACH_HEARTBEAT, None).await);
+    }
+    let (hello, redis, ours) = (median(hello), median(redis), median(ours));
+    out.measured("bare axum, a constant", &hello, String::new());
+    out.measured("bare axum + Redis, the same script", &redis, String::new());
+    if let Some(raw) = ceilings::redis_benchmark(&v["REDIS_URL"], seat).await {
+        out.row("redis-benchmark, the same script, 50 connections", raw, None, "");
+    }
+    out.measured("**heartbeat**", &ours, format!("{:.0} % of bare axum + Redis", 100.0 * ours.per_second / redis.per_second));
+    redis.per_second
+}
+
+async fn signed(target: &Target, signatures: f64, out: &mut Report) {
+    let (mut validate, mut acquire, mut release) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        validate.push(target.validate(EACH_SIGNED, None).await);
+        let (acquired, sessions) = target.acquire(round, EACH_SIGNED, None).await;
+        acquire.push(acquired);
+        release.push(target.release(&sessions, EACH_SIGNED, None).await);
+    }
+    let share = |m: &Measured| format!("{:.0} % of cores ÷ signing time", 100.0 * m.per_second / signatures);
+    let (validate, acquire, release) = (median(validate), median(acquire), median(release));
+    out.measured("**validate**", &validate, share(&validate));
+    out.measured("**acquire**", &acquire, share(&acquire));
+    out.measured("**release**", &release, String::new());
+}
+
+/// 100 people who don't all press the key in the same instant: the latency they see.
+async fn paced(target: &Target, sessions: &[functions::Session], out: &mut Report) {
+    let each = 40;
+    let suffix = format!("100 users, {:.0} requests/s", USERS as f64 / PACE.as_secs_f64());
+    out.measured(&format!("validate, {suffix}"), &target.validate(each, Some(PACE)).await, "target: p99 < 50 ms".to_owned());
+    let (acquired, taken) = target.acquire(50, each, Some(PACE)).await;
+    out.measured(&format!("acquire, {suffix}"), &acquired, "target: p99 < 50 ms".to_owned());
+    out.measured(&format!("heartbeat, {suffix}"), &target.heartbeat(sessions, each, Some(PACE)).await, "target: p99 < 50 ms".to_owned());
+    out.measured(&format!("release, {suffix}"), &target.release(&taken, each, Some(PACE)).await, "target: p99 < 50 ms".to_owned());
+}
+
+/// A licence with 20,000 seats, all but a few taken, beside one with 5.
+async fn large_licence(target: &Target, v: &HashMap<String, String>) {
+    let mut rows = Vec::new();
+    for (name, key) in [("5 seats", "BENCH_SMALL_KEY"), ("20,000 seats, 19,900 taken", "BENCH_LARGE_KEY")] {
+        let Some(key) = v.get(key) else { return };
+        let token = functions::access_token(&load::address(&v["AUTH_URL"]), key).await;
+        let target = Target {
+            access_token: token["access_token"].as_str().expect("an access token").to_owned(),
+            validate: target.validate.clone(),
+            acquire: target.acquire.clone(),
+            heartbeat: target.heartbeat.clone(),
+            release: target.release.clone(),
+            key: key.clone(),
+        };
+        let run = load::Plan { users: 5, requests_per_user: 200, pace: Some(Duration::from_millis(20)), keep_bodies: true };
+        let acquired = load::run(&target.acquire, run, |user, _| {
+            let body = serde_json::json!({"hardware_id": functions::device(3, user, 0)}).to_string();
+            load::post("/api/v1/licenses/acquire", Some(&target.access_token), &body)
+        })
+        .await;
+        let answer: serde_json::Value = serde_json::from_slice(&acquired.bodies[0]).expect("an answer is JSON");
+        let session = functions::Session {
+            id: answer["session_id"].as_str().expect("a session").to_owned(),
+            token: answer["license_token"].as_str().expect("a token").to_owned(),
+        };
+        let beats = target.heartbeat(&[session], 40, Some(PACE)).await;
+        rows.push(vec![
+            name.to_owned(),
+            ms(acquired.percentile(0.5)),
+            ms(acquired.percentile(0.99)),
+            ms(beats.percentile(0.5)),
+            ms(beats.percentile(0.99)),
+            (acquired.errors + beats.errors).to_string(),
+        ]);
+    }
+    say(&table(&["licence", "acquire p50", "acquire p99", "heartbeat p50", "heartbeat p99", "errors"], rows));
+    say("");
+}
+
+async fn costs(v: &HashMap<String, String>) {
+    let Some(bin) = v.get("BENCH_BIN_DIR") else { return };
+    let mut rows = Vec::new();
+    for name in ["validate", "acquire", "heartbeat", "release", "auth", "all-in-one"] {
+        let cost = startup::cost(&PathBuf::from(bin).join(name), &v["DATABASE_URL"]).await;
+        let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / 1_048_576.0);
+        rows.push(vec![name.to_owned(), ms(cost.to_first_answer), mib(cost.size_bytes), mib(cost.idle_bytes)]);
+    }
+    say(&table(&["function", "start to first answer", "binary, stripped", "idle memory"], rows));
+}
+
+#[derive(Default)]
+struct Report(Vec<Vec<String>>);
+
+impl Report {
+    fn row(&mut self, what: &str, per_second: f64, times: Option<(Duration, Duration)>, note: &str) {
+        let (p50, p99) = times.map_or_else(Default::default, |(a, b)| (ms(a), ms(b)));
+        self.0.push(vec![what.to_owned(), rate(per_second), p50, p99, String::new(), note.to_owned()]);
+    }
+
+    fn measured(&mut self, what: &str, m: &Measured, note: String) {
+        let (p50, p99) = (ms(m.percentile(0.5)), ms(m.percentile(0.99)));
+        self.0.push(vec![what.to_owned(), rate(m.per_second), p50, p99, m.errors.to_string(), note]);
+    }
+
+    fn print(self, _pair: f64) {
+        say(&table(&["what, at 100 concurrent users", "per second", "p50", "p99", "errors", ""], self.0));
+        say("");
+    }
+}

@@ -1,0 +1,215 @@
+//! A signing key in Cloud KMS, over its REST interface
+//! (<https://cloud.google.com/kms/docs/reference/rest/v1/projects.locations.keyRings.cryptoKeys.cryptoKeyVersions>).
+//!
+//! What goes out and what comes back is checked as Google asks
+//! (<https://cloud.google.com/kms/docs/data-integrity-guidelines>): we send the digest's CRC32C and insist that it was
+//! checked, that the answer is about our key version, and that the signature's CRC32C is right.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use crc32c::crc32c;
+use gcp_auth::TokenProvider;
+use rand::Rng as _;
+use reqwest::{RequestBuilder, StatusCode};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Mutex, OnceCell};
+
+use crate::error::SigningError;
+use crate::public_key::PublicKey;
+
+const GOOGLE: &str = "https://cloudkms.googleapis.com";
+const SCOPE: &str = "https://www.googleapis.com/auth/cloudkms";
+const ALGORITHM: &str = "RSA_SIGN_PKCS1_4096_SHA256";
+/// How long one attempt may take.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1500);
+/// How long all attempts together may take.
+const TOTAL_TIMEOUT: Duration = Duration::from_millis(2800);
+const ATTEMPTS: u32 = 3;
+/// How long a public key is believed without asking again.
+const PUBLIC_KEY_MAX_AGE: Duration = Duration::from_secs(3600);
+/// How long a public key that is past its age goes on serving after a look for it failed.
+const PUBLIC_KEY_RETRY: Duration = Duration::from_secs(30);
+
+/// A key version.
+pub(crate) struct KmsKey {
+    name: String,
+    endpoint: String,
+    http: reqwest::Client,
+    /// Credentials are sent to Google alone.
+    credentials: Option<OnceCell<Arc<dyn TokenProvider>>>,
+    public: Mutex<Option<(Instant, PublicKey)>>,
+}
+
+impl std::fmt::Debug for KmsKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KmsKey").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SignRequest {
+    digest: Digest,
+    digest_crc32c: String,
+}
+
+#[derive(Serialize)]
+struct Digest {
+    sha256: String,
+}
+
+/// `AsymmetricSignResponse`; 64-bit integers travel as decimal strings.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SignResponse {
+    name: String,
+    signature: String,
+    signature_crc32c: String,
+    #[serde(default)]
+    verified_digest_crc32c: bool,
+}
+
+/// `PublicKey`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PublicKeyResponse {
+    name: String,
+    pem: String,
+    pem_crc32c: String,
+    algorithm: String,
+}
+
+impl KmsKey {
+    pub(crate) fn new(name: String, endpoint: Option<String>) -> Result<Self, SigningError> {
+        let unusable = |why: &str| SigningError::Unusable(why.to_owned());
+        let google = endpoint.is_none();
+        let endpoint = endpoint.unwrap_or_else(|| GOOGLE.to_owned());
+        let url = reqwest::Url::parse(&endpoint).map_err(|_| unusable("KMS_ENDPOINT is not a URL"))?;
+        let loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+        if url.scheme() != "https" && !loopback {
+            return Err(unusable("KMS_ENDPOINT must be https unless it is this machine"));
+        }
+        let http = reqwest::Client::builder().timeout(ATTEMPT_TIMEOUT).build().map_err(|e| unusable(&e.to_string()))?;
+        let credentials = (google || !loopback).then(OnceCell::new);
+        Ok(Self { name, endpoint, http, credentials, public: Mutex::default() })
+    }
+
+    /// The public half. One caller asks, the others wait; an older answer serves while KMS doesn't answer, because the
+    /// key of a version never changes.
+    pub(crate) async fn public(&self) -> Result<PublicKey, SigningError> {
+        let mut cached = self.public.lock().await;
+        if let Some((until, key)) = cached.as_ref()
+            && Instant::now() < *until
+        {
+            return Ok(key.clone());
+        }
+        let fetched = bounded(self.retried(|| self.fetch_public())).await;
+        let (age, key) = match (fetched, cached.take()) {
+            (Ok(key), _) => (PUBLIC_KEY_MAX_AGE, key),
+            (Err(e), Some((_, key))) => {
+                tracing::warn!("the signing key's public half could not be looked up again: {e}");
+                (PUBLIC_KEY_RETRY, key)
+            }
+            (Err(e), None) => return Err(e),
+        };
+        *cached = Some((Instant::now() + age, key.clone()));
+        Ok(key)
+    }
+
+    pub(crate) async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningError> {
+        let digest = digest::digest(&digest::SHA256, message);
+        bounded(self.retried(|| self.sign_once(digest.as_ref()))).await
+    }
+
+    async fn sign_once(&self, digest: &[u8]) -> Result<Vec<u8>, SigningError> {
+        let request = SignRequest {
+            digest: Digest { sha256: STANDARD.encode(digest) },
+            digest_crc32c: crc32c(digest).to_string(),
+        };
+        let request = self.http.post(format!("{}/v1/{}:asymmetricSign", self.endpoint, self.name)).json(&request);
+        let answer: SignResponse = self.call(request).await?;
+        if answer.name != self.name {
+            return Err(corrupt("the signature is another key's"));
+        }
+        if !answer.verified_digest_crc32c {
+            return Err(corrupt("the digest was not checked on arrival"));
+        }
+        let signature = STANDARD.decode(&answer.signature).map_err(|_| corrupt("the signature is not base64"))?;
+        if crc32c(&signature).to_string() != answer.signature_crc32c {
+            return Err(corrupt("the signature's checksum is wrong"));
+        }
+        Ok(signature)
+    }
+
+    async fn fetch_public(&self) -> Result<PublicKey, SigningError> {
+        let request = self.http.get(format!("{}/v1/{}/publicKey", self.endpoint, self.name));
+        let answer: PublicKeyResponse = self.call(request).await?;
+        if answer.name != self.name {
+            return Err(corrupt("the public key is another key's"));
+        }
+        if crc32c(answer.pem.as_bytes()).to_string() != answer.pem_crc32c {
+            return Err(corrupt("the public key's checksum is wrong"));
+        }
+        if answer.algorithm != ALGORITHM {
+            return Err(SigningError::Unusable(format!("it is for {}; {ALGORITHM} is needed", answer.algorithm)));
+        }
+        PublicKey::from_pem(&answer.pem)
+    }
+
+    async fn call<T: DeserializeOwned>(&self, mut request: RequestBuilder) -> Result<T, SigningError> {
+        let unreachable = |e: reqwest::Error| SigningError::Unavailable(e.to_string());
+        if let Some(cell) = &self.credentials {
+            let provider = cell.get_or_try_init(gcp_auth::provider).await.map_err(|e| SigningError::Unavailable(e.to_string()))?;
+            let token = provider.token(&[SCOPE]).await.map_err(|e| SigningError::Unavailable(e.to_string()))?;
+            request = request.bearer_auth(token.as_str());
+        }
+        let response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(unreachable)?;
+        if status.is_success() {
+            return serde_json::from_slice(&body).map_err(|e| corrupt(&e.to_string()));
+        }
+        let why = format!("{status}: {}", String::from_utf8_lossy(&body[..body.len().min(300)]));
+        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS || body_says_checksum(&body) {
+            Err(SigningError::Unavailable(why))
+        } else {
+            Err(SigningError::Refused(why))
+        }
+    }
+
+    /// Tries again what was lost or damaged on the way, after a moment with jitter.
+    async fn retried<T, F: Future<Output = Result<T, SigningError>>>(&self, attempt: impl Fn() -> F) -> Result<T, SigningError> {
+        let mut n = 1;
+        loop {
+            match attempt().await {
+                Err(SigningError::Unavailable(_) | SigningError::Corrupt(_)) if n < ATTEMPTS => {
+                    let most = 100 << n;
+                    let pause = rand::rng().random_range(most / 2..most);
+                    tokio::time::sleep(Duration::from_millis(pause)).await;
+                    n += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+}
+
+async fn bounded<T>(call: impl Future<Output = Result<T, SigningError>>) -> Result<T, SigningError> {
+    tokio::time::timeout(TOTAL_TIMEOUT, call)
+        .await
+        .unwrap_or_else(|_| Err(SigningError::Unavailable("no answer in time".to_owned())))
+}
+
+/// KMS refuses a request whose checksum doesn't fit: it was damaged on the way there.
+fn body_says_checksum(body: &[u8]) -> bool {
+    String::from_utf8_lossy(body).contains("checksum")
+}
+
+fn corrupt(why: &str) -> SigningError {
+    SigningError::Corrupt(why.to_owned())
+}

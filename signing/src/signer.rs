@@ -1,0 +1,60 @@
+//! One way to sign, whoever keeps the key.
+
+use std::sync::Arc;
+
+use protocol::token::{assemble, signing_input};
+use serde::Serialize;
+
+use crate::error::SigningError;
+use crate::kms::KmsKey;
+use crate::pem_file::PemKey;
+use crate::public_key::PublicKey;
+use crate::spec::SigningKeySpec;
+
+/// Signs tokens; clones share the key.
+#[derive(Debug, Clone)]
+pub struct Signer(Arc<Keeper>);
+
+#[derive(Debug)]
+enum Keeper {
+    Kms(KmsKey),
+    Pem(PemKey),
+}
+
+impl Signer {
+    /// A signer for a key. A file is read at once; KMS is asked when it is first needed.
+    ///
+    /// # Errors
+    /// When the file holds no RSA-4096 key, or the endpoint is not one that keys may be used at.
+    pub fn connect(spec: SigningKeySpec, kms_endpoint: Option<String>) -> Result<Self, SigningError> {
+        let keeper = match spec {
+            SigningKeySpec::Kms(name) => Keeper::Kms(KmsKey::new(name, kms_endpoint)?),
+            SigningKeySpec::File(path) => Keeper::Pem(PemKey::read(&path)?),
+        };
+        Ok(Self(Arc::new(keeper)))
+    }
+
+    /// The public half of the key.
+    ///
+    /// # Errors
+    /// When its keeper can't be reached, or the key is not RSA-4096.
+    pub async fn public_key(&self) -> Result<PublicKey, SigningError> {
+        match &*self.0 {
+            Keeper::Kms(key) => key.public().await,
+            Keeper::Pem(key) => Ok(key.public().clone()),
+        }
+    }
+
+    /// Signs claims as a token (JWT, RS256).
+    ///
+    /// # Errors
+    /// When the key's keeper can't be reached or refuses.
+    pub async fn sign_token(&self, claims: &impl Serialize) -> Result<String, SigningError> {
+        let input = signing_input(&self.public_key().await?.kid, claims);
+        let signature = match &*self.0 {
+            Keeper::Kms(key) => key.sign(input.as_bytes()).await?,
+            Keeper::Pem(key) => key.sign(input.clone().into_bytes()).await?,
+        };
+        Ok(assemble(&input, &signature))
+    }
+}

@@ -1,0 +1,71 @@
+//! Signing within a function: the key is published before anything it signed is given away.
+
+use std::sync::Arc;
+
+use common::keys::Keys;
+use common::{Problem, Setup, config};
+use serde::Serialize;
+use tokio::sync::OnceCell;
+
+use crate::{PublicKey, Signer, SigningError, SigningKeySpec};
+
+/// Signs tokens, and makes sure that those who verify them can know the key.
+#[derive(Debug, Clone)]
+pub struct TokenSigner {
+    signer: Signer,
+    keys: Keys,
+    published: Arc<OnceCell<()>>,
+}
+
+impl TokenSigner {
+    /// Asks for the signing key, and for the database where its public half is published.
+    pub fn ask(setup: &mut Setup) -> Option<Self> {
+        let spec = setup.required(&config::SIGNING_KEY, SigningKeySpec::parse);
+        let endpoint = setup.optional(&config::KMS_ENDPOINT, config::url);
+        let (db, spec, endpoint) = (setup.postgres()?, spec?, endpoint?);
+        let signer = setup.required(&config::SIGNING_KEY, |_| Signer::connect(spec, endpoint).map_err(|e| e.to_string()))?;
+        let this = Self { signer, keys: Keys::new(db), published: Arc::default() };
+        setup.at_start({
+            let this = this.clone();
+            // A failure here is not the end: the first signature tries again.
+            async move { drop(this.public_key().await) }
+        });
+        setup.ready_when("signing", {
+            let this = this.clone();
+            move || Box::pin({ let this = this.clone(); async move { this.check().await } })
+        });
+        Some(this)
+    }
+
+    /// The public half of the key that signs, published.
+    ///
+    /// # Errors
+    /// `503` when the key or the database can't be reached.
+    pub async fn public_key(&self) -> Result<PublicKey, Problem> {
+        let key = self.signer.public_key().await.map_err(problem)?;
+        self.published.get_or_try_init(|| self.keys.publish(&key.kid, &key.pem)).await?;
+        Ok(key)
+    }
+
+    /// Signs claims as a token.
+    ///
+    /// # Errors
+    /// `503` when the key can't be reached, `500` when it is not what it should be.
+    pub async fn sign(&self, claims: &impl Serialize) -> Result<String, Problem> {
+        if !self.published.initialized() {
+            self.public_key().await?;
+        }
+        self.signer.sign_token(claims).await.map_err(problem)
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        self.public_key().await.map(drop).map_err(|p| p.internal().unwrap_or_default().to_owned())
+    }
+}
+
+fn problem(error: SigningError) -> Problem {
+    match error {
+        SigningError::Unavailable(_) => Problem::unavailable("signing", error),
+        _ => Problem::internal_error(format_args!("signing: {error}")),
+    }
+}
