@@ -14,7 +14,10 @@ use tokio_postgres::NoTls;
 
 /// The script of a heartbeat, the one that the function runs.
 static EXTEND: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(include_str!("../../seats/src/lua/prelude.lua"), include_str!("../../seats/src/lua/extend.lua")))
+    Script::new(concat!(
+        include_str!("../../seats/src/lua/prelude.lua"),
+        include_str!("../../seats/src/lua/extend.lua")
+    ))
 });
 
 /// Who keeps a seat, for the bare heartbeat.
@@ -26,7 +29,10 @@ pub(crate) struct Seat {
 
 impl Seat {
     fn keys(&self) -> Vec<String> {
-        ["terms", "live", "holders", "sessions", "gone"].iter().map(|k| format!("seat:{{{}}}:{k}", self.license)).collect()
+        ["terms", "live", "holders", "sessions", "gone"]
+            .iter()
+            .map(|k| format!("seat:{{{}}}:{k}", self.license))
+            .collect()
     }
 }
 
@@ -54,8 +60,13 @@ pub(crate) async fn serve_redis(listener: TcpListener, redis_url: &str, seat: Se
                 for key in seat.keys() {
                     call.key(key);
                 }
-                let answer: Vec<String> =
-                    call.arg(&seat.session).arg(360_000).arg("").invoke_async(&mut connection).await.expect("Redis answers");
+                let answer: Vec<String> = call
+                    .arg(&seat.session)
+                    .arg(360_000)
+                    .arg("")
+                    .invoke_async(&mut connection)
+                    .await
+                    .expect("Redis answers");
                 answer.join(" ")
             }
         }),

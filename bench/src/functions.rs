@@ -62,7 +62,11 @@ impl Target {
     pub(crate) async fn heartbeat(&self, sessions: &[Session], each: usize, pace: Option<Duration>) -> Measured {
         load::run(&self.heartbeat, plan(each, pace), |user, _| {
             let session = &sessions[user % sessions.len()];
-            load::post("/api/v1/licenses/heartbeat", Some(&session.token), &json!({"session_id": session.id}).to_string())
+            load::post(
+                "/api/v1/licenses/heartbeat",
+                Some(&session.token),
+                &json!({"session_id": session.id}).to_string(),
+            )
         })
         .await
     }
@@ -86,7 +90,9 @@ fn session(body: &[u8]) -> Session {
 /// Exchanges a license key for an access token.
 pub(crate) async fn access_token(auth: &str, key: &str) -> Value {
     let run = Plan { users: 1, requests_per_user: 1, pace: None, keep_bodies: true };
-    let measured = load::run(auth, run, |_, _| load::post("/api/v1/auth/license", None, &json!({"license_key": key}).to_string())).await;
+    let measured =
+        load::run(auth, run, |_, _| load::post("/api/v1/auth/license", None, &json!({"license_key": key}).to_string()))
+            .await;
     let body = measured.bodies.first().expect("auth answers a good key");
     serde_json::from_slice(body).expect("an answer is JSON")
 }

@@ -61,7 +61,8 @@ pub(crate) async fn run(address: &str, plan: Plan, request: impl Fn(usize, usize
 }
 
 async fn one_user(address: &str, plan: Plan, user: usize, script: Vec<Vec<u8>>) -> Measured {
-    let mut measured = Measured { per_second: 0.0, latencies: Vec::with_capacity(script.len()), errors: 0, bodies: Vec::new() };
+    let mut measured =
+        Measured { per_second: 0.0, latencies: Vec::with_capacity(script.len()), errors: 0, bodies: Vec::new() };
     let mut stream = TcpStream::connect(address).await.expect("the server listens");
     stream.set_nodelay(true).expect("a TCP socket");
     let mut buffer = Vec::with_capacity(8192);

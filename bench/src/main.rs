@@ -35,7 +35,10 @@ async fn main() -> ExitCode {
         // The ceilings serve from processes of their own, as the functions do.
         "serve-hello" => ceilings::serve_hello(listener().await).await,
         "serve-redis" => {
-            let seat = ceilings::Seat { license: variables["BENCH_LICENSE"].clone(), session: variables["BENCH_SESSION"].clone() };
+            let seat = ceilings::Seat {
+                license: variables["BENCH_LICENSE"].clone(),
+                session: variables["BENCH_SESSION"].clone(),
+            };
             ceilings::serve_redis(listener().await, &variables["REDIS_URL"], seat).await;
         }
         _ => run(&variables).await,
@@ -97,7 +100,12 @@ async fn run(v: &HashMap<String, String>) {
     let signatures = cores / signing.as_secs_f64();
     let pair = heartbeats(&target, &sessions, &seat, v, &mut out).await;
     signed(&target, signatures, &mut out).await;
-    out.row("one pipelined Postgres transaction, 16 connections", ceilings::postgres(&v["DATABASE_URL"], &seat.license, &tenant).await, None, "");
+    out.row(
+        "one pipelined Postgres transaction, 16 connections",
+        ceilings::postgres(&v["DATABASE_URL"], &seat.license, &tenant).await,
+        None,
+        "",
+    );
     out.row("one RSA-4096 signature on every core", signatures, Some((signing, signing)), "cores ÷ time of one");
     paced(&target, &sessions, &mut out).await;
     out.print(pair);
@@ -106,9 +114,16 @@ async fn run(v: &HashMap<String, String>) {
 }
 
 /// Heartbeats, interleaved with the ceilings so that a slow minute of the machine is slow for all of them.
-async fn heartbeats(target: &Target, sessions: &[functions::Session], seat: &ceilings::Seat, v: &HashMap<String, String>, out: &mut Report) -> f64 {
+async fn heartbeats(
+    target: &Target,
+    sessions: &[functions::Session],
+    seat: &ceilings::Seat,
+    v: &HashMap<String, String>,
+    out: &mut Report,
+) -> f64 {
     let (_hello, hello_at) = ceiling("serve-hello", &[]).await;
-    let variables = [("REDIS_URL", v["REDIS_URL"].as_str()), ("BENCH_LICENSE", &seat.license), ("BENCH_SESSION", &seat.session)];
+    let variables =
+        [("REDIS_URL", v["REDIS_URL"].as_str()), ("BENCH_LICENSE", &seat.license), ("BENCH_SESSION", &seat.session)];
     let (_redis, redis_at) = ceiling("serve-redis", &variables).await;
     let plan = load::Plan { users: USERS, requests_per_user: EACH_HEARTBEAT, pace: None, keep_bodies: false };
     let (mut hello, mut redis, mut ours) = (Vec::new(), Vec::new(), Vec::new());
@@ -123,7 +138,11 @@ async fn heartbeats(target: &Target, sessions: &[functions::Session], seat: &cei
     if let Some(raw) = ceilings::redis_benchmark(&v["REDIS_URL"], seat).await {
         out.row("redis-benchmark, the same script, 50 connections", raw, None, "");
     }
-    out.measured("**heartbeat**", &ours, format!("{:.0} % of bare axum + Redis", 100.0 * ours.per_second / redis.per_second));
+    out.measured(
+        "**heartbeat**",
+        &ours,
+        format!("{:.0} % of bare axum + Redis", 100.0 * ours.per_second / redis.per_second),
+    );
     redis.per_second
 }
 
@@ -146,11 +165,23 @@ async fn signed(target: &Target, signatures: f64, out: &mut Report) {
 async fn paced(target: &Target, sessions: &[functions::Session], out: &mut Report) {
     let each = 40;
     let suffix = format!("100 users, {:.0} requests/s", USERS as f64 / PACE.as_secs_f64());
-    out.measured(&format!("validate, {suffix}"), &target.validate(each, Some(PACE)).await, "target: p99 < 50 ms".to_owned());
+    out.measured(
+        &format!("validate, {suffix}"),
+        &target.validate(each, Some(PACE)).await,
+        "target: p99 < 50 ms".to_owned(),
+    );
     let (acquired, taken) = target.acquire(50, each, Some(PACE)).await;
     out.measured(&format!("acquire, {suffix}"), &acquired, "target: p99 < 50 ms".to_owned());
-    out.measured(&format!("heartbeat, {suffix}"), &target.heartbeat(sessions, each, Some(PACE)).await, "target: p99 < 50 ms".to_owned());
-    out.measured(&format!("release, {suffix}"), &target.release(&taken, each, Some(PACE)).await, "target: p99 < 50 ms".to_owned());
+    out.measured(
+        &format!("heartbeat, {suffix}"),
+        &target.heartbeat(sessions, each, Some(PACE)).await,
+        "target: p99 < 50 ms".to_owned(),
+    );
+    out.measured(
+        &format!("release, {suffix}"),
+        &target.release(&taken, each, Some(PACE)).await,
+        "target: p99 < 50 ms".to_owned(),
+    );
 }
 
 /// A licence with 20,000 seats, all but a few taken, beside one with 5.
@@ -167,7 +198,8 @@ async fn large_licence(target: &Target, v: &HashMap<String, String>) {
             release: target.release.clone(),
             key: key.clone(),
         };
-        let run = load::Plan { users: 5, requests_per_user: 200, pace: Some(Duration::from_millis(20)), keep_bodies: true };
+        let run =
+            load::Plan { users: 5, requests_per_user: 200, pace: Some(Duration::from_millis(20)), keep_bodies: true };
         let acquired = load::run(&target.acquire, run, |user, _| {
             let body = serde_json::json!({"hardware_id": functions::device(3, user, 0)}).to_string();
             load::post("/api/v1/licenses/acquire", Some(&target.access_token), &body)

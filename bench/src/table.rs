@@ -8,7 +8,7 @@ use comfy_table::presets::ASCII_MARKDOWN;
 /// A table of words.
 pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_preset(ASCII_MARKDOWN).set_header(header.iter().copied());
+    table.load_style(ASCII_MARKDOWN).set_header(header.iter().copied());
     for row in rows {
         table.add_row(row);
     }

@@ -29,7 +29,8 @@ impl<S: Send + Sync, T: DeserializeOwned, const LIMIT: usize> FromRequest<S> for
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let is_json = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).is_some_and(is_json);
-        let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+        let announced =
+            request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
         let allowed = if announced.is_some_and(|n| n > LIMIT) || !is_json { 0 } else { LIMIT };
         let body = request.into_body();
         let bytes = if allowed == LIMIT { read(body, LIMIT).await? } else { drain(body).await };
@@ -47,7 +48,8 @@ async fn read(body: axum::body::Body, limit: usize) -> Result<Option<axum::body:
     let mut bytes = Vec::new();
     let mut discarded = 0;
     while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|_| Problem::malformed_body("The body ended before it was complete. Send it again."))?;
+        let chunk =
+            chunk.map_err(|_| Problem::malformed_body("The body ended before it was complete. Send it again."))?;
         if discarded > 0 || bytes.len() + chunk.len() > limit {
             discarded += chunk.len();
             if discarded > DRAIN_LIMIT_BYTES {
@@ -90,7 +92,11 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 }
 
 fn not_json(error: &serde_json::Error) -> Problem {
-    Problem::malformed_body(format!("The body is not JSON: it stops making sense at line {}, column {}.", error.line(), error.column()))
+    Problem::malformed_body(format!(
+        "The body is not JSON: it stops making sense at line {}, column {}.",
+        error.line(),
+        error.column()
+    ))
 }
 
 /// serde's message without its position, which means nothing once the body was parsed.

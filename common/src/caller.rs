@@ -29,7 +29,8 @@ use crate::problem::Problem;
 /// Tokens whose signature was checked are remembered, because heartbeats bring the same one every few minutes.
 const REMEMBERED_TOKENS: usize = 20_000;
 
-const USERS_BY_IDENTITY: &str = "/* users_by_identity */ select user_id, tenant_id, role from users_by_identity($1, $2, $3, $4)";
+const USERS_BY_IDENTITY: &str =
+    "/* users_by_identity */ select user_id, tenant_id, role from users_by_identity($1, $2, $3, $4)";
 
 /// The address a request comes from.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +41,8 @@ impl ClientAddress {
     pub(crate) fn of(peer: Option<SocketAddr>, headers: &HeaderMap, proxy_hops: usize) -> Self {
         let forwarded = headers.get_all("x-forwarded-for").iter().filter_map(|v| v.to_str().ok());
         let entries: Vec<&str> = forwarded.flat_map(|v| v.split(',')).map(str::trim).collect();
-        let trusted = proxy_hops.checked_sub(1).and_then(|hops| entries.iter().rev().nth(hops)).and_then(|e| e.parse().ok());
+        let trusted =
+            proxy_hops.checked_sub(1).and_then(|hops| entries.iter().rev().nth(hops)).and_then(|e| e.parse().ok());
         Self(trusted.or(peer.map(|p| p.ip())).unwrap_or(IpAddr::from([0, 0, 0, 0])))
     }
 }
@@ -169,7 +171,12 @@ impl Callers {
         setup.at_start(keys.clone().prepare());
         setup.ready_when("signing_keys", {
             let keys = keys.clone();
-            move || Box::pin({ let keys = keys.clone(); async move { keys.check().await } })
+            move || {
+                Box::pin({
+                    let keys = keys.clone();
+                    async move { keys.check().await }
+                })
+            }
         });
         Some(Self(Arc::new(Inner { issuer, keys, db, oidc, remembered: Cache::new(REMEMBERED_TOKENS) })))
     }
@@ -205,7 +212,8 @@ impl Callers {
         match token::verify_access(bearer, keys, &self.0.issuer, now) {
             Err(TokenError::Audience) => {
                 let c = token::verify_license(bearer, keys, &self.0.issuer, None, now)?;
-                let caller = SessionCaller::Session { tenant: c.tenant_id, license: c.license_id, session: c.session_id };
+                let caller =
+                    SessionCaller::Session { tenant: c.tenant_id, license: c.license_id, session: c.session_id };
                 Ok(Remembered { caller, starts: c.nbf, expires: c.exp, keys_version })
             }
             access => {
@@ -219,7 +227,11 @@ impl Callers {
     async fn user(&self, identity: Identity) -> Result<Caller, Problem> {
         let tenant: Option<Uuid> = match identity.tenant.as_deref().map(str::parse) {
             Some(Ok(tenant)) => Some(tenant),
-            Some(Err(_)) => return Err(Problem::forbidden("Your identity provider doesn't name an organisation known here. Ask its administrator.")),
+            Some(Err(_)) => {
+                return Err(Problem::forbidden(
+                    "Your identity provider doesn't name an organisation known here. Ask its administrator.",
+                ));
+            }
             None => None,
         };
         let rows = self
@@ -237,8 +249,12 @@ impl Callers {
                     _ => Role::Member,
                 },
             }),
-            [] => Err(Problem::forbidden("You are signed in, but no organisation here has you as a user. Ask an administrator of yours to add you.")),
-            _ => Err(Problem::forbidden("You belong to several organisations and your sign-in doesn't say which. Ask an administrator to configure the tenant claim.")),
+            [] => Err(Problem::forbidden(
+                "You are signed in, but no organisation here has you as a user. Ask an administrator of yours to add you.",
+            )),
+            _ => Err(Problem::forbidden(
+                "You belong to several organisations and your sign-in doesn't say which. Ask an administrator to configure the tenant claim.",
+            )),
         }
     }
 }
@@ -249,7 +265,8 @@ fn unverified_issuer(token: &str) -> Result<String, TokenError> {
     struct Claims {
         iss: String,
     }
-    let claims = token.split('.').nth(1).filter(|_| token.len() <= token::MAX_TOKEN_LEN).ok_or(TokenError::Malformed)?;
+    let claims =
+        token.split('.').nth(1).filter(|_| token.len() <= token::MAX_TOKEN_LEN).ok_or(TokenError::Malformed)?;
     let claims = URL_SAFE_NO_PAD.decode(claims).map_err(|_| TokenError::Malformed)?;
     serde_json::from_slice(&claims).map(|Claims { iss }| iss).map_err(|_| TokenError::Malformed)
 }

@@ -130,7 +130,11 @@ impl Setup {
     }
 
     /// A variable that must be set. `None` when it isn't, or when `parse` refuses it; the mistake is noted.
-    pub fn required<T>(&mut self, variable: &'static Variable, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+    pub fn required<T>(
+        &mut self,
+        variable: &'static Variable,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
         match self.read(variable) {
             Some(value) => self.parsed(variable, &value, parse),
             None => self.mistake(variable, "is not set".to_owned()),
@@ -138,7 +142,11 @@ impl Setup {
     }
 
     /// A variable that may be left out: `None` inside when it is. The outer `None` means that a mistake was noted.
-    pub fn optional<T>(&mut self, variable: &'static Variable, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<Option<T>> {
+    pub fn optional<T>(
+        &mut self,
+        variable: &'static Variable,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<Option<T>> {
         match self.read(variable) {
             Some(value) => self.parsed(variable, &value, parse).map(Some),
             None => Some(None),
@@ -146,7 +154,11 @@ impl Setup {
     }
 
     /// A variable with a default, which is parsed like a value.
-    pub fn defaulted<T>(&mut self, variable: &'static Variable, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+    pub fn defaulted<T>(
+        &mut self,
+        variable: &'static Variable,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
         let value = self.read(variable).or_else(|| variable.default.map(str::to_owned));
         self.parsed(variable, &value.unwrap_or_default(), parse)
     }
@@ -157,7 +169,12 @@ impl Setup {
             let db = self.required(&DATABASE_URL, Db::connect)?;
             self.ready_when("postgres", {
                 let db = db.clone();
-                move || Box::pin({ let db = db.clone(); async move { db.ping().await } })
+                move || {
+                    Box::pin({
+                        let db = db.clone();
+                        async move { db.ping().await }
+                    })
+                }
             });
             self.postgres = Some(db);
         }
@@ -172,7 +189,12 @@ impl Setup {
             replicas?;
             self.ready_when("redis", {
                 let redis = redis.clone();
-                move || Box::pin({ let redis = redis.clone(); async move { redis.ping().await } })
+                move || {
+                    Box::pin({
+                        let redis = redis.clone();
+                        async move { redis.ping().await }
+                    })
+                }
             });
             self.redis = Some(redis);
         }
@@ -180,7 +202,11 @@ impl Setup {
     }
 
     /// Adds a dependency to `/ready`: `check` says what is wrong with it, for the log.
-    pub fn ready_when(&mut self, name: &'static str, check: impl Fn() -> BoxFuture<Result<(), String>> + Send + Sync + 'static) {
+    pub fn ready_when(
+        &mut self,
+        name: &'static str,
+        check: impl Fn() -> BoxFuture<Result<(), String>> + Send + Sync + 'static,
+    ) {
         self.checks.insert(name, Box::new(check));
     }
 
@@ -193,7 +219,12 @@ impl Setup {
         self.variables.get(variable.name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty())
     }
 
-    fn parsed<T>(&mut self, variable: &'static Variable, value: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+    fn parsed<T>(
+        &mut self,
+        variable: &'static Variable,
+        value: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
         parse(value).map_or_else(|problem| self.mistake(variable, problem), Some)
     }
 
@@ -218,7 +249,10 @@ pub fn number<N: std::str::FromStr>(value: &str) -> Result<N, String> {
 /// # Errors
 /// A sentence for the mistake's list.
 pub fn seconds(value: &str) -> Result<u32, String> {
-    number::<u32>(value).ok().filter(|n| *n > 0).ok_or_else(|| "must be a whole number of seconds, at least 1".to_owned())
+    number::<u32>(value)
+        .ok()
+        .filter(|n| *n > 0)
+        .ok_or_else(|| "must be a whole number of seconds, at least 1".to_owned())
 }
 
 /// Parses an absolute http or https URL and takes a trailing slash away.

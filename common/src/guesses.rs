@@ -87,9 +87,10 @@ pub async fn limit(State(guesses): State<Guesses>, address: ClientAddress, reque
         }
     };
     match tokio::join!(guesses.count(&key, 1), by_key) {
-        (Ok(_), Ok(Some(of_key))) if of_key.count > PER_KEY => {
-            with_headers(Problem::rate_limited(of_key.reset_seconds).into_response(), Window { count: PER_ADDRESS, ..of_key })
-        }
+        (Ok(_), Ok(Some(of_key))) if of_key.count > PER_KEY => with_headers(
+            Problem::rate_limited(of_key.reset_seconds).into_response(),
+            Window { count: PER_ADDRESS, ..of_key },
+        ),
         (Ok(after), Ok(_)) => with_headers(response, after),
         (Err(problem), _) | (_, Err(problem)) => problem.into_response(),
     }
@@ -100,7 +101,9 @@ fn with_headers(mut response: Response, window: Window) -> Response {
     let policy = format!("\"guesses\";q={PER_ADDRESS};w={WINDOW_SECONDS}");
     let state = format!("\"guesses\";r={left};t={}", window.reset_seconds);
     for (name, value) in [("ratelimit-policy", policy), ("ratelimit", state)] {
-        response.headers_mut().insert(name, HeaderValue::try_from(value).expect("digits and quotes are a header value"));
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::try_from(value).expect("digits and quotes are a header value"));
     }
     response
 }

@@ -69,13 +69,8 @@ impl Idempotency {
         let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body);
         let tx = db.tenant("idempotency_begin", tenant).await?;
         let id: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&once.operation, &once.caller, &once.key.as_str()];
-        let [_, _, found] = tx
-            .finish([
-                (KEY_FORGET, &id),
-                (KEY_NOTE, &[id[0], id[1], id[2], &hash.as_ref()]),
-                (KEY_FIND, &id),
-            ])
-            .await?;
+        let [_, _, found] =
+            tx.finish([(KEY_FORGET, &id), (KEY_NOTE, &[id[0], id[1], id[2], &hash.as_ref()]), (KEY_FIND, &id)]).await?;
         let row = found.first().ok_or_else(|| Problem::internal_error("an idempotency key vanished"))?;
         if row.get::<_, &[u8]>(0) != hash.as_ref() {
             return Err(Problem::idempotency_key_reused());

@@ -129,10 +129,12 @@ impl Keys {
         }
         let mut keys = KeySet::new();
         for (kid, pem) in self.list().await? {
-            keys.insert_pem(&kid, &pem).map_err(|e| Problem::internal_error(format_args!("signing_keys {kid}: {e}")))?;
+            keys.insert_pem(&kid, &pem)
+                .map_err(|e| Problem::internal_error(format_args!("signing_keys {kid}: {e}")))?;
         }
         let keys = Arc::new(keys);
-        let loaded = Loaded { keys: Arc::clone(&keys), at: Instant::now(), version: before.map_or(1, |l| l.version + 1) };
+        let loaded =
+            Loaded { keys: Arc::clone(&keys), at: Instant::now(), version: before.map_or(1, |l| l.version + 1) };
         *self.loaded.write().expect("nothing panics while it holds the lock") = Some(loaded);
         Ok(keys)
     }

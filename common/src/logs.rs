@@ -118,7 +118,8 @@ pub(crate) struct RequestLine<'a> {
 impl RequestLine<'_> {
     pub(crate) fn write(&self, problem: Option<&Problem>) {
         let Self { request_id, trace, method, path, status, elapsed } = self;
-        let (request_id, method, micros) = (request_id.to_str().unwrap_or_default(), method.as_str(), elapsed.as_micros() as u64);
+        let (request_id, method, micros) =
+            (request_id.to_str().unwrap_or_default(), method.as_str(), elapsed.as_micros() as u64);
         let code = problem.map(|p| p.code().as_str());
         let cause = problem.and_then(Problem::internal);
         macro_rules! line {

@@ -64,7 +64,8 @@ impl Issuer {
     /// # Errors
     /// A sentence for the mistake's list.
     pub fn parse_all(value: &str) -> Result<Vec<Self>, String> {
-        let configs: Vec<IssuerConfig> = serde_json::from_str(value).map_err(|e| format!("must be a JSON list of issuers: {e}"))?;
+        let configs: Vec<IssuerConfig> =
+            serde_json::from_str(value).map_err(|e| format!("must be a JSON list of issuers: {e}"))?;
         let http = reqwest::Client::builder()
             .timeout(FETCH_TIMEOUT)
             .redirect(reqwest::redirect::Policy::limited(2))
@@ -128,7 +129,8 @@ impl Issuer {
         if starts.saturating_sub(LEEWAY_SECONDS) > now {
             return Err(TokenError::NotYetValid);
         }
-        let verified = claims.get("email_verified").is_some_and(|v| v == &Value::Bool(true) || v.as_str() == Some("true"));
+        let verified =
+            claims.get("email_verified").is_some_and(|v| v == &Value::Bool(true) || v.as_str() == Some("true"));
         let tenant = match &self.config.tenant_claim {
             Some(name) => Some(text(name).ok_or(TokenError::Malformed)?.to_owned()),
             None => None,
@@ -187,7 +189,8 @@ impl Issuer {
     }
 
     async fn get(&self, url: &str) -> Result<Vec<u8>, String> {
-        let mut response = self.http.get(url).send().await.and_then(reqwest::Response::error_for_status).map_err(|e| e.to_string())?;
+        let mut response =
+            self.http.get(url).send().await.and_then(reqwest::Response::error_for_status).map_err(|e| e.to_string())?;
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|e| e.to_string())? {
             if body.len() + chunk.len() > DOCUMENT_LIMIT_BYTES {

@@ -35,7 +35,8 @@ pub fn complete(mut api: OpenApi) -> String {
 }
 
 fn add_problems(operation: &mut Operation) {
-    let mut statuses = vec![("500", "Something broke on our side."), ("503", "A dependency is down; try again after `Retry-After`.")];
+    let mut statuses =
+        vec![("500", "Something broke on our side."), ("503", "A dependency is down; try again after `Retry-After`.")];
     if operation.request_body.is_some() {
         statuses.extend([
             ("400", "The body is not JSON."),
@@ -52,7 +53,11 @@ fn add_problems(operation: &mut Operation) {
         ]);
     }
     for (status, description) in statuses {
-        operation.responses.responses.entry(status.to_owned()).or_insert_with(|| RefOr::T(problem_response(description)));
+        operation
+            .responses
+            .responses
+            .entry(status.to_owned())
+            .or_insert_with(|| RefOr::T(problem_response(description)));
     }
 }
 

@@ -56,7 +56,9 @@ impl Db {
         let mut config: tokio_postgres::Config =
             url.parse().map_err(|_| "must be a Postgres connection URL".to_owned())?;
         let options = config.get_options().unwrap_or_default();
-        config.options(format!("{options} -c statement_timeout={STATEMENT_TIMEOUT_MS} -c idle_in_transaction_session_timeout=5000"));
+        config.options(format!(
+            "{options} -c statement_timeout={STATEMENT_TIMEOUT_MS} -c idle_in_transaction_session_timeout=5000"
+        ));
         config.connect_timeout(CONNECT_TIMEOUT).tcp_user_timeout(CONNECT_TIMEOUT);
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = if matches!(config.get_ssl_mode(), SslMode::Require) {
@@ -64,7 +66,8 @@ impl Db {
         } else {
             Manager::from_config(config, NoTls, recycling)
         };
-        let timeouts = Timeouts { wait: Some(CONNECT_TIMEOUT), create: Some(CONNECT_TIMEOUT), recycle: Some(CONNECT_TIMEOUT) };
+        let timeouts =
+            Timeouts { wait: Some(CONNECT_TIMEOUT), create: Some(CONNECT_TIMEOUT), recycle: Some(CONNECT_TIMEOUT) };
         let pool = Pool::builder(manager)
             .max_size(POOL_SIZE)
             .timeouts(timeouts)
@@ -210,8 +213,7 @@ async fn pipeline(
     queries: &[Query<'_>],
     commit: bool,
 ) -> Result<Vec<Vec<Row>>, tokio_postgres::Error> {
-    const SET_BY_KEY: &str =
-        "select set_config('app.tenant_id', coalesce(tenant_of_license_key($1)::text, ''), true)";
+    const SET_BY_KEY: &str = "select set_config('app.tenant_id', coalesce(tenant_of_license_key($1)::text, ''), true)";
     let mut prepared = Vec::with_capacity(queries.len());
     for (sql, _) in queries {
         prepared.push(client.prepare_cached(sql).await?);
@@ -231,7 +233,8 @@ async fn pipeline(
             None => Ok(()),
         }
     };
-    let results = join_all(queries.iter().zip(&prepared).map(|((_, params), statement)| client.query(statement, params)));
+    let results =
+        join_all(queries.iter().zip(&prepared).map(|((_, params), statement)| client.query(statement, params)));
     let committed = async { if commit { client.batch_execute("commit").await } else { Ok(()) } };
     let (opened, set, results, committed) = tokio::join!(biased; opened, set, results, committed);
     opened?;

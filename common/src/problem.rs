@@ -61,14 +61,21 @@ impl Problem {
 
     /// Something of ours broke.
     pub fn internal_error(cause: impl Display) -> Self {
-        Self::of(Code::Internal, "Something went wrong on our side. Try again; if it keeps happening, report the request id.").because(cause)
+        Self::of(
+            Code::Internal,
+            "Something went wrong on our side. Try again; if it keeps happening, report the request id.",
+        )
+        .because(cause)
     }
 
     /// A dependency is down or too slow; nothing was decided.
     pub fn unavailable(dependency: &'static str, cause: impl Display) -> Self {
-        Self::of(Code::Unavailable, "The service can't answer right now. Try again in a moment; nothing was changed that a retry would double.")
-            .because(format_args!("{dependency}: {cause}"))
-            .retry_after(RETRY_AFTER_OUTAGE_SECONDS)
+        Self::of(
+            Code::Unavailable,
+            "The service can't answer right now. Try again in a moment; nothing was changed that a retry would double.",
+        )
+        .because(format_args!("{dependency}: {cause}"))
+        .retry_after(RETRY_AFTER_OUTAGE_SECONDS)
     }
 
     /// The body isn't JSON.
@@ -79,7 +86,10 @@ impl Problem {
     /// The body is more than this route takes.
     #[must_use]
     pub fn body_too_large(limit_bytes: usize) -> Self {
-        Self::of(Code::BodyTooLarge, format!("The body is larger than the {limit_bytes} bytes this route takes. Send less."))
+        Self::of(
+            Code::BodyTooLarge,
+            format!("The body is larger than the {limit_bytes} bytes this route takes. Send less."),
+        )
     }
 
     /// The body's type isn't JSON.
@@ -118,7 +128,10 @@ impl Problem {
     /// The route is there, the method isn't.
     #[must_use]
     pub fn method_not_allowed() -> Self {
-        Self::of(Code::MethodNotAllowed, "This address doesn't answer that method; the `Allow` header lists those it does.")
+        Self::of(
+            Code::MethodNotAllowed,
+            "This address doesn't answer that method; the `Allow` header lists those it does.",
+        )
     }
 
     /// The request took longer than a request may.
@@ -137,7 +150,10 @@ impl Problem {
     /// The license key can't be used. One answer for all causes, so that it tells a guesser nothing.
     #[must_use]
     pub fn invalid_license_key() -> Self {
-        Self::of(Code::InvalidLicenseKey, "This license key can't be used. Check it for typing errors, or ask whoever manages your licences for a current one.")
+        Self::of(
+            Code::InvalidLicenseKey,
+            "This license key can't be used. Check it for typing errors, or ask whoever manages your licences for a current one.",
+        )
     }
 
     /// A good credential without the right.
@@ -162,7 +178,8 @@ impl Problem {
     pub fn no_seats(seats: SeatCounts, retry_after_seconds: u32) -> Self {
         let detail = format!(
             "All {} seats of this license are in use. The next one can fall free in {} at the earliest; ask a colleague to stop, or ask the owner of your organisation for more seats.",
-            seats.limit, spoken_seconds(retry_after_seconds)
+            seats.limit,
+            spoken_seconds(retry_after_seconds)
         );
         Self::of(Code::NoSeatsAvailable, detail).with(|d| d.seats = Some(seats)).retry_after(retry_after_seconds)
     }
@@ -172,7 +189,9 @@ impl Problem {
     pub fn session_ended(reason: &'static str) -> Self {
         let detail = match reason {
             "released" => "This session was released. Acquire a seat again to go on.",
-            "revoked" => "This session was ended by an administrator, or its license was revoked. Acquire a seat again to go on.",
+            "revoked" => {
+                "This session was ended by an administrator, or its license was revoked. Acquire a seat again to go on."
+            }
             "suspended" => "The license of this session was suspended. Acquire a seat again when it is settled.",
             _ => "This session had no heartbeat in time and its seat was given up. Acquire a seat again to go on.",
         };
@@ -182,14 +201,20 @@ impl Problem {
     /// An `Idempotency-Key` that came before with another body.
     #[must_use]
     pub fn idempotency_key_reused() -> Self {
-        Self::of(Code::IdempotencyKeyReused, "This Idempotency-Key was used for a different request. Use a new key for a new request.")
+        Self::of(
+            Code::IdempotencyKeyReused,
+            "This Idempotency-Key was used for a different request. Use a new key for a new request.",
+        )
     }
 
     /// Too many attempts.
     #[must_use]
     pub fn rate_limited(retry_after_seconds: u32) -> Self {
-        Self::of(Code::RateLimited, format!("Too many failed attempts. Wait {} before the next one.", spoken_seconds(retry_after_seconds)))
-            .retry_after(retry_after_seconds)
+        Self::of(
+            Code::RateLimited,
+            format!("Too many failed attempts. Wait {} before the next one.", spoken_seconds(retry_after_seconds)),
+        )
+        .retry_after(retry_after_seconds)
     }
 
     fn retry_after(self, seconds: u32) -> Self {

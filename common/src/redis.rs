@@ -80,7 +80,9 @@ impl Redis {
                     let i = next.fetch_add(1, Ordering::Relaxed) % CONNECTIONS;
                     script.invoke_async(&mut managers[i].clone()).await
                 }
-                Server::Cluster { client, connection } => script.invoke_async(&mut cluster(client, connection).await?).await,
+                Server::Cluster { client, connection } => {
+                    script.invoke_async(&mut cluster(client, connection).await?).await
+                }
             }
         };
         in_time(answer).await
@@ -106,12 +108,17 @@ impl Redis {
                     let mut connection = waiting.get().await.map_err(|e| std::io::Error::other(e.to_string()))?;
                     pipe.query_async(&mut *connection).await
                 }
-                Server::Cluster { client, connection } => pipe.query_async(&mut cluster(client, connection).await?).await,
+                Server::Cluster { client, connection } => {
+                    pipe.query_async(&mut cluster(client, connection).await?).await
+                }
             }
         };
         let (reached,): (u8,) = in_time(answer).await?;
         if reached < self.0.replicas {
-            return Err(Problem::unavailable("redis", format_args!("{reached} of {} replicas have the grant", self.0.replicas)));
+            return Err(Problem::unavailable(
+                "redis",
+                format_args!("{reached} of {} replicas have the grant", self.0.replicas),
+            ));
         }
         Ok(())
     }

@@ -120,7 +120,8 @@ impl std::fmt::Debug for App {
 
 struct Shared {
     name: &'static str,
-    checks: std::collections::BTreeMap<&'static str, Box<dyn Fn() -> config::BoxFuture<Result<(), String>> + Send + Sync>>,
+    checks:
+        std::collections::BTreeMap<&'static str, Box<dyn Fn() -> config::BoxFuture<Result<(), String>> + Send + Sync>>,
     openapi: String,
     proxy_hops: usize,
 }
@@ -189,7 +190,8 @@ async fn document(State(shared): State<Arc<Shared>>) -> Response {
 
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     let rows = futures_util::future::join_all(shared.checks.iter().map(|(name, check)| async move {
-        let answer = tokio::time::timeout(READY_TIMEOUT, check()).await.unwrap_or_else(|_| Err("no answer in time".to_owned()));
+        let answer =
+            tokio::time::timeout(READY_TIMEOUT, check()).await.unwrap_or_else(|_| Err("no answer in time".to_owned()));
         if let Err(cause) = &answer {
             tracing::warn!(dependency = name, cause, "not ready");
         }
@@ -233,7 +235,8 @@ async fn edge(State(shared): State<Arc<Shared>>, mut request: Request, next: Nex
         Some(problem) => keep_headers(problem.render(id.to_str().unwrap_or_default()), &response),
         None => response,
     };
-    let line = logs::RequestLine { request_id: &id, trace, method: &method, path: &path, status, elapsed: started.elapsed() };
+    let line =
+        logs::RequestLine { request_id: &id, trace, method: &method, path: &path, status, elapsed: started.elapsed() };
     line.write(problem.as_ref());
     answer.headers_mut().insert(REQUEST_ID, id);
     answer
@@ -252,7 +255,8 @@ fn keep_headers(mut rendered: Response, original: &Response) -> Response {
 fn request_id(headers: &HeaderMap) -> HeaderValue {
     let sane = |v: &&HeaderValue| {
         let bytes = v.as_bytes();
-        (1..=REQUEST_ID_MAX_BYTES).contains(&bytes.len()) && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(b))
+        (1..=REQUEST_ID_MAX_BYTES).contains(&bytes.len())
+            && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(b))
     };
     headers.get(REQUEST_ID).filter(sane).cloned().unwrap_or_else(|| {
         let id = uuid::Uuid::now_v7().to_string();

@@ -28,8 +28,12 @@ pub enum MigrateError {
 impl fmt::Display for MigrateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Connect(e) => write!(f, "The database could not be reached ({e}). Check DATABASE_URL: it must be the owner's."),
-            Self::Apply(e) => write!(f, "A migration failed and was rolled back; the schema stays at the one before it: {e}"),
+            Self::Connect(e) => {
+                write!(f, "The database could not be reached ({e}). Check DATABASE_URL: it must be the owner's.")
+            }
+            Self::Apply(e) => {
+                write!(f, "A migration failed and was rolled back; the schema stays at the one before it: {e}")
+            }
         }
     }
 }
@@ -41,6 +45,12 @@ impl std::error::Error for MigrateError {
             Self::Apply(e) => Some(e),
         }
     }
+}
+
+/// Names the schema: changes with every migration's name or text.
+#[must_use]
+pub fn fingerprint() -> String {
+    embedded::migrations::runner().get_migrations().iter().map(|m| format!("{m}:{};", m.checksum())).collect()
 }
 
 /// Applies what is missing, as the owner that `database_url` names. Concurrent callers wait for each other.

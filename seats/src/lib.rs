@@ -84,7 +84,13 @@ impl Seats {
     ///
     /// # Errors
     /// `503` when Redis doesn't answer.
-    pub async fn grant(&self, license: LicenseId, holder: &str, session: SessionId, terms: &Terms) -> Result<Taken, Problem> {
+    pub async fn grant(
+        &self,
+        license: LicenseId,
+        holder: &str,
+        session: SessionId,
+        terms: &Terms,
+    ) -> Result<Taken, Problem> {
         let mut script = invocation(&ACQUIRE, license);
         script.arg(holder).arg(session.to_string()).arg(self.ttl_ms());
         script.arg(terms.generation).arg(terms.revision).arg(terms.limit).arg(&terms.state);
@@ -110,7 +116,13 @@ impl Seats {
     ///
     /// # Errors
     /// `503` when Redis doesn't answer, or Postgres doesn't while a licence has to be restored.
-    pub async fn extend(&self, tenant: TenantId, license: LicenseId, session: SessionId, subject: Option<Uuid>) -> Result<Extended, Problem> {
+    pub async fn extend(
+        &self,
+        tenant: TenantId,
+        license: LicenseId,
+        session: SessionId,
+        subject: Option<Uuid>,
+    ) -> Result<Extended, Problem> {
         let mut script = invocation(&EXTEND, license);
         script.arg(session.to_string()).arg(self.ttl_ms());
         script.arg(subject.map(|s| s.to_string()).unwrap_or_default());

@@ -79,20 +79,24 @@ impl Taken {
         match words(answer).as_slice() {
             ["cold"] => Ok(Self::Cold),
             ["inactive", state] => Ok(Self::Inactive((*state).to_owned())),
-            ["full", limit, in_use, wait] => {
-                Ok(Self::Full { limit: number(limit)?, in_use: number(in_use)?, wait_ms: number::<i64>(wait)?.max(0).unsigned_abs() })
-            }
-            [what @ ("held" | "granted"), id, grant, expires, generation, revision, limit, in_use, gone @ ..] => Ok(Self::Seat(Grant {
-                session: session(id)?,
-                number: number(grant)?,
-                expires_ms: number(expires)?,
-                generation: number(generation)?,
-                revision: number(revision)?,
+            ["full", limit, in_use, wait] => Ok(Self::Full {
                 limit: number(limit)?,
                 in_use: number(in_use)?,
-                gone: gone.iter().map(|g| session(g)).collect::<Result<_, _>>()?,
-                new: *what == "granted",
-            })),
+                wait_ms: number::<i64>(wait)?.max(0).unsigned_abs(),
+            }),
+            [what @ ("held" | "granted"), id, grant, expires, generation, revision, limit, in_use, gone @ ..] => {
+                Ok(Self::Seat(Grant {
+                    session: session(id)?,
+                    number: number(grant)?,
+                    expires_ms: number(expires)?,
+                    generation: number(generation)?,
+                    revision: number(revision)?,
+                    limit: number(limit)?,
+                    in_use: number(in_use)?,
+                    gone: gone.iter().map(|g| session(g)).collect::<Result<_, _>>()?,
+                    new: *what == "granted",
+                }))
+            }
             other => Err(unexpected(other)),
         }
     }

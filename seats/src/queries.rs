@@ -45,6 +45,5 @@ pub(crate) const SESSIONS_OPEN: &str =
     "/* sessions_open */ select id, holder, grant_number from sessions where license_id = $1 and ended_at is null";
 
 /// What became of a session, for a heartbeat that Redis doesn't know.
-pub(crate) const SESSION_END: &str =
-    "/* session_end */ select ended_reason from sessions
+pub(crate) const SESSION_END: &str = "/* session_end */ select ended_reason from sessions
      where id = $1 and license_id = $2 and ($3::text is null or starts_with(holder, $3 || '/'))";

@@ -24,7 +24,8 @@ const POLL_MS: u64 = 20;
 
 static MARK: std::sync::LazyLock<Script> =
     std::sync::LazyLock::new(|| Script::new("return redis.call('SET', KEYS[1], '1', 'NX', 'PX', ARGV[1]) and 1 or 0"));
-static UNMARK: std::sync::LazyLock<Script> = std::sync::LazyLock::new(|| Script::new("return redis.call('DEL', KEYS[1])"));
+static UNMARK: std::sync::LazyLock<Script> =
+    std::sync::LazyLock::new(|| Script::new("return redis.call('DEL', KEYS[1])"));
 
 /// How much longer a request waits for a restore.
 #[derive(Debug)]
@@ -80,7 +81,11 @@ impl Seats {
     fn restoration(&self, license: LicenseId, terms: &Row, sessions: &[Row]) -> redis::ScriptInvocation<'static> {
         let mut script = invocation(&RESTORE, license);
         script.arg(self.ttl_ms());
-        script.arg(terms.get::<_, i64>(0)).arg(terms.get::<_, i64>(1)).arg(terms.get::<_, i32>(2)).arg(terms.get::<_, &str>(3));
+        script
+            .arg(terms.get::<_, i64>(0))
+            .arg(terms.get::<_, i64>(1))
+            .arg(terms.get::<_, i32>(2))
+            .arg(terms.get::<_, &str>(3));
         for row in sessions {
             script.arg(row.get::<_, Uuid>(0).to_string()).arg(row.get::<_, &str>(1)).arg(row.get::<_, i64>(2));
         }

@@ -84,7 +84,12 @@ impl Seats {
     }
 
     /// The confirmation after the row. `None`: the seat was lost meanwhile, its row is closed, and it is worth another try.
-    async fn confirmed(&self, ask: &NewSession<'_>, grant: Grant, patience: &mut Patience) -> Result<Option<Taken>, Problem> {
+    async fn confirmed(
+        &self,
+        ask: &NewSession<'_>,
+        grant: Grant,
+        patience: &mut Patience,
+    ) -> Result<Option<Taken>, Problem> {
         loop {
             match self.confirm(ask.license, &grant).await? {
                 Confirmed::Held(expires_ms) => return Ok(Some(Taken::Seat(Grant { expires_ms, ..grant }))),
@@ -141,7 +146,13 @@ impl Seats {
     ///
     /// # Errors
     /// `503` when Postgres or Redis don't answer; ending it again is safe.
-    pub async fn close(&self, tenant: TenantId, license: LicenseId, session: SessionId, reason: EndedReason) -> Result<(), Problem> {
+    pub async fn close(
+        &self,
+        tenant: TenantId,
+        license: LicenseId,
+        session: SessionId,
+        reason: EndedReason,
+    ) -> Result<(), Problem> {
         let tx = self.db.tenant("session_close", tenant).await?;
         tx.finish([(queries::SESSION_CLOSE, &[&session.as_uuid(), &reason.as_str()])]).await?;
         self.free(license, &[session]).await
@@ -151,9 +162,20 @@ impl Seats {
     ///
     /// # Errors
     /// `503` when Postgres doesn't answer.
-    pub async fn end_of(&self, tenant: TenantId, license: LicenseId, session: SessionId, subject: Option<Uuid>) -> Result<Option<EndedReason>, Problem> {
+    pub async fn end_of(
+        &self,
+        tenant: TenantId,
+        license: LicenseId,
+        session: SessionId,
+        subject: Option<Uuid>,
+    ) -> Result<Option<EndedReason>, Problem> {
         let tx = self.db.tenant("session_end", tenant).await?;
-        let [rows] = tx.finish([(queries::SESSION_END, &[&session.as_uuid(), &license.as_uuid(), &subject.map(|s| s.to_string())])]).await?;
+        let [rows] = tx
+            .finish([(
+                queries::SESSION_END,
+                &[&session.as_uuid(), &license.as_uuid(), &subject.map(|s| s.to_string())],
+            )])
+            .await?;
         // A row that is still open belongs to a seat that was not passed on yet: nobody's end but its own.
         let reason = |word: Option<&str>| word.and_then(|w| w.parse().ok()).unwrap_or(EndedReason::Expired);
         Ok(rows.first().map(|row| reason(row.get(0))))

@@ -164,7 +164,8 @@ impl KmsKey {
     async fn call<T: DeserializeOwned>(&self, mut request: RequestBuilder) -> Result<T, SigningError> {
         let unreachable = |e: reqwest::Error| SigningError::Unavailable(e.to_string());
         if let Some(cell) = &self.credentials {
-            let provider = cell.get_or_try_init(gcp_auth::provider).await.map_err(|e| SigningError::Unavailable(e.to_string()))?;
+            let provider =
+                cell.get_or_try_init(gcp_auth::provider).await.map_err(|e| SigningError::Unavailable(e.to_string()))?;
             let token = provider.token(&[SCOPE]).await.map_err(|e| SigningError::Unavailable(e.to_string()))?;
             request = request.bearer_auth(token.as_str());
         }
@@ -183,7 +184,10 @@ impl KmsKey {
     }
 
     /// Tries again what was lost or damaged on the way, after a moment with jitter.
-    async fn retried<T, F: Future<Output = Result<T, SigningError>>>(&self, attempt: impl Fn() -> F) -> Result<T, SigningError> {
+    async fn retried<T, F: Future<Output = Result<T, SigningError>>>(
+        &self,
+        attempt: impl Fn() -> F,
+    ) -> Result<T, SigningError> {
         let mut n = 1;
         loop {
             match attempt().await {

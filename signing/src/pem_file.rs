@@ -38,7 +38,10 @@ impl PemKey {
             return Err(unusable(format!("has {} bits; RSA-4096 is needed", pair.public_modulus_len() * 8)));
         }
         let der = pair.public_key().as_der().map_err(|_| unusable("has no public half".to_owned()))?;
-        let spki = pem::encode_config(&Pem::new("PUBLIC KEY", der.as_ref()), EncodeConfig::new().set_line_ending(LineEnding::LF));
+        let spki = pem::encode_config(
+            &Pem::new("PUBLIC KEY", der.as_ref()),
+            EncodeConfig::new().set_line_ending(LineEnding::LF),
+        );
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self { pair: Arc::new(pair), public: PublicKey::from_pem(&spki)?, cores: Semaphore::new(cores) })
     }

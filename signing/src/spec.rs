@@ -21,18 +21,25 @@ impl SigningKeySpec {
     /// A sentence that says what is wrong.
     pub fn parse(value: &str) -> Result<Self, String> {
         if let Some(path) = value.strip_prefix("file:") {
-            return if path.is_empty() { Err("names no file; write file:/path/to/key.pem".to_owned()) } else { Ok(Self::File(path.into())) };
+            return if path.is_empty() {
+                Err("names no file; write file:/path/to/key.pem".to_owned())
+            } else {
+                Ok(Self::File(path.into()))
+            };
         }
         let name = value.strip_prefix("kms:").ok_or("must begin with `kms:` or `file:`")?;
         let parts: Vec<&str> = name.split('/').collect();
         let well_formed = parts.len() == 2 * PARTS.len()
             && parts.chunks(2).zip(PARTS).all(|(part, expected)| {
-                part[0] == expected && !part[1].is_empty() && part[1].bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
+                part[0] == expected
+                    && !part[1].is_empty()
+                    && part[1].bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
             });
         if well_formed {
             Ok(Self::Kms(name.to_owned()))
         } else {
-            Err("must name a key version: kms:projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/N".to_owned())
+            Err("must name a key version: kms:projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/N"
+                .to_owned())
         }
     }
 }

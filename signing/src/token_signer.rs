@@ -23,7 +23,8 @@ impl TokenSigner {
         let spec = setup.required(&config::SIGNING_KEY, SigningKeySpec::parse);
         let endpoint = setup.optional(&config::KMS_ENDPOINT, config::url);
         let (db, spec, endpoint) = (setup.postgres()?, spec?, endpoint?);
-        let signer = setup.required(&config::SIGNING_KEY, |_| Signer::connect(spec, endpoint).map_err(|e| e.to_string()))?;
+        let signer =
+            setup.required(&config::SIGNING_KEY, |_| Signer::connect(spec, endpoint).map_err(|e| e.to_string()))?;
         let this = Self { signer, keys: Keys::new(db), published: Arc::default() };
         setup.at_start({
             let this = this.clone();
@@ -32,7 +33,12 @@ impl TokenSigner {
         });
         setup.ready_when("signing", {
             let this = this.clone();
-            move || Box::pin({ let this = this.clone(); async move { this.check().await } })
+            move || {
+                Box::pin({
+                    let this = this.clone();
+                    async move { this.check().await }
+                })
+            }
         });
         Some(this)
     }

@@ -34,7 +34,10 @@ impl Answer {
     /// When there is no such text.
     #[must_use]
     pub fn text(&self, pointer: &str) -> &str {
-        self.body.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("no text at {pointer} in {:#}", self.body))
+        self.body
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_else(|| panic!("no text at {pointer} in {:#}", self.body))
     }
 }
 
@@ -42,7 +45,10 @@ impl Client {
     /// A client of the server at a URL.
     #[must_use]
     pub fn new(base: impl Into<String>) -> Self {
-        let http = reqwest::Client::builder().timeout(std::time::Duration::from_secs(30)).build().expect("a client needs nothing");
+        let http = reqwest::Client::builder()
+            .timeout(std::time::Duration::from_secs(30))
+            .build()
+            .expect("a client needs nothing");
         Self { http, base: base.into(), bearer: None }
     }
 
@@ -101,7 +107,8 @@ impl Client {
         let response = request.send().await.unwrap_or_else(|e| panic!("no answer: {e:?}"));
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let bytes = response.bytes().await.expect("a whole body");
-        let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into_owned().into());
+        let body =
+            serde_json::from_slice(&bytes).unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into_owned().into());
         Answer { status, headers, body }
     }
 }

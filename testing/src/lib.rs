@@ -1,1 +1,15 @@
-//! Being written.
+//! Real servers for every test, and only for tests.
+//!
+//! - [`world`]: a deployment of one test: database, Redis, functions on free ports, tenants and licences.
+//! - [`postgres`]: a database of one test, copied from a migrated template.
+//! - [`redis`]: a Redis server of one test, which may be killed and started again.
+//! - [`proxy`]: a proxy that cuts or stalls connections.
+//! - [`http`]: a client whose verbs take the status they expect.
+
+pub mod http;
+pub mod postgres;
+pub mod proxy;
+pub mod redis;
+pub mod world;
+
+pub use world::World;

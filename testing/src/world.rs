@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::LazyLock;
 
 use common::license_key::KeyHasher;
 use common::{Setup, serve};
@@ -80,14 +81,20 @@ impl World {
         connect: fn(&mut Setup) -> Option<S>,
         routes: fn(&S) -> OpenApiRouter<S>,
     ) -> Client {
-        self.serve_routes(name, &format!("coditect_{name}"), |setup| connect(setup).map(|s| routes(&s).with_state(s))).await
+        self.serve_routes(name, &format!("coditect_{name}"), |setup| connect(setup).map(|s| routes(&s).with_state(s)))
+            .await
     }
 
     /// Starts routes that have their state.
     ///
     /// # Panics
     /// When the configuration has a mistake.
-    pub async fn serve_routes(&self, name: &'static str, role: &str, build: impl FnOnce(&mut Setup) -> Option<OpenApiRouter>) -> Client {
+    pub async fn serve_routes(
+        &self,
+        name: &'static str,
+        role: &str,
+        build: impl FnOnce(&mut Setup) -> Option<OpenApiRouter>,
+    ) -> Client {
         let mut setup = self.setup(role);
         let routes = build(&mut setup).unwrap_or_else(|| panic!("{:?}", setup.mistakes()));
         let app = serve::App::new(name, setup, routes).expect("the layers need no configuration");
@@ -153,10 +160,16 @@ impl World {
 /// The RSA-4096 key of all tests on this machine: making one takes seconds, so that it is made once.
 #[must_use]
 pub fn signing_key() -> PathBuf {
+    static PATH: LazyLock<PathBuf> = LazyLock::new(make_signing_key);
+    PATH.clone()
+}
+
+fn make_signing_key() -> PathBuf {
     let dir = std::env::temp_dir().join(format!("coditect-test-keys-{}", whoami()));
     std::fs::create_dir_all(&dir).expect("the temporary directory is writable");
     let path = dir.join("signing-key.pem");
     if !path.exists() {
+        // Other test processes may be at it too; whoever renames last wins, and either key will do.
         let fresh = dir.join(format!("fresh-{}.pem", std::process::id()));
         let made = Command::new("openssl")
             .args(["genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:4096", "-out"])

@@ -114,14 +114,21 @@ async fn acquire(
     let license_token = app.signer.sign(&claims).await?;
 
     let status = if grant.new { StatusCode::CREATED } else { StatusCode::OK };
-    let answer = serde_json::to_vec(&answer(&app, license, &grant, &claims, license_token)?).map_err(Problem::internal_error)?;
+    let answer =
+        serde_json::to_vec(&answer(&app, license, &grant, &claims, license_token)?).map_err(Problem::internal_error)?;
     match once {
         Some(once) => once.answer(status, answer).await,
         None => Ok(body::json(status, answer)),
     }
 }
 
-fn answer(app: &State, license: License, grant: &Grant, claims: &LicenseClaims, license_token: String) -> Result<AcquireAnswer, Problem> {
+fn answer(
+    app: &State,
+    license: License,
+    grant: &Grant,
+    claims: &LicenseClaims,
+    license_token: String,
+) -> Result<AcquireAnswer, Problem> {
     Ok(AcquireAnswer {
         session_id: grant.session,
         license_token,

@@ -46,7 +46,9 @@ pub(crate) async fn license_for_caller(db: &Db, caller: &Caller, asked: Option<L
     let [rows] = tx.finish([(LICENSE_FOR_CALLER, &[&wanted])]).await?;
     let license = License::from_row(rows.first().ok_or_else(|| Problem::not_found("license"))?)?;
     match own {
-        Some(own) if own != license.id => Err(Problem::forbidden("This credential is for another license. Leave license_id out, or use that license's key.")),
+        Some(own) if own != license.id => Err(Problem::forbidden(
+            "This credential is for another license. Leave license_id out, or use that license's key.",
+        )),
         _ => Ok(license),
     }
 }

@@ -38,7 +38,11 @@ pub(crate) async fn jwks(Is(app): Is<State>) -> Result<Cacheable<Jwks>, Problem>
     // Published before it is listed, so that the set is never without the key that signs.
     app.signer.public_key().await?;
     let keys = app.keys.list().await?;
-    let keys = keys.iter().map(|(kid, pem)| jwk_from_pem(kid, pem)).collect::<Result<_, _>>().map_err(Problem::internal_error)?;
+    let keys = keys
+        .iter()
+        .map(|(kid, pem)| jwk_from_pem(kid, pem))
+        .collect::<Result<_, _>>()
+        .map_err(Problem::internal_error)?;
     Ok(cacheable(Jwks { keys }))
 }
 

@@ -73,7 +73,8 @@ impl FromRef<State> for Guesses {
 }
 
 fn function_urls(value: &str) -> Result<BTreeMap<String, String>, String> {
-    let urls: BTreeMap<String, String> = serde_json::from_str(value).map_err(|_| "must be a JSON object of function names and URLs".to_owned())?;
+    let urls: BTreeMap<String, String> =
+        serde_json::from_str(value).map_err(|_| "must be a JSON object of function names and URLs".to_owned())?;
     urls.into_iter().map(|(name, url)| config::url(&url).map(|url| (name, url))).collect()
 }
 

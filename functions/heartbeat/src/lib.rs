@@ -69,7 +69,9 @@ async fn heartbeat(
             return Err(Problem::forbidden("A license token keeps its own session only."));
         }
         SessionCaller::Session { tenant, license, .. } => (tenant, license, None),
-        SessionCaller::Subject(caller @ Caller::License { tenant, license }) => (tenant, license, Some(caller.subject())),
+        SessionCaller::Subject(caller @ Caller::License { tenant, license }) => {
+            (tenant, license, Some(caller.subject()))
+        }
         SessionCaller::Subject(Caller::User { tenant, user, .. }) => {
             (tenant, license_of(&app.db, tenant, user, session).await?, Some(user.as_uuid()))
         }
@@ -96,7 +98,13 @@ fn kept(app: &State, expires_ms: i64) -> Result<Answer<HeartbeatAnswer>, Problem
 }
 
 /// Why a session that Redis doesn't hold has ended; a session that isn't the caller's is not there at all.
-async fn ended(app: &State, tenant: TenantId, license: LicenseId, session: SessionId, subject: Option<Uuid>) -> Result<Problem, Problem> {
+async fn ended(
+    app: &State,
+    tenant: TenantId,
+    license: LicenseId,
+    session: SessionId,
+    subject: Option<Uuid>,
+) -> Result<Problem, Problem> {
     let reason = app.seats.end_of(tenant, license, session, subject).await?;
     Ok(reason.map_or_else(|| Problem::not_found("session"), |r| Problem::session_ended(r.as_str())))
 }

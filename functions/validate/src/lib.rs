@@ -77,11 +77,17 @@ async fn validate(
 ) -> Result<Response, Problem> {
     let key = match ask.license_key.parse() {
         Ok(key) => key,
-        Err(why) => return Ok((FailedGuess(None), Answer::ok(invalid(InvalidReason::InvalidFormat, why.to_string()))).into_response()),
+        Err(why) => {
+            return Ok(
+                (FailedGuess(None), Answer::ok(invalid(InvalidReason::InvalidFormat, why.to_string()))).into_response()
+            );
+        }
     };
     let hash = app.hasher.hash(&key);
     let Some(license) = queries::license_for_device(&app.db, &hash, &ask.machine_id, address.0).await? else {
-        return Ok((FailedGuess(Some(hash)), Answer::ok(ValidateAnswer::invalid(InvalidReason::NotFound))).into_response());
+        return Ok(
+            (FailedGuess(Some(hash)), Answer::ok(ValidateAnswer::invalid(InvalidReason::NotFound))).into_response()
+        );
     };
     let answer = match refusal(&app, &license, &ask, address).await? {
         Some(refused) => refused,
@@ -91,7 +97,12 @@ async fn validate(
 }
 
 /// The first thing that speaks against it, in the order that clients are promised: state, device, quotas.
-async fn refusal(app: &State, license: &License, ask: &ValidateRequest, address: ClientAddress) -> Result<Option<ValidateAnswer>, Problem> {
+async fn refusal(
+    app: &State,
+    license: &License,
+    ask: &ValidateRequest,
+    address: ClientAddress,
+) -> Result<Option<ValidateAnswer>, Problem> {
     let by_state = match license.state.as_str() {
         "active" => None,
         "revoked" => Some(InvalidReason::Revoked),
@@ -118,7 +129,9 @@ async fn refusal(app: &State, license: &License, ask: &ValidateRequest, address:
 
 fn device_refusal(license: &License, refused: &Activation) -> ValidateAnswer {
     let limit = license.device_limit.unwrap_or_default();
-    let at = |time: &Option<Timestamp>| time.map(|t| format!(", the next one on {}", t.strftime("%Y-%m-%d at %H:%M UTC"))).unwrap_or_default();
+    let at = |time: &Option<Timestamp>| {
+        time.map(|t| format!(", the next one on {}", t.strftime("%Y-%m-%d at %H:%M UTC"))).unwrap_or_default()
+    };
     let message = match refused {
         Activation::TooManyToday { next } => format!(
             "This license was activated on {limit} devices in the last 24 hours, which is as many as its plan has places for. \

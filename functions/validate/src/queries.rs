@@ -78,9 +78,13 @@ pub(crate) struct License {
 pub(crate) enum Activation {
     Activated,
     /// Every place is taken; the next one falls free then at the latest.
-    NoPlace { next: Option<Timestamp> },
+    NoPlace {
+        next: Option<Timestamp>,
+    },
     /// As many devices were activated today as the licence has places.
-    TooManyToday { next: Option<Timestamp> },
+    TooManyToday {
+        next: Option<Timestamp>,
+    },
 }
 
 /// The licence of a key, and this device's place on it.
@@ -96,7 +100,12 @@ pub(crate) async fn license_for_device(
 }
 
 /// Gives a device a place on the licence, if there is one.
-pub(crate) async fn activate(db: &Db, license: &License, machine: &HardwareId, address: IpAddr) -> Result<Activation, Problem> {
+pub(crate) async fn activate(
+    db: &Db,
+    license: &License,
+    machine: &HardwareId,
+    address: IpAddr,
+) -> Result<Activation, Problem> {
     let id = license.id.as_uuid();
     let mut tx = db.tenant("device_activate", license.tenant).await?;
     let [_, places] = tx.run([(DEVICES_LOCK, &[&id]), (DEVICE_PLACES, &[&id, &machine.as_str()])]).await?;

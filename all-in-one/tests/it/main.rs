@@ -1,0 +1,5 @@
+//! Flows across functions, over HTTP, against real servers.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on should stop where it is")]
+
+mod seat_flow;
+mod world;
