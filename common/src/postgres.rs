@@ -19,11 +19,11 @@ use crate::problem::Problem;
 /// Connections per process. A container serves up to 80 requests at once and a transaction takes a few milliseconds.
 const POOL_SIZE: usize = 16;
 /// How long to wait for a connection, new or from the pool.
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(1000);
 /// How long a transaction's statements may take, as seen from here; after it the connection is thrown away.
-const TRIP_TIMEOUT: Duration = Duration::from_millis(2000);
+const TRIP_TIMEOUT: Duration = Duration::from_millis(1500);
 /// The same as Postgres sees it, so that it doesn't go on with what nobody waits for.
-const STATEMENT_TIMEOUT_MS: u32 = 1900;
+const STATEMENT_TIMEOUT_MS: u32 = 1400;
 
 /// A statement with its parameters.
 pub type Query<'a> = (&'a str, &'a [&'a (dyn ToSql + Sync)]);

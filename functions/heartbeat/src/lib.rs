@@ -16,8 +16,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-const LICENSE_OF_SESSION: &str =
-    "/* license_of_session */ select license_id from sessions where id = $1 and user_id = $2";
+/// A user's ID token may outlive the licence, unlike our own tokens, so that the licence's state is looked at too.
+const LICENSE_OF_SESSION: &str = "/* license_of_session */
+    select l.id, license_state(l.state, l.standing, l.expires_at)
+    from sessions s join licenses l on l.id = s.license_id where s.id = $1 and s.user_id = $2";
 
 /// What a heartbeat needs: seats, and who is asking.
 #[derive(Debug, Clone)]
@@ -78,11 +80,7 @@ async fn heartbeat(
     };
     match app.seats.extend(tenant, license, session, subject).await? {
         Extended::Live(expires_ms) => kept(&app, expires_ms),
-        Extended::Inactive(state) => Err(Problem::session_ended(match state.as_str() {
-            "revoked" => "revoked",
-            "expired" => "expired",
-            _ => "suspended",
-        })),
+        Extended::Inactive(state) => Err(inactive(&state)),
         _ => Err(ended(&app, tenant, license, session, subject).await?),
     }
 }
@@ -109,8 +107,20 @@ async fn ended(
     Ok(reason.map_or_else(|| Problem::not_found("session"), |r| Problem::session_ended(r.as_str())))
 }
 
+fn inactive(state: &str) -> Problem {
+    Problem::session_ended(match state {
+        "revoked" => "revoked",
+        "expired" => "expired",
+        _ => "suspended",
+    })
+}
+
 async fn license_of(db: &Db, tenant: TenantId, user: UserId, session: SessionId) -> Result<LicenseId, Problem> {
     let tx = db.tenant("license_of_session", tenant).await?;
     let [rows] = tx.finish([(LICENSE_OF_SESSION, &[&session.as_uuid(), &user.as_uuid()])]).await?;
-    rows.first().map(|row| LicenseId::from_uuid(row.get(0))).ok_or_else(|| Problem::not_found("session"))
+    let row = rows.first().ok_or_else(|| Problem::not_found("session"))?;
+    match row.get(1) {
+        "active" => Ok(LicenseId::from_uuid(row.get(0))),
+        state => Err(inactive(state)),
+    }
 }
