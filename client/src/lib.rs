@@ -1,1 +1,63 @@
-//! Being written.
+//! The client of CODITECT Cloud: asks whether this machine may run, and holds one of the licence's seats while it does.
+//!
+//! ```no_run
+//! use coditect::{LicenseClient, LicenseKey};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = LicenseClient::builder().on_notice(|notice| eprintln!("{notice}")).build()?;
+//! client.activate(&LicenseKey::parse("CODITECT-PRO-A7F3E9D2C4B1-8F2A")?)?; // once per machine
+//!
+//! let seat = client.acquire()?; // kept by a thread of its own
+//! println!("working on seat {}", seat.session_id());
+//! drop(seat); // given back
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Everything blocks; there is no async runtime underneath. Nothing is printed: what the person should know arrives at
+//! [`LicenseClientBuilder::on_notice`], and every [`Error`] is a sentence with a [hint](Error::hint).
+//!
+//! # What is kept, and where
+//!
+//! In `~/.coditect`, or the folder that [`LicenseClientBuilder::home`] or `CODITECT_HOME` names, readable by its owner
+//! alone; a file that others can read is refused. `config.json` is in clear. The license key, the last answer, the last
+//! license token, what the cloud said about itself and the latest time seen are sealed with XChaCha20-Poly1305 under a key
+//! made from the file `secret` and this machine's id.
+//!
+//! That protects what leaves the machine: a copied file, backup or home folder opens nowhere else, unless the machine's id
+//! is copied with it (where the operating system has none, it is kept in the same folder). It does not protect from this
+//! user or root on this machine, who can run this program and so open what it opens, or put back an older copy of
+//! the folder. Tokens are checked at every use, so changing one is of no use to anybody.
+
+mod address;
+mod backoff;
+mod client;
+mod clock;
+mod cloud;
+mod config;
+mod directory;
+pub mod environment;
+mod error;
+mod hardware;
+mod home;
+mod license;
+mod notice;
+mod random;
+mod remaining;
+mod seat;
+mod status;
+mod validation;
+mod vault;
+
+pub use address::Address;
+pub use client::{LicenseClient, LicenseClientBuilder};
+pub use config::Config;
+pub use error::{Error, Outage, Refusal};
+pub use license::{FREE_COMMANDS_PER_DAY, License, Source, Verdict};
+pub use notice::Notice;
+pub use protocol::id::{HardwareId, SessionId};
+pub use protocol::key::LicenseKey;
+pub use protocol::problem::ProblemDocument;
+pub use protocol::wire::{Feature, InvalidLicense, InvalidReason, Quotas, SeatCounts, Tier};
+pub use seat::{Ending, Seat};
+pub use status::Status;

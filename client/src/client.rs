@@ -1,0 +1,186 @@
+//! The client: who asks, from which machine, and where it keeps what it was told.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use jiff::Timestamp;
+use protocol::id::HardwareId;
+use protocol::key::LicenseKey;
+
+use crate::clock::{Clock, Timekeeper};
+use crate::cloud::Cloud;
+use crate::directory::Directories;
+use crate::home::Home;
+use crate::notice::{Notice, Notify};
+use crate::seat::Access;
+use crate::vault::Vault;
+use crate::{Address, Config, Error, hardware};
+
+/// The sealed file with the license key.
+const KEY_FILE: &str = "license";
+
+/// Asks the cloud on behalf of one machine, and remembers what it said.
+///
+/// Cheap to clone; all clones share one memory. It blocks, and needs no async runtime.
+///
+/// ```no_run
+/// use coditect::{LicenseClient, Verdict};
+///
+/// # fn main() -> Result<(), coditect::Error> {
+/// let client = LicenseClient::builder().on_notice(|notice| eprintln!("{notice}")).build()?;
+/// match client.validate()? {
+///     Verdict::Valid(license) => println!("{} until asked again", license.tier),
+///     Verdict::Invalid(no) => println!("{}", no.message),
+///     Verdict::Lapsed { outage } => println!("{outage} The free tier applies."),
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct LicenseClient {
+    pub(crate) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) home: Home,
+    pub(crate) vault: Vault,
+    pub(crate) machine: HardwareId,
+    pub(crate) time: Timekeeper,
+    pub(crate) cloud: Cloud,
+    pub(crate) directories: Directories,
+    pub(crate) notify: Notify,
+    /// The access token, for as long as it is good. It is never written down.
+    pub(crate) access: Mutex<Option<Access>>,
+}
+
+impl LicenseClient {
+    /// A client with everything as the environment and the home folder say, unless it is told otherwise.
+    pub fn builder() -> LicenseClientBuilder {
+        LicenseClientBuilder::default()
+    }
+
+    /// This machine's id.
+    pub fn hardware_id(&self) -> &HardwareId {
+        &self.inner.machine
+    }
+
+    /// The folder in which everything is kept.
+    pub fn home(&self) -> &Path {
+        self.inner.home.path()
+    }
+
+    /// Where the cloud is.
+    pub fn cloud_url(&self) -> &Address {
+        self.inner.directories.cloud_url()
+    }
+
+    /// The license key, if one has been activated here.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), coditect::Error> {
+    /// # let client = coditect::LicenseClient::builder().build()?;
+    /// if let Some(key) = client.license_key()? {
+    ///     println!("activated with {}", key.redacted());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn license_key(&self) -> Result<Option<LicenseKey>, Error> {
+        let Some(text) = self.inner.vault.open(KEY_FILE)? else { return Ok(None) };
+        let key = std::str::from_utf8(&text).ok().and_then(|text| LicenseKey::parse(text).ok());
+        key.map(Some).ok_or_else(|| Error::Sealed { path: self.inner.home.file(KEY_FILE) })
+    }
+
+    pub(crate) fn store_key(&self, key: &LicenseKey) -> Result<(), Error> {
+        self.inner.vault.seal(KEY_FILE, key.to_string().as_bytes())
+    }
+}
+
+/// Makes a [`LicenseClient`].
+///
+/// ```no_run
+/// use coditect::LicenseClient;
+///
+/// # fn main() -> Result<(), coditect::Error> {
+/// let client = LicenseClient::builder()
+///     .cloud_url("https://coditect.example.com".parse()?)
+///     .home("/var/lib/engine/coditect")
+///     .on_notice(|notice| eprintln!("{notice}"))
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Default)]
+pub struct LicenseClientBuilder {
+    cloud_url: Option<Address>,
+    home: Option<PathBuf>,
+    machine: Option<HardwareId>,
+    clock: Option<Clock>,
+    notify: Option<Notify>,
+}
+
+impl LicenseClientBuilder {
+    /// Where the cloud is, in place of what `coditect config` says.
+    #[must_use]
+    pub fn cloud_url(mut self, url: Address) -> Self {
+        self.cloud_url = Some(url);
+        self
+    }
+
+    /// Where everything is kept, in place of `CODITECT_HOME` or `~/.coditect`.
+    #[must_use]
+    pub fn home(mut self, path: impl Into<PathBuf>) -> Self {
+        self.home = Some(path.into());
+        self
+    }
+
+    /// Which machine this is, in place of `CODITECT_HARDWARE_ID` or what the operating system says.
+    #[must_use]
+    pub fn hardware_id(mut self, machine: HardwareId) -> Self {
+        self.machine = Some(machine);
+        self
+    }
+
+    /// What time it is, in place of the system's clock.
+    #[must_use]
+    pub fn clock(mut self, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        self.clock = Some(Clock::new(now));
+        self
+    }
+
+    /// Who is told what nobody asked for: that the cloud is away, that a seat was lost. Called from the threads of seats too.
+    #[must_use]
+    pub fn on_notice(mut self, listener: impl Fn(&Notice) + Send + Sync + 'static) -> Self {
+        self.notify = Some(Notify::new(listener));
+        self
+    }
+
+    /// The client. Nothing is asked of the cloud yet.
+    ///
+    /// Installs the arithmetic that checks signatures, for the whole process, unless the process has chosen one already.
+    pub fn build(self) -> Result<LicenseClient, Error> {
+        // An error says that there is one already, which is as good.
+        let _ = jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER.install_default();
+
+        let config = Config::open(self.home)?;
+        let home = config.home().clone();
+        let notify = self.notify.unwrap_or_else(|| Notify::new(|_| ()));
+        let cloud_url = self.cloud_url.map_or_else(|| config.cloud_url(), Ok)?;
+        let machine = self.machine.map_or_else(|| hardware::identify(&home, &notify), Ok)?;
+        let vault = Vault::new(home.clone(), machine.clone());
+        let clock = self.clock.unwrap_or_else(|| Clock::new(Timestamp::now));
+        let cloud = Cloud::new();
+        let inner = Inner {
+            directories: Directories::new(cloud_url, cloud.clone(), vault.clone(), notify.clone()),
+            time: Timekeeper::new(clock, vault.clone(), notify.clone()),
+            access: Mutex::new(None),
+            home,
+            vault,
+            machine,
+            cloud,
+            notify,
+        };
+        Ok(LicenseClient { inner: Arc::new(inner) })
+    }
+}

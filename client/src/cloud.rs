@@ -1,0 +1,155 @@
+//! One HTTP call, and what its answer means.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use protocol::id::IdempotencyKey;
+use protocol::problem::ProblemDocument;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use ureq::http::Response;
+use ureq::{Agent, Body};
+
+use crate::Address;
+use crate::backoff::Backoff;
+use crate::error::{Error, Outage, Refusal};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The longest answer that is read: a set of keys is the largest, and has a few kilobytes.
+const MAX_ANSWER_LEN: u64 = 1024 * 1024;
+
+/// While somebody waits, no further attempt begins after this.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A request.
+#[derive(Debug)]
+pub(crate) struct Ask<'a, B> {
+    pub(crate) to: Address,
+    pub(crate) body: &'a B,
+    pub(crate) bearer: Option<&'a str>,
+    pub(crate) idempotency_key: Option<&'a IdempotencyKey>,
+}
+
+/// How hard to try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// Once: whoever asks comes back by itself.
+    Once,
+    /// A few times within seconds, since a person waits.
+    Few,
+}
+
+/// The HTTP client.
+#[derive(Clone, Debug)]
+pub(crate) struct Cloud {
+    /// Through a proxy, where the environment names one.
+    outside: Agent,
+    /// To this machine, where a proxy has no business, and where plain http is allowed.
+    inside: Agent,
+}
+
+impl Cloud {
+    pub(crate) fn new() -> Self {
+        let config = || {
+            Agent::config_builder()
+                .http_status_as_error(false)
+                // A key or token goes to the address that was checked, and is not passed on from there.
+                .max_redirects(0)
+                .max_redirects_will_error(false)
+                .timeout_resolve(Some(CONNECT_TIMEOUT))
+                .timeout_connect(Some(CONNECT_TIMEOUT))
+                .timeout_global(Some(CALL_TIMEOUT))
+                .user_agent(concat!("coditect/", env!("CARGO_PKG_VERSION")))
+                .accept("application/json")
+        };
+        Self {
+            outside: config().https_only(true).build().new_agent(),
+            inside: config().proxy(None).build().new_agent(),
+        }
+    }
+
+    pub(crate) fn get<T: DeserializeOwned>(&self, from: &Address, effort: Effort) -> Result<T, Error> {
+        patiently(effort, || {
+            let answer = self.agent(from).get(from.as_str()).call();
+            read(from, answer)
+        })
+    }
+
+    pub(crate) fn post<B: Serialize, T: DeserializeOwned>(&self, ask: &Ask<'_, B>, effort: Effort) -> Result<T, Error> {
+        patiently(effort, || {
+            let mut request = self.agent(&ask.to).post(ask.to.as_str());
+            if let Some(token) = ask.bearer {
+                request = request.header("authorization", format!("Bearer {token}"));
+            }
+            if let Some(key) = ask.idempotency_key {
+                request = request.header("idempotency-key", key.as_str());
+            }
+            read(&ask.to, request.send_json(ask.body))
+        })
+    }
+
+    fn agent(&self, to: &Address) -> &Agent {
+        if to.is_encrypted() { &self.outside } else { &self.inside }
+    }
+}
+
+/// Repeats what failed for a reason that may pass.
+fn patiently<T>(effort: Effort, attempt: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
+    let begin = Instant::now();
+    let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(2));
+    loop {
+        let error = match attempt() {
+            Err(Error::Unavailable(outage)) if effort == Effort::Few => outage,
+            other => return other,
+        };
+        let wait = backoff.wait(error.retry_after.map(Duration::from_secs));
+        if begin.elapsed() + wait > PATIENCE {
+            return Err(Error::Unavailable(error));
+        }
+        thread::sleep(wait);
+    }
+}
+
+fn read<T: DeserializeOwned>(to: &Address, answer: Result<Response<Body>, ureq::Error>) -> Result<T, Error> {
+    let outage = |cause: String| {
+        Error::Unavailable(Box::new(Outage { url: to.to_string(), cause, refusal: None, retry_after: None }))
+    };
+    let mut answer = answer.map_err(|error| outage(cause(&error)))?;
+    let header = answer.headers().get("retry-after").and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    let status = answer.status();
+    let text = answer.body_mut().with_config().limit(MAX_ANSWER_LEN).read_to_string();
+    let text = text.map_err(|error| outage(cause(&error)))?;
+    if status.is_success() {
+        // What is not our JSON is not our cloud's: a hotel's login page, say.
+        return serde_json::from_str(&text).map_err(|_| outage("the answer is not one of CODITECT Cloud".into()));
+    }
+
+    let problem = serde_json::from_str::<ProblemDocument>(&text).ok();
+    let refusal = problem.map(|problem| Refusal { problem, raw: text });
+    let may_pass = status.is_server_error() || matches!(status.as_u16(), 408 | 429);
+    match refusal {
+        Some(refusal) if !may_pass => Err(Error::Refused(Box::new(refusal))),
+        refusal => {
+            let asked = refusal.as_ref().and_then(|refusal| refusal.problem.retry_after_seconds);
+            let cause = format!("HTTP status {}", status.as_u16());
+            let outage = Outage { url: to.to_string(), cause, retry_after: header.or(asked), refusal };
+            Err(Error::Unavailable(Box::new(outage)))
+        }
+    }
+}
+
+fn cause(error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::Timeout(_) => "no answer in time".into(),
+        ureq::Error::HostNotFound => "there is no host of that name".into(),
+        ureq::Error::ConnectionFailed => "no connection".into(),
+        ureq::Error::Io(error) => match error.kind() {
+            std::io::ErrorKind::ConnectionRefused => "connection refused".into(),
+            std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::ConnectionReset => "connection lost".into(),
+            _ => error.to_string(),
+        },
+        other => other.to_string(),
+    }
+}

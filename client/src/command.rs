@@ -1,0 +1,55 @@
+//! The commands.
+
+mod activate;
+mod config;
+mod run;
+mod status;
+mod validate;
+
+use std::ffi::OsString;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use coditect::{Error, LicenseClient};
+
+use crate::arguments::{Arguments, Command, Common};
+use crate::exit_status::ExitStatus;
+use crate::printer::Printer;
+
+/// Does what the arguments say.
+pub(crate) fn execute(arguments: impl Iterator<Item = OsString>) -> ExitStatus {
+    let arguments: Vec<OsString> = arguments.collect();
+    let Arguments { common, command } = match Arguments::try_parse_from(&arguments) {
+        Ok(parsed) => parsed,
+        Err(error) => return misunderstood(&arguments, &error),
+    };
+    let printer = Printer { json: common.json, quiet: common.quiet };
+    let done = match command {
+        Command::Activate { key } => activate::activate(printer, &common, &key),
+        Command::Validate => validate::validate(printer, &common),
+        Command::Status => status::status(printer, &common),
+        Command::Run { command } => run::run(printer, &common, &command),
+        Command::Config(command) => config::config(printer, &common, command),
+    };
+    done.unwrap_or_else(|error| printer.error(&error))
+}
+
+/// The client that tells its notices to standard error.
+fn client(printer: Printer, common: &Common) -> Result<LicenseClient, Error> {
+    let builder = LicenseClient::builder().on_notice(move |notice| printer.notice(&notice.to_string()));
+    match &common.home {
+        Some(home) => builder.home(home).build(),
+        None => builder.build(),
+    }
+}
+
+fn misunderstood(arguments: &[OsString], error: &clap::Error) -> ExitStatus {
+    // What follows is not ours, and may be another program's --json.
+    let ours = arguments.iter().take_while(|argument| *argument != "--");
+    let printer = Printer { json: ours.into_iter().any(|argument| argument == "--json"), quiet: false };
+    let text = error.render().to_string();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => printer.text(&text),
+        _ => printer.usage(&text),
+    }
+}

@@ -1,0 +1,67 @@
+//! What the person has chosen: `config.json`, in clear, for there is nothing secret in it.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::home::Home;
+use crate::{Address, Error, environment};
+
+const FILE: &str = "config.json";
+
+/// The settings in a home folder.
+///
+/// ```no_run
+/// # fn main() -> Result<(), coditect::Error> {
+/// let config = coditect::Config::open(None)?;
+/// config.set_cloud_url(&"https://coditect.example.com".parse()?)?;
+/// assert_eq!(config.cloud_url()?.as_str(), "https://coditect.example.com");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Config {
+    home: Home,
+}
+
+impl Config {
+    /// Those in this folder; else in `CODITECT_HOME`, else in `~/.coditect`.
+    pub fn open(home: Option<PathBuf>) -> Result<Self, Error> {
+        let path = home.or_else(environment::home).ok_or(Error::NoHome)?;
+        Ok(Self { home: Home::new(path) })
+    }
+
+    /// Where the cloud is: what was set, else [`Address::DEFAULT`].
+    pub fn cloud_url(&self) -> Result<Address, Error> {
+        self.read()?.cloud_url.as_deref().unwrap_or(Address::DEFAULT).parse()
+    }
+
+    /// Says where the cloud is.
+    pub fn set_cloud_url(&self, url: &Address) -> Result<(), Error> {
+        let mut settings = self.read()?;
+        settings.cloud_url = Some(url.to_string());
+        let mut text = serde_json::to_vec_pretty(&settings).expect("settings are text with names");
+        text.push(b'\n');
+        self.home.write(FILE, &text)
+    }
+
+    pub(crate) fn home(&self) -> &Home {
+        &self.home
+    }
+
+    fn read(&self) -> Result<Settings, Error> {
+        let Some(text) = self.home.read(FILE)? else { return Ok(Settings::default()) };
+        serde_json::from_slice(&text).map_err(|cause| Error::Settings { path: self.home.file(FILE), cause })
+    }
+}
+
+/// The file.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Settings {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cloud_url: Option<String>,
+    /// What a newer version has written is kept.
+    #[serde(flatten)]
+    others: serde_json::Map<String, serde_json::Value>,
+}

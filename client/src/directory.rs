@@ -1,0 +1,145 @@
+//! Where each function is, who signs, and with which keys: fetched from one address, and kept sealed.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+use protocol::token::{Jwks, KeySet, TokenError};
+use protocol::wire::Discovery;
+use serde::{Deserialize, Serialize};
+
+use crate::cloud::{Cloud, Effort};
+use crate::error::Outage;
+use crate::notice::{Notice, Notify};
+use crate::vault::Vault;
+use crate::{Address, Error};
+
+const FILE: &str = "directory";
+
+/// As long as the keys may be cached.
+const FRESH: SignedDuration = SignedDuration::from_hours(1);
+
+/// What the cloud said about itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Entry {
+    cloud_url: String,
+    fetched_at: Timestamp,
+    discovery: Discovery,
+    jwks: Jwks,
+}
+
+/// The same, ready for use.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    entry: Entry,
+    pub(crate) keys: KeySet,
+}
+
+impl Directory {
+    fn new(entry: Entry) -> Self {
+        Self { keys: KeySet::from_jwks(&entry.jwks), entry }
+    }
+
+    /// The `iss` of the cloud's tokens.
+    pub(crate) fn issuer(&self) -> &str {
+        &self.entry.discovery.issuer
+    }
+
+    /// The address of a function's endpoint.
+    pub(crate) fn endpoint(&self, function: &str, path: &str) -> Result<Address, Error> {
+        let Some(base) = self.entry.discovery.functions.get(function) else {
+            let cause = format!("it does not say where its function {function:?} is");
+            let url = self.entry.cloud_url.clone();
+            return Err(Error::Unavailable(Box::new(Outage { url, cause, refusal: None, retry_after: None })));
+        };
+        Ok(base.parse::<Address>()?.join(path))
+    }
+
+    fn is_fresh(&self, now: Timestamp) -> bool {
+        let age = now.duration_since(self.entry.fetched_at);
+        !age.is_negative() && age < FRESH
+    }
+}
+
+/// Fetches and keeps it.
+#[derive(Debug)]
+pub(crate) struct Directories {
+    cloud_url: Address,
+    cloud: Cloud,
+    vault: Vault,
+    notify: Notify,
+    current: Mutex<Option<Arc<Directory>>>,
+}
+
+impl Directories {
+    pub(crate) fn new(cloud_url: Address, cloud: Cloud, vault: Vault, notify: Notify) -> Self {
+        Self { cloud_url, cloud, vault, notify, current: Mutex::new(None) }
+    }
+
+    pub(crate) fn cloud_url(&self) -> &Address {
+        &self.cloud_url
+    }
+
+    /// What is known without asking, of whatever age.
+    pub(crate) fn known(&self) -> Result<Option<Arc<Directory>>, Error> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.is_none() {
+            *current = self.stored()?.map(|entry| Arc::new(Directory::new(entry)));
+        }
+        Ok(current.clone())
+    }
+
+    /// What is not older than an hour; or older, while the cloud does not say.
+    pub(crate) fn current(&self, now: Timestamp, effort: Effort) -> Result<Arc<Directory>, Error> {
+        let known = self.known()?;
+        match known {
+            Some(known) if known.is_fresh(now) => Ok(known),
+            known => match (self.fetch(now, effort), known) {
+                (Err(error), Some(known)) if error.is_unavailable() => Ok(known),
+                (fetched, _) => fetched,
+            },
+        }
+    }
+
+    /// What is known, of whatever age; only a client that knows nothing asks. For calls that must not wait for two others
+    /// first, and whose functions were there a moment ago.
+    pub(crate) fn at_hand(&self, now: Timestamp) -> Result<Arc<Directory>, Error> {
+        self.known()?.map_or_else(|| self.fetch(now, Effort::Once), Ok)
+    }
+
+    /// Checks what was signed just now. A key that is not known may be new, so the keys are fetched once more.
+    pub(crate) fn check<C>(
+        &self,
+        now: Timestamp,
+        check: impl Fn(&Directory) -> Result<C, TokenError>,
+    ) -> Result<C, Error> {
+        match check(&*self.current(now, Effort::Once)?) {
+            Err(TokenError::UnknownKey { .. }) => check(&*self.fetch(now, Effort::Once)?),
+            other => other,
+        }
+        .map_err(Error::Untrusted)
+    }
+
+    fn fetch(&self, now: Timestamp, effort: Effort) -> Result<Arc<Directory>, Error> {
+        let discovery: Discovery = self.cloud.get(&self.cloud_url.join("/.well-known/coditect.json"), effort)?;
+        let jwks: Jwks = self.cloud.get(&discovery.jwks_uri.parse()?, effort)?;
+        let entry = Entry { cloud_url: self.cloud_url.to_string(), fetched_at: now, discovery, jwks };
+        if let Ok(json) = serde_json::to_vec(&entry)
+            && let Err(error) = self.vault.seal(FILE, &json)
+        {
+            self.notify.send(&Notice::NotStored(error));
+        }
+        let directory = Arc::new(Directory::new(entry));
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(directory.clone());
+        Ok(directory)
+    }
+
+    /// What another cloud said is not used, nor what cannot be opened: it is fetched again at the next question.
+    fn stored(&self) -> Result<Option<Entry>, Error> {
+        let json = match self.vault.open(FILE) {
+            Err(Error::Sealed { .. }) => None,
+            other => other?,
+        };
+        let entry = json.and_then(|json| serde_json::from_slice::<Entry>(&json).ok());
+        Ok(entry.filter(|entry| entry.cloud_url == self.cloud_url.as_str()))
+    }
+}

@@ -1,0 +1,205 @@
+//! What can go wrong, as sentences; and for each the command that helps.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use protocol::id::HardwareIdError;
+use protocol::key::KeyError;
+use protocol::problem::{Code, ProblemDocument};
+use protocol::token::TokenError;
+
+/// Why a question could not be answered, or the answer is a refusal.
+///
+/// [`Display`](fmt::Display) says what happened, [`Error::hint`] which command helps, [`Error::code`] is for programs.
+#[derive(Debug)]
+pub enum Error {
+    /// No license key has been activated here.
+    NoKey,
+    /// The text is not a license key.
+    Key(KeyError),
+    /// The cloud answered, and the answer is a problem.
+    Refused(Box<Refusal>),
+    /// The cloud did not answer, or cannot at the moment.
+    Unavailable(Box<Outage>),
+    /// The cloud sent a token that cannot be believed.
+    Untrusted(TokenError),
+    /// An address that secrets must not be sent to, or that is none.
+    Address {
+        /// The address.
+        url: String,
+        /// What is wrong with it.
+        fault: &'static str,
+    },
+    /// A file that only its owner may read can be read by others.
+    Exposed {
+        /// The file or folder.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// A file cannot be read or written.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// A sealed file was changed, or sealed on another machine.
+    Sealed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// `config.json` is not what this program writes.
+    Settings {
+        /// The file.
+        path: PathBuf,
+        /// What the parser says.
+        cause: serde_json::Error,
+    },
+    /// There is no home folder to keep things in.
+    NoHome,
+    /// `CODITECT_HARDWARE_ID` is not an id.
+    HardwareId(HardwareIdError),
+}
+
+/// A problem document, and the text it came as.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// What the cloud said.
+    pub problem: ProblemDocument,
+    /// The same, unchanged, for those who print it.
+    pub raw: String,
+}
+
+/// Why the cloud could not be asked.
+#[derive(Debug, Clone)]
+pub struct Outage {
+    /// The address that was asked.
+    pub url: String,
+    /// What happened: no sentence, but a reason such as "connection refused".
+    pub cause: String,
+    /// What the cloud said, if it said something.
+    pub refusal: Option<Refusal>,
+    /// How many seconds to wait before asking again, if the cloud said.
+    pub retry_after: Option<u64>,
+}
+
+impl Error {
+    /// The stable word for programs; the server's own where it is the server's problem.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::NoKey => "no_license_key",
+            Self::Key(_) => "invalid_format",
+            Self::Refused(refusal) => &refusal.problem.code,
+            Self::Unavailable(_) => "cloud_unavailable",
+            Self::Untrusted(_) => "untrusted_token",
+            Self::Address { .. } => "invalid_address",
+            Self::Exposed { .. } => "exposed_file",
+            Self::File { .. } => "file_failed",
+            Self::Sealed { .. } => "sealed_file",
+            Self::Settings { .. } => "invalid_settings",
+            Self::NoHome => "no_home",
+            Self::HardwareId(_) => "invalid_hardware_id",
+        }
+    }
+
+    /// What to do, with the command that helps.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::NoKey | Self::Key(_) => "`coditect activate KEY` stores your license key on this machine.".into(),
+            Self::Refused(refusal) => hint_for(&refusal.problem),
+            Self::Unavailable(outage) => match outage.retry_after {
+                Some(seconds) => {
+                    format!("Try again in {seconds} seconds; `coditect status` shows what is stored here.")
+                }
+                None => "Check the network, and the address with `coditect config get cloud-url`.".into(),
+            },
+            Self::Untrusted(_) => {
+                "Check this machine's clock, and the address with `coditect config get cloud-url`.".into()
+            }
+            Self::Address { .. } => "`coditect config set cloud-url https://…` sets another address.".into(),
+            Self::Exposed { path, mode } => {
+                let wanted = if mode & DIRECTORY == DIRECTORY { "700" } else { "600" };
+                format!("`chmod {wanted} {}`, and if the machine has other users, ask for a new key.", path.display())
+            }
+            Self::File { .. } => "`coditect --home DIR …`, or CODITECT_HOME, keeps the files elsewhere.".into(),
+            Self::Sealed { .. } => "`coditect activate KEY` stores the key anew.".into(),
+            Self::Settings { path, .. } => {
+                format!("Correct it, or delete it and use `coditect config set`: {}", path.display())
+            }
+            Self::NoHome => "Set HOME or CODITECT_HOME, or use `coditect --home DIR …`.".into(),
+            Self::HardwareId(_) => {
+                "`unset CODITECT_HARDWARE_ID` makes coditect use the machine's own; `coditect status` shows it.".into()
+            }
+        }
+    }
+
+    /// Whether the cloud could not be asked, so that what is stored may serve.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+
+    pub(crate) fn file(path: &Path, cause: io::Error) -> Self {
+        Self::File { path: path.to_owned(), cause }
+    }
+}
+
+/// `S_IFDIR`, as it stands in a mode.
+const DIRECTORY: u32 = 0o040_000;
+
+fn hint_for(problem: &ProblemDocument) -> String {
+    let wait = problem.retry_after_seconds.map(|seconds| format!(" in {seconds} seconds")).unwrap_or_default();
+    match problem.known_code() {
+        Some(Code::NoSeatsAvailable) => format!("`coditect run -- COMMAND…` again{wait}."),
+        Some(Code::InvalidLicenseKey) => "`coditect activate KEY` stores another key.".into(),
+        Some(Code::LicenseInactive | Code::SessionEnded) => "`coditect validate` asks for the licence's state.".into(),
+        _ if problem.request_id.is_empty() => format!("`coditect status` shows what is stored here. Try again{wait}."),
+        _ => format!("`coditect status` shows what to tell support, with request id {}.", problem.request_id),
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoKey => f.write_str("There is no license key on this machine."),
+            Self::Key(error) => error.fmt(f),
+            Self::Refused(refusal) => refusal.fmt(f),
+            Self::Unavailable(outage) => match &outage.refusal {
+                Some(refusal) => refusal.fmt(f),
+                None => write!(f, "The cloud cannot be reached at {} ({}).", outage.url, outage.cause),
+            },
+            Self::Untrusted(error) => write!(f, "The cloud's answer cannot be trusted. {error}"),
+            Self::Address { url, fault } => write!(f, "{url:?} cannot be used: {fault}"),
+            Self::Exposed { path, mode } => {
+                let mode = mode & 0o777;
+                write!(f, "{} can be read or changed by others (mode {mode:o}), so it is not used.", path.display())
+            }
+            Self::File { path, cause } => write!(f, "{} cannot be used: {cause}.", path.display()),
+            Self::Sealed { path } => {
+                write!(f, "{} was changed, or comes from another machine, and cannot be opened.", path.display())
+            }
+            Self::Settings { path, cause } => write!(f, "{} is not a settings file: {cause}.", path.display()),
+            Self::NoHome => f.write_str("There is no home folder to keep the license key in."),
+            Self::HardwareId(error) => write!(f, "CODITECT_HARDWARE_ID is not usable. {error}"),
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (title, detail) = (&self.problem.title, &self.problem.detail);
+        // The detail is the sentence about this time; the title alone serves where a server left it out.
+        f.write_str(if detail.is_empty() { title } else { detail })
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::File { cause, .. } => Some(cause),
+            Self::Settings { cause, .. } => Some(cause),
+            _ => None,
+        }
+    }
+}

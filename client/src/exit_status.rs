@@ -1,0 +1,49 @@
+//! What this program's exit codes mean.
+
+use std::process::ExitCode;
+
+use coditect::Error;
+use protocol::problem::Code;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ExitStatus {
+    /// Yes.
+    Yes,
+    /// The answer is no: no seat, or a licence that is not valid.
+    No,
+    /// Something broke.
+    Broken,
+    /// Wrong usage.
+    Usage,
+    /// What the command that was run ended with.
+    Passed(u8),
+}
+
+impl ExitStatus {
+    /// An error can be an answer.
+    pub(crate) fn of(error: &Error) -> Self {
+        match error {
+            Error::NoKey | Error::Key(_) => Self::No,
+            Error::Refused(refusal) => match refusal.problem.known_code() {
+                Some(Code::NoSeatsAvailable | Code::LicenseInactive | Code::InvalidLicenseKey) => Self::No,
+                Some(Code::PlanLacksFeature | Code::Forbidden) => Self::No,
+                _ => Self::Broken,
+            },
+            Error::HardwareId(_) => Self::Usage,
+            _ => Self::Broken,
+        }
+    }
+}
+
+impl From<ExitStatus> for ExitCode {
+    fn from(status: ExitStatus) -> Self {
+        Self::from(match status {
+            ExitStatus::Yes => 0,
+            ExitStatus::No => 1,
+            ExitStatus::Broken => 2,
+            ExitStatus::Usage => 64,
+            ExitStatus::Passed(code) => code,
+        })
+    }
+}

@@ -1,0 +1,90 @@
+//! What a licence grants, and on whose word.
+
+use jiff::Timestamp;
+use protocol::token::ValidationClaims;
+use protocol::wire::{Feature, InvalidLicense, Quotas, Tier};
+use serde::Serialize;
+
+use crate::Error;
+
+/// How many commands a day are free.
+pub const FREE_COMMANDS_PER_DAY: i64 = 10;
+
+/// What may be used here and now.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct License {
+    /// The plan's rank.
+    pub tier: Tier,
+    /// What the plan includes.
+    pub features: Vec<Feature>,
+    /// Its limits.
+    pub quotas: Quotas,
+    /// On whose word.
+    pub source: Source,
+    /// When the cloud will be asked again; none without a key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_after: Option<Timestamp>,
+    /// Until when this serves if the cloud cannot be asked; none without a key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grace_until: Option<Timestamp>,
+}
+
+/// Where an answer comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// The cloud, just now.
+    Cloud,
+    /// The cloud, less than a day ago.
+    Cache,
+    /// The cloud, less than a week ago; at the moment it cannot be asked.
+    Grace,
+    /// Nobody: without a key the free tier needs no network and no account.
+    Free,
+}
+
+impl License {
+    /// The free tier.
+    pub fn free() -> Self {
+        Self {
+            tier: Tier::Free,
+            features: Vec::new(),
+            quotas: Quotas::with_commands_per_day(FREE_COMMANDS_PER_DAY),
+            source: Source::Free,
+            refresh_after: None,
+            grace_until: None,
+        }
+    }
+
+    pub(crate) fn of(claims: ValidationClaims, source: Source) -> Self {
+        Self {
+            refresh_after: Timestamp::from_second(claims.refresh_after).ok(),
+            grace_until: Timestamp::from_second(claims.exp).ok(),
+            tier: claims.tier,
+            features: claims.features,
+            quotas: claims.quotas,
+            source,
+        }
+    }
+}
+
+/// The answer to "may I run?".
+#[derive(Debug)]
+pub enum Verdict {
+    /// Yes, with this.
+    Valid(License),
+    /// No; the cloud says why.
+    Invalid(InvalidLicense),
+    /// The cloud cannot be asked, and nothing that it said before still serves: [`License::free`] applies.
+    Lapsed {
+        /// Why the cloud cannot be asked.
+        outage: Error,
+    },
+}
+
+impl Verdict {
+    /// Whether it is a yes.
+    pub fn is_valid(&self) -> bool {
+        matches!(self, Self::Valid(_))
+    }
+}

@@ -1,0 +1,113 @@
+//! What the person should know although nobody asked: sentences that the library hands over and never prints.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+
+use crate::remaining::more;
+use crate::{Ending, Error};
+
+/// Something worth telling. [`Display`](fmt::Display) writes it as a sentence.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Notice {
+    /// The cloud cannot be reached; what it said before still serves.
+    CloudUnavailable {
+        /// For how long.
+        remaining: SignedDuration,
+    },
+    /// The cloud cannot be reached; the last license token still serves.
+    ContinuingOffline {
+        /// For how long.
+        remaining: SignedDuration,
+    },
+    /// A seat's heartbeats do not arrive. Told once per outage.
+    SeatUnreachable {
+        /// For how long the license token still serves.
+        remaining: SignedDuration,
+    },
+    /// They arrive again.
+    SeatRecovered,
+    /// The seat was lost and another one taken.
+    SeatReacquired,
+    /// There is no seat any more.
+    SeatEnded(Ending),
+    /// This machine's clock was set back.
+    ClockBehind {
+        /// By how much, at least.
+        behind: SignedDuration,
+    },
+    /// This machine's clock and the cloud's are far apart.
+    ClockApart {
+        /// How much this machine's is ahead; behind, if negative.
+        ahead: SignedDuration,
+    },
+    /// A stored answer cannot be trusted, and is fetched anew.
+    CacheRefused {
+        /// Why.
+        cause: String,
+    },
+    /// An answer could not be stored. It serves this once.
+    NotStored(Error),
+    /// The operating system does not say which machine this is, so an id was made up.
+    MachineInvented,
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CloudUnavailable { remaining } => {
+                write!(f, "Cloud validation unavailable. Using cached license (valid for {}).", more(*remaining))
+            }
+            Self::ContinuingOffline { remaining } => {
+                write!(f, "Cloud unavailable. Continuing on the last license token (valid for {}).", more(*remaining))
+            }
+            Self::SeatUnreachable { remaining } => {
+                write!(f, "The cloud cannot be reached. This seat goes on for {} and is kept trying.", more(*remaining))
+            }
+            Self::SeatRecovered => f.write_str("The cloud can be reached again. The seat is kept."),
+            Self::SeatReacquired => f.write_str("The seat was lost and has been taken again."),
+            Self::SeatEnded(ending) => ending.fmt(f),
+            Self::ClockBehind { behind } => write!(
+                f,
+                "This machine's clock is {} minutes behind the time it had before, so the cloud is asked. Set the clock.",
+                behind.as_mins()
+            ),
+            Self::ClockApart { ahead } => {
+                let side = if ahead.is_negative() { "behind" } else { "ahead of" };
+                write!(
+                    f,
+                    "This machine's clock is {} minutes {side} the cloud's. Set the clock.",
+                    ahead.as_mins().abs()
+                )
+            }
+            Self::CacheRefused { cause } => write!(f, "What was stored is not used. {cause} The cloud is asked again."),
+            Self::NotStored(error) => write!(f, "The answer could not be stored. {error} {}", error.hint()),
+            Self::MachineInvented => f.write_str(
+                "This machine has no id of its own, so one was made up and stored. \
+                 In containers, set CODITECT_HARDWARE_ID to 64 hex characters that stay the same.",
+            ),
+        }
+    }
+}
+
+/// Who is told.
+#[derive(Clone)]
+pub(crate) struct Notify(Arc<dyn Fn(&Notice) + Send + Sync>);
+
+impl Notify {
+    pub(crate) fn new(listener: impl Fn(&Notice) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(listener))
+    }
+
+    pub(crate) fn send(&self, notice: &Notice) {
+        (self.0)(notice);
+    }
+}
+
+impl fmt::Debug for Notify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Notify")
+    }
+}

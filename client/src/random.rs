@@ -1,0 +1,16 @@
+//! Random bytes from the operating system.
+
+use rand::TryRngCore;
+use rand::rngs::OsRng;
+
+/// As many as are asked for.
+pub(crate) fn bytes<const LEN: usize>() -> [u8; LEN] {
+    let mut bytes = [0; LEN];
+    OsRng.try_fill_bytes(&mut bytes).expect("an operating system that serves programs serves random numbers");
+    bytes
+}
+
+/// A number from 0 up to, and without, 1.
+pub(crate) fn fraction() -> f64 {
+    f64::from(u32::from_le_bytes(bytes())) / (f64::from(u32::MAX) + 1.0)
+}

@@ -1,0 +1,246 @@
+//! A seat: taken, kept by a thread of its own, and given back.
+
+mod access;
+mod grant;
+mod heart;
+mod holders;
+
+pub(crate) use access::Access;
+
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use protocol::id::SessionId;
+use protocol::wire::{Feature, Quotas, ReleaseAnswer, ReleaseRequest, SeatCounts, Tier};
+
+use crate::client::Inner;
+use crate::cloud::{Ask, Effort};
+use crate::error::Refusal;
+use crate::notice::Notice;
+use crate::{Error, LicenseClient};
+use grant::Grant;
+use holders::Holding;
+
+/// One of the licence's simultaneous uses, for as long as this value lives.
+///
+/// A thread sends heartbeats as often as the cloud wants them, and goes on trying while the cloud is away, until the license
+/// token ends. A seat that was lost on the way is taken again, once. Dropping the value gives the seat back.
+///
+/// ```no_run
+/// # fn main() -> Result<(), coditect::Error> {
+/// let client = coditect::LicenseClient::builder().build()?;
+/// let seat = client.acquire()?;
+/// while seat.ended().is_none() {
+///     // Work.
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Seat {
+    shared: Arc<Shared>,
+    heart: Option<JoinHandle<()>>,
+    holding: Option<Holding>,
+}
+
+/// Why there is no seat any more. [`Display`](fmt::Display) says it in a sentence.
+#[derive(Debug, Clone)]
+pub enum Ending {
+    /// The cloud says so.
+    Refused(Box<Refusal>),
+    /// The cloud could not be reached for as long as the license token was good.
+    Unreachable,
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(refusal) => write!(f, "This seat has ended. {refusal}"),
+            Self::Unreachable => f.write_str(
+                "This seat has ended. The cloud could not be reached before the license token expired. \
+                 Connect to the network and start again.",
+            ),
+        }
+    }
+}
+
+/// What the value and its thread both know.
+#[derive(Debug)]
+struct Shared {
+    client: Arc<Inner>,
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    grant: Grant,
+    /// When the license token ends, by a clock that nobody can set.
+    deadline: Instant,
+    ending: Option<Ending>,
+    stopping: bool,
+}
+
+impl LicenseClient {
+    /// Takes a seat of this machine's licence.
+    ///
+    /// While the cloud cannot be reached, the last license token of this machine serves, for as long as it is good, and the
+    /// seat is asked for until the cloud answers.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), coditect::Error> {
+    /// # let client = coditect::LicenseClient::builder().build()?;
+    /// let seat = client.acquire()?;
+    /// println!("{} of {:?} seats", seat.session_id(), seat.seats());
+    /// seat.release()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NoKey`] without a license key; [`Error::Refused`] when every seat is taken or the licence is not active;
+    /// [`Error::Unavailable`] when the cloud cannot be reached and no license token serves.
+    pub fn acquire(&self) -> Result<Seat, Error> {
+        let key = self.license_key()?.ok_or(Error::NoKey)?;
+        // First, so that a process that is just leaving does not give this one's seat back.
+        let holding = Holding::join(&self.inner.home)?;
+        let attempt = grant::new_attempt();
+        let (grant, reached) = match grant::acquire(&self.inner, &key, &attempt, Effort::Few) {
+            Ok(grant) => (grant, true),
+            Err(outage) if outage.is_unavailable() => (grant::last(&self.inner)?.ok_or(outage)?, false),
+            Err(error) => return Err(error),
+        };
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State { deadline: grant.deadline(), grant, ending: None, stopping: false }),
+            client: self.inner.clone(),
+            wake: Condvar::new(),
+        });
+        if !reached {
+            let remaining = shared.state().remaining();
+            self.inner.notify.send(&Notice::ContinuingOffline { remaining });
+        }
+        let heart = heart::start(shared.clone(), key, reached);
+        Ok(Seat { shared, heart: Some(heart), holding: Some(holding) })
+    }
+
+    pub(crate) fn forget_seat_token(&self) -> Result<(), Error> {
+        grant::forget(&self.inner)
+    }
+
+    pub(crate) fn seat_token_until(&self) -> Result<Option<Timestamp>, Error> {
+        Ok(grant::last(&self.inner)?.map(|grant| grant.expires_at))
+    }
+}
+
+impl Seat {
+    /// What the cloud calls this use. It changes when a lost seat is taken again.
+    pub fn session_id(&self) -> SessionId {
+        self.shared.state().grant.session_id
+    }
+
+    /// The proof that is checked offline. It is renewed from time to time.
+    pub fn license_token(&self) -> String {
+        self.shared.state().grant.token.clone()
+    }
+
+    /// Until when the license token, and so this seat, serves without the cloud.
+    pub fn expires_at(&self) -> Timestamp {
+        self.shared.state().grant.expires_at
+    }
+
+    /// When the seat is free for others, unless a heartbeat comes before; the token's end, if the cloud has not said.
+    pub fn seat_expires_at(&self) -> Timestamp {
+        self.shared.state().grant.seat_expires_at
+    }
+
+    /// The licence's tier.
+    pub fn tier(&self) -> Tier {
+        self.shared.state().grant.tier
+    }
+
+    /// What the plan includes.
+    pub fn features(&self) -> Vec<Feature> {
+        self.shared.state().grant.features.clone()
+    }
+
+    /// The plan's limits.
+    pub fn quotas(&self) -> Quotas {
+        self.shared.state().grant.quotas.clone()
+    }
+
+    /// How many seats the licence had, and how many were taken, when this one was; none if the cloud has not said.
+    pub fn seats(&self) -> Option<SeatCounts> {
+        self.shared.state().grant.seats
+    }
+
+    /// Why there is no seat any more; none while there is.
+    pub fn ended(&self) -> Option<Ending> {
+        self.shared.state().ending.clone()
+    }
+
+    /// Gives the seat back now, and says how that went, which dropping does not.
+    ///
+    /// If another process of this machine uses the same session, it keeps it.
+    ///
+    /// # Errors
+    /// When the cloud cannot be reached. The seat then comes free by itself within minutes.
+    pub fn release(mut self) -> Result<(), Error> {
+        self.finish()
+    }
+
+    fn finish(&mut self) -> Result<(), Error> {
+        let Some(heart) = self.heart.take() else { return Ok(()) };
+        self.shared.state().stopping = true;
+        self.shared.wake.notify_all();
+        // It may be in the middle of taking a lost seat again, which would otherwise be taken after the release.
+        let _ = heart.join();
+
+        // Held until the cloud has answered, so that whoever starts meanwhile waits and then takes a seat of its own.
+        let last = self.holding.take().and_then(Holding::leave);
+        let state = self.shared.state();
+        if last.is_none() || state.ending.is_some() {
+            return Ok(());
+        }
+        let (session_id, token) = (state.grant.session_id, state.grant.token.clone());
+        drop(state);
+        let client = &self.shared.client;
+        let to = client.directories.at_hand(client.time.wall())?;
+        let to = to.endpoint("release", "/api/v1/licenses/release")?;
+        let body = ReleaseRequest { session_id };
+        let ask = Ask { to, body: &body, bearer: Some(&token), idempotency_key: None };
+        client.cloud.post::<_, ReleaseAnswer>(&ask, Effort::Once).map(drop)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        // Nobody is there to hear of a failure, and a seat that is not given back comes free by itself.
+        let _ = self.finish();
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits; the answer is `false` when it is time to stop.
+    fn wait(&self, time: Duration) -> bool {
+        let (state, _) = self
+            .wake
+            .wait_timeout_while(self.state(), time, |state| !state.stopping)
+            .unwrap_or_else(PoisonError::into_inner);
+        !state.stopping
+    }
+}
+
+impl State {
+    /// How long the license token is still good.
+    fn remaining(&self) -> jiff::SignedDuration {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        left.try_into().unwrap_or(jiff::SignedDuration::MAX)
+    }
+}

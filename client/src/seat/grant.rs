@@ -1,0 +1,161 @@
+//! A seat as the cloud granted it, and its token as it is kept for the next time that the cloud is away.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use protocol::id::{ClientVersion, Hostname, IdempotencyKey, SessionId};
+use protocol::key::LicenseKey;
+use protocol::problem::Code;
+use protocol::token::{LicenseClaims, TokenError, verify_claims, verify_license};
+use protocol::wire::{AcquireAnswer, AcquireRequest, Feature, Quotas, SeatCounts, Tier};
+use uuid::Uuid;
+
+use super::access;
+use crate::Error;
+use crate::client::Inner;
+use crate::cloud::{Ask, Effort};
+use crate::notice::Notice;
+use crate::validation::signed_at;
+
+/// The sealed file with the last license token. It is checked at every use.
+const FILE: &str = "seat";
+
+/// How often to beat where the cloud has not said yet.
+const USUAL_INTERVAL: Duration = Duration::from_secs(300);
+
+/// A seat as the cloud granted it.
+#[derive(Clone, Debug)]
+pub(super) struct Grant {
+    pub(super) session_id: SessionId,
+    pub(super) token: String,
+    pub(super) expires_at: Timestamp,
+    /// How long the token was good when it came here, or was taken out of its file.
+    pub(super) lifetime: Duration,
+    pub(super) seat_expires_at: Timestamp,
+    pub(super) interval: Duration,
+    pub(super) seats: Option<SeatCounts>,
+    pub(super) tier: Tier,
+    pub(super) features: Vec<Feature>,
+    pub(super) quotas: Quotas,
+}
+
+impl Grant {
+    /// When the token ends, if it has just been received.
+    pub(super) fn deadline(&self) -> Instant {
+        Instant::now() + self.lifetime
+    }
+
+    fn of(token: String, claims: LicenseClaims, received_at: Timestamp) -> Result<Self, TokenError> {
+        let expires_at = signed_at(claims.exp)?;
+        Ok(Self {
+            session_id: claims.session_id,
+            token,
+            expires_at,
+            lifetime: expires_at.duration_since(received_at).try_into().unwrap_or(Duration::ZERO),
+            seat_expires_at: expires_at,
+            interval: USUAL_INTERVAL,
+            seats: None,
+            tier: claims.tier,
+            features: claims.features,
+            quotas: claims.quotas,
+        })
+    }
+}
+
+/// The name of one attempt to take a seat; its repetitions over a bad network have the same.
+pub(super) fn new_attempt() -> IdempotencyKey {
+    IdempotencyKey::parse(Uuid::now_v7().to_string()).expect("a UUID is short and visible")
+}
+
+/// Asks the cloud for a seat. What it grants is kept; what it refuses for good is forgotten.
+pub(super) fn acquire(
+    client: &Inner,
+    key: &LicenseKey,
+    attempt: &IdempotencyKey,
+    effort: Effort,
+) -> Result<Grant, Error> {
+    let answer = match ask(client, key, attempt, effort) {
+        // The token at hand may have been signed by a key that is gone. A new one decides.
+        Err(Error::Refused(refusal)) if refusal.problem.known_code() == Some(Code::InvalidToken) => {
+            access::forget(client);
+            ask(client, key, attempt, effort)
+        }
+        other => other,
+    };
+    match answer {
+        Ok(answer) => {
+            let grant = check(client, answer)?;
+            if let Err(error) = client.vault.seal(FILE, grant.token.as_bytes()) {
+                client.notify.send(&Notice::NotStored(error));
+            }
+            Ok(grant)
+        }
+        Err(Error::Refused(refusal)) => {
+            forget(client)?;
+            Err(Error::Refused(refusal))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The last license token, if it is still good here; for when the cloud cannot be asked.
+pub(super) fn last(client: &Inner) -> Result<Option<Grant>, Error> {
+    let token = match client.vault.open(FILE) {
+        Err(Error::Sealed { .. }) => None,
+        other => other?,
+    };
+    let Some(token) = token.and_then(|token| String::from_utf8(token).ok()) else { return Ok(None) };
+    let Some(directory) = client.directories.known()? else { return Ok(None) };
+    let moment = client.time.look()?;
+    if !moment.anchored {
+        return Ok(None);
+    }
+    let claims = verify_license(&token, &directory.keys, directory.issuer(), Some(&client.machine), moment.now);
+    let grant = claims.and_then(|claims| Grant::of(token, claims, moment.now));
+    // The leeway is for clocks that differ; here there is only one.
+    Ok(grant.ok().filter(|grant| !grant.lifetime.is_zero()))
+}
+
+/// Drops the token that is kept.
+pub(super) fn forget(client: &Inner) -> Result<(), Error> {
+    client.vault.remove(FILE)
+}
+
+fn ask(client: &Inner, key: &LicenseKey, attempt: &IdempotencyKey, effort: Effort) -> Result<AcquireAnswer, Error> {
+    let bearer = access::token(client, key, effort)?;
+    let directory = client.directories.current(client.time.wall(), effort)?;
+    let body = AcquireRequest {
+        hardware_id: client.machine.clone(),
+        license_id: None,
+        hostname: hostname(),
+        version: ClientVersion::parse(env!("CARGO_PKG_VERSION")).ok(),
+    };
+    let to = directory.endpoint("acquire", "/api/v1/licenses/acquire")?;
+    client.cloud.post(&Ask { to, body: &body, bearer: Some(&bearer), idempotency_key: Some(attempt) }, effort)
+}
+
+fn check(client: &Inner, answer: AcquireAnswer) -> Result<Grant, Error> {
+    let token = &answer.license_token;
+    let claims = client.directories.check(client.time.wall(), |directory| {
+        // Signed just now, so the time is the cloud's.
+        let signed: LicenseClaims = verify_claims(token, &directory.keys)?;
+        let now = signed_at(signed.iat)?;
+        let claims = verify_license(token, &directory.keys, directory.issuer(), Some(&client.machine), now)?;
+        if claims.session_id == answer.session_id { Ok(claims) } else { Err(TokenError::Malformed) }
+    })?;
+    let signed = signed_at(claims.iat).map_err(Error::Untrusted)?;
+    client.time.learn(signed);
+    let grant = Grant::of(answer.license_token, claims, signed).map_err(Error::Untrusted)?;
+    Ok(Grant {
+        seat_expires_at: answer.seat_expires_at,
+        // Zero would be a flood.
+        interval: Duration::from_secs(u64::from(answer.heartbeat_interval_seconds.max(1))),
+        seats: Some(answer.seats),
+        ..grant
+    })
+}
+
+/// What the machine calls itself, if that is fit to be shown.
+fn hostname() -> Option<Hostname> {
+    Hostname::parse(rustix::system::uname().nodename().to_str().ok()?).ok()
+}

@@ -1,0 +1,225 @@
+//! The thread that keeps a seat.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use protocol::id::IdempotencyKey;
+use protocol::key::LicenseKey;
+use protocol::problem::Code;
+use protocol::wire::{EndedReason, HeartbeatAnswer, HeartbeatRequest};
+
+use super::{Ending, Shared, access, grant};
+use crate::backoff::Backoff;
+use crate::cloud::{Ask, Effort};
+use crate::error::{Error, Outage, Refusal};
+use crate::notice::Notice;
+use crate::random;
+
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+
+/// No cloud is asked later than this because it said so: a mistake there should not cost the seat here.
+const LONGEST_ASKED: Duration = Duration::from_secs(600);
+
+/// Starts it. `reached` is whether the cloud has just granted the seat.
+pub(super) fn start(shared: Arc<Shared>, key: LicenseKey, reached: bool) -> JoinHandle<()> {
+    thread::spawn(move || Heart::new(&shared, key, reached).beat())
+}
+
+/// What the next beat is to do.
+enum Aim {
+    /// Keep the seat.
+    Keep,
+    /// Take it again, since it was lost; or take it to have a new license token.
+    Take { attempt: IdempotencyKey, lost: bool },
+}
+
+struct Heart<'a> {
+    shared: &'a Shared,
+    key: LicenseKey,
+    backoff: Backoff,
+    aim: Aim,
+    /// Whether the cloud does not answer at the moment, which has been told.
+    away: bool,
+    /// Whether the seat has been taken again without a good heartbeat since. A second loss is then the end.
+    retaken: bool,
+}
+
+/// How a beat went.
+enum Beat {
+    /// Well: the next one is due at the usual time.
+    Good,
+    /// The next one is due at once.
+    Again,
+    /// Not at all, for a reason that may pass.
+    Missed(Option<Duration>),
+    /// It was the last.
+    Ended(Ending),
+}
+
+impl<'a> Heart<'a> {
+    fn new(shared: &'a Shared, key: LicenseKey, reached: bool) -> Self {
+        let interval = shared.state().grant.interval;
+        Self {
+            backoff: Backoff::new(FIRST_RETRY.min(interval), LONGEST_RETRY.min(interval)),
+            aim: Aim::Keep,
+            away: !reached,
+            retaken: false,
+            shared,
+            key,
+        }
+    }
+
+    fn beat(mut self) {
+        // After a start without the cloud, the first beat is a retry.
+        let mut wait = if self.away { self.backoff.wait(None) } else { self.usual() };
+        while self.shared.wait(self.until_deadline(wait)) {
+            let beat = if self.over() { Beat::Ended(Ending::Unreachable) } else { self.once() };
+            wait = match beat {
+                Beat::Good => {
+                    self.recovered();
+                    self.usual()
+                }
+                Beat::Again => Duration::ZERO,
+                Beat::Missed(asked) => {
+                    self.missed();
+                    self.backoff.wait(asked.map(|asked| asked.min(LONGEST_ASKED)))
+                }
+                Beat::Ended(ending) => return self.end(ending),
+            };
+        }
+    }
+
+    fn once(&mut self) -> Beat {
+        match &self.aim {
+            Aim::Keep => self.keep(),
+            Aim::Take { attempt, lost } => {
+                let (attempt, lost) = (attempt.clone(), *lost);
+                self.take(&attempt, lost)
+            }
+        }
+    }
+
+    fn keep(&mut self) -> Beat {
+        match self.heartbeat() {
+            Ok(answer) => {
+                self.retaken = false;
+                let mut state = self.shared.state();
+                state.grant.seat_expires_at = answer.seat_expires_at;
+                // In the middle of its life, so that an outage finds one that is still good for long.
+                let renew = state.deadline.saturating_duration_since(Instant::now()) < state.grant.lifetime / 2;
+                drop(state);
+                if !renew {
+                    return Beat::Good;
+                }
+                self.aim = Aim::Take { attempt: grant::new_attempt(), lost: false };
+                Beat::Again
+            }
+            Err(Error::Refused(refusal)) => self.refused(refusal),
+            Err(error) => missed(&error),
+        }
+    }
+
+    /// A heartbeat was refused: the seat is gone for good, or for others, or nothing is known.
+    fn refused(&mut self, refusal: Box<Refusal>) -> Beat {
+        let reason = refusal.problem.reason.as_deref().and_then(|reason| reason.parse().ok());
+        match (refusal.problem.known_code(), reason) {
+            (Some(Code::SessionEnded), Some(EndedReason::Revoked | EndedReason::Suspended))
+            | (Some(Code::LicenseInactive), _) => Beat::Ended(Ending::Refused(refusal)),
+            (Some(Code::SessionEnded | Code::InvalidToken | Code::Forbidden | Code::NotFound), _) => {
+                if self.retaken {
+                    return Beat::Ended(Ending::Refused(refusal));
+                }
+                self.aim = Aim::Take { attempt: grant::new_attempt(), lost: true };
+                Beat::Again
+            }
+            _ => Beat::Missed(refusal.problem.retry_after_seconds.map(Duration::from_secs)),
+        }
+    }
+
+    fn take(&mut self, attempt: &IdempotencyKey, lost: bool) -> Beat {
+        match grant::acquire(&self.shared.client, &self.key, attempt, Effort::Once) {
+            Ok(grant) => {
+                let mut state = self.shared.state();
+                let changed = state.grant.session_id != grant.session_id;
+                state.deadline = grant.deadline();
+                state.grant = grant;
+                drop(state);
+                self.aim = Aim::Keep;
+                self.retaken = lost;
+                if changed {
+                    self.shared.client.notify.send(&Notice::SeatReacquired);
+                }
+                Beat::Good
+            }
+            Err(Error::Refused(refusal)) => Beat::Ended(Ending::Refused(refusal)),
+            Err(error) => missed(&error),
+        }
+    }
+
+    fn heartbeat(&self) -> Result<HeartbeatAnswer, Error> {
+        let client = &self.shared.client;
+        let (session_id, token) = {
+            let state = self.shared.state();
+            (state.grant.session_id, state.grant.token.clone())
+        };
+        let directory = client.directories.at_hand(client.time.wall())?;
+        let to = directory.endpoint("heartbeat", "/api/v1/licenses/heartbeat")?;
+        let body = HeartbeatRequest { session_id };
+        client.cloud.post(&Ask { to, body: &body, bearer: Some(&token), idempotency_key: None }, Effort::Once)
+    }
+
+    /// The interval, and a little less by chance, so that a morning's seats do not beat in step all day.
+    fn usual(&self) -> Duration {
+        let interval = self.shared.state().grant.interval;
+        interval.mul_f64(1.0 - random::fraction() / 10.0)
+    }
+
+    fn until_deadline(&self, wait: Duration) -> Duration {
+        wait.min(self.shared.state().deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// Whether the license token has ended while the cloud was away; by the clock on the wall too, which goes on while a
+    /// machine sleeps.
+    fn over(&self) -> bool {
+        let state = self.shared.state();
+        let asleep = self.away && self.shared.client.time.wall() >= state.grant.expires_at;
+        asleep || Instant::now() >= state.deadline
+    }
+
+    fn missed(&mut self) {
+        if !std::mem::replace(&mut self.away, true) {
+            let remaining = self.shared.state().remaining();
+            self.shared.client.notify.send(&Notice::SeatUnreachable { remaining });
+        }
+    }
+
+    fn recovered(&mut self) {
+        self.backoff.reset();
+        if std::mem::replace(&mut self.away, false) {
+            self.shared.client.notify.send(&Notice::SeatRecovered);
+        }
+    }
+
+    fn end(self, ending: Ending) {
+        if matches!(ending, Ending::Refused(_)) {
+            access::forget(&self.shared.client);
+            if let Err(error) = grant::forget(&self.shared.client) {
+                self.shared.client.notify.send(&Notice::NotStored(error));
+            }
+        }
+        self.shared.state().ending = Some(ending.clone());
+        self.shared.client.notify.send(&Notice::SeatEnded(ending));
+    }
+}
+
+fn missed(error: &Error) -> Beat {
+    match error {
+        Error::Unavailable(outage) => {
+            let Outage { retry_after, .. } = **outage;
+            Beat::Missed(retry_after.map(Duration::from_secs))
+        }
+        _ => Beat::Missed(None),
+    }
+}

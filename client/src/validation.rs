@@ -1,0 +1,182 @@
+//! "May I run?", as product.md's validation says: the last answer while it is young, else the cloud, else the grace.
+
+use jiff::{SignedDuration, Timestamp};
+use protocol::id::ClientVersion;
+use protocol::key::LicenseKey;
+use protocol::token::{TokenError, ValidationClaims, verify_claims, verify_validation};
+use protocol::wire::{ValidLicense, ValidateAnswer, ValidateRequest};
+
+use crate::clock::Moment;
+use crate::cloud::{Ask, Effort};
+use crate::directory::Directory;
+use crate::license::{License, Source, Verdict};
+use crate::notice::Notice;
+use crate::{Error, LicenseClient};
+
+/// The sealed file with the token. The token is all that is kept: it is checked at every use.
+const FILE: &str = "validation";
+
+/// An answer that is younger is used without a call, whatever it says of itself.
+const YOUNG: SignedDuration = SignedDuration::from_hours(24);
+
+impl LicenseClient {
+    /// Asks whether this machine may run, and with what.
+    ///
+    /// An answer of the last 24 hours is used without a call. While the cloud cannot be reached, the last answer serves for
+    /// 7 days from when it was made. Without a license key the answer is the free tier.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), coditect::Error> {
+    /// # let client = coditect::LicenseClient::builder().build()?;
+    /// if client.validate()?.is_valid() {
+    ///     println!("go");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When the question could not be answered for another reason than that the cloud is away: files that others can read,
+    /// an answer that is not signed by the cloud, a request that it refused.
+    pub fn validate(&self) -> Result<Verdict, Error> {
+        let Some(key) = self.license_key()? else { return Ok(Verdict::Valid(License::free())) };
+        let moment = self.inner.time.look()?;
+        let stored = self.stored_validation(moment.now)?;
+        if let Some(claims) = &stored
+            && moment.steady
+            && is_young(claims, moment.now)
+        {
+            return Ok(Verdict::Valid(License::of(claims.clone(), Source::Cache)));
+        }
+        match self.ask_for_validation(&key) {
+            Ok((verdict, Some(token))) => {
+                self.store_validation(&token);
+                Ok(verdict)
+            }
+            Ok((no, None)) => {
+                // A definite no ends the grace, whatever the last yes had promised.
+                self.inner.vault.remove(FILE)?;
+                self.forget_seat_token()?;
+                Ok(no)
+            }
+            Err(outage) if outage.is_unavailable() => Ok(self.fall_back(stored, moment, outage)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Asks whether a key is good on this machine, and if it is, keeps it and the answer.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = coditect::LicenseClient::builder().build()?;
+    /// let key = coditect::LicenseKey::parse("CODITECT-PRO-A7F3E9D2C4B1-8F2A")?;
+    /// client.activate(&key)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`validate`](Self::validate), and when the cloud cannot be reached: an activation has no grace.
+    pub fn activate(&self, key: &LicenseKey) -> Result<Verdict, Error> {
+        let (verdict, token) = self.ask_for_validation(key)?;
+        if let Some(token) = token {
+            // What the former key was told goes first, so that a crash leaves no answer that is another key's.
+            self.inner.vault.remove(FILE)?;
+            self.forget_seat_token()?;
+            self.store_key(key)?;
+            self.store_validation(&token);
+        }
+        Ok(verdict)
+    }
+
+    /// What the last answer still grants, without asking anybody; none if there is no key, or the answer no longer serves.
+    pub(crate) fn remembered_license(&self) -> Result<Option<License>, Error> {
+        let moment = self.inner.time.look()?;
+        let stored = self.stored_validation(moment.now)?.filter(|_| moment.anchored);
+        Ok(stored.map(|claims| {
+            let source = if moment.steady && is_young(&claims, moment.now) { Source::Cache } else { Source::Grace };
+            License::of(claims, source)
+        }))
+    }
+
+    /// The cloud's answer, and its token if it is a yes.
+    fn ask_for_validation(&self, key: &LicenseKey) -> Result<(Verdict, Option<String>), Error> {
+        let client = &self.inner;
+        let directory = client.directories.current(client.time.wall(), Effort::Few)?;
+        let body = ValidateRequest {
+            license_key: key.into(),
+            machine_id: client.machine.clone(),
+            version: ClientVersion::parse(env!("CARGO_PKG_VERSION")).expect("a crate's version is short and ASCII"),
+        };
+        let to = directory.endpoint("validate", "/api/v1/licenses/validate")?;
+        let ask = Ask { to, body: &body, bearer: None, idempotency_key: None };
+        match client.cloud.post(&ask, Effort::Few)? {
+            ValidateAnswer::Invalid(no) => Ok((Verdict::Invalid(no), None)),
+            ValidateAnswer::Valid(ValidLicense { validation_token: token, .. }) => {
+                let claims = client.directories.check(client.time.wall(), |directory| {
+                    // Signed just now, so the time is the cloud's: a wrong clock here is no reason to refuse.
+                    let signed: ValidationClaims = verify_claims(&token, &directory.keys)?;
+                    self.verify_validation(&token, directory, signed_at(signed.iat)?)
+                })?;
+                client.time.learn(signed_at(claims.iat).map_err(Error::Untrusted)?);
+                Ok((Verdict::Valid(License::of(claims, Source::Cloud)), Some(token)))
+            }
+        }
+    }
+
+    fn fall_back(&self, stored: Option<ValidationClaims>, moment: Moment, outage: Error) -> Verdict {
+        // Without the latest time seen, nobody knows how much of the grace is over.
+        let Some(claims) = stored.filter(|_| moment.anchored) else { return Verdict::Lapsed { outage } };
+        let license = License::of(claims, Source::Grace);
+        let remaining = license.grace_until.unwrap_or(moment.now).duration_since(moment.now);
+        self.inner.notify.send(&Notice::CloudUnavailable { remaining });
+        Verdict::Valid(license)
+    }
+
+    /// The last answer, if it is good at this time. One that is not genuine is told about and dropped.
+    fn stored_validation(&self, now: Timestamp) -> Result<Option<ValidationClaims>, Error> {
+        let token = match self.inner.vault.open(FILE) {
+            Err(error @ Error::Sealed { .. }) => return self.drop_validation(error.to_string()),
+            other => other?,
+        };
+        let Some(token) = token else { return Ok(None) };
+        let Some(directory) = self.inner.directories.known()? else { return Ok(None) };
+        let token = String::from_utf8_lossy(&token);
+        match self.verify_validation(&token, &directory, now) {
+            Ok(claims) => Ok(Some(claims)),
+            Err(TokenError::Expired) => Ok(None),
+            Err(error) => self.drop_validation(error.to_string()),
+        }
+    }
+
+    fn verify_validation(
+        &self,
+        token: &str,
+        directory: &Directory,
+        now: Timestamp,
+    ) -> Result<ValidationClaims, TokenError> {
+        verify_validation(token, &directory.keys, directory.issuer(), &self.inner.machine, now)
+    }
+
+    fn drop_validation(&self, cause: String) -> Result<Option<ValidationClaims>, Error> {
+        self.inner.notify.send(&Notice::CacheRefused { cause });
+        self.inner.vault.remove(FILE)?;
+        Ok(None)
+    }
+
+    fn store_validation(&self, token: &str) {
+        if let Err(error) = self.inner.vault.seal(FILE, token.as_bytes()) {
+            self.inner.notify.send(&Notice::NotStored(error));
+        }
+    }
+}
+
+fn is_young(claims: &ValidationClaims, now: Timestamp) -> bool {
+    let age = now.as_second().saturating_sub(claims.iat);
+    age < YOUNG.as_secs() && now.as_second() < claims.refresh_after
+}
+
+/// When a token was signed, as a time.
+pub(crate) fn signed_at(iat: i64) -> Result<Timestamp, TokenError> {
+    Timestamp::from_second(iat).map_err(|_| TokenError::Malformed)
+}
