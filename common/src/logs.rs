@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use axum::http::{HeaderValue, Method};
 use tracing::{Event, Level, Subscriber, field};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::problem::Problem;
 
@@ -43,16 +45,16 @@ impl Format {
 ///
 /// # Errors
 /// A sentence for the mistake's list.
-pub fn filter(value: &str) -> Result<EnvFilter, String> {
-    value.parse().map_err(|_| "must be a tracing filter".to_owned())
+pub fn filter(value: &str) -> Result<Targets, String> {
+    value.parse().map_err(|_| "must be a tracing filter, such as info or info,common=debug".to_owned())
 }
 
 /// Starts logging to standard output; a second call changes nothing.
-pub fn init(function: &'static str, format: Format, filter: EnvFilter) {
-    let builder = tracing_subscriber::fmt().with_env_filter(filter);
+pub fn init(function: &'static str, format: Format, filter: Targets) {
+    let registry = tracing_subscriber::registry().with(filter);
     let _ = match format {
-        Format::Json => builder.event_format(CloudFormat { function }).try_init(),
-        Format::Pretty => builder.try_init(),
+        Format::Json => registry.with(tracing_subscriber::fmt::layer().event_format(CloudFormat { function })).try_init(),
+        Format::Pretty => registry.with(tracing_subscriber::fmt::layer()).try_init(),
     };
 }
 
