@@ -20,7 +20,10 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest answer that is read: a set of keys is the largest, and has a few kilobytes.
 const MAX_ANSWER_LEN: u64 = 1024 * 1024;
 
-/// While somebody waits, no further attempt begins after this.
+/// While somebody waits, there are no more attempts than this,
+const ATTEMPTS: u32 = 3;
+
+/// and no further one begins after this.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A request.
@@ -37,7 +40,7 @@ pub(crate) struct Ask<'a, B> {
 pub(crate) enum Effort {
     /// Once: whoever asks comes back by itself.
     Once,
-    /// A few times within seconds, since a person waits.
+    /// A few times in quick succession, since a person waits.
     Few,
 }
 
@@ -99,15 +102,17 @@ impl Cloud {
 fn patiently<T>(effort: Effort, attempt: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
     let begin = Instant::now();
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(2));
+    let mut attempts = 1;
     loop {
-        let error = match attempt() {
+        let outage = match attempt() {
             Err(Error::Unavailable(outage)) if effort == Effort::Few => outage,
             other => return other,
         };
-        let wait = backoff.wait(error.retry_after.map(Duration::from_secs));
-        if begin.elapsed() + wait > PATIENCE {
-            return Err(Error::Unavailable(error));
+        let wait = backoff.wait(outage.retry_after.map(Duration::from_secs));
+        if attempts == ATTEMPTS || begin.elapsed() + wait > PATIENCE {
+            return Err(Error::Unavailable(outage));
         }
+        attempts += 1;
         thread::sleep(wait);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 
-use crate::remaining::more;
+use crate::remaining::{about, more};
 use crate::{Ending, Error};
 
 /// Something worth telling. [`Display`](fmt::Display) writes it as a sentence.
@@ -71,16 +71,12 @@ impl fmt::Display for Notice {
             Self::SeatEnded(ending) => ending.fmt(f),
             Self::ClockBehind { behind } => write!(
                 f,
-                "This machine's clock is {} minutes behind the time it had before, so the cloud is asked. Set the clock.",
-                behind.as_mins()
+                "This machine's clock is {} behind the time it had before, so the cloud is asked. Set the clock.",
+                about(*behind)
             ),
             Self::ClockApart { ahead } => {
                 let side = if ahead.is_negative() { "behind" } else { "ahead of" };
-                write!(
-                    f,
-                    "This machine's clock is {} minutes {side} the cloud's. Set the clock.",
-                    ahead.as_mins().abs()
-                )
+                write!(f, "This machine's clock is {} {side} the cloud's. Set the clock.", about(*ahead))
             }
             Self::CacheRefused { cause } => write!(f, "What was stored is not used. {cause} The cloud is asked again."),
             Self::NotStored(error) => write!(f, "The answer could not be stored. {error} {}", error.hint()),

@@ -1,4 +1,4 @@
-//! How long something still lasts, in the unit in which people think of it.
+//! How long something lasts, in the unit in which people think of it.
 
 use jiff::SignedDuration;
 
@@ -8,15 +8,26 @@ const DAY: i64 = 24 * HOUR;
 
 /// `5 more days`, `3 more hours`, `1 more minute`.
 pub(crate) fn more(left: SignedDuration) -> String {
-    let seconds = left.as_secs().max(0);
+    let (count, unit) = count(left.max(SignedDuration::ZERO));
+    format!("{count} more {unit}")
+}
+
+/// `5 days`, `3 hours`, `1 minute`, whichever way the time goes.
+pub(crate) fn about(time: SignedDuration) -> String {
+    let (count, unit) = count(time.abs());
+    format!("{count} {unit}")
+}
+
+/// To the nearest, so that five days less a second are five days; and never none.
+fn count(time: SignedDuration) -> (i64, String) {
+    let seconds = time.as_secs();
     let (unit, name) = match seconds {
         DAY.. => (DAY, "day"),
         HOUR.. => (HOUR, "hour"),
         _ => (MINUTE, "minute"),
     };
-    // To the nearest, so that five days less a second are five days.
     let count = ((seconds + unit / 2) / unit).max(1);
-    format!("{count} more {name}{}", if count == 1 { "" } else { "s" })
+    (count, format!("{name}{}", if count == 1 { "" } else { "s" }))
 }
 
 #[cfg(test)]
@@ -37,5 +48,6 @@ mod tests {
         for (seconds, words) in told {
             assert_eq!(more(SignedDuration::from_secs(seconds)), words);
         }
+        assert_eq!(about(SignedDuration::from_secs(-2 * HOUR)), "2 hours");
     }
 }

@@ -1,1 +1,17 @@
+//! The client as its users meet it: the real binary, and the library under it, against a cloud that can be told how to behave.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod activate;
+mod clock;
+mod cloud;
+mod config;
+mod heartbeat;
+mod machine;
+mod output;
+mod run;
+mod safekeeping;
+mod seat;
+mod signer;
+mod status;
+mod validate;

@@ -1,0 +1,109 @@
+//! `coditect activate`
+
+use coditect::InvalidReason;
+use protocol::problem::{Code, ProblemDocument};
+
+use crate::cloud::Cloud;
+use crate::machine::{Machine, expect};
+
+#[test]
+fn a_good_key_is_stored() {
+    let cloud = Cloud::start();
+    let machine = Machine::new(&cloud.url);
+    let printed = machine.coditect(&["activate", &machine.key.to_string()]);
+    expect(
+        &printed,
+        0,
+        "Activated {key}.\ntier         TEAM\ncommands/day unlimited\nfeatures     all_agents, shared_context\n\
+         offline      until {time}\n",
+        "",
+    );
+    let asked = &cloud.asked("validate")[0].body;
+    assert_eq!(asked["license_key"], machine.key.to_string());
+    assert_eq!(asked["machine_id"], machine.hardware_id.as_str());
+    assert_eq!(machine.client().build().unwrap().license_key().unwrap().unwrap(), machine.key);
+}
+
+#[test]
+fn a_key_can_come_from_standard_input_in_any_case() {
+    let cloud = Cloud::start();
+    let machine = Machine::new(&cloud.url);
+    let input = format!("  {}\n", machine.key.to_string().to_lowercase());
+    let printed = machine.coditect_reading(&["activate", "-", "--json"], &input);
+    expect(
+        &printed,
+        0,
+        "{\"features\":[\"all_agents\",\"shared_context\"],\"grace_until\":\"{time}\",\"quotas\":{\"commands_per_day\":-1},\
+         \"refresh_after\":\"{time}\",\"source\":\"cloud\",\"tier\":\"TEAM\",\"valid\":true}\n",
+        "",
+    );
+}
+
+#[test]
+fn a_mistyped_key_asks_nobody() {
+    let cloud = Cloud::start();
+    let machine = Machine::new(&cloud.url);
+    let mut key = machine.key.to_string();
+    let wrong = if key.pop() == Some('0') { '1' } else { '0' };
+    key.push(wrong);
+    let printed = machine.coditect(&["activate", &key]);
+    expect(
+        &printed,
+        1,
+        "",
+        "error: This looks mistyped: the check characters do not match the rest. Compare it with the original, character by \
+         character.\nhint: `coditect activate KEY` stores your license key on this machine.\n",
+    );
+    assert!(cloud.asked("/").is_empty());
+}
+
+#[test]
+fn a_refused_key_is_not_stored() {
+    let cloud = Cloud::start();
+    cloud.mood().invalid = Some(InvalidReason::DeviceLimitExceeded);
+    let machine = Machine::new(&cloud.url);
+    let printed = machine.coditect(&["activate", &machine.key.to_string()]);
+    expect(
+        &printed,
+        1,
+        "",
+        "error: This licence is in use on as many devices as the plan allows. Deactivate it on another device, or ask your \
+         admin for a larger plan.\nhint: `coditect activate KEY` stores another key; `coditect status` shows which one is \
+         stored.\n",
+    );
+    assert!(!machine.home().join("license").exists());
+}
+
+#[test]
+fn offline_nothing_is_stored() {
+    let mut cloud = Cloud::start();
+    let machine = Machine::new(&cloud.url);
+    cloud.stop();
+    let printed = machine.coditect(&["activate", &machine.key.to_string()]);
+    expect(
+        &printed,
+        2,
+        "",
+        "error: The cloud cannot be reached at {cloud}/.well-known/coditect.json (connection refused).\nhint: Check the \
+         network, and the address with `coditect config get cloud-url`.\n",
+    );
+    assert!(!machine.home().join("license").exists());
+}
+
+#[test]
+fn too_many_attempts_are_told_with_the_time_to_wait() {
+    let cloud = Cloud::start();
+    let mut problem = ProblemDocument::new(Code::RateLimited);
+    problem.retry_after_seconds = Some(60);
+    cloud.mood().problem_on = Some(("validate", problem));
+    let machine = Machine::new(&cloud.url);
+    let printed = machine.coditect(&["activate", &machine.key.to_string()]);
+    expect(
+        &printed,
+        2,
+        "",
+        "error: Wait for the time given by Retry-After, then try again.\nhint: Try again in 60 seconds; `coditect status` shows \
+         what is stored here.\n",
+    );
+    assert_eq!(cloud.asked("validate").len(), 1, "who is asked to wait is not asked again at once");
+}

@@ -1,0 +1,314 @@
+//! A cloud in a thread: answers as api.md says, as a test tells it to, and remembers what it was asked.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use protocol::id::{LicenseId, SessionId, TenantId};
+use protocol::problem::{Code, ProblemDocument};
+use protocol::wire::{InvalidReason, SeatCounts, ValidateAnswer};
+use serde_json::{Value, json};
+
+use crate::signer;
+
+/// What a test may wait for at most.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A request as it came.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Value,
+}
+
+impl Asked {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|header| header.0 == name).map(|header| header.1.as_str())
+    }
+}
+
+/// How the cloud behaves.
+pub(crate) struct Mood {
+    /// Connections are dropped before an answer, on every path that contains this.
+    pub(crate) silent_on: Option<&'static str>,
+    /// Every path that contains the first is answered with the second.
+    pub(crate) problem_on: Option<(&'static str, ProblemDocument)>,
+    /// Not a yes.
+    pub(crate) invalid: Option<InvalidReason>,
+    /// How long ago tokens are signed; negative: in the future.
+    pub(crate) signed_ago: SignedDuration,
+    /// How long a license token is good.
+    pub(crate) token_lifetime: SignedDuration,
+    /// The issuer in tokens, where it is not the cloud itself.
+    pub(crate) issuer: Option<String>,
+    /// The heartbeat interval.
+    pub(crate) interval: u32,
+    /// The session that the next acquire gives.
+    pub(crate) session: SessionId,
+    /// How many requests are answered by doing the work and dropping the connection.
+    pub(crate) lose_answers: u32,
+    /// The time that the cloud believes it is, if not the real one.
+    pub(crate) now: Option<Timestamp>,
+}
+
+pub(crate) struct Cloud {
+    pub(crate) url: String,
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    news: Mutex<Receiver<Asked>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    url: String,
+    mood: Mutex<Mood>,
+    asked: Mutex<Vec<Asked>>,
+    news: Mutex<Sender<Asked>>,
+    closed: Mutex<bool>,
+    tenant: TenantId,
+    license: LicenseId,
+}
+
+impl Cloud {
+    pub(crate) fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (news, inbox) = channel();
+        let mood = Mood {
+            silent_on: None,
+            problem_on: None,
+            invalid: None,
+            signed_ago: SignedDuration::ZERO,
+            token_lifetime: SignedDuration::from_hours(24),
+            issuer: None,
+            interval: 300,
+            session: SessionId::new(),
+            lose_answers: 0,
+            now: None,
+        };
+        let shared = Arc::new(Shared {
+            url: format!("http://{address}"),
+            mood: Mutex::new(mood),
+            asked: Mutex::default(),
+            news: Mutex::new(news),
+            closed: Mutex::new(false),
+            tenant: TenantId::new(),
+            license: LicenseId::new(),
+        });
+        let serving = shared.clone();
+        let thread = thread::spawn(move || {
+            for stream in listener.incoming() {
+                if *serving.closed.lock().unwrap() {
+                    break;
+                }
+                let serving = serving.clone();
+                thread::spawn(move || serving.serve(stream.unwrap()));
+            }
+        });
+        Self { url: shared.url.clone(), address, shared, news: Mutex::new(inbox), thread: Some(thread) }
+    }
+
+    /// How it behaves from now on.
+    pub(crate) fn mood(&self) -> MutexGuard<'_, Mood> {
+        self.shared.mood.lock().unwrap()
+    }
+
+    /// Everything is dropped before an answer, or nothing.
+    pub(crate) fn away(&self, away: bool) {
+        self.mood().silent_on = away.then_some("/");
+    }
+
+    /// What was asked so far at paths that contain this.
+    pub(crate) fn asked(&self, path: &str) -> Vec<Asked> {
+        let asked = self.shared.asked.lock().unwrap();
+        asked.iter().filter(|asked| asked.path.contains(path)).cloned().collect()
+    }
+
+    /// Waits until something is asked, from now on, at a path that contains this.
+    pub(crate) fn wait_for(&self, path: &str) -> Asked {
+        let news = self.news.lock().unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let asked = news.recv_timeout(left).unwrap_or_else(|_| panic!("nobody asked for {path}"));
+            if asked.path.contains(path) {
+                return asked;
+            }
+        }
+    }
+
+    /// Forgets what was asked.
+    pub(crate) fn forget(&self) {
+        self.shared.asked.lock().unwrap().clear();
+        while self.news.lock().unwrap().try_recv().is_ok() {}
+    }
+
+    /// Nobody listens any more.
+    pub(crate) fn stop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            *self.shared.closed.lock().unwrap() = true;
+            let _ = TcpStream::connect(self.address);
+            thread.join().unwrap();
+        }
+    }
+}
+
+impl Drop for Cloud {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Shared {
+    fn serve(&self, stream: TcpStream) -> Option<()> {
+        let mut reader = BufReader::new(stream);
+        let asked = read(&mut reader)?;
+        self.asked.lock().unwrap().push(asked.clone());
+        let (status, body) = self.answer(&asked);
+        let lost = {
+            let mut mood = self.mood.lock().unwrap();
+            let silent = mood.silent_on.is_some_and(|path| asked.path.contains(path));
+            let lost = !silent && asked.path.contains("acquire") && mood.lose_answers > 0;
+            mood.lose_answers -= u32::from(lost);
+            silent || lost
+        };
+        let _ = self.news.lock().unwrap().send(asked);
+        if lost {
+            return None;
+        }
+        let body = body.to_string();
+        let kind = if status < 400 { "application/json" } else { "application/problem+json" };
+        let mut stream = reader.into_inner();
+        let head = format!(
+            "HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\nconnection: close\r\ncontent-length: {}",
+            body.len()
+        );
+        write!(stream, "{head}\r\n\r\n{body}").ok()
+    }
+
+    fn answer(&self, asked: &Asked) -> (u16, Value) {
+        let mood = self.mood.lock().unwrap();
+        if let Some((path, problem)) = &mood.problem_on
+            && asked.path.contains(path)
+        {
+            return (problem.status, serde_json::to_value(problem).unwrap());
+        }
+        let now = mood.now.unwrap_or_else(Timestamp::now);
+        match asked.path.as_str() {
+            "/.well-known/coditect.json" => (200, self.discovery()),
+            "/.well-known/jwks.json" => (200, serde_json::to_value(signer::jwks()).unwrap()),
+            "/api/v1/licenses/validate" => (200, self.validation(&mood, asked, now - mood.signed_ago)),
+            "/api/v1/auth/license" => (
+                200,
+                json!({"access_token": "access", "token_type": "Bearer", "expires_in": 3600, "tenant_id": self.tenant,
+                       "tier": "TEAM"}),
+            ),
+            "/api/v1/licenses/acquire" => (201, self.seat(&mood, asked, now - mood.signed_ago)),
+            "/api/v1/licenses/heartbeat" if asked.body["session_id"] != json!(mood.session) => {
+                let mut gone = ProblemDocument::new(Code::SessionEnded);
+                gone.reason = Some("expired".to_owned());
+                (410, serde_json::to_value(gone).unwrap())
+            }
+            "/api/v1/licenses/heartbeat" => {
+                let next = now + SignedDuration::from_secs(i64::from(mood.interval));
+                let expires = now + SignedDuration::from_secs(360);
+                (200, json!({"status": "ok", "next_heartbeat_at": next, "seat_expires_at": expires}))
+            }
+            "/api/v1/licenses/release" => (200, json!({"status": "released"})),
+            _ => (404, serde_json::to_value(ProblemDocument::new(Code::NotFound)).unwrap()),
+        }
+    }
+
+    fn discovery(&self) -> Value {
+        let functions: serde_json::Map<String, Value> = ["validate", "acquire", "heartbeat", "release", "auth"]
+            .map(|name| (name.to_owned(), json!(self.url)))
+            .into_iter()
+            .collect();
+        json!({"issuer": self.url, "functions": functions, "jwks_uri": format!("{}/.well-known/jwks.json", self.url)})
+    }
+
+    fn validation(&self, mood: &Mood, asked: &Asked, signed: Timestamp) -> Value {
+        if let Some(reason) = mood.invalid {
+            return serde_json::to_value(ValidateAnswer::invalid(reason)).unwrap();
+        }
+        let refresh = signed + SignedDuration::from_hours(24);
+        let grace = signed + SignedDuration::from_hours(7 * 24);
+        let token = signer::sign(&json!({
+            "iss": mood.issuer.as_ref().unwrap_or(&self.url), "sub": self.license, "aud": "coditect",
+            "iat": signed.as_second(), "exp": grace.as_second(), "typ": "validation", "tenant_id": self.tenant, "tier": "TEAM",
+            "features": ["all_agents", "shared_context"], "quotas": {"commands_per_day": -1},
+            "machine_id": asked.body["machine_id"], "refresh_after": refresh.as_second(),
+        }));
+        json!({"valid": true, "tier": "TEAM", "expires_at": null, "features": ["all_agents", "shared_context"],
+               "quotas": {"commands_per_day": -1}, "validation_token": token, "refresh_after": refresh, "grace_until": grace})
+    }
+
+    fn seat(&self, mood: &Mood, asked: &Asked, signed: Timestamp) -> Value {
+        let expires = signed + mood.token_lifetime;
+        let token = signer::sign(&json!({
+            "iss": mood.issuer.as_ref().unwrap_or(&self.url), "sub": self.license, "aud": "coditect",
+            "iat": signed.as_second(), "nbf": signed.as_second(), "exp": expires.as_second(), "jti": "1", "typ": "license",
+            "tenant_id": self.tenant, "license_id": self.license, "session_id": mood.session,
+            "hardware_id": asked.body["hardware_id"], "tier": "TEAM", "features": [], "quotas": {},
+        }));
+        json!({"session_id": mood.session, "license_token": token, "expires_at": expires,
+               "seat_expires_at": signed + SignedDuration::from_secs(360), "heartbeat_interval_seconds": mood.interval,
+               "seats": SeatCounts { limit: 5, in_use: 3 }, "tier": "TEAM", "features": [], "quotas": {}})
+    }
+}
+
+/// All seats are taken.
+pub(crate) fn full() -> ProblemDocument {
+    let mut full = ProblemDocument::new(Code::NoSeatsAvailable);
+    full.detail = "All 5 seats are in use. Try again in 120 seconds, or ask your admin for more seats.".to_owned();
+    full.seats = Some(SeatCounts { limit: 5, in_use: 5 });
+    full.retry_after_seconds = Some(120);
+    full.request_id = "req-1".to_owned();
+    full
+}
+
+/// A session that has ended for this reason.
+pub(crate) fn ended(reason: &str) -> ProblemDocument {
+    let mut gone = ProblemDocument::new(Code::SessionEnded);
+    gone.detail = format!("The session was {reason}.");
+    gone.reason = Some(reason.to_owned());
+    gone
+}
+
+fn read(reader: &mut BufReader<TcpStream>) -> Option<Asked> {
+    let mut line = String::new();
+    reader.read_line(&mut line).ok().filter(|&length| length > 0)?;
+    let path = line.split(' ').nth(1)?.to_owned();
+    let mut headers = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let Some((name, value)) = line.trim().split_once(':') else { break };
+        headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+    }
+    // ureq sends JSON with its length, or in chunks.
+    let header = |name: &str| headers.iter().find(|header| header.0 == name).map(|header| header.1.clone());
+    let mut body = Vec::new();
+    if let Some(length) = header("content-length").and_then(|length| length.parse().ok()) {
+        body.resize(length, 0);
+        reader.read_exact(&mut body).ok()?;
+    } else if header("transfer-encoding").is_some() {
+        loop {
+            let mut size = String::new();
+            reader.read_line(&mut size).ok()?;
+            let size = usize::from_str_radix(size.trim(), 16).ok()?;
+            let mut chunk = vec![0; size + 2];
+            reader.read_exact(&mut chunk).ok()?;
+            body.extend(&chunk[..size]);
+            if size == 0 {
+                break;
+            }
+        }
+    }
+    Some(Asked { path, headers, body: serde_json::from_slice(&body).unwrap_or(Value::Null) })
+}

@@ -1,0 +1,171 @@
+//! A developer's machine: a home of its own, and the real binary. The cloud is whichever address it is given.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+
+use coditect::{HardwareId, LicenseClient, LicenseClientBuilder, LicenseKey};
+use jiff::{SignedDuration, Timestamp};
+use protocol::key::{Brand, KeyType};
+use tempfile::TempDir;
+
+pub(crate) struct Machine {
+    folder: TempDir,
+    cloud_url: String,
+    pub(crate) hardware_id: HardwareId,
+    pub(crate) key: LicenseKey,
+}
+
+/// How the binary ended and what it printed, with what differs between runs replaced.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Printed {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Machine {
+    /// A fresh one, configured for this cloud.
+    pub(crate) fn new(cloud_url: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let key = LicenseKey::generate(Brand::Coditect, KeyType::Team);
+        let hardware_id = HardwareId::of(folder.path().to_str().unwrap().as_bytes());
+        let machine = Self { folder, cloud_url: cloud_url.to_owned(), hardware_id, key };
+        assert_eq!(machine.coditect(&["config", "set", "cloud-url", cloud_url]).code, 0);
+        machine
+    }
+
+    /// The same, with its key activated.
+    pub(crate) fn activated(cloud_url: &str) -> Self {
+        let machine = Self::new(cloud_url);
+        let printed = machine.coditect(&["activate", &machine.key.to_string()]);
+        assert_eq!(printed.code, 0, "{printed:?}");
+        machine
+    }
+
+    pub(crate) fn home(&self) -> PathBuf {
+        self.folder.path().join("home")
+    }
+
+    /// The binary with these arguments, in an environment of which nothing of ours is left.
+    pub(crate) fn command(&self, arguments: &[impl AsRef<OsStr>]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_coditect"));
+        command
+            .args(arguments)
+            .env("CODITECT_HOME", self.home())
+            .env("CODITECT_HARDWARE_ID", self.hardware_id.as_str())
+            .env_remove("NO_COLOR")
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn coditect(&self, arguments: &[&str]) -> Printed {
+        self.printed(self.command(arguments).output().unwrap())
+    }
+
+    /// The same with something on standard input.
+    pub(crate) fn coditect_reading(&self, arguments: &[&str], input: &str) -> Printed {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        // It need not read all of it.
+        let _ = process.stdin.take().unwrap().write_all(input.as_bytes());
+        self.printed(process.wait_with_output().unwrap())
+    }
+
+    pub(crate) fn printed(&self, output: Output) -> Printed {
+        Printed {
+            code: output.status.code().unwrap_or(-1),
+            stdout: self.stable(&output.stdout),
+            stderr: self.stable(&output.stderr),
+        }
+    }
+
+    /// A library client on the same home.
+    pub(crate) fn client(&self) -> LicenseClientBuilder {
+        LicenseClient::builder().home(self.home()).hardware_id(self.hardware_id.clone())
+    }
+
+    fn stable(&self, text: &[u8]) -> String {
+        let text = std::str::from_utf8(text).unwrap();
+        let text = text.replace(&self.cloud_url, "{cloud}").replace(self.home().to_str().unwrap(), "{home}");
+        let text = text.replace(&self.key.redacted(), "{key}").replace(self.hardware_id.as_str(), "{machine}");
+        let quoted = text.split_inclusive(['"', ' ', '\n']).map(|word| {
+            let bare = word.trim_end_matches(['"', ' ', '\n']);
+            let time = bare.len() >= 20 && bare.parse::<Timestamp>().is_ok();
+            if time { word.replace(bare, "{time}") } else { word.to_owned() }
+        });
+        quoted.collect()
+    }
+}
+
+/// Compares, and shows what was printed in the form in which a test expects it.
+#[track_caller]
+pub(crate) fn expect(printed: &Printed, code: i32, stdout: &str, stderr: &str) {
+    let (out, err) = (&printed.stdout, &printed.stderr);
+    assert!(
+        printed.code == code && out == stdout && err == stderr,
+        "exit code {}\n--- stdout\n{out}--- stderr\n{err}--- expected exit code {code}\n--- stdout\n{stdout}--- stderr\n{stderr}",
+        printed.code
+    );
+}
+
+/// Every file in a home.
+pub(crate) fn files(home: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = fs::read_dir(home).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+/// A clock that a test sets.
+#[derive(Clone)]
+pub(crate) struct Hands(Arc<Mutex<Timestamp>>);
+
+impl Hands {
+    /// Shows the real time.
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Timestamp::now())))
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap()
+    }
+
+    pub(crate) fn turn(&self, by: SignedDuration) {
+        let mut now = self.0.lock().unwrap();
+        *now += by;
+    }
+
+    pub(crate) fn reader(&self) -> impl Fn() -> Timestamp + Send + Sync + 'static {
+        let hands = self.clone();
+        move || hands.now()
+    }
+}
+
+/// What a library client told.
+#[derive(Clone, Default)]
+pub(crate) struct Told(Arc<Mutex<Vec<String>>>);
+
+impl Told {
+    pub(crate) fn listener(&self) -> impl Fn(&coditect::Notice) + Send + Sync + 'static {
+        let told = self.clone();
+        move |notice| told.0.lock().unwrap().push(notice.to_string())
+    }
+
+    /// What was told since this was last asked.
+    pub(crate) fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+
+    /// Waits until a sentence with these words is told.
+    pub(crate) fn wait_for(&self, words: &str) {
+        let deadline = std::time::Instant::now() + crate::cloud::PATIENCE;
+        while !self.0.lock().unwrap().iter().any(|sentence| sentence.contains(words)) {
+            assert!(std::time::Instant::now() < deadline, "nobody said {words:?}: {:?}", self.0.lock().unwrap());
+            std::thread::yield_now();
+        }
+    }
+}
