@@ -1,5 +1,18 @@
 //! The operators' tools: what the `ops` command line and the Cloud Run jobs do.
 //!
 //! - [`migrate`]: brings a database to the schema of this release.
+//! - [`command`]: the command line's words.
+//! - [`printer`]: the one place that prints.
+//! - [`office`]: what every command needs: the database, seats, and who is at the desk.
+//! - [`tenant`], [`license`], [`seat`], [`device`], [`plan`], [`key`]: a noun each.
 
+pub mod command;
+pub mod device;
+pub mod key;
+pub mod license;
 pub mod migrate;
+pub mod office;
+pub mod plan;
+pub mod printer;
+pub mod seat;
+pub mod tenant;

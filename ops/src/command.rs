@@ -1,0 +1,260 @@
+//! The command line's words.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use jiff::Timestamp;
+use protocol::id::{HardwareId, LicenseId, SessionId};
+use protocol::key::Brand;
+
+use crate::license::{Change, Issue};
+use crate::office::Office;
+use crate::printer::{Failure, Shown};
+use crate::{device, key, license, migrate, plan, seat, tenant};
+
+const SWEEP: &str =
+    "/* idempotency_keys_sweep */ delete from idempotency_keys where created_at < now() - interval '24 hours'";
+
+/// Operates a CODITECT Cloud deployment. Runs in its environment: DATABASE_URL as the owner, REDIS_URL, LICENSE_KEY_PEPPER.
+#[derive(Debug, Parser)]
+#[command(name = "ops", version)]
+pub struct Ops {
+    /// Print one JSON object.
+    #[arg(long, global = true)]
+    pub json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Bring the database to this release's schema.
+    Migrate,
+    /// Delete what is kept for a time only.
+    Sweep,
+    #[command(subcommand)]
+    Tenant(Tenant),
+    #[command(subcommand)]
+    User(User),
+    #[command(subcommand)]
+    License(License),
+    #[command(subcommand)]
+    Seat(Seat),
+    #[command(subcommand)]
+    Device(Device),
+    #[command(subcommand)]
+    Plan(Plan),
+    #[command(subcommand)]
+    Keys(Keys),
+}
+
+/// Organisations.
+#[derive(Debug, Subcommand)]
+enum Tenant {
+    /// Make a tenant.
+    Create {
+        #[arg(long)]
+        name: String,
+        /// Made of the name where it isn't given.
+        #[arg(long)]
+        slug: Option<String>,
+    },
+    /// Show all tenants.
+    List,
+}
+
+/// People in a tenant.
+#[derive(Debug, Subcommand)]
+enum User {
+    /// Add a user to a tenant.
+    Add {
+        /// Slug or id.
+        #[arg(long)]
+        tenant: String,
+        #[arg(long)]
+        email: String,
+        #[arg(long, value_enum, default_value_t = Role::Member)]
+        role: Role,
+        /// The OpenID Connect issuer that knows the user.
+        #[arg(long, requires = "subject")]
+        issuer: Option<String>,
+        /// What that issuer calls the user.
+        #[arg(long, requires = "issuer")]
+        subject: Option<String>,
+    },
+    /// Show a tenant's users.
+    List {
+        #[arg(long)]
+        tenant: String,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Role {
+    Owner,
+    Admin,
+    Member,
+}
+
+/// Rights to use a plan.
+#[derive(Debug, Subcommand)]
+enum License {
+    /// Issue a licence and show its key, once.
+    Issue {
+        #[arg(long)]
+        tenant: String,
+        /// The plan's code: `ops plan list`.
+        #[arg(long)]
+        plan: String,
+        #[arg(long)]
+        seats: Option<u32>,
+        /// RFC 3339, such as 2027-01-31T00:00:00Z; never where it isn't given.
+        #[arg(long)]
+        expires: Option<Timestamp>,
+        /// The brand in front of the key.
+        #[arg(long, value_enum, default_value_t = KeyBrand::Coditect)]
+        brand: KeyBrand,
+    },
+    /// Show licences.
+    List {
+        #[arg(long)]
+        tenant: Option<String>,
+    },
+    /// Show one licence.
+    Show { id: LicenseId },
+    /// End its sessions and let nobody in until it is resumed.
+    Suspend { id: LicenseId },
+    /// Make a suspended licence good again.
+    Resume { id: LicenseId },
+    /// End it for good.
+    Revoke { id: LicenseId },
+    /// Change its seats; fewer throw nobody out.
+    SetSeats {
+        id: LicenseId,
+        #[arg(long)]
+        seats: u32,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum KeyBrand {
+    Coditect,
+    Csfw,
+}
+
+/// Who sits where.
+#[derive(Debug, Subcommand)]
+enum Seat {
+    /// Show who holds a licence's seats.
+    List { license: LicenseId },
+    /// End a session and free its seat.
+    Evict { session: SessionId },
+}
+
+/// Machines that have a place on a licence.
+#[derive(Debug, Subcommand)]
+enum Device {
+    /// Show a licence's devices.
+    List { license: LicenseId },
+    /// Free a device's place.
+    Remove { license: LicenseId, machine: String },
+}
+
+/// The catalogue.
+#[derive(Debug, Subcommand)]
+enum Plan {
+    /// Show all plans.
+    List,
+    /// Add or replace plans from a JSON file.
+    Import { file: PathBuf },
+}
+
+/// Public keys of our signatures.
+#[derive(Debug, Subcommand)]
+enum Keys {
+    /// Show all keys.
+    List,
+    /// Believe what a key signed no more.
+    Retire { kid: String },
+}
+
+impl Ops {
+    /// Does what the words say.
+    ///
+    /// # Errors
+    /// Why it could not be done.
+    pub async fn run(self) -> Result<Shown, Failure> {
+        if let Command::Migrate = self.command {
+            return migrated().await;
+        }
+        let office = Office::open()?;
+        match self.command {
+            Command::Migrate => migrated().await,
+            Command::Sweep => sweep(&office).await,
+            Command::Tenant(Tenant::Create { name, slug }) => tenant::create(&office, &name, slug).await,
+            Command::Tenant(Tenant::List) => tenant::list(&office).await,
+            Command::User(User::Add { tenant, email, role, issuer, subject }) => {
+                tenant::add_user(&office, &tenant, &email, role.word(), issuer.zip(subject)).await
+            }
+            Command::User(User::List { tenant }) => tenant::users(&office, &tenant).await,
+            Command::License(command) => command.run(&office).await,
+            Command::Seat(Seat::List { license }) => seat::list(&office, license).await,
+            Command::Seat(Seat::Evict { session }) => seat::evict(&office, session).await,
+            Command::Device(Device::List { license }) => device::list(&office, license).await,
+            Command::Device(Device::Remove { license, machine }) => {
+                let machine = HardwareId::parse(&machine).map_err(|e| Failure::Usage(e.to_string()))?;
+                device::remove(&office, license, &machine).await
+            }
+            Command::Plan(Plan::List) => plan::list(&office).await,
+            Command::Plan(Plan::Import { file }) => plan::import(&office, &file).await,
+            Command::Keys(Keys::List) => key::list(&office).await,
+            Command::Keys(Keys::Retire { kid }) => key::retire(&office, &kid).await,
+        }
+    }
+}
+
+impl License {
+    async fn run(self, office: &Office) -> Result<Shown, Failure> {
+        match self {
+            Self::Issue { tenant, plan, seats, expires, brand } => {
+                let brand = match brand {
+                    KeyBrand::Coditect => Brand::Coditect,
+                    KeyBrand::Csfw => Brand::Csfw,
+                };
+                license::issue(office, &Issue { tenant: &tenant, plan: &plan, seats, expires, brand }).await
+            }
+            Self::List { tenant } => license::list(office, tenant.as_deref()).await,
+            Self::Show { id } => license::show(office, id).await,
+            Self::Suspend { id } => license::change(office, id, Change::Suspend).await,
+            Self::Resume { id } => license::change(office, id, Change::Resume).await,
+            Self::Revoke { id } => license::change(office, id, Change::Revoke).await,
+            Self::SetSeats { id, seats } => license::change(office, id, Change::Seats(seats)).await,
+        }
+    }
+}
+
+impl Role {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Admin => "admin",
+            Self::Member => "member",
+        }
+    }
+}
+
+async fn migrated() -> Result<Shown, Failure> {
+    let applied = migrate::apply(&Office::database_url()?).await.map_err(|e| Failure::Broken(e.to_string()))?;
+    Ok(Shown::Done(match applied.migrations.as_slice() {
+        [] => "The schema is current.".to_owned(),
+        some => format!("Applied {}.", some.join(", ")),
+    }))
+}
+
+async fn sweep(office: &Office) -> Result<Shown, Failure> {
+    let tenants = office.tenants().await?;
+    for tenant in &tenants {
+        office.db.tenant("sweep", *tenant).await?.finish([(SWEEP, &[])]).await?;
+    }
+    Ok(Shown::Done(format!("Swept {} tenants.", tenants.len())))
+}

@@ -1,0 +1,57 @@
+//! The devices that have a place on a licence.
+
+use jiff::Timestamp;
+use protocol::id::{HardwareId, LicenseId};
+use serde_json::json;
+
+use crate::office::{AUDIT, Office};
+use crate::printer::{Failure, Shown};
+
+const DEVICES: &str = "/* devices */
+    select machine_id, activated_at, last_seen_at, valid_until, host(address),
+           case when removed_at is not null then 'removed' when valid_until > now() then 'active' else 'lapsed' end
+    from devices where license_id = $1 order by activated_at";
+const DEVICE_REMOVE: &str = "/* device_remove */
+    update devices set removed_at = now() where license_id = $1 and machine_id = $2 and removed_at is null returning machine_id";
+
+/// A licence's devices.
+///
+/// # Errors
+/// When there is no such licence.
+pub async fn list(office: &Office, license: LicenseId) -> Result<Shown, Failure> {
+    let tx = office.db.tenant("devices", office.tenant_of_license(license).await?).await?;
+    let [rows] = tx.finish([(DEVICES, &[&license.as_uuid()])]).await?;
+    let rows = rows.iter().map(|r| {
+        let time = |i| json!(r.get::<_, Timestamp>(i));
+        vec![
+            json!(r.get::<_, &str>(0)),
+            time(1),
+            time(2),
+            time(3),
+            json!(r.get::<_, Option<&str>>(4)),
+            json!(r.get::<_, &str>(5)),
+        ]
+    });
+    Ok(Shown::List(&["machine_id", "activated_at", "last_seen_at", "valid_until", "address", "state"], rows.collect()))
+}
+
+/// Takes a device's place away at once. What it was last told serves it offline until its grace ends.
+///
+/// # Errors
+/// When the licence has no such device.
+pub async fn remove(office: &Office, license: LicenseId, machine: &HardwareId) -> Result<Shown, Failure> {
+    let tx = office.db.tenant("device_remove", office.tenant_of_license(license).await?).await?;
+    let detail = json!({"machine_id": machine});
+    let [removed, _] = tx
+        .finish([
+            (DEVICE_REMOVE, &[&license.as_uuid(), &machine.as_str()]),
+            (AUDIT, &[&uuid::Uuid::now_v7(), &office.actor, &"device.removed", &license.as_uuid(), &detail]),
+        ])
+        .await?;
+    if removed.is_empty() {
+        return Err(Failure::Refused(
+            "This licence has no such device. `ops device list LICENSE` shows those it has.".to_owned(),
+        ));
+    }
+    Ok(Shown::Done("The device's place is free. It can go on offline until its last answer lapses.".to_owned()))
+}

@@ -1,0 +1,37 @@
+//! The public keys that tokens are verified with.
+
+use serde_json::json;
+
+use crate::office::Office;
+use crate::printer::{Failure, Shown};
+
+const KEYS: &str = "/* keys */ select kid, created_at::text, retired_at::text from signing_keys order by created_at";
+/// The last key that is in force can't be retired: nobody could verify anything.
+const KEY_RETIRE: &str = "/* key_retire */
+    update signing_keys set retired_at = now()
+    where kid = $1 and retired_at is null and exists (select from signing_keys where kid <> $1 and retired_at is null)
+    returning kid";
+
+/// Every key, with when it was published and retired.
+///
+/// # Errors
+/// When the database doesn't answer.
+pub async fn list(office: &Office) -> Result<Shown, Failure> {
+    let rows = office.db.outside_tenants((KEYS, &[])).await?;
+    let rows = rows.iter().map(|r| (0..3).map(|i| json!(r.get::<_, Option<&str>>(i))).collect()).collect();
+    Ok(Shown::List(&["kid", "created_at", "retired_at"], rows))
+}
+
+/// Retires a key: what it signed is believed no more, within an hour everywhere.
+///
+/// # Errors
+/// When there is no such key in force, or it is the last one.
+pub async fn retire(office: &Office, kid: &str) -> Result<Shown, Failure> {
+    let rows = office.db.outside_tenants((KEY_RETIRE, &[&kid])).await?;
+    if rows.is_empty() {
+        return Err(Failure::Refused(format!(
+            "{kid} is not a key in force, or it is the last one. `ops keys list` shows all."
+        )));
+    }
+    Ok(Shown::Done(format!("{kid} is retired. What it signed is believed no more, within an hour everywhere.")))
+}

@@ -1,0 +1,225 @@
+//! Licences: issued, changed, shown.
+
+use jiff::Timestamp;
+use protocol::id::{LicenseId, TenantId};
+use protocol::key::{Brand, KeyType, LicenseKey};
+use protocol::wire::Tier;
+use seats::Terms;
+use serde_json::{Value, json};
+use tokio_postgres::Row;
+
+use crate::office::{AUDIT, Office};
+use crate::printer::{Failure, Shown};
+
+const PLAN: &str = "/* plan */ select tier, included_seats from plans where code = $1";
+const LICENSE_INSERT: &str = "/* license_insert */
+    insert into licenses (id, tenant_id, plan_code, seats, expires_at, key_hash, key_hint)
+    values ($1, current_tenant(), $2, $3, $4, $5, $6)";
+const LICENSES: &str = "/* licenses */
+    select l.id, l.tenant_id, l.plan_code, p.tier, l.seats, license_state(l.state, l.standing, l.expires_at) as state,
+           l.standing = 'past_due' as past_due, l.expires_at, l.key_hint, l.created_at
+    from licenses l join plans p on p.code = l.plan_code where $1::uuid is null or l.id = $1 order by l.created_at";
+const REFUSALS: &str = "/* refusals */
+    select day::text, sum(count) filter (where kind = 'seat_refused')::bigint, sum(count) filter (where kind = 'device_refused')::bigint
+    from license_daily_counts where license_id = $1 group by day order by day desc limit 30";
+const SESSIONS_END: &str = "/* sessions_end */
+    update sessions set ended_at = now(), ended_reason = $2 where license_id = $1 and ended_at is null returning id";
+/// State and seats as given, where given. A revoked licence stays revoked.
+const LICENSE_CHANGE: &str = "/* license_change */
+    update licenses set state = coalesce($2, state), seats = coalesce($3, seats), revision = revision + 1
+    where id = $1 and (state <> 'revoked' or $2 = 'revoked')
+    returning seat_generation, revision, seats, license_state(state, standing, expires_at)";
+
+const COLUMNS: &[&str] =
+    &["license_id", "tenant_id", "plan", "tier", "seats", "state", "past_due", "expires_at", "key_hint", "created_at"];
+
+/// What a licence is issued for.
+#[derive(Debug)]
+pub struct Issue<'a> {
+    /// Slug or id.
+    pub tenant: &'a str,
+    /// The plan's code.
+    pub plan: &'a str,
+    /// Seats; the plan's own number where none is given.
+    pub seats: Option<u32>,
+    /// When it ends; never where none is given.
+    pub expires: Option<Timestamp>,
+    /// The brand in front of the key.
+    pub brand: Brand,
+}
+
+/// A change of a licence.
+#[derive(Debug, Clone, Copy)]
+pub enum Change {
+    /// Sessions end, nobody new gets in.
+    Suspend,
+    /// Good again.
+    Resume,
+    /// Ends for good.
+    Revoke,
+    /// More or fewer seats.
+    Seats(u32),
+}
+
+/// Issues a licence and shows its key, once.
+///
+/// # Errors
+/// When there is no such tenant or plan, or the licence would be over at once.
+pub async fn issue(office: &Office, ask: &Issue<'_>) -> Result<Shown, Failure> {
+    let tenant = office.tenant(ask.tenant).await?;
+    let plans = office.db.outside_tenants((PLAN, &[&ask.plan])).await?;
+    let plan = plans.first().ok_or_else(|| {
+        Failure::Refused(format!("There is no plan {}. `ops plan list` shows those there are.", ask.plan))
+    })?;
+    let tier: Tier = plan.get::<_, &str>(0).parse().map_err(|e| Failure::Broken(format!("{e}")))?;
+    let seats = ask.seats.map_or(plan.get(1), |n| i32::try_from(n).unwrap_or(i32::MAX));
+    if !(1..=1_000_000).contains(&seats) {
+        return Err(Failure::Refused("A licence has 1 to 1,000,000 seats.".to_owned()));
+    }
+    if ask.expires.is_some_and(|end| end <= Timestamp::now()) {
+        return Err(Failure::Refused("That expiry has passed. Give one in the future.".to_owned()));
+    }
+    let (id, key) = (LicenseId::new(), LicenseKey::generate(ask.brand, key_type(tier)));
+    let hash = office.hasher()?.hash(&key);
+    let detail = json!({"plan": ask.plan, "seats": seats, "expires_at": ask.expires});
+    let tx = office.db.tenant("license_issue", tenant).await?;
+    tx.finish([
+        (LICENSE_INSERT, &[&id.as_uuid(), &ask.plan, &seats, &ask.expires, &hash.as_slice(), &key.redacted()]),
+        (AUDIT, &[&uuid::Uuid::now_v7(), &office.actor, &"license.issued", &id.as_uuid(), &detail]),
+    ])
+    .await?;
+    Ok(Shown::One(vec![
+        ("license_id", json!(id)),
+        ("tenant_id", json!(tenant)),
+        ("plan", json!(ask.plan)),
+        ("tier", json!(tier)),
+        ("seats", json!(seats)),
+        ("expires_at", json!(ask.expires)),
+        ("license_key", json!(key.to_string())),
+    ]))
+}
+
+/// The licences of one tenant, or of all.
+///
+/// # Errors
+/// When there is no such tenant.
+pub async fn list(office: &Office, tenant: Option<&str>) -> Result<Shown, Failure> {
+    let tenants = match tenant {
+        Some(name) => vec![office.tenant(name).await?],
+        None => office.tenants().await?,
+    };
+    let mut rows = Vec::new();
+    for tenant in tenants {
+        let tx = office.db.tenant("licenses", tenant).await?;
+        let [found] = tx.finish([(LICENSES, &[&None::<uuid::Uuid>])]).await?;
+        rows.extend(found.iter().map(row));
+    }
+    Ok(Shown::List(COLUMNS, rows))
+}
+
+/// One licence, with its seats in use and its refusals of the last days.
+///
+/// # Errors
+/// When there is no such licence.
+pub async fn show(office: &Office, license: LicenseId) -> Result<Shown, Failure> {
+    let tenant = office.tenant_of_license(license).await?;
+    let tx = office.db.tenant("license_show", tenant).await?;
+    let [found, refusals] =
+        tx.finish([(LICENSES, &[&Some(license.as_uuid())]), (REFUSALS, &[&license.as_uuid()])]).await?;
+    let values = found.first().map(row).unwrap_or_default();
+    let mut fields: Vec<(&str, Value)> = COLUMNS.iter().copied().zip(values).collect();
+    // Redis may be down, which is no reason not to show the rest.
+    let in_use = match office.seats()?.list(license).await {
+        Ok(seats) => json!(seats.iter().filter(|(_, left)| *left > 0).count()),
+        Err(_) => Value::Null,
+    };
+    fields.push(("seats_in_use", in_use));
+    let refusals = refusals.iter().map(|r| {
+        let count = |i| r.get::<_, Option<i64>>(i).unwrap_or(0);
+        json!({"day": r.get::<_, &str>(0), "seats_refused": count(1), "devices_refused": count(2)})
+    });
+    fields.push(("refusals", Value::Array(refusals.collect())));
+    Ok(Shown::One(fields))
+}
+
+/// Changes a licence: the row, the sessions it ends and the audit log in one transaction, then Redis. Repeating a change
+/// is no mistake: it tells Redis again.
+///
+/// # Errors
+/// When there is no such licence, it was revoked, or Redis can't be told; the change then stands.
+pub async fn change(office: &Office, license: LicenseId, change: Change) -> Result<Shown, Failure> {
+    let tenant = office.tenant_of_license(license).await?;
+    let (action, state, count, ends) = match change {
+        Change::Suspend => ("license.suspended", Some("suspended"), None, Some("suspended")),
+        Change::Resume => ("license.resumed", Some("active"), None, None),
+        Change::Revoke => ("license.revoked", Some("revoked"), None, Some("revoked")),
+        Change::Seats(n) if n <= 1_000_000 => ("license.seats_changed", None, i32::try_from(n).ok(), None),
+        Change::Seats(_) => return Err(Failure::Refused("A licence has at most 1,000,000 seats.".to_owned())),
+    };
+    let id = license.as_uuid();
+    let mut tx = office.db.tenant("license_change", tenant).await?;
+    let [_, changed] = tx.run([(seats::LICENSE_LOCK, &[&id]), (LICENSE_CHANGE, &[&id, &state, &count])]).await?;
+    let Some(changed) = changed.first() else {
+        return Err(Failure::Refused(format!("License {license} was revoked, which is for good. Issue another one.")));
+    };
+    let terms = terms(changed);
+    let detail = json!({"seats": terms.limit, "state": terms.state});
+    let audit_id = uuid::Uuid::now_v7();
+    let audit: common::postgres::Query<'_> = (AUDIT, &[&audit_id, &office.actor, &action, &id, &detail]);
+    match ends {
+        Some(reason) => tx.finish([(SESSIONS_END, &[&id, &reason]), audit]).await.map(drop)?,
+        None => tx.finish([audit]).await.map(drop)?,
+    }
+    tell(office, tenant, license, &terms).await
+}
+
+async fn tell(office: &Office, tenant: TenantId, license: LicenseId, terms: &Terms) -> Result<Shown, Failure> {
+    if let Err(e) = office.seats()?.tell(license, terms).await {
+        return Err(Failure::Broken(format!(
+            "The change is made, but Redis could not be told ({}): running sessions don't know yet. Run the same command again.",
+            e.internal().unwrap_or_default()
+        )));
+    }
+    let tx = office.db.tenant("license_show", tenant).await?;
+    let [found] = tx.finish([(LICENSES, &[&Some(license.as_uuid())])]).await?;
+    Ok(Shown::One(COLUMNS.iter().copied().zip(found.first().map(row).unwrap_or_default()).collect()))
+}
+
+fn terms(row: &Row) -> Terms {
+    Terms {
+        generation: row.get(0),
+        revision: row.get(1),
+        limit: u32::try_from(row.get::<_, i32>(2)).unwrap_or(0),
+        state: row.get(3),
+    }
+}
+
+fn row(row: &Row) -> Vec<Value> {
+    // Whoever doesn't pay is suspended as far as operators and programs are concerned.
+    let state = match row.get("state") {
+        "subscription_inactive" => "suspended",
+        other => other,
+    };
+    vec![
+        json!(row.get::<_, uuid::Uuid>("id")),
+        json!(row.get::<_, uuid::Uuid>("tenant_id")),
+        json!(row.get::<_, &str>("plan_code")),
+        json!(row.get::<_, &str>("tier")),
+        json!(row.get::<_, i32>("seats")),
+        json!(state),
+        json!(row.get::<_, bool>("past_due")),
+        json!(row.get::<_, Option<Timestamp>>("expires_at")),
+        json!(row.get::<_, &str>("key_hint")),
+        json!(row.get::<_, Timestamp>("created_at")),
+    ]
+}
+
+fn key_type(tier: Tier) -> KeyType {
+    match tier {
+        Tier::Free => KeyType::Free,
+        Tier::Pro => KeyType::Pro,
+        Tier::Team => KeyType::Team,
+        Tier::Business => KeyType::Business,
+        Tier::Enterprise => KeyType::Ent,
+    }
+}

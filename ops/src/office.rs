@@ -1,0 +1,123 @@
+//! What every command needs: the database, seats, and who is at the desk.
+
+use common::license_key::KeyHasher;
+use common::{Db, Setup, config};
+use protocol::id::{LicenseId, SessionId, TenantId};
+use seats::Seats;
+use uuid::Uuid;
+
+use crate::printer::Failure;
+
+const TENANT_BY_NAME: &str = "/* tenant_by_name */ select id from tenants_all() where slug = $1 or id::text = $1";
+const TENANT_OF_LICENSE: &str = "/* tenant_of_license */ select tenant_of_license($1)";
+const TENANT_OF_SESSION: &str = "/* tenant_of_session */ select tenant_of_session($1)";
+const TENANTS_ALL: &str = "/* tenants_all */ select id from tenants_all()";
+
+/// An entry of the audit log: id, actor, action, licence, detail.
+pub(crate) const AUDIT: &str = "/* audit_entry */
+    insert into audit_log (id, tenant_id, actor, action, license_id, detail) values ($1, current_tenant(), $2, $3, $4, $5)";
+
+/// The database, and who is at the desk.
+#[derive(Debug)]
+pub struct Office {
+    /// The database, as its owner.
+    pub db: Db,
+    /// `operator:` and the login name, for the audit log.
+    pub actor: String,
+    setup: std::cell::RefCell<Setup>,
+}
+
+impl Office {
+    /// Opens with the environment's configuration.
+    ///
+    /// # Errors
+    /// The mistakes of the configuration.
+    pub fn open() -> Result<Self, Failure> {
+        let mut setup = Setup::from_env();
+        let actor = std::env::vars().find(|(k, _)| k == "USER").map_or_else(|| "unknown".to_owned(), |(_, v)| v);
+        match setup.postgres() {
+            Some(db) => Ok(Self { db, actor: format!("operator:{actor}"), setup: setup.into() }),
+            None => Err(mistakes(&setup)),
+        }
+    }
+
+    /// Seats, for the commands that touch them.
+    ///
+    /// # Errors
+    /// The mistakes of the configuration.
+    pub fn seats(&self) -> Result<Seats, Failure> {
+        let mut setup = self.setup.borrow_mut();
+        Seats::ask(&mut setup).ok_or_else(|| mistakes(&setup))
+    }
+
+    /// What hashes license keys.
+    ///
+    /// # Errors
+    /// The mistakes of the configuration.
+    pub fn hasher(&self) -> Result<KeyHasher, Failure> {
+        let mut setup = self.setup.borrow_mut();
+        KeyHasher::ask(&mut setup).ok_or_else(|| mistakes(&setup))
+    }
+
+    /// The owner's connection URL, for migrations.
+    ///
+    /// # Errors
+    /// When it isn't set.
+    pub fn database_url() -> Result<String, Failure> {
+        let mut setup = Setup::from_env();
+        let url = setup.required(&config::DATABASE_URL, |url| Ok(url.to_owned()));
+        url.ok_or_else(|| mistakes(&setup))
+    }
+
+    /// A tenant by slug or id.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn tenant(&self, name: &str) -> Result<TenantId, Failure> {
+        let rows = self.db.outside_tenants((TENANT_BY_NAME, &[&name])).await?;
+        let row = rows.first().ok_or_else(|| {
+            Failure::Refused(format!("There is no tenant {name}. `ops tenant list` shows those there are."))
+        })?;
+        Ok(TenantId::from_uuid(row.get(0)))
+    }
+
+    /// Every tenant.
+    ///
+    /// # Errors
+    /// When the database doesn't answer.
+    pub async fn tenants(&self) -> Result<Vec<TenantId>, Failure> {
+        let rows = self.db.outside_tenants((TENANTS_ALL, &[])).await?;
+        Ok(rows.iter().map(|row| TenantId::from_uuid(row.get(0))).collect())
+    }
+
+    /// The tenant of a licence.
+    ///
+    /// # Errors
+    /// When there is no such licence.
+    pub async fn tenant_of_license(&self, license: LicenseId) -> Result<TenantId, Failure> {
+        let none =
+            || Failure::Refused(format!("There is no license {license}. `ops license list` shows those there are."));
+        self.owner(TENANT_OF_LICENSE, license.as_uuid()).await?.ok_or_else(none)
+    }
+
+    /// The tenant of a session.
+    ///
+    /// # Errors
+    /// When there is no such session.
+    pub async fn tenant_of_session(&self, session: SessionId) -> Result<TenantId, Failure> {
+        let none = || {
+            Failure::Refused(format!("There is no session {session}. `ops seat list LICENSE` shows those there are."))
+        };
+        self.owner(TENANT_OF_SESSION, session.as_uuid()).await?.ok_or_else(none)
+    }
+
+    async fn owner(&self, sql: &str, id: Uuid) -> Result<Option<TenantId>, Failure> {
+        let rows = self.db.outside_tenants((sql, &[&id])).await?;
+        Ok(rows.first().and_then(|row| row.get::<_, Option<Uuid>>(0)).map(TenantId::from_uuid))
+    }
+}
+
+fn mistakes(setup: &Setup) -> Failure {
+    let lines: Vec<_> = setup.mistakes().iter().map(ToString::to_string).collect();
+    Failure::Usage(lines.join("\n"))
+}

@@ -1,0 +1,100 @@
+//! Tenants and their users.
+
+use protocol::id::{TenantId, UserId};
+use serde_json::json;
+
+use crate::office::{AUDIT, Office};
+use crate::printer::{Failure, Shown};
+
+const TENANT_INSERT: &str = "/* tenant_insert */
+    insert into tenants (id, name, slug) values (current_tenant(), $1, $2) on conflict (slug) do nothing returning id";
+const TENANT_SHOW: &str = "/* tenant_show */ select name, slug, created_at::text from tenants";
+const USER_INSERT: &str = "/* user_insert */
+    insert into users (id, tenant_id, email, role, issuer, subject) values ($1, current_tenant(), $2, $3, $4, $5)
+    on conflict do nothing returning id";
+const USERS: &str = "/* users */ select id, email, role, issuer, subject from users order by email";
+
+/// Makes a tenant; the slug is made of the name where none is given.
+///
+/// # Errors
+/// When the slug is taken or can't be one.
+pub async fn create(office: &Office, name: &str, slug: Option<String>) -> Result<Shown, Failure> {
+    let slug = slug.unwrap_or_else(|| slug_of(name));
+    if slug.is_empty() || slug.len() > 63 || name.is_empty() || name.chars().count() > 200 {
+        return Err(Failure::Refused("A tenant needs a name of 1 to 200 characters and a slug of letters, digits and hyphens; give one with --slug.".to_owned()));
+    }
+    let id = TenantId::new();
+    let mut tx = office.db.tenant("tenant_create", id).await?;
+    let [made] = tx.run([(TENANT_INSERT, &[&name, &slug])]).await?;
+    if made.is_empty() {
+        return Err(Failure::Refused(format!("The slug {slug} is taken. Choose another one with --slug.")));
+    }
+    let (entry, detail) = (uuid::Uuid::now_v7(), json!({"slug": slug}));
+    tx.finish([(AUDIT, &[&entry, &office.actor, &"tenant.created", &None::<uuid::Uuid>, &detail])]).await?;
+    Ok(Shown::One(vec![("tenant_id", json!(id)), ("name", json!(name)), ("slug", json!(slug))]))
+}
+
+/// Every tenant.
+///
+/// # Errors
+/// When the database doesn't answer.
+pub async fn list(office: &Office) -> Result<Shown, Failure> {
+    let mut rows = Vec::new();
+    for id in office.tenants().await? {
+        let tx = office.db.tenant("tenant_show", id).await?;
+        let [found] = tx.finish([(TENANT_SHOW, &[])]).await?;
+        rows.extend(found.iter().map(|r| {
+            vec![json!(id), json!(r.get::<_, &str>(0)), json!(r.get::<_, &str>(1)), json!(r.get::<_, &str>(2))]
+        }));
+    }
+    Ok(Shown::List(&["tenant_id", "name", "slug", "created_at"], rows))
+}
+
+/// Adds a user to a tenant.
+///
+/// # Errors
+/// When the tenant has the user already.
+pub async fn add_user(
+    office: &Office,
+    tenant: &str,
+    email: &str,
+    role: &str,
+    identity: Option<(String, String)>,
+) -> Result<Shown, Failure> {
+    let tenant = office.tenant(tenant).await?;
+    let (id, email) = (UserId::new(), email.trim().to_lowercase());
+    if !email.contains('@') || email.len() > 254 {
+        return Err(Failure::Refused(format!("{email} is not an e-mail address.")));
+    }
+    let (issuer, subject) = identity.unzip();
+    let tx = office.db.tenant("user_add", tenant).await?;
+    let [made] = tx.finish([(USER_INSERT, &[&id.as_uuid(), &email, &role, &issuer, &subject])]).await?;
+    if made.is_empty() {
+        return Err(Failure::Refused(format!("This tenant has a user {email}, or one with that identity, already.")));
+    }
+    Ok(Shown::One(vec![
+        ("user_id", json!(id)),
+        ("tenant_id", json!(tenant)),
+        ("email", json!(email)),
+        ("role", json!(role)),
+    ]))
+}
+
+/// A tenant's users.
+///
+/// # Errors
+/// When there is no such tenant.
+pub async fn users(office: &Office, tenant: &str) -> Result<Shown, Failure> {
+    let tx = office.db.tenant("users", office.tenant(tenant).await?).await?;
+    let [found] = tx.finish([(USERS, &[])]).await?;
+    let rows = found.iter().map(|r| {
+        let text = |i| json!(r.get::<_, Option<&str>>(i));
+        vec![json!(r.get::<_, uuid::Uuid>(0)), text(1), text(2), text(3), text(4)]
+    });
+    Ok(Shown::List(&["user_id", "email", "role", "issuer", "subject"], rows.collect()))
+}
+
+fn slug_of(name: &str) -> String {
+    let words: String = name.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { ' ' }).collect();
+    words.split_whitespace().collect::<Vec<_>>().join("-")
+}
