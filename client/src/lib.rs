@@ -5,7 +5,7 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let client = LicenseClient::builder().on_notice(|notice| eprintln!("{notice}")).build()?;
-//! client.activate(&LicenseKey::parse("CODITECT-PRO-A7F3E9D2C4B1-8F2A")?)?; // once per machine
+//! client.activate(&LicenseKey::parse("CODITECT-PRO-A7F3E9D2C4B1-D3W4")?)?; // once per machine
 //!
 //! let seat = client.acquire()?; // kept by a thread of its own
 //! println!("working on seat {}", seat.session_id());

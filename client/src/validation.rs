@@ -69,7 +69,7 @@ impl LicenseClient {
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let client = coditect::LicenseClient::builder().build()?;
-    /// let key = coditect::LicenseKey::parse("CODITECT-PRO-A7F3E9D2C4B1-8F2A")?;
+    /// let key = coditect::LicenseKey::parse("CODITECT-PRO-A7F3E9D2C4B1-D3W4")?;
     /// client.activate(&key)?;
     /// # Ok(())
     /// # }

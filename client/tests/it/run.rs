@@ -1,6 +1,6 @@
 //! `coditect run`
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Stdio};
 
 use coditect::SessionId;
@@ -148,6 +148,31 @@ fn signals_are_for_the_command() {
         expect(&end(&machine, process), 9, "caught\n", "");
         assert_eq!(cloud.asked("release").len(), 2, "{name}");
     }
+}
+
+#[test]
+fn what_the_terminal_sends_reaches_the_command_once() {
+    let cloud = Cloud::start();
+    let machine = Machine::activated(&cloud.url);
+    let counting =
+        "trap 'n=$((n+1))' INT; echo ready; for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.1; done; echo caught $n";
+    std::fs::write(machine.home().join("count"), counting).unwrap();
+    // `script` gives it a terminal of its own, whose Ctrl-C is a byte that is written to it.
+    let ours = machine.command(&["run", "--", "sh", machine.home().join("count").to_str().unwrap()]);
+    let line: Vec<_> =
+        std::iter::once(ours.get_program()).chain(ours.get_args()).map(|word| word.to_str().unwrap()).collect();
+    let mut terminal = std::process::Command::new("script");
+    terminal
+        .args(["-qec", &line.join(" "), "/dev/null"])
+        .envs(ours.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut process = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(|line| line.unwrap());
+    assert_eq!(lines.next().unwrap(), "ready");
+    process.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
+    let rest: Vec<_> = lines.collect();
+    assert!(rest.last().unwrap().ends_with("caught 1"), "{rest:?}");
+    assert_eq!(process.wait().unwrap().code(), Some(0));
+    assert_eq!(cloud.asked("release").len(), 1);
 }
 
 #[test]
