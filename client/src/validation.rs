@@ -6,6 +6,7 @@ use protocol::key::LicenseKey;
 use protocol::token::{TokenError, ValidationClaims, verify_claims, verify_validation};
 use protocol::wire::{ValidLicense, ValidateAnswer, ValidateRequest};
 
+use crate::client::Inner;
 use crate::clock::Moment;
 use crate::cloud::{Ask, Effort};
 use crate::directory::Directory;
@@ -174,6 +175,11 @@ impl LicenseClient {
 fn is_young(claims: &ValidationClaims, now: Timestamp) -> bool {
     let age = now.as_second().saturating_sub(claims.iat);
     age < YOUNG.as_secs() && now.as_second() < claims.refresh_after
+}
+
+/// The next validation asks the cloud, which has just refused the licence elsewhere.
+pub(crate) fn forget(client: &Inner) -> Result<(), Error> {
+    client.vault.remove(FILE)
 }
 
 /// When a token was signed, as a time.

@@ -15,7 +15,7 @@ use crate::Error;
 use crate::client::Inner;
 use crate::cloud::{Ask, Effort};
 use crate::notice::Notice;
-use crate::validation::signed_at;
+use crate::validation::{self, signed_at};
 
 /// The sealed file with the last license token. It is checked at every use.
 const FILE: &str = "seat";
@@ -92,6 +92,9 @@ pub(super) fn acquire(
         }
         Err(Error::Refused(refusal)) => {
             forget(client)?;
+            if let Some(Code::InvalidLicenseKey | Code::LicenseInactive) = refusal.problem.known_code() {
+                validation::forget(client)?;
+            }
             Err(Error::Refused(refusal))
         }
         Err(error) => Err(error),

@@ -114,6 +114,9 @@ fn a_definite_no_takes_the_last_token_away() {
     inactive.reason = Some("suspended".to_owned());
     cloud.mood().problem_on = Some(("acquire", inactive));
     assert!(client.acquire().is_err());
+    cloud.forget();
+    assert!(client.validate().unwrap().is_valid());
+    assert_eq!(cloud.asked("validate").len(), 1, "nor is the former yes used without a call");
     cloud.away(true);
     assert!(client.acquire().unwrap_err().is_unavailable());
 }
