@@ -92,13 +92,15 @@ impl fmt::Display for Mistake {
 /// A boxed future, as readiness checks and start-up tasks are kept.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 type Check = Box<dyn Fn() -> BoxFuture<Result<(), String>> + Send + Sync>;
+/// Readiness checks by what they look at.
+pub(crate) type Checks = BTreeMap<&'static str, Check>;
 
 /// What a function asked for while its `State` was built.
 #[derive(Default)]
 pub struct Setup {
     variables: HashMap<String, String>,
     mistakes: Vec<Mistake>,
-    pub(crate) checks: BTreeMap<&'static str, Check>,
+    pub(crate) checks: Checks,
     pub(crate) tasks: Vec<BoxFuture<()>>,
     postgres: Option<Db>,
     redis: Option<Redis>,

@@ -75,7 +75,7 @@ impl Idempotency {
         if row.get::<_, &[u8]>(0) != hash.as_ref() {
             return Err(Problem::idempotency_key_reused());
         }
-        Ok(Some(kept(row).map_or(Err(once), Ok)))
+        Ok(Some(kept(row).ok_or(once)))
     }
 }
 

@@ -10,7 +10,7 @@
 //! - [`oidc`]: the ID tokens of configured issuers.
 //! - [`license_key`]: the keyed hash under which a license key is found.
 //! - [`guesses`]: the rate limit on guessing license keys.
-//! - [`idempotency`]: `Idempotency-Key`.
+//! - [`idempotency`]: requests that may be repeated under a key.
 //! - [`postgres`]: transactions of one tenant.
 //! - [`redis`]: scripts over multiplexed connections.
 //! - [`openapi`]: the OpenAPI document.

@@ -53,7 +53,9 @@ pub fn filter(value: &str) -> Result<Targets, String> {
 pub fn init(function: &'static str, format: Format, filter: Targets) {
     let registry = tracing_subscriber::registry().with(filter);
     let _ = match format {
-        Format::Json => registry.with(tracing_subscriber::fmt::layer().event_format(CloudFormat { function })).try_init(),
+        Format::Json => {
+            registry.with(tracing_subscriber::fmt::layer().event_format(CloudFormat { function })).try_init()
+        }
         Format::Pretty => registry.with(tracing_subscriber::fmt::layer()).try_init(),
     };
 }

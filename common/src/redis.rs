@@ -30,7 +30,7 @@ struct Inner {
 
 enum Server {
     Single { managers: [ConnectionManager; CONNECTIONS], next: AtomicUsize, waiting: bb8::Pool<redis::Client> },
-    Cluster { client: ClusterClient, connection: OnceCell<ClusterConnection> },
+    Cluster { client: Box<ClusterClient>, connection: OnceCell<ClusterConnection> },
 }
 
 impl std::fmt::Debug for Redis {
@@ -64,7 +64,7 @@ impl Redis {
                 .retries(2)
                 .build()
                 .map_err(wrong)?;
-            Server::Cluster { client, connection: OnceCell::new() }
+            Server::Cluster { client: Box::new(client), connection: OnceCell::new() }
         };
         Ok(Self(Arc::new(Inner { replicas, server })))
     }

@@ -120,8 +120,7 @@ impl std::fmt::Debug for App {
 
 struct Shared {
     name: &'static str,
-    checks:
-        std::collections::BTreeMap<&'static str, Box<dyn Fn() -> config::BoxFuture<Result<(), String>> + Send + Sync>>,
+    checks: config::Checks,
     openapi: String,
     proxy_hops: usize,
 }

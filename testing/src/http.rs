@@ -65,7 +65,6 @@ impl Client {
     }
 
     /// A request to be changed before it is sent with [`Client::send`].
-    #[must_use]
     pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base));
         match &self.bearer {

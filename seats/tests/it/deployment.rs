@@ -1,0 +1,147 @@
+//! A licence in a deployment of its own, and what operators do to it.
+
+use common::{Db, Problem};
+use protocol::id::{HardwareId, LicenseId, SessionId, TenantId};
+use protocol::wire::EndedReason;
+use seats::{Confirmed, Extended, Grant, NewSession, Seats, Taken, Terms};
+use testing::World;
+use tokio_postgres::Client;
+
+/// How long a seat lasts here, in milliseconds: long enough that nothing expires by itself during a test.
+pub(crate) const TTL_MS: i64 = 600_000;
+
+pub(crate) struct Deployment {
+    pub(crate) world: World,
+    pub(crate) seats: Seats,
+    pub(crate) db: Db,
+    pub(crate) sql: Client,
+    pub(crate) tenant: TenantId,
+    pub(crate) license: LicenseId,
+}
+
+impl Deployment {
+    pub(crate) async fn new(limit: i32) -> Self {
+        Self::of(World::new().await, limit).await
+    }
+
+    pub(crate) async fn of(world: World, limit: i32) -> Self {
+        let world = world.with("SEAT_TTL_SECONDS", (TTL_MS / 1000).to_string());
+        let mut setup = world.setup("coditect_all");
+        let (seats, db) = (Seats::ask(&mut setup).unwrap(), setup.postgres().unwrap());
+        let tenant = world.tenant("acme").await;
+        let license = world.license(tenant, "TEAM", limit).await.id;
+        let sql = world.db.connect("postgres").await;
+        Self { world, seats, db, sql, tenant, license }
+    }
+
+    /// The licence as an acquire reads it first.
+    pub(crate) async fn terms(&self) -> Terms {
+        let sql = "select seat_generation, revision, seats, license_state(state, standing, expires_at) from licenses where id = $1";
+        let row = self.sql.query_one(sql, &[&self.license.as_uuid()]).await.unwrap();
+        Terms {
+            generation: row.get(0),
+            revision: row.get(1),
+            limit: u32::try_from(row.get::<_, i32>(2)).unwrap(),
+            state: row.get(3),
+        }
+    }
+
+    pub(crate) async fn grant(&self, holder: usize, terms: &Terms) -> Result<Taken, Problem> {
+        self.seats.grant(self.license, &name(holder), SessionId::new(), terms).await
+    }
+
+    pub(crate) async fn open(&self, holder: usize, grant: &Grant) -> seats::session::Opened {
+        let hardware = HardwareId::of(b"machine");
+        self.seats.open(&self.ask(&name(holder), &hardware), grant).await.unwrap()
+    }
+
+    /// A whole acquire.
+    pub(crate) async fn take(&self, holder: usize) -> Result<Taken, Problem> {
+        let hardware = HardwareId::of(b"machine");
+        self.seats.take(&self.terms().await, &self.ask(&name(holder), &hardware)).await
+    }
+
+    /// A whole acquire that must succeed.
+    pub(crate) async fn seat(&self, holder: usize) -> Grant {
+        match self.take(holder).await.unwrap() {
+            Taken::Seat(grant) => grant,
+            refused => panic!("{refused:?}"),
+        }
+    }
+
+    pub(crate) async fn confirm(&self, grant: &Grant) -> Result<Confirmed, Problem> {
+        self.seats.confirm(self.license, grant).await
+    }
+
+    pub(crate) async fn beat(&self, session: SessionId) -> Extended {
+        self.seats.extend(self.tenant, self.license, session, None).await.unwrap()
+    }
+
+    /// Closes the row as `release` does, without freeing the seat.
+    pub(crate) async fn close_row(&self, session: SessionId) {
+        let sql = "update sessions set ended_at = now(), ended_reason = 'released' where id = $1 and ended_at is null";
+        self.sql.execute(sql, &[&session.as_uuid()]).await.unwrap();
+    }
+
+    pub(crate) async fn free(&self, session: SessionId) {
+        self.seats.free(self.license, &[session]).await.unwrap();
+    }
+
+    pub(crate) async fn release(&self, session: SessionId) {
+        self.seats.close(self.tenant, self.license, session, EndedReason::Released).await.unwrap();
+    }
+
+    /// Changes seats or state as operators do; Redis is told only where `tell` says so.
+    pub(crate) async fn change(&self, seats: Option<i32>, state: Option<&str>, tell: bool) {
+        let id = self.license.as_uuid();
+        let mut tx = self.db.tenant("test_change", self.tenant).await.unwrap();
+        tx.run([(seats::LICENSE_LOCK, &[&id])]).await.unwrap();
+        // The functions' role may not change a licence: the owner's connection does, while the lock is held.
+        let change = "update licenses set seats = coalesce($2, seats), state = coalesce($3, state), revision = revision + 1 where id = $1";
+        self.sql.execute(change, &[&id, &seats, &state]).await.unwrap();
+        if state.is_some_and(|s| s != "active") {
+            let end =
+                "update sessions set ended_at = now(), ended_reason = $2 where license_id = $1 and ended_at is null";
+            self.sql.execute(end, &[&id, &state]).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        if tell {
+            self.seats.tell(self.license, &self.terms().await).await.unwrap();
+        }
+    }
+
+    pub(crate) async fn age(&self, ms: i64) {
+        self.world.redis.age_seats(self.license, ms).await;
+    }
+
+    pub(crate) async fn open_rows(&self) -> Vec<SessionId> {
+        let sql = "select id from sessions where license_id = $1 and ended_at is null order by id";
+        let rows = self.sql.query(sql, &[&self.license.as_uuid()]).await.unwrap();
+        rows.iter().map(|row| SessionId::from_uuid(row.get(0))).collect()
+    }
+
+    /// The sessions that hold a seat now.
+    pub(crate) async fn live(&self) -> Vec<SessionId> {
+        let mut live: Vec<_> = self.seats.list(self.license).await.unwrap();
+        live.retain(|(_, left)| *left > 0);
+        let mut live: Vec<_> = live.into_iter().map(|(session, _)| session).collect();
+        live.sort();
+        live
+    }
+
+    fn ask<'a>(&self, holder: &'a str, hardware: &'a HardwareId) -> NewSession<'a> {
+        NewSession {
+            tenant: self.tenant,
+            license: self.license,
+            holder,
+            user: None,
+            hardware,
+            hostname: None,
+            version: None,
+        }
+    }
+}
+
+pub(crate) fn name(holder: usize) -> String {
+    format!("subject/{holder}")
+}

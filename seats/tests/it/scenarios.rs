@@ -1,0 +1,219 @@
+//! What is promised, one story each.
+
+use seats::session::Opened;
+use seats::{Confirmed, Extended, Taken};
+
+use crate::deployment::{Deployment, TTL_MS};
+
+fn granted(taken: Taken) -> seats::Grant {
+    match taken {
+        Taken::Seat(grant) => grant,
+        refused => panic!("{refused:?}"),
+    }
+}
+
+#[tokio::test]
+async fn five_holders_die_five_others_sit_down_and_only_the_dead_are_refused() {
+    let d = Deployment::new(5).await;
+    let mut dead = Vec::new();
+    for holder in 0..5 {
+        dead.push(d.seat(holder).await);
+    }
+    d.age(TTL_MS).await;
+    let mut alive = Vec::new();
+    for holder in 10..15 {
+        alive.push(d.seat(holder).await);
+    }
+    for grant in &dead {
+        assert!(matches!(d.beat(grant.session).await, Extended::Unknown | Extended::Expired));
+    }
+    for grant in &alive {
+        assert!(matches!(d.beat(grant.session).await, Extended::Live(_)));
+    }
+    assert!(matches!(d.take(0).await.unwrap(), Taken::Full { limit: 5, in_use: 5, .. }));
+    assert_eq!(d.open_rows().await, d.live().await);
+}
+
+#[tokio::test]
+async fn a_heartbeat_that_races_its_own_expiry_is_extended_or_refused_and_the_counts_agree() {
+    let d = Deployment::new(1).await;
+    for left in [-3, -2, -1, 0, 1, 2, 3] {
+        let grant = d.seat(1).await;
+        d.age(TTL_MS - left).await;
+        let live = match d.beat(grant.session).await {
+            Extended::Live(_) => 1,
+            Extended::Expired => 0,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(d.live().await.len(), live);
+        d.release(grant.session).await;
+    }
+}
+
+#[tokio::test]
+async fn fewer_seats_throw_nobody_out_also_after_a_restore() {
+    let d = Deployment::new(4).await;
+    let mut held = Vec::new();
+    for holder in 0..4 {
+        held.push(d.seat(holder).await);
+    }
+    d.change(Some(2), None, true).await;
+    for round in 0..2 {
+        for grant in &held {
+            assert!(matches!(d.beat(grant.session).await, Extended::Live(_)), "round {round}");
+        }
+        assert!(matches!(d.take(9).await.unwrap(), Taken::Full { limit: 2, in_use: 4, .. }));
+        d.world.redis.flush().await;
+    }
+    assert_eq!(d.seat(0).await.session, held[0].session, "a holder keeps its own seat");
+    for grant in &held[..3] {
+        d.release(grant.session).await;
+    }
+    assert!(d.seat(9).await.new, "one is left of two");
+    assert!(matches!(d.take(8).await.unwrap(), Taken::Full { .. }));
+}
+
+#[tokio::test]
+async fn with_more_holders_than_seats_the_wait_is_until_one_really_falls_free() {
+    let d = Deployment::new(3).await;
+    for holder in 0..3 {
+        d.seat(holder).await;
+        d.age(1000).await;
+    }
+    d.change(Some(2), None, true).await;
+    // The first end leaves two of two; only the second frees a seat.
+    let Taken::Full { wait_ms, .. } = d.take(9).await.unwrap() else { panic!("a seat too many") };
+    let second = u64::try_from(TTL_MS - 2000).unwrap();
+    assert!((second - 500..=second).contains(&wait_ms), "{wait_ms}");
+}
+
+#[tokio::test]
+async fn a_suspended_or_revoked_licence_ends_its_sessions() {
+    let d = Deployment::new(2).await;
+    let grant = d.seat(1).await;
+    d.change(None, Some("suspended"), true).await;
+    assert_eq!(d.beat(grant.session).await, Extended::Inactive("suspended".to_owned()));
+    assert_eq!(d.take(2).await.unwrap(), Taken::Inactive("suspended".to_owned()));
+    d.change(None, Some("active"), true).await;
+    assert!(d.seat(1).await.session != grant.session, "the old session has ended");
+    d.change(None, Some("revoked"), false).await;
+    // Redis was not told; the next acquire brings it along.
+    assert_eq!(d.take(2).await.unwrap(), Taken::Inactive("revoked".to_owned()));
+}
+
+#[tokio::test]
+async fn a_licence_of_which_one_key_was_evicted_is_restored() {
+    let d = Deployment::new(3).await;
+    let held = [d.seat(0).await, d.seat(1).await, d.seat(2).await];
+    for part in ["terms", "live", "holders", "sessions"] {
+        d.world.redis.command(&["DEL", &format!("seat:{{{}}}:{part}", d.license)]).await;
+        assert!(matches!(d.take(9).await.unwrap(), Taken::Full { in_use: 3, .. }), "without {part}");
+        for grant in &held {
+            assert!(matches!(d.beat(grant.session).await, Extended::Live(_)), "without {part}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_grant_that_was_on_its_way_when_redis_was_lost_is_fenced_off() {
+    let d = Deployment::new(1).await;
+    d.seat(0).await;
+    d.age(TTL_MS).await;
+    // The seat of the dead 0 is granted to 1; before its row is written, Redis is lost and 0's seat restored.
+    let overtaken = granted(d.grant(1, &d.terms().await).await.unwrap());
+    d.world.redis.flush().await;
+    let back = d.seat(0).await;
+    assert_eq!(d.open(1, &overtaken).await, Opened::Overtaken);
+    assert!(matches!(d.take(1).await.unwrap(), Taken::Full { .. }));
+    assert_eq!(d.open_rows().await, vec![back.session]);
+}
+
+#[tokio::test]
+async fn a_restore_that_comes_late_changes_nothing() {
+    let d = Deployment::new(2).await;
+    let first = d.seat(0).await;
+    // Two restores were read; the older one is applied last.
+    d.sql.execute("update licenses set seat_generation = 7 where id = $1", &[&d.license.as_uuid()]).await.unwrap();
+    let second = d.seat(1).await;
+    let mut stale = vec![
+        "EVAL".to_owned(),
+        concat!(include_str!("../../src/lua/prelude.lua"), include_str!("../../src/lua/restore.lua")).to_owned(),
+    ];
+    stale.push("5".to_owned());
+    stale.extend(["terms", "live", "holders", "sessions", "gone"].map(|part| format!("seat:{{{}}}:{part}", d.license)));
+    stale.extend(["600000", "3", "1", "2", "active"].map(str::to_owned));
+    let stale: Vec<&str> = stale.iter().map(String::as_str).collect();
+    d.world.redis.command(&stale).await;
+    let mut both = vec![first.session, second.session];
+    both.sort();
+    assert_eq!(d.live().await, both);
+}
+
+#[tokio::test]
+async fn an_acquire_that_dies_after_the_grant_costs_a_seat_for_its_time() {
+    let d = Deployment::new(1).await;
+    d.release(d.seat(0).await.session).await;
+    granted(d.grant(1, &d.terms().await).await.unwrap());
+    assert!(matches!(d.take(2).await.unwrap(), Taken::Full { .. }));
+    d.age(TTL_MS).await;
+    d.seat(2).await;
+    assert_eq!(d.open_rows().await, d.live().await);
+}
+
+#[tokio::test]
+async fn an_acquire_that_dies_after_the_row_leaves_a_session_that_its_holder_finds() {
+    let d = Deployment::new(1).await;
+    d.seat(0).await;
+    d.release(d.seat(0).await.session).await;
+    let grant = granted(d.grant(1, &d.terms().await).await.unwrap());
+    assert_eq!(d.open(1, &grant).await, Opened::Open);
+    assert_eq!(d.seat(1).await.session, grant.session);
+}
+
+#[tokio::test]
+async fn a_release_that_dies_after_the_row_leaves_a_seat_that_expires_or_is_taken_anew() {
+    let d = Deployment::new(1).await;
+    let first = d.seat(1).await;
+    d.close_row(first.session).await;
+    let second = d.seat(1).await;
+    assert_ne!(second.session, first.session, "the released session doesn't come back");
+    d.close_row(second.session).await;
+    assert!(matches!(d.take(2).await.unwrap(), Taken::Full { .. }));
+    d.age(TTL_MS).await;
+    d.seat(2).await;
+}
+
+#[tokio::test]
+async fn a_commit_so_slow_that_its_seat_was_passed_on_is_told_no() {
+    let d = Deployment::new(1).await;
+    d.release(d.seat(0).await.session).await;
+    let slow = granted(d.grant(1, &d.terms().await).await.unwrap());
+    d.age(TTL_MS).await;
+    let other = d.seat(2).await;
+    assert_eq!(d.open(1, &slow).await, Opened::Open);
+    assert_eq!(d.confirm(&slow).await.unwrap(), Confirmed::Lost);
+    assert!(matches!(d.beat(other.session).await, Extended::Live(_)));
+}
+
+#[tokio::test]
+async fn fifty_identical_acquires_at_once_are_one_session() {
+    let d = Deployment::new(5).await;
+    let all = futures_join(50, |_| d.take(1)).await;
+    let sessions: std::collections::HashSet<_> = all.into_iter().map(|taken| granted(taken.unwrap()).session).collect();
+    assert_eq!(sessions.len(), 1);
+    assert_eq!(d.open_rows().await.len(), 1);
+}
+
+#[tokio::test]
+async fn two_hundred_at_once_for_five_seats_are_five_and_a_hundred_and_ninety_five() {
+    let d = Deployment::new(5).await;
+    let all = futures_join(200, |holder| d.take(holder)).await;
+    let seated = all.iter().filter(|taken| matches!(taken, Ok(Taken::Seat(_)))).count();
+    let refused = all.iter().filter(|taken| matches!(taken, Ok(Taken::Full { limit: 5, in_use: 5, .. }))).count();
+    assert_eq!((seated, refused), (5, 195));
+    assert_eq!(d.open_rows().await, d.live().await);
+}
+
+async fn futures_join<F: Future>(n: usize, make: impl Fn(usize) -> F) -> Vec<F::Output> {
+    futures_util::future::join_all((0..n).map(make)).await
+}

@@ -1,0 +1,51 @@
+//! The same on a cluster, and with a replica that may be promoted.
+
+use seats::{Extended, Taken};
+use testing::World;
+use testing::redis::Redis;
+
+use crate::deployment::Deployment;
+
+#[tokio::test]
+async fn a_cluster_keeps_a_licence_in_one_slot() {
+    let cluster = Redis::start_cluster().await;
+    let url = cluster.url();
+    let world = World::new().await.with("REDIS_URL", format!("{url},{url}")).with("REDIS_REPLICAS", "0");
+    let d = Deployment::of(world, 2).await;
+    let grant = d.seat(1).await;
+    assert!(matches!(d.beat(grant.session).await, Extended::Live(_)));
+    d.seat(2).await;
+    assert!(matches!(d.take(3).await.unwrap(), Taken::Full { .. }));
+    d.release(grant.session).await;
+    d.seat(3).await;
+    cluster.flush().await;
+    assert!(matches!(d.take(1).await.unwrap(), Taken::Full { in_use: 2, .. }));
+}
+
+#[tokio::test]
+async fn a_grant_is_told_only_when_the_replica_has_it_and_survives_the_promotion() {
+    let primary = Redis::start_on_port().await;
+    let mut replica = Redis::start_replica_of(&primary).await;
+    let world = World::new().await.with("REDIS_URL", primary.url()).with("REDIS_REPLICAS", "1");
+    let d = Deployment::of(world, 1).await;
+    let grant = d.seat(1).await;
+
+    // The primary dies, the replica takes over with the seat in it.
+    replica.command(&["REPLICAOF", "NO", "ONE"]).await;
+    let seats = d.world.db.url("coditect_all");
+    let mut setup = common::Setup::from_variables([
+        ("REDIS_URL", replica.url()),
+        ("DATABASE_URL", seats),
+        ("SEAT_TTL_SECONDS", "600".to_owned()),
+    ]);
+    let after = seats::Seats::ask(&mut setup).unwrap();
+    assert_eq!(after.list(d.license).await.unwrap()[0].0, grant.session);
+    assert!(matches!(
+        after.grant(d.license, "subject/2", protocol::id::SessionId::new(), &d.terms().await).await,
+        Ok(Taken::Full { .. })
+    ));
+
+    // Without a replica nothing is promised any more, and so nothing is told.
+    replica.stop();
+    assert!(d.take(1).await.is_err());
+}
