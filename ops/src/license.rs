@@ -24,9 +24,11 @@ const REFUSALS: &str = "/* refusals */
     from license_daily_counts where license_id = $1 group by day order by day desc limit 30";
 const SESSIONS_END: &str = "/* sessions_end */
     update sessions set ended_at = now(), ended_reason = $2 where license_id = $1 and ended_at is null returning id";
-/// State and seats as given, where given. A revoked licence stays revoked.
+/// State and seats as given, where given. A revoked licence stays revoked. Ending the sessions ends a generation: a
+/// Redis that wasn't told and then hears of the licence's return must not have kept them.
 const LICENSE_CHANGE: &str = "/* license_change */
-    update licenses set state = coalesce($2, state), seats = coalesce($3, seats), revision = revision + 1
+    update licenses set state = coalesce($2, state), seats = coalesce($3, seats), revision = revision + 1,
+        seat_generation = seat_generation + case when $2 in ('suspended', 'revoked') then 1 else 0 end
     where id = $1 and (state <> 'revoked' or $2 = 'revoked')
     returning seat_generation, revision, seats, license_state(state, standing, expires_at)";
 

@@ -25,7 +25,7 @@ use protocol::id::{LicenseId, SessionId, TenantId};
 use redis::{Script, ScriptInvocation};
 use uuid::Uuid;
 
-pub use outcome::{Confirmed, Extended, Grant, Taken};
+pub use outcome::{Confirmed, Extended, Gone, Grant, Taken};
 pub use session::NewSession;
 
 /// Taken (`$1` the licence's id) before anything that changes a licence's seats, state or expiry, so that no session is
@@ -103,9 +103,9 @@ impl Seats {
     /// `503` when Redis doesn't answer, or the configured replicas don't have the grant.
     pub async fn confirm(&self, license: LicenseId, grant: &Grant) -> Result<Confirmed, Problem> {
         let mut script = invocation(&CONFIRM, license);
-        script.arg(grant.session.to_string()).arg(grant.number);
+        script.arg(grant.session.to_string());
         for gone in &grant.gone {
-            script.arg(gone.to_string());
+            script.arg(gone.session.to_string());
         }
         let confirmed = Confirmed::parse(&self.redis.run::<Vec<String>>(&script).await?)?;
         self.redis.replicated(&format!("seat:{{{license}}}:replicated")).await?;
@@ -150,13 +150,14 @@ impl Seats {
         self.redis.run::<u32>(&script).await.map(drop)
     }
 
-    /// Tells Redis a licence's new limit or state.
+    /// Tells Redis a licence's new limit or state. A change that ended sessions has raised the generation, so that a Redis
+    /// that heard neither of it nor of what followed doesn't keep them.
     ///
     /// # Errors
     /// `503` when Redis doesn't answer; it then learns at the next acquire.
     pub async fn tell(&self, license: LicenseId, terms: &Terms) -> Result<(), Problem> {
         let mut script = invocation(&TERMS, license);
-        script.arg(terms.revision).arg(terms.limit).arg(&terms.state);
+        script.arg(terms.generation).arg(terms.revision).arg(terms.limit).arg(&terms.state);
         self.redis.run::<u8>(&script).await.map(drop)
     }
 

@@ -21,9 +21,20 @@ pub struct Grant {
     /// How many are in use, this one included.
     pub in_use: u32,
     /// Sessions that lost their seat and whose rows must be closed with this one's commit.
-    pub gone: Vec<SessionId>,
+    pub gone: Vec<Gone>,
     /// Whether the seat was granted now, and not held before.
     pub new: bool,
+}
+
+/// A session that lost its seat. Its row may be open, or not be written yet: then it must never be opened any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gone {
+    /// The session.
+    pub session: SessionId,
+    /// Its grant's number.
+    pub number: i64,
+    /// Who had it.
+    pub holder: String,
 }
 
 /// The answer to asking for a seat.
@@ -93,12 +104,20 @@ impl Taken {
                     revision: number(revision)?,
                     limit: number(limit)?,
                     in_use: number(in_use)?,
-                    gone: gone.iter().map(|g| session(g)).collect::<Result<_, _>>()?,
+                    gone: gone.chunks(2).map(Gone::parse).collect::<Result<_, _>>()?,
                     new: *what == "granted",
                 }))
             }
             other => Err(unexpected(other)),
         }
+    }
+}
+
+impl Gone {
+    fn parse(words: &[&str]) -> Result<Self, Problem> {
+        let [id, entry] = words else { return Err(unexpected(words)) };
+        let (grant, holder) = entry.split_once('|').ok_or_else(|| unexpected(words))?;
+        Ok(Self { session: session(id)?, number: number(grant)?, holder: holder.to_owned() })
     }
 }
 

@@ -10,12 +10,16 @@ pub(crate) const LOCK_SHARED: &str =
 pub(crate) const LOCK_EXCLUSIVE: &str =
     "/* seat_lock_exclusive */ select pg_advisory_xact_lock(hashtextextended($1::uuid::text, 1))";
 
-/// The rows of sessions whose seats are passed on. The fence is in each statement: under a later generation or revision
-/// it finds no licence and changes nothing.
+/// The rows of sessions whose seats are passed on. Where an acquire was so slow that there is none, it is written as
+/// ended, so that the slow acquire can't open it any more beside the seat's next session. The fence is in each statement:
+/// under a later generation or revision it finds no licence and changes nothing.
 pub(crate) const SESSIONS_EXPIRE: &str = "/* sessions_expire */
-    update sessions set ended_at = now(), ended_reason = 'expired'
-    where id = any($2) and license_id = $1 and ended_at is null
-      and exists (select from licenses where id = $1 and seat_generation = $3 and revision = $4)";
+    insert into sessions (id, tenant_id, license_id, holder, hardware_id, grant_number, ended_at, ended_reason)
+    select gone.id, l.tenant_id, l.id, gone.holder, substring(gone.holder from '[^/]*$'), gone.number, now(), 'expired'
+    from licenses l, unnest($2::uuid[], $5::text[], $6::bigint[]) gone (id, holder, number)
+    where l.id = $1 and l.seat_generation = $3 and l.revision = $4
+    on conflict (id) do update set ended_at = excluded.ended_at, ended_reason = 'expired'
+        where sessions.license_id = $1 and sessions.ended_at is null";
 
 /// The session's row; the one that is there when the holder asks again. No row comes back when the fence fell or the
 /// session has ended.

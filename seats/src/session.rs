@@ -110,12 +110,14 @@ impl Seats {
     /// `503` when Postgres doesn't answer: the row may be there, and the holder's next acquire finds it.
     pub async fn open(&self, ask: &NewSession<'_>, grant: &Grant) -> Result<Opened, Problem> {
         let license = ask.license.as_uuid();
-        let gone: Vec<Uuid> = grant.gone.iter().map(SessionId::as_uuid).collect();
+        let gone: Vec<Uuid> = grant.gone.iter().map(|g| g.session.as_uuid()).collect();
+        let holders: Vec<&str> = grant.gone.iter().map(|g| g.holder.as_str()).collect();
+        let numbers: Vec<i64> = grant.gone.iter().map(|g| g.number).collect();
         let tx = self.db.tenant("session_open", ask.tenant).await?;
         let [_, _, opened, stands] = tx
             .finish([
                 (queries::LOCK_SHARED, &[&license]),
-                (queries::SESSIONS_EXPIRE, &[&license, &gone, &grant.generation, &grant.revision]),
+                (queries::SESSIONS_EXPIRE, &[&license, &gone, &grant.generation, &grant.revision, &holders, &numbers]),
                 (
                     queries::SESSION_OPEN,
                     &[

@@ -7,8 +7,8 @@
 --   full      limit, in use, ms until the next seat can fall free
 --   held      session, grant, expires ms, generation, revision, limit, in use, gone…   the holder's live session, extended
 --   granted   the same for a new session
--- `gone` are the sessions whose rows the caller must close in the transaction that writes this one: a seat passes on
--- only together with the end of whoever had it.
+-- `gone` are the sessions (each with "grant|holder") whose rows the caller must close, or write as closed, in the
+-- transaction that writes this one: a seat passes on only together with the end of whoever had it.
 local t = terms()
 if not t or tonumber(ARGV[4]) > t.generation then
     return {'cold'}
@@ -24,22 +24,24 @@ local function answer(what, session, grant)
     local list = {
         what, session, grant, int(now + ttl), int(t.generation), int(t.revision), int(t.limit), int(in_use(now)),
     }
-    for _, gone in ipairs(redis.call('HKEYS', KEYS[5])) do
+    for _, gone in ipairs(redis.call('HGETALL', KEYS[5])) do
         list[#list + 1] = gone
     end
     return list
 end
 
 local function drop(session)
-    local grant = remove(t, session)
-    redis.call('HSET', KEYS[5], session, grant)
+    local holder, grant = remove(t, session)
+    redis.call('HSET', KEYS[5], session, grant .. '|' .. holder)
 end
 
 local held = redis.call('HGET', KEYS[3], holder)
 if held then
-    if tonumber(redis.call('ZSCORE', KEYS[2], held)) > now then
+    local _, grant, confirmed = entry_of(held)
+    -- A seat nobody was told of isn't kept over a limit that came down since.
+    local rightful = confirmed == '+' or t.size <= t.limit
+    if rightful and tonumber(redis.call('ZSCORE', KEYS[2], held)) > now then
         redis.call('ZADD', KEYS[2], int(now + ttl), held)
-        local _, grant = holder_of(redis.call('HGET', KEYS[4], held))
         return answer('held', held, grant)
     end
     drop(held)
@@ -66,6 +68,6 @@ if t.size >= t.limit then
 end
 
 local grant = int(t.grants + 1)
-add(t, ARGV[2], holder, grant, now + ttl)
+add(t, ARGV[2], holder, grant, '', now + ttl)
 redis.call('HSET', KEYS[1], 'grants', grant, 'size', int(t.size))
 return answer('granted', ARGV[2], grant)

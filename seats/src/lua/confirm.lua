@@ -1,16 +1,15 @@
 -- Asks, once the session's row is committed, whether the seat is still held, and forgets the sessions whose rows that
 -- transaction closed. It writes, so that a WAIT after it covers the grant too.
 --
--- ARGV: session, grant, closed sessions…
+-- ARGV: session, closed sessions…
 -- Answers one of: cold; inactive, state; lost; held, expires ms.
 local t = terms()
 if not t then
     return {'cold'}
 end
-for i = 3, #ARGV do
+for i = 2, #ARGV do
     redis.call('HDEL', KEYS[5], ARGV[i])
 end
-redis.call('HSET', KEYS[1], 'confirmed', ARGV[2])
 if t.state ~= 'active' then
     return {'inactive', t.state}
 end
@@ -18,4 +17,6 @@ local expires = tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1]) or '0')
 if expires <= now_ms() then
     return {'lost'}
 end
+local holder, grant = entry_of(ARGV[1])
+write_entry(ARGV[1], holder, grant, '+')
 return {'held', int(expires)}

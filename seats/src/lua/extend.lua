@@ -10,15 +10,9 @@ end
 if t.state ~= 'active' then
     return {'inactive', t.state}
 end
-local entry = redis.call('HGET', KEYS[4], ARGV[1])
-if not entry then
+local holder = entry_of(ARGV[1])
+if not holder or (ARGV[3] ~= '' and string.sub(holder, 1, #ARGV[3] + 1) ~= ARGV[3] .. '/') then
     return {'unknown'}
-end
-if ARGV[3] ~= '' then
-    local holder = holder_of(entry)
-    if string.sub(holder, 1, #ARGV[3] + 1) ~= ARGV[3] .. '/' then
-        return {'unknown'}
-    end
 end
 local now = now_ms()
 if tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1])) <= now then

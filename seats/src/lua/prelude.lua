@@ -4,8 +4,9 @@
 --   KEYS[1] terms     hash: generation, revision, limit, state, grants (the last grant number), size
 --   KEYS[2] live      sorted set: session -> when it expires, in ms of this server's clock
 --   KEYS[3] holders   hash: holder -> session
---   KEYS[4] sessions  hash: session -> "grant number|holder"
---   KEYS[5] gone      hash: session -> grant number, for sessions dropped here whose rows may still be open
+--   KEYS[4] sessions  hash: session -> "grant number|holder", "grant number+|holder" once confirmed
+--   KEYS[5] gone      hash: session -> "grant number|holder", for sessions dropped here whose rows may still be open, or
+--                     may still be written as such
 --
 -- All but gone describe the same sessions. When one of them was evicted or expired alone, or the licence was never here,
 -- the licence is cold: nothing is answered before it was restored from Postgres.
@@ -35,30 +36,38 @@ local function terms()
     }
 end
 
-local function holder_of(entry)
-    local bar = string.find(entry, '|', 1, true)
-    return string.sub(entry, bar + 1), string.sub(entry, 1, bar - 1)
-end
-
-local function add(t, session, holder, grant, expires)
-    redis.call('ZADD', KEYS[2], int(expires), session)
-    redis.call('HSET', KEYS[3], holder, session)
-    redis.call('HSET', KEYS[4], session, grant .. '|' .. holder)
-    t.size = t.size + 1
-end
-
--- Takes a session away; answers its grant number, or nil when it wasn't there.
-local function remove(t, session)
+-- Holder, grant number, and '+' when confirmed, of a session's entry.
+local function entry_of(session)
     local entry = redis.call('HGET', KEYS[4], session)
     if not entry then
         return nil
     end
-    local holder, grant = holder_of(entry)
+    local grant, confirmed, holder = string.match(entry, '^(%d+)(%+?)|(.*)$')
+    return holder, grant, confirmed
+end
+
+local function write_entry(session, holder, grant, confirmed)
+    redis.call('HSET', KEYS[4], session, grant .. confirmed .. '|' .. holder)
+end
+
+local function add(t, session, holder, grant, confirmed, expires)
+    redis.call('ZADD', KEYS[2], int(expires), session)
+    redis.call('HSET', KEYS[3], holder, session)
+    write_entry(session, holder, grant, confirmed)
+    t.size = t.size + 1
+end
+
+-- Takes a session away; answers its holder and grant number, or nil when it wasn't there.
+local function remove(t, session)
+    local holder, grant = entry_of(session)
+    if not holder then
+        return nil
+    end
     redis.call('ZREM', KEYS[2], session)
     redis.call('HDEL', KEYS[3], holder)
     redis.call('HDEL', KEYS[4], session)
     t.size = t.size - 1
-    return grant
+    return holder, grant
 end
 
 local function in_use(now)

@@ -12,7 +12,7 @@ redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5])
 t = {size = 0}
 local grants, expires = 0, now_ms() + tonumber(ARGV[1])
 for i = 6, #ARGV, 3 do
-    add(t, ARGV[i], ARGV[i + 1], ARGV[i + 2], expires)
+    add(t, ARGV[i], ARGV[i + 1], ARGV[i + 2], '+', expires)
     grants = math.max(grants, tonumber(ARGV[i + 2]))
 end
 redis.call('HSET', KEYS[1], 'generation', ARGV[2], 'revision', ARGV[3], 'limit', ARGV[4], 'state', ARGV[5],

@@ -1,5 +1,7 @@
 //! A licence in a deployment of its own, and what operators do to it.
 
+use std::sync::Arc;
+
 use common::{Db, Problem};
 use protocol::id::{HardwareId, LicenseId, SessionId, TenantId};
 use protocol::wire::EndedReason;
@@ -11,10 +13,10 @@ use tokio_postgres::Client;
 pub(crate) const TTL_MS: i64 = 600_000;
 
 pub(crate) struct Deployment {
-    pub(crate) world: World,
+    pub(crate) world: Arc<World>,
     pub(crate) seats: Seats,
     pub(crate) db: Db,
-    pub(crate) sql: Client,
+    pub(crate) sql: Arc<Client>,
     pub(crate) tenant: TenantId,
     pub(crate) license: LicenseId,
 }
@@ -31,7 +33,14 @@ impl Deployment {
         let tenant = world.tenant("acme").await;
         let license = world.license(tenant, "TEAM", limit).await.id;
         let sql = world.db.connect("postgres").await;
-        Self { world, seats, db, sql, tenant, license }
+        Self { world: Arc::new(world), seats, db, sql: Arc::new(sql), tenant, license }
+    }
+
+    /// A new licence on the same servers.
+    pub(crate) async fn another_license(&self, limit: i32) -> Self {
+        let license = self.world.license(self.tenant, "TEAM", limit).await.id;
+        let (world, sql) = (Arc::clone(&self.world), Arc::clone(&self.sql));
+        Self { world, sql, seats: self.seats.clone(), db: self.db.clone(), tenant: self.tenant, license }
     }
 
     /// The licence as an acquire reads it first.
@@ -97,7 +106,8 @@ impl Deployment {
         let mut tx = self.db.tenant("test_change", self.tenant).await.unwrap();
         tx.run([(seats::LICENSE_LOCK, &[&id])]).await.unwrap();
         // The functions' role may not change a licence: the owner's connection does, while the lock is held.
-        let change = "update licenses set seats = coalesce($2, seats), state = coalesce($3, state), revision = revision + 1 where id = $1";
+        let change = "update licenses set seats = coalesce($2, seats), state = coalesce($3, state), revision = revision + 1,
+            seat_generation = seat_generation + case when $3 in ('suspended', 'revoked') then 1 else 0 end where id = $1";
         self.sql.execute(change, &[&id, &seats, &state]).await.unwrap();
         if state.is_some_and(|s| s != "active") {
             let end =

@@ -188,17 +188,50 @@ async fn a_commit_so_slow_that_its_seat_was_passed_on_is_told_no() {
     let d = Deployment::new(1).await;
     d.release(d.seat(0).await.session).await;
     let slow = granted(d.grant(1, &d.terms().await).await.unwrap());
+    assert_eq!(d.open(1, &slow).await, Opened::Open);
     d.age(TTL_MS).await;
     let other = d.seat(2).await;
-    assert_eq!(d.open(1, &slow).await, Opened::Open);
     assert_eq!(d.confirm(&slow).await.unwrap(), Confirmed::Lost);
     assert!(matches!(d.beat(other.session).await, Extended::Live(_)));
 }
 
 #[tokio::test]
+async fn a_row_so_slow_that_its_seat_was_passed_on_is_never_opened() {
+    let d = Deployment::new(1).await;
+    d.release(d.seat(0).await.session).await;
+    let slow = granted(d.grant(1, &d.terms().await).await.unwrap());
+    d.age(TTL_MS).await;
+    let other = d.seat(2).await;
+    assert_eq!(d.open(1, &slow).await, Opened::Closed);
+    d.world.redis.flush().await;
+    assert!(matches!(d.take(1).await.unwrap(), Taken::Full { .. }));
+    assert_eq!(d.open_rows().await, vec![other.session]);
+}
+
+#[tokio::test]
+async fn a_grant_nobody_was_told_of_is_not_kept_over_a_limit_that_came_down() {
+    let d = Deployment::new(2).await;
+    d.seat(1).await;
+    let unheard = granted(d.grant(2, &d.terms().await).await.unwrap());
+    d.change(Some(1), None, false).await;
+    assert_eq!(d.open(2, &unheard).await, Opened::Overtaken);
+    assert!(matches!(d.take(2).await.unwrap(), Taken::Full { limit: 1, in_use: 1, .. }));
+}
+
+#[tokio::test]
+async fn a_suspension_that_redis_never_heard_of_has_ended_its_sessions_all_the_same() {
+    let d = Deployment::new(1).await;
+    let before = d.seat(1).await;
+    d.change(None, Some("suspended"), false).await;
+    d.change(None, Some("active"), true).await;
+    assert_eq!(d.beat(before.session).await, Extended::Unknown);
+    assert!(d.seat(2).await.new);
+}
+
+#[tokio::test]
 async fn fifty_identical_acquires_at_once_are_one_session() {
     let d = Deployment::new(5).await;
-    let all = futures_join(50, |_| d.take(1)).await;
+    let all = at_once(50, |_| d.take(1)).await;
     let sessions: std::collections::HashSet<_> = all.into_iter().map(|taken| granted(taken.unwrap()).session).collect();
     assert_eq!(sessions.len(), 1);
     assert_eq!(d.open_rows().await.len(), 1);
@@ -207,13 +240,13 @@ async fn fifty_identical_acquires_at_once_are_one_session() {
 #[tokio::test]
 async fn two_hundred_at_once_for_five_seats_are_five_and_a_hundred_and_ninety_five() {
     let d = Deployment::new(5).await;
-    let all = futures_join(200, |holder| d.take(holder)).await;
+    let all = at_once(200, |holder| d.take(holder)).await;
     let seated = all.iter().filter(|taken| matches!(taken, Ok(Taken::Seat(_)))).count();
     let refused = all.iter().filter(|taken| matches!(taken, Ok(Taken::Full { limit: 5, in_use: 5, .. }))).count();
     assert_eq!((seated, refused), (5, 195));
     assert_eq!(d.open_rows().await, d.live().await);
 }
 
-async fn futures_join<F: Future>(n: usize, make: impl Fn(usize) -> F) -> Vec<F::Output> {
+async fn at_once<F: Future>(n: usize, make: impl Fn(usize) -> F) -> Vec<F::Output> {
     futures_util::future::join_all((0..n).map(make)).await
 }
