@@ -16,7 +16,7 @@ use crate::problem::Problem;
 /// How long keys are believed without looking again: as long as `jwks.json` may be cached.
 const MAX_AGE: Duration = Duration::from_secs(3600);
 /// How often an unknown key may make us look.
-const MIN_AGE: Duration = Duration::from_secs(5);
+const UNKNOWN_KEY_PAUSE: Duration = Duration::from_secs(5);
 /// How often a new process looks for the first key.
 const FIRST_KEY_POLL: Duration = Duration::from_millis(200);
 
@@ -39,7 +39,8 @@ struct Loaded {
 pub struct Keys {
     db: Db,
     loaded: Arc<RwLock<Option<Loaded>>>,
-    loading: Arc<Mutex<()>>,
+    /// When a token's unknown key last made us look; held by whoever is loading.
+    loading: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Keys {
@@ -73,8 +74,8 @@ impl Keys {
     pub async fn current(&self) -> Result<Arc<KeySet>, Problem> {
         match self.peek() {
             Some(loaded) if loaded.at.elapsed() < MAX_AGE => Ok(loaded.keys),
-            Some(loaded) => Ok(self.load(MAX_AGE).await.unwrap_or(loaded.keys)),
-            None => self.load(MAX_AGE).await,
+            Some(loaded) => Ok(self.load(false).await.unwrap_or(loaded.keys)),
+            None => self.load(false).await,
         }
     }
 
@@ -83,7 +84,7 @@ impl Keys {
     /// # Errors
     /// `503` when Postgres doesn't answer.
     pub async fn beyond(&self) -> Result<Arc<KeySet>, Problem> {
-        self.load(MIN_AGE).await
+        self.load(true).await
     }
 
     /// Which set of keys is in force: changes whenever they are read again.
@@ -120,12 +121,20 @@ impl Keys {
         }
     }
 
-    /// Reads the keys unless what is there is younger than `max_age`; one caller reads, the others wait for it.
-    async fn load(&self, max_age: Duration) -> Result<Arc<KeySet>, Problem> {
-        let _one_at_a_time = self.loading.lock().await;
+    /// Reads the keys, unless another caller just did: one reads, the others wait for it.
+    async fn load(&self, unknown_key: bool) -> Result<Arc<KeySet>, Problem> {
+        let mut looked = self.loading.lock().await;
         let before = self.peek();
-        if let Some(loaded) = before.as_ref().filter(|l| l.at.elapsed() < max_age) {
+        let fresh = if unknown_key {
+            looked.is_some_and(|at| at.elapsed() < UNKNOWN_KEY_PAUSE)
+        } else {
+            before.as_ref().is_some_and(|l| l.at.elapsed() < MAX_AGE)
+        };
+        if let Some(loaded) = before.as_ref().filter(|_| fresh) {
             return Ok(Arc::clone(&loaded.keys));
+        }
+        if unknown_key {
+            *looked = Some(Instant::now());
         }
         let mut keys = KeySet::new();
         for (kid, pem) in self.list().await? {

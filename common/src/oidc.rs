@@ -16,7 +16,7 @@ use crate::problem::Problem;
 /// How long an issuer's keys are believed.
 const MAX_AGE: Duration = Duration::from_secs(3600);
 /// How often an unknown key may make us fetch.
-const MIN_AGE: Duration = Duration::from_secs(30);
+const UNKNOWN_KEY_PAUSE: Duration = Duration::from_secs(30);
 /// How long one fetch may take.
 const FETCH_TIMEOUT: Duration = Duration::from_millis(1500);
 /// The largest document an issuer may send: discovery documents and key sets are a few kilobytes.
@@ -55,7 +55,14 @@ pub struct Identity {
 pub struct Issuer {
     config: IssuerConfig,
     http: reqwest::Client,
-    keys: Mutex<Option<(Instant, Arc<KeySet>)>>,
+    keys: Mutex<Cached>,
+}
+
+#[derive(Debug, Default)]
+struct Cached {
+    keys: Option<(Instant, Arc<KeySet>)>,
+    /// When a token's unknown key last made us fetch.
+    looked: Option<Instant>,
 }
 
 impl Issuer {
@@ -99,8 +106,8 @@ impl Issuer {
     /// # Errors
     /// `401 invalid_token` when it can't be believed; `503` when the issuer's keys can't be fetched.
     pub async fn verify(&self, token: &str, now: i64) -> Result<Identity, Problem> {
-        let claims: Map<String, Value> = match verify_claims(token, &*self.keys(MAX_AGE).await?) {
-            Err(TokenError::UnknownKey { .. }) => verify_claims(token, &*self.keys(MIN_AGE).await?),
+        let claims: Map<String, Value> = match verify_claims(token, &*self.keys(false).await?) {
+            Err(TokenError::UnknownKey { .. }) => verify_claims(token, &*self.keys(true).await?),
             verified => verified,
         }
         .map_err(|e| Problem::invalid_token(e.to_string()))?;
@@ -144,15 +151,21 @@ impl Issuer {
         })
     }
 
-    /// The issuer's keys, no older than `max_age`. One caller fetches, the others wait; older keys serve while it fails.
-    async fn keys(&self, max_age: Duration) -> Result<Arc<KeySet>, Problem> {
+    /// The issuer's keys. One caller fetches, the others wait; older keys serve while it fails.
+    async fn keys(&self, unknown_key: bool) -> Result<Arc<KeySet>, Problem> {
         let mut cached = self.keys.lock().await;
-        if let Some((at, keys)) = cached.as_ref().filter(|(at, _)| at.elapsed() < max_age) {
-            let _ = at;
+        let fresh = if unknown_key {
+            cached.looked.is_some_and(|at| at.elapsed() < UNKNOWN_KEY_PAUSE)
+        } else {
+            cached.keys.as_ref().is_some_and(|(at, _)| at.elapsed() < MAX_AGE)
+        };
+        if let Some((_, keys)) = cached.keys.as_ref().filter(|_| fresh) {
             return Ok(Arc::clone(keys));
         }
-        let fetched = self.fetch().await;
-        let keys = match (fetched, cached.take()) {
+        if unknown_key {
+            cached.looked = Some(Instant::now());
+        }
+        let keys = match (self.fetch().await, cached.keys.take()) {
             (Ok(keys), _) => Arc::new(keys),
             (Err(e), Some((_, keys))) => {
                 tracing::warn!(issuer = self.config.issuer, cause = e, "the issuer's keys could not be fetched again");
@@ -160,7 +173,7 @@ impl Issuer {
             }
             (Err(e), None) => return Err(Problem::unavailable("oidc", format_args!("{}: {e}", self.config.issuer))),
         };
-        *cached = Some((Instant::now(), Arc::clone(&keys)));
+        cached.keys = Some((Instant::now(), Arc::clone(&keys)));
         Ok(keys)
     }
 
