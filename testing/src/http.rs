@@ -1,5 +1,6 @@
 //! An HTTP client whose verbs take the status they expect, and print the body when it is another.
 
+pub use reqwest::Method;
 use serde_json::Value;
 
 /// A client of one server.
@@ -65,7 +66,7 @@ impl Client {
     }
 
     /// A request to be changed before it is sent with [`Client::send`].
-    pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+    pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base));
         match &self.bearer {
             Some(token) => request.bearer_auth(token),
@@ -75,17 +76,17 @@ impl Client {
 
     /// Posts JSON and expects a status.
     pub async fn post(&self, path: &str, body: Value, status: u16) -> Answer {
-        self.send(self.request(reqwest::Method::POST, path).json(&body), status).await
+        self.send(self.request(Method::POST, path).json(&body), status).await
     }
 
     /// Posts JSON and takes whatever comes.
     pub async fn try_post(&self, path: &str, body: Value) -> Answer {
-        self.send_any(self.request(reqwest::Method::POST, path).json(&body)).await
+        self.send_any(self.request(Method::POST, path).json(&body)).await
     }
 
     /// Gets a path and expects a status.
     pub async fn get(&self, path: &str, status: u16) -> Answer {
-        self.send(self.request(reqwest::Method::GET, path), status).await
+        self.send(self.request(Method::GET, path), status).await
     }
 
     /// Sends a request and expects a status.

@@ -4,12 +4,16 @@
 //! - [`postgres`]: a database of one test, copied from a migrated template.
 //! - [`redis`]: a Redis server of one test, which may be killed and started again.
 //! - [`proxy`]: a proxy that cuts or stalls connections.
+//! - [`process`]: a function as a process of its own, to be killed.
 //! - [`http`]: a client whose verbs take the status they expect.
+//! - [`token`]: tokens of any kind, made by `openssl`.
 
 pub mod http;
 pub mod postgres;
+pub mod process;
 pub mod proxy;
 pub mod redis;
+pub mod token;
 pub mod world;
 
 pub use world::World;

@@ -44,6 +44,13 @@ impl Database {
         url(&config(&self.name, role))
     }
 
+    /// A connection URL as a role through a proxy in front of the server.
+    #[must_use]
+    pub fn url_through(&self, proxy: &crate::proxy::Proxy, role: &str) -> String {
+        let address = proxy.address();
+        format!("host={} port={} user={role} dbname={}", address.ip(), address.port(), self.name)
+    }
+
     /// A connection URL as the owner, as migrations and operators take it.
     #[must_use]
     pub fn owner_url(&self) -> String {

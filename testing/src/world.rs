@@ -69,9 +69,15 @@ impl World {
     /// The configuration of a function that connects as `role`.
     #[must_use]
     pub fn setup(&self, role: &str) -> Setup {
+        Setup::from_variables(self.variables(role))
+    }
+
+    /// The environment of a function that connects as `role`.
+    #[must_use]
+    pub fn variables(&self, role: &str) -> BTreeMap<String, String> {
         let mut variables = self.variables.clone();
         variables.entry("DATABASE_URL".to_owned()).or_insert_with(|| self.db.url(role));
-        Setup::from_variables(variables)
+        variables
     }
 
     /// Starts a function as its own role and answers a client of it.

@@ -1,0 +1,71 @@
+//! A function as a process of its own, to be killed where it hurts.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::World;
+use crate::http::Client;
+
+/// A running function; killed with the test.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    /// A client of it.
+    pub client: Client,
+}
+
+impl World {
+    /// Starts a function's binary as a role and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it doesn't get ready.
+    pub async fn spawn(&self, binary: &str, role: &str) -> Process {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("a bound listener has an address");
+        drop(listener);
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", binary])
+            .env_clear()
+            .envs(self.variables(role))
+            .env("PATH", "/usr/bin:/bin")
+            .env("PORT", address.to_string())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary can be run");
+        let process = Process { child, client: Client::new(format!("http://{address}")) };
+        let http = reqwest::Client::new();
+        let end = Instant::now() + Duration::from_secs(20);
+        while !http.get(format!("http://{address}/ready")).send().await.is_ok_and(|r| r.status().is_success()) {
+            assert!(Instant::now() < end, "{binary} never got ready");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        process
+    }
+}
+
+impl Process {
+    /// Kills it at once, as a machine that dies does.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Waits until something is so.
+///
+/// # Panics
+/// When it isn't after ten seconds.
+pub async fn until<F: Future<Output = bool>>(what: &str, mut so: impl FnMut() -> F) {
+    let end = Instant::now() + Duration::from_secs(10);
+    while !so().await {
+        assert!(Instant::now() < end, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(3)).await;
+    }
+}
