@@ -59,6 +59,12 @@ impl Client {
         Self { bearer: Some(token.into()), ..self.clone() }
     }
 
+    /// The credential it sends; empty when it sends none.
+    #[must_use]
+    pub fn credential(&self) -> &str {
+        self.bearer.as_deref().unwrap_or_default()
+    }
+
     /// The server's URL.
     #[must_use]
     pub fn url(&self) -> &str {

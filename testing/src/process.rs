@@ -20,6 +20,23 @@ impl World {
     /// # Panics
     /// When it doesn't get ready.
     pub async fn spawn(&self, binary: &str, role: &str) -> Process {
+        self.spawn_with(binary, role, &[]).await
+    }
+
+    /// The same with a wall clock that is off (`+1h`, `-1h`), by libfaketime.
+    ///
+    /// # Panics
+    /// When libfaketime isn't installed, or the function doesn't get ready.
+    pub async fn spawn_with_clock(&self, binary: &str, role: &str, offset: &str) -> Process {
+        let dirs = std::fs::read_dir("/usr/lib").expect("/usr/lib is there").flatten();
+        let mut libraries = dirs.map(|dir| dir.path().join("faketime/libfaketimeMT.so.1"));
+        let library = libraries.find(|path| path.exists()).expect("libfaketime is installed; scripts/install does it");
+        let library = library.display().to_string();
+        let clock = [("LD_PRELOAD", library.as_str()), ("FAKETIME", offset), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
+        self.spawn_with(binary, role, &clock).await
+    }
+
+    async fn spawn_with(&self, binary: &str, role: &str, more: &[(&str, &str)]) -> Process {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
         drop(listener);
@@ -29,6 +46,7 @@ impl World {
             .envs(self.variables(role))
             .env("PATH", "/usr/bin:/bin")
             .env("PORT", address.to_string())
+            .envs(more.iter().copied())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()

@@ -1,5 +1,8 @@
 //! Flows across functions, over HTTP, against real servers.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should stop where it is")]
 
+mod devices;
+mod lifetimes;
+mod outages;
 mod seat_flow;
 mod world;

@@ -1,22 +1,76 @@
 //! All functions in one process, for one test.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use testing::World;
-use testing::http::Client;
+use testing::http::{Answer, Client};
 use testing::world::License;
+
+/// Where a session begins.
+pub(crate) const ACQUIRE: &str = "/api/v1/licenses/acquire";
+/// Where it is kept.
+pub(crate) const HEARTBEAT: &str = "/api/v1/licenses/heartbeat";
+/// Where it ends.
+pub(crate) const RELEASE: &str = "/api/v1/licenses/release";
+/// Where a key is asked about.
+pub(crate) const VALIDATE: &str = "/api/v1/licenses/validate";
+/// Where a key becomes an access token.
+pub(crate) const AUTH: &str = "/api/v1/auth/license";
 
 /// Starts every function.
 pub(crate) async fn all(world: &World) -> Client {
     world.serve_routes("all-in-one", "coditect_all", all_in_one::connect).await
 }
 
+/// Every function, and a licence of a tenant of its own.
+pub(crate) async fn all_with(plan: &str, seats: i32) -> (World, Client, License) {
+    let world = World::new().await;
+    let client = all(&world).await;
+    let license = world.license(world.tenant("acme").await, plan, seats).await;
+    (world, client, license)
+}
+
 /// A client with an access token of a licence.
 pub(crate) async fn signed_in(client: &Client, license: &License) -> Client {
-    let answer = client.post("/api/v1/auth/license", json!({"license_key": license.key.to_string()}), 200).await;
+    let answer = client.post(AUTH, json!({"license_key": license.key.to_string()}), 200).await;
     client.bearer(answer.text("/access_token"))
 }
 
 /// A device's id.
 pub(crate) fn device(n: usize) -> String {
     format!("{n:064x}")
+}
+
+/// The question whether a licence may be used on a device.
+pub(crate) fn question(license: &License, n: usize) -> Value {
+    json!({"license_key": license.key.to_string(), "machine_id": device(n), "version": "1.0.0"})
+}
+
+/// A seat of a device, which must be there.
+pub(crate) async fn seat(caller: &Client, n: usize) -> Seat {
+    Seat::of(caller, &caller.post(ACQUIRE, json!({"hardware_id": device(n)}), 201).await)
+}
+
+/// A session with its own credential.
+pub(crate) struct Seat {
+    pub(crate) id: String,
+    pub(crate) own: Client,
+}
+
+impl Seat {
+    pub(crate) fn of(client: &Client, answer: &Answer) -> Self {
+        let id = answer.text("/session_id").to_owned();
+        Self { id, own: client.bearer(answer.text("/license_token")) }
+    }
+
+    pub(crate) fn body(&self) -> Value {
+        json!({"session_id": self.id})
+    }
+
+    pub(crate) async fn beat(&self, status: u16) -> Answer {
+        self.own.post(HEARTBEAT, self.body(), status).await
+    }
+
+    pub(crate) async fn release(&self, status: u16) -> Answer {
+        self.own.post(RELEASE, self.body(), status).await
+    }
 }

@@ -1,4 +1,5 @@
 //! The process is killed between any two writes of an acquire: nothing is lost but at most a seat for its time.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on should stop where it is")]
 
 use serde_json::{Value, json};
 use testing::World;

@@ -1,0 +1,64 @@
+//! A key is used on as many devices as its plan has places for, and on no more of them offline.
+
+use futures_util::future::join_all;
+use serde_json::json;
+
+use crate::world::{VALIDATE, all_with, question};
+
+#[tokio::test]
+async fn the_sixth_device_of_five_is_told_when_a_place_falls_free() {
+    let (world, client, license) = all_with("PRO", 1).await;
+    for n in 1..=5 {
+        assert_eq!(client.post(VALIDATE, question(&license, n), 200).await.body["valid"], true);
+    }
+    let sixth = client.post(VALIDATE, question(&license, 6), 200).await;
+    assert_eq!((&sixth.body["valid"], sixth.text("/reason")), (&json!(false), "device_limit_exceeded"));
+    assert!(sixth.text("/message").contains("5 of 5 devices"), "{}", sixth.text("/message"));
+    assert!(sixth.text("/message").contains("24 hours"), "the bound is told: {}", sixth.text("/message"));
+    assert_eq!(client.post(VALIDATE, question(&license, 3), 200).await.body["valid"], true, "the five go on");
+    assert_eq!(world.number("select count from license_daily_counts where kind = 'device_refused'").await, 1);
+}
+
+#[tokio::test]
+async fn fifty_devices_at_once_get_five_places() {
+    let (_world, client, license) = all_with("PRO", 1).await;
+    let answers = join_all((0..50).map(|n| client.post(VALIDATE, question(&license, n), 200))).await;
+    assert_eq!(answers.iter().filter(|a| a.body["valid"] == true).count(), 5);
+}
+
+#[tokio::test]
+async fn swapping_devices_again_and_again_leaves_no_more_of_them_valid_than_places() {
+    let (world, client, license) = all_with("PRO", 1).await;
+    let mut valid = 0;
+    for n in 0..20 {
+        // An operator takes every device away before the next one comes.
+        world.sql("update devices set removed_at = now()").await;
+        let answer = client.post(VALIDATE, question(&license, n), 200).await;
+        if answer.body["valid"] == true {
+            valid += 1;
+        } else {
+            assert_eq!(answer.text("/reason"), "device_limit_exceeded");
+            assert!(
+                answer.text("/message").contains("activated on 5 devices in the last 24 hours"),
+                "{:#}",
+                answer.body
+            );
+        }
+    }
+    assert_eq!(valid, 5, "no more than five tokens are out there");
+    // A day later there is room again.
+    world.sql("update devices set activated_at = now() - interval '25 hours'").await;
+    assert_eq!(client.post(VALIDATE, question(&license, 99), 200).await.body["valid"], true);
+}
+
+#[tokio::test]
+async fn a_place_falls_free_when_its_device_was_not_used_for_the_whole_grace() {
+    let (world, client, license) = all_with("FREE", 1).await;
+    client.post(VALIDATE, question(&license, 1), 200).await;
+    assert_eq!(client.post(VALIDATE, question(&license, 2), 200).await.body["valid"], false);
+    world
+        .sql("update devices set activated_at = now() - interval '8 days', valid_until = now() - interval '1 day'")
+        .await;
+    assert_eq!(client.post(VALIDATE, question(&license, 2), 200).await.body["valid"], true);
+    assert_eq!(client.post(VALIDATE, question(&license, 1), 200).await.body["valid"], false);
+}

@@ -1,0 +1,160 @@
+//! Servers go away and come back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use testing::World;
+use testing::http::Client;
+use testing::process::until;
+use testing::proxy::Proxy;
+
+use crate::world::{ACQUIRE, AUTH, HEARTBEAT, Seat, VALIDATE, all, all_with, device, question, seat, signed_in};
+
+/// Heartbeats of every seat, again and again, until told to stop; counts those that were refused for good.
+struct Load {
+    stop: Arc<AtomicBool>,
+    lost: Arc<AtomicUsize>,
+    beats: Arc<AtomicUsize>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Load {
+    fn start(seats: &[Seat]) -> Self {
+        let stop = Arc::<AtomicBool>::default();
+        let (lost, beats) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let tasks = seats.iter().map(|seat| {
+            let (own, body) = (seat.own.clone(), seat.body());
+            let (stop, lost, beats) = (Arc::clone(&stop), Arc::clone(&lost), Arc::clone(&beats));
+            tokio::spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    match own.try_post(HEARTBEAT, body.clone()).await.status {
+                        200 => drop(beats.fetch_add(1, Ordering::Relaxed)),
+                        503 => {}
+                        _ => drop(lost.fetch_add(1, Ordering::Relaxed)),
+                    }
+                }
+            })
+        });
+        Self { tasks: tasks.collect(), stop, lost, beats }
+    }
+
+    async fn keeps_beating(&self) {
+        let (before, beats) = (self.beats.load(Ordering::Relaxed), &self.beats);
+        until("heartbeats go on", || async { beats.load(Ordering::Relaxed) > before + 50 }).await;
+    }
+
+    async fn stop(self) -> usize {
+        self.stop.store(true, Ordering::Relaxed);
+        join_all(self.tasks).await;
+        self.lost.load(Ordering::Relaxed)
+    }
+}
+
+async fn five_seats(caller: &Client) -> Vec<Seat> {
+    let mut seats = Vec::new();
+    for n in 1..=5 {
+        seats.push(seat(caller, n).await);
+    }
+    seats
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flushed_redis_loses_no_session_and_grants_no_sixth_seat() {
+    let (world, client, license) = all_with("TEAM", 5).await;
+    let caller = signed_in(&client, &license).await;
+    let seats = five_seats(&caller).await;
+    let load = Load::start(&seats);
+    for n in 10..30 {
+        world.redis.flush().await;
+        caller.post(ACQUIRE, json!({"hardware_id": device(n)}), 409).await;
+    }
+    load.keeps_beating().await;
+    assert_eq!(load.stop().await, 0, "a live session was lost");
+    for seat in &seats {
+        seat.beat(200).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_was_killed_and_came_back_empty_loses_no_session() {
+    let (mut world, client, license) = all_with("TEAM", 5).await;
+    let caller = signed_in(&client, &license).await;
+    let seats = five_seats(&caller).await;
+    let load = Load::start(&seats);
+    load.keeps_beating().await;
+
+    world.redis.stop();
+    for (path, body) in [(ACQUIRE, json!({"hardware_id": device(1)})), (HEARTBEAT, seats[0].body())] {
+        let down = caller.post(path, body, 503).await;
+        unavailable(&down.body, down.header("retry-after"));
+    }
+    let ready = client.get("/ready", 503).await;
+    assert_eq!(failing(&ready.body), ["redis"], "{:#}", ready.body);
+    client.get("/health", 200).await;
+
+    world.redis.start_again().await;
+    load.keeps_beating().await;
+    until("ready again", || async {
+        client.send_any(client.request(testing::http::Method::GET, "/ready")).await.status == 200
+    })
+    .await;
+    for n in 10..20 {
+        caller.post(ACQUIRE, json!({"hardware_id": device(n)}), 409).await;
+    }
+    assert_eq!(load.stop().await, 0, "a live session was lost");
+    for seat in &seats {
+        seat.beat(200).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_postgres_known_sessions_go_on_and_the_rest_is_told_when_to_come_back() {
+    let proxy = Proxy::to_postgres().await;
+    let world = World::new().await;
+    let url = world.db.url_through(&proxy, "coditect_all");
+    let world = world.with("DATABASE_URL", url);
+    let client = all(&world).await;
+    let license = world.license(world.tenant("acme").await, "TEAM", 5).await;
+    let caller = signed_in(&client, &license).await;
+    let held = seat(&caller, 1).await;
+    client.post(VALIDATE, question(&license, 1), 200).await;
+
+    for silent in [false, true] {
+        if silent {
+            proxy.stall()
+        } else {
+            proxy.cut()
+        }
+        let requests = [
+            (ACQUIRE, json!({"hardware_id": device(2)})),
+            (VALIDATE, question(&license, 1)),
+            (AUTH, json!({"license_key": license.key.to_string()})),
+        ];
+        for (path, body) in requests {
+            let begin = std::time::Instant::now();
+            let down = caller.post(path, body, 503).await;
+            unavailable(&down.body, down.header("retry-after"));
+            println!("{path} with Postgres {}: {:?}", if silent { "silent" } else { "gone" }, begin.elapsed());
+        }
+        held.beat(200).await;
+        let ready = client.get("/ready", 503).await;
+        assert_eq!(failing(&ready.body)[0], "postgres", "{:#}", ready.body);
+
+        proxy.resume();
+        let back = || async { caller.try_post(ACQUIRE, json!({"hardware_id": device(2)})).await.status != 503 };
+        until("acquires work again", back).await;
+        client.post(VALIDATE, question(&license, 1), 200).await;
+    }
+}
+
+fn unavailable(body: &Value, retry_after: &str) {
+    assert_eq!(body["code"], "unavailable", "{body:#}");
+    assert!(retry_after.parse::<u32>().is_ok_and(|s| s > 0), "Retry-After is {retry_after:?}");
+}
+
+fn failing(ready: &Value) -> Vec<&str> {
+    let rows = ready["dependencies"].as_array().unwrap_or_else(|| panic!("{ready:#}"));
+    rows.iter().filter(|row| row["status"] != "ok").map(|row| row["name"].as_str().unwrap()).collect()
+}
