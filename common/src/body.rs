@@ -6,7 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use protocol::problem::FieldError;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::problem::Problem;
 
@@ -72,19 +72,26 @@ fn is_json(content_type: &str) -> bool {
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-/// Parses JSON; a syntax error is 400, a value of the wrong shape 422 with a pointer to it.
+/// Parses a JSON object; a syntax error anywhere is 400, a value of the wrong shape 422 with a pointer to it.
 ///
 /// # Errors
 /// The problem to answer with.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // serde would take a list of the fields' values, in order, for the object.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        serde_json::from_slice::<IgnoredAny>(bytes).map_err(|e| not_json(&e))?;
+        return Err(Problem::validation(vec![FieldError {
+            pointer: String::new(),
+            detail: "The body must be an object, not a list.".to_owned(),
+        }]));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let pointer = pointer(error.path());
         let error = error.into_inner();
-        if error.is_data() {
-            Problem::validation(vec![FieldError { pointer, detail: sentence(&error.to_string()) }])
-        } else {
-            not_json(&error)
+        match serde_json::from_slice::<IgnoredAny>(bytes) {
+            Err(syntax) => not_json(&syntax),
+            Ok(_) => Problem::validation(vec![FieldError { pointer, detail: sentence(&error.to_string()) }]),
         }
     })?;
     deserializer.end().map_err(|e| not_json(&e))?;

@@ -1,8 +1,10 @@
 //! Flows across functions, over HTTP, against real servers.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should stop where it is")]
 
+mod bad_input;
 mod devices;
 mod lifetimes;
 mod outages;
 mod seat_flow;
+mod tokens;
 mod world;
