@@ -90,6 +90,7 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         let pointer = pointer(error.path());
         let error = error.into_inner();
         match serde_json::from_slice::<IgnoredAny>(bytes) {
+            _ if !error.is_data() => not_json(&error),
             Err(syntax) => not_json(&syntax),
             Ok(_) => Problem::validation(vec![FieldError { pointer, detail: sentence(&error.to_string()) }]),
         }
