@@ -17,6 +17,7 @@ use crate::world::{ACQUIRE, HEARTBEAT, RELEASE, Seat, VALIDATE, all_with, device
 const SESSION: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
 /// What can be wrong with a token, by name.
+#[expect(clippy::too_many_lines, reason = "a list")]
 async fn forgeries(world: &World, license: &License) -> Vec<(&'static str, String)> {
     let kid = world.key_id().await;
     let (ours, foreign) = (signing_key(), foreign_key());
