@@ -77,6 +77,10 @@ fn is_json(content_type: &str) -> bool {
 /// # Errors
 /// The problem to answer with.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // JSON is UTF-8 (RFC 8259, section 8.1), also in fields that are ignored.
+    std::str::from_utf8(bytes).map_err(|e| {
+        Problem::malformed_body(format!("The body is not JSON: its byte {} is not UTF-8.", e.valid_up_to() + 1))
+    })?;
     // serde would take a list of the fields' values, in order, for the object.
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         serde_json::from_slice::<IgnoredAny>(bytes).map_err(|e| not_json(&e))?;
