@@ -3,7 +3,7 @@
 //! A function's `State` asks a [`Setup`] for what it needs; asking is declaring. Whatever is missing or wrong is noted and
 //! reported at once, so that a misconfigured container names all of its mistakes in its first log line.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -99,6 +99,7 @@ pub(crate) type Checks = BTreeMap<&'static str, Check>;
 #[derive(Default)]
 pub struct Setup {
     variables: HashMap<String, String>,
+    asked: BTreeSet<&'static str>,
     mistakes: Vec<Mistake>,
     pub(crate) checks: Checks,
     pub(crate) tasks: Vec<BoxFuture<()>>,
@@ -123,6 +124,12 @@ impl Setup {
     pub fn from_variables<K: Into<String>, V: Into<String>>(variables: impl IntoIterator<Item = (K, V)>) -> Self {
         let variables = variables.into_iter().map(|(k, v)| (k.into(), v.into())).collect();
         Self { variables, ..Self::default() }
+    }
+
+    /// The names of the variables that were asked for so far.
+    #[must_use]
+    pub fn asked(&self) -> &BTreeSet<&'static str> {
+        &self.asked
     }
 
     /// The mistakes noted so far.
@@ -217,7 +224,8 @@ impl Setup {
         self.tasks.push(Box::pin(task));
     }
 
-    fn read(&self, variable: &Variable) -> Option<String> {
+    fn read(&mut self, variable: &'static Variable) -> Option<String> {
+        self.asked.insert(variable.name);
         self.variables.get(variable.name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty())
     }
 

@@ -22,10 +22,10 @@ impl TokenSigner {
     pub fn ask(setup: &mut Setup) -> Option<Self> {
         let spec = setup.required(&config::SIGNING_KEY, SigningKeySpec::parse);
         let endpoint = setup.optional(&config::KMS_ENDPOINT, config::url);
-        let (db, spec, endpoint) = (setup.postgres()?, spec?, endpoint?);
+        let (db, spec, endpoint) = (setup.postgres(), spec?, endpoint?);
         let signer =
             setup.required(&config::SIGNING_KEY, |_| Signer::connect(spec, endpoint).map_err(|e| e.to_string()))?;
-        let this = Self { signer, keys: Keys::new(db), published: Arc::default() };
+        let this = Self { signer, keys: Keys::new(db?), published: Arc::default() };
         setup.at_start({
             let this = this.clone();
             // A failure here is not the end: the first signature tries again.

@@ -3,8 +3,11 @@
 
 mod bad_input;
 mod devices;
+mod documents;
 mod lifetimes;
 mod outages;
 mod seat_flow;
+mod start;
+mod tenancy;
 mod tokens;
 mod world;

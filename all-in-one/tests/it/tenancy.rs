@@ -1,0 +1,247 @@
+//! What Postgres itself keeps apart, tried by raw SQL as each function's role.
+
+use std::fmt::Write as _;
+
+use testing::World;
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+use uuid::Uuid;
+
+use crate::documents::compare;
+
+const ROLES: &[&str] = &[
+    "coditect_validate",
+    "coditect_acquire",
+    "coditect_heartbeat",
+    "coditect_release",
+    "coditect_auth",
+    "coditect_all",
+];
+
+/// A row of this tenant in every table that has tenants.
+async fn seeded(world: &World) -> Uuid {
+    let tenant = world.tenant("acme").await;
+    let user = world.user(tenant, "a@acme.test", None).await;
+    let license = world.license(tenant, "TEAM", 5).await.id;
+    world
+        .sql(&format!(
+            "insert into sessions (id, tenant_id, license_id, user_id, holder, hardware_id, grant_number)
+                 values (gen_random_uuid(), '{tenant}', '{license}', '{user}', 'h', 'h', 1);
+             insert into devices (tenant_id, license_id, machine_id, valid_until) values ('{tenant}', '{license}', 'm', now());
+             insert into license_daily_counts (tenant_id, license_id, kind) values ('{tenant}', '{license}', 'seat_refused');
+             insert into idempotency_keys (tenant_id, operation, caller, key, body_hash)
+                 values ('{tenant}', 'acquire', gen_random_uuid(), 'k', '');
+             insert into audit_log (id, tenant_id, actor, action, license_id) values (gen_random_uuid(), '{tenant}', 'a', 'b', '{license}')"
+        ))
+        .await;
+    tenant.as_uuid()
+}
+
+/// Every table whose rows are a tenant's, from the catalogue.
+async fn tables(sql: &Client) -> Vec<String> {
+    let rows = sql
+        .query(
+            "select c.relname::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
+             where n.nspname = 'public' and c.relkind in ('r', 'p')
+               and (c.relname = 'tenants' or exists (
+                   select from pg_attribute a where a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped))
+             order by 1",
+            &[],
+        )
+        .await
+        .unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+async fn set_tenant(role: &Client, tenant: Option<Uuid>) {
+    let value = tenant.map(|t| t.to_string()).unwrap_or_default();
+    role.execute("select set_config('app.tenant_id', $1, false)", &[&value]).await.unwrap();
+}
+
+/// Rows counted, or touched; none when the role may not do it at all.
+fn count_or_denied(result: Result<u64, tokio_postgres::Error>, what: &str) -> u64 {
+    match result {
+        Ok(count) => count,
+        Err(e) if e.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => 0,
+        Err(e) => panic!("{what}: {e:?}"),
+    }
+}
+
+async fn visible(role: &Client, table: &str) -> u64 {
+    let counted = role.query_one(&format!("select count(*) from {table}"), &[]).await;
+    count_or_denied(counted.map(|row| u64::try_from(row.get::<_, i64>(0)).unwrap()), table)
+}
+
+#[tokio::test]
+async fn every_table_with_a_tenant_has_the_policy_forced() {
+    let world = World::new().await;
+    let sql = world.db.connect("postgres").await;
+    let tables = tables(&sql).await;
+    assert!(tables.len() >= 8, "{tables:?}");
+    for table in &tables {
+        let row = sql
+            .query_one(
+                "select relrowsecurity and relforcerowsecurity from pg_class where oid = $1::text::regclass",
+                &[table],
+            )
+            .await
+            .unwrap();
+        assert!(row.get::<_, bool>(0), "{table} has no forced row-level security");
+        let column = if table == "tenants" { "id" } else { "tenant_id" };
+        let policies = sql
+            .query(
+                "select policyname::text, cmd, roles::text, qual, with_check from pg_policies where schemaname = 'public' and tablename = $1",
+                &[table],
+            )
+            .await
+            .unwrap();
+        for policy in &policies {
+            let all: Vec<Option<&str>> = (0..5).map(|i| policy.get(i)).collect();
+            let rule = format!("({column} = current_tenant())");
+            match all[0] {
+                Some("tenant") => {
+                    assert_eq!(&all[1..], [Some("ALL"), Some("{public}"), Some(&*rule), Some(&*rule)], "{table}")
+                }
+                Some("lookup") => {
+                    assert_eq!(&all[1..], [Some("SELECT"), Some("{coditect_lookup}"), Some("true"), None], "{table}")
+                }
+                other => panic!("{table} has a policy {other:?}"),
+            }
+        }
+        assert!(policies.iter().any(|p| p.get::<_, &str>(0) == "tenant"), "{table} has no policy for tenants");
+    }
+    let privileged = world
+        .number(
+            "select count(*) from pg_roles where rolname like 'coditect_%' and rolname <> 'coditect_owner' \
+        and (rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication)",
+        )
+        .await;
+    assert_eq!(privileged, 0);
+}
+
+#[tokio::test]
+async fn no_role_sees_or_touches_a_row_of_no_tenant_or_another() {
+    let world = World::new().await;
+    let mine = seeded(&world).await;
+    let other = world.tenant("elsewhere").await.as_uuid();
+    let sql = world.db.connect("postgres").await;
+    let tables = tables(&sql).await;
+    for role_name in ROLES {
+        let role = world.db.connect(role_name).await;
+        let mut seen = 0;
+        for table in &tables {
+            let count = sql.query_one(&format!("select count(*) from {table}"), &[]).await.unwrap();
+            assert!(count.get::<_, i64>(0) > 0, "{table} has no row to be tried with: add one above");
+            let own = if table == "tenants" { 1 } else { 0 };
+            set_tenant(&role, None).await;
+            assert_eq!(visible(&role, table).await, 0, "{role_name} sees {table} without a tenant");
+            set_tenant(&role, Some(other)).await;
+            assert!(visible(&role, table).await <= own, "{role_name} sees another tenant's {table}");
+            untouchable(&role, role_name, table, &sql, mine).await;
+            set_tenant(&role, Some(mine)).await;
+            seen += visible(&role, table).await;
+        }
+        assert!(seen > 0, "{role_name} sees nothing at all, which proves nothing");
+    }
+}
+
+/// As another tenant: no update, no delete, no insert under this tenant's name.
+async fn untouchable(role: &Client, name: &str, table: &str, sql: &Client, mine: Uuid) {
+    let columns = sql
+        .query(
+            "select attname::text, has_column_privilege($1::text, attrelid, attnum, 'update'), has_column_privilege($1::text, attrelid, attnum, 'insert')
+             from pg_attribute where attrelid = $2::text::regclass and attnum > 0 and not attisdropped",
+            &[&name, &table],
+        )
+        .await
+        .unwrap();
+    let key = if table == "tenants" { "id" } else { "tenant_id" };
+    for column in columns.iter().filter(|c| c.get(1)) {
+        let column: &str = column.get(0);
+        let updated = role.execute(&format!("update {table} set {column} = default"), &[]).await;
+        assert_eq!(
+            count_or_denied(updated, table),
+            u64::from(false),
+            "{name} updates another tenant's {table}.{column}"
+        );
+    }
+    assert_eq!(
+        count_or_denied(role.execute(&format!("delete from {table}"), &[]).await, table),
+        0,
+        "{name} deletes {table}"
+    );
+
+    let writable: Vec<&str> = columns.iter().filter(|c| c.get(2)).map(|c| c.get(0)).collect();
+    if writable.is_empty() {
+        return;
+    }
+    let list = writable.join(", ");
+    let row: serde_json::Value = sql
+        .query_one(&format!("select to_jsonb(t) from {table} t where {key} = $1 limit 1"), &[&mine])
+        .await
+        .unwrap()
+        .get(0);
+    let insert = format!("insert into {table} ({list}) select {list} from jsonb_populate_record(null::{table}, $1)");
+    let refused = role.execute(&insert, &[&row]).await.unwrap_err();
+    assert_eq!(refused.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{name} inserts into {table}: {refused:?}");
+    // With the right tenant the same insert gets as far as the row that is there: it was the policy that refused.
+    set_tenant(role, Some(mine)).await;
+    let double = role.execute(&insert, &[&row]).await.unwrap_err();
+    assert_eq!(double.code(), Some(&SqlState::UNIQUE_VIOLATION), "{name} on {table}: {double:?}");
+}
+
+#[tokio::test]
+async fn every_grant_is_in_the_list() {
+    let world = World::new().await;
+    let sql = world.db.connect("postgres").await;
+    let mut text = "# Who may do what in the database\n\n<!-- Generated from the catalogue by the tests of all-in-one, after all migrations. -->\n\n\
+        Nothing else is granted. Rows are narrowed further by row-level security: without `app.tenant_id` there are none. \
+        `coditect_all`, for one process of all functions, is a member of the other five.\n"
+        .to_owned();
+    for role in ROLES.iter().filter(|r| **r != "coditect_all") {
+        write!(text, "\n## {role}\n\n| object | right | columns |\n|---|---|---|\n").unwrap();
+        let rows = sql
+            .query(
+                "with whole as (
+                     select table_name::text as name, privilege_type::text as right from information_schema.role_table_grants
+                     where grantee = $1 and table_schema = 'public'
+                 ), parts as (
+                     select g.table_name::text as name, g.privilege_type::text as right, string_agg(g.column_name, ', ' order by g.column_name) as columns
+                     from information_schema.role_column_grants g
+                     where g.grantee = $1 and g.table_schema = 'public'
+                       and not exists (select from whole w where w.name = g.table_name and w.right = g.privilege_type)
+                     group by 1, 2
+                 )
+                 select name, lower(\"right\"), 'all' from whole union all select name, lower(\"right\"), columns from parts
+                 union all
+                 select p.oid::regprocedure::text, 'execute', '' from pg_proc p join pg_namespace n on n.oid = p.pronamespace,
+                     lateral aclexplode(p.proacl) a join pg_roles r on r.oid = a.grantee
+                 where n.nspname = 'public' and r.rolname = $1
+                 order by 1, 2",
+                &[role],
+            )
+            .await
+            .unwrap();
+        for row in &rows {
+            writeln!(text, "| `{}` | {} | {} |", row.get::<_, &str>(0), row.get::<_, &str>(1), row.get::<_, &str>(2))
+                .unwrap();
+        }
+    }
+    let definers = sql
+        .query(
+            "select p.oid::regprocedure::text, pg_get_userbyid(proowner)::text, array_to_string(proconfig, ', '), proacl::text like '%{=X%' or proacl::text like '%,=X%'
+             from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname = 'public' and prosecdef order by 1",
+            &[],
+        )
+        .await
+        .unwrap();
+    text.push_str("\n## Functions that look across tenants\n\nEach returns just what its name says, runs as its owner, and can be executed by the roles above alone.\n\n| function | owner | settings |\n|---|---|---|\n");
+    for row in &definers {
+        let (owner, settings): (&str, &str) = (row.get(1), row.get(2));
+        assert_eq!(owner, "coditect_lookup", "{}", row.get::<_, &str>(0));
+        assert!(settings.starts_with("search_path=pg_catalog"), "{settings}");
+        assert!(!row.get::<_, bool>(3), "{} can be executed by everybody", row.get::<_, &str>(0));
+        writeln!(text, "| `{}` | {owner} | `{settings}` |", row.get::<_, &str>(0)).unwrap();
+    }
+    compare("docs/grants.md", &text);
+}
