@@ -4,6 +4,7 @@
 mod bad_input;
 mod devices;
 mod documents;
+mod guessing;
 mod lifetimes;
 mod outages;
 mod seat_flow;
