@@ -26,7 +26,7 @@ pub(crate) use plan::known_features;
 
 /// An enum whose values are words on the wire: `as_str`, `Display`, `FromStr` and `ALL` from one table.
 macro_rules! words {
-    ($(#[$outer:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)* }) => {
+    ($(#[$outer:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:tt,)* }) => {
         $(#[$outer])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
         #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $word:literal, $status:literal, $title:literal, $advice:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident = $word:tt, $status:literal, $title:literal, $advice:literal;)*) => {
         /// What went wrong, for programs. A code's word and status never change.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
