@@ -1,5 +1,5 @@
 """Each request comes from an address of its own, so that the limit on guessing keys doesn't hide the handlers, and every
-third one with a key that opens something."""
+third one with a key that opens something, or a session that is there."""
 
 import itertools
 import os
@@ -14,5 +14,6 @@ def before_call(context, case, kwargs):
     number = next(requests)
     address = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
     case.headers = {**(case.headers or {}), "X-Forwarded-For": address}
-    if number % 3 == 0 and isinstance(case.body, dict) and isinstance(case.body.get("license_key"), str):
-        case.body = {**case.body, "license_key": os.environ["REAL_KEY"]}
+    if number % 3 == 0 and isinstance(case.body, dict):
+        real = {"license_key": os.environ["REAL_KEY"], "session_id": os.environ["REAL_SESSION"]}
+        case.body = {**case.body, **{name: real[name] for name in real if isinstance(case.body.get(name), str)}}
