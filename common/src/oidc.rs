@@ -1,11 +1,14 @@
 //! ID tokens of configured OpenID Connect issuers (OpenID Connect Core 1.0, section 3.1.3.7).
 //!
 //! An issuer's keys are fetched once, again after an hour, and when a token names an unknown key, but then at most
-//! every half minute: tokens with invented key ids can't make us knock at the issuer's door.
+//! every half minute: tokens with invented key ids can't make us knock at the issuer's door. Nobody who brings a known key
+//! waits for an issuer that is slow, and those who must wait share one attempt.
 
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use protocol::token::{Jwks, KeySet, TokenError, verify_claims};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -17,6 +20,8 @@ use crate::problem::Problem;
 const MAX_AGE: Duration = Duration::from_secs(3600);
 /// How often an unknown key may make us fetch.
 const UNKNOWN_KEY_PAUSE: Duration = Duration::from_secs(30);
+/// How long old keys serve after newer ones could not be fetched, until that is tried again.
+const RETRY_PAUSE: Duration = Duration::from_secs(30);
 /// How long one fetch may take.
 const FETCH_TIMEOUT: Duration = Duration::from_millis(1500);
 /// The largest document an issuer may send: discovery documents and key sets are a few kilobytes.
@@ -55,14 +60,24 @@ pub struct Identity {
 pub struct Issuer {
     config: IssuerConfig,
     http: reqwest::Client,
-    keys: Mutex<Cached>,
+    known: RwLock<Option<Known>>,
+    /// Held by whoever is fetching.
+    attempts: Mutex<Attempts>,
+}
+
+/// An issuer's keys, and until when they are believed without another fetch.
+#[derive(Debug, Clone)]
+struct Known {
+    keys: Arc<KeySet>,
+    until: Instant,
 }
 
 #[derive(Debug, Default)]
-struct Cached {
-    keys: Option<(Instant, Arc<KeySet>)>,
+struct Attempts {
     /// When a token's unknown key last made us fetch.
     looked: Option<Instant>,
+    /// When a fetch last failed.
+    failed: Option<Instant>,
 }
 
 impl Issuer {
@@ -84,7 +99,7 @@ impl Issuer {
                 for url in std::iter::once(&config.issuer).chain(&config.jwks_uri) {
                     secure_url(url)?;
                 }
-                Ok(Self { config, http: http.clone(), keys: Mutex::default() })
+                Ok(Self { config, http: http.clone(), known: RwLock::default(), attempts: Mutex::default() })
             })
             .collect()
     }
@@ -101,17 +116,21 @@ impl Issuer {
         &self.config.audience
     }
 
-    /// Checks a token: signature, issuer, audience, times.
+    /// Checks a token: signature, type, issuer, audience, times.
     ///
     /// # Errors
     /// `401 invalid_token` when it can't be believed; `503` when the issuer's keys can't be fetched.
     pub async fn verify(&self, token: &str, now: i64) -> Result<Identity, Problem> {
-        let claims: Map<String, Value> = match verify_claims(token, &*self.keys(false).await?) {
-            Err(TokenError::UnknownKey { .. }) => verify_claims(token, &*self.keys(true).await?),
+        let refused = |e: TokenError| Problem::invalid_token(e.to_string());
+        let claims: Map<String, Value> = match verify_claims(token, &*self.keys().await?) {
+            Err(TokenError::UnknownKey { .. }) => verify_claims(token, &*self.fetched(true).await?),
             verified => verified,
         }
-        .map_err(|e| Problem::invalid_token(e.to_string()))?;
-        self.identity(&claims, now).map_err(|e| Problem::invalid_token(e.to_string()))
+        .map_err(refused)?;
+        if !may_be_id_token(token) {
+            return Err(refused(TokenError::Type));
+        }
+        self.identity(&claims, now).map_err(refused)
     }
 
     fn identity(&self, claims: &Map<String, Value>, now: i64) -> Result<Identity, TokenError> {
@@ -151,30 +170,53 @@ impl Issuer {
         })
     }
 
-    /// The issuer's keys. One caller fetches, the others wait; older keys serve while it fails.
-    async fn keys(&self, unknown_key: bool) -> Result<Arc<KeySet>, Problem> {
-        let mut cached = self.keys.lock().await;
+    /// The issuer's keys. Old ones serve while somebody is fetching newer ones.
+    async fn keys(&self) -> Result<Arc<KeySet>, Problem> {
+        match self.peek() {
+            Some(known) if Instant::now() < known.until || self.attempts.try_lock().is_err() => Ok(known.keys),
+            _ => self.fetched(false).await,
+        }
+    }
+
+    fn peek(&self) -> Option<Known> {
+        self.known.read().expect("nothing panics while it holds the lock").clone()
+    }
+
+    /// Fetches the keys, unless another caller just did: one fetches, the others wait for what comes of it.
+    async fn fetched(&self, unknown_key: bool) -> Result<Arc<KeySet>, Problem> {
+        let asked = Instant::now();
+        let mut attempts = self.attempts.lock().await;
+        let known = self.peek();
         let fresh = if unknown_key {
-            cached.looked.is_some_and(|at| at.elapsed() < UNKNOWN_KEY_PAUSE)
+            attempts.looked.is_some_and(|at| at.elapsed() < UNKNOWN_KEY_PAUSE)
         } else {
-            cached.keys.as_ref().is_some_and(|(at, _)| at.elapsed() < MAX_AGE)
+            known.as_ref().is_some_and(|k| asked < k.until)
         };
-        if let Some((_, keys)) = cached.keys.as_ref().filter(|_| fresh) {
-            return Ok(Arc::clone(keys));
+        if let Some(known) = known.as_ref().filter(|_| fresh) {
+            return Ok(Arc::clone(&known.keys));
         }
+        let unavailable = |cause: &str| Problem::unavailable("oidc", format_args!("{}: {cause}", self.config.issuer));
+        if known.is_none() && attempts.failed.is_some_and(|at| at > asked) {
+            return Err(unavailable("the attempt that this request waited for failed"));
+        }
+        let fetched = self.fetch().await;
+        let now = Instant::now();
         if unknown_key {
-            cached.looked = Some(Instant::now());
+            attempts.looked = Some(now);
         }
-        let keys = match (self.fetch().await, cached.keys.take()) {
-            (Ok(keys), _) => Arc::new(keys),
-            (Err(e), Some((_, keys))) => {
-                tracing::warn!(issuer = self.config.issuer, cause = e, "the issuer's keys could not be fetched again");
-                keys
+        let known = match (fetched, known) {
+            (Ok(keys), _) => Known { keys: Arc::new(keys), until: now + MAX_AGE },
+            (Err(cause), Some(old)) => {
+                tracing::warn!(issuer = self.config.issuer, cause, "the issuer's keys could not be fetched again");
+                Known { until: old.until.max(now + RETRY_PAUSE), ..old }
             }
-            (Err(e), None) => return Err(Problem::unavailable("oidc", format_args!("{}: {e}", self.config.issuer))),
+            (Err(cause), None) => {
+                attempts.failed = Some(now);
+                return Err(unavailable(&cause));
+            }
         };
-        cached.keys = Some((Instant::now(), Arc::clone(&keys)));
-        Ok(keys)
+        *self.known.write().expect("nothing panics while it holds the lock") = Some(known.clone());
+        Ok(known.keys)
     }
 
     async fn fetch(&self) -> Result<KeySet, String> {
@@ -213,6 +255,21 @@ impl Issuer {
         }
         Ok(body)
     }
+}
+
+/// Access and logout tokens may be JWTs by the same keys for the same audience; their header says what they are
+/// (RFC 8725, section 3.11). An ID token says nothing, or that it is a JWT.
+fn may_be_id_token(token: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Header {
+        typ: Option<String>,
+    }
+    token
+        .split('.')
+        .next()
+        .and_then(|header| URL_SAFE_NO_PAD.decode(header).ok())
+        .and_then(|header| serde_json::from_slice(&header).ok())
+        .is_some_and(|Header { typ }| typ.is_none_or(|typ| typ.eq_ignore_ascii_case("jwt")))
 }
 
 /// Keys fetched over plain http could be anybody's; a loopback address is this machine.

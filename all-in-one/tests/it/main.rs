@@ -6,6 +6,7 @@ mod devices;
 mod documents;
 mod guessing;
 mod lifetimes;
+mod oidc;
 mod outages;
 mod seat_flow;
 mod start;
