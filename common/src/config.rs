@@ -114,10 +114,13 @@ impl fmt::Debug for Setup {
 }
 
 impl Setup {
-    /// Reads the process's environment.
+    /// Reads the process's environment. What isn't text there is none of ours.
     #[must_use]
     pub fn from_env() -> Self {
-        Self::from_variables(std::env::vars())
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        Self::from_variables(std::env::vars_os().filter_map(text))
     }
 
     /// A setup from given variables, for tests.

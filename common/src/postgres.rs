@@ -128,6 +128,30 @@ impl Db {
     }
 }
 
+/// Opens one connection outside every pool, whose statements may take as long as they need: for migrations. It is over
+/// when the client is dropped and the task has ended.
+///
+/// # Errors
+/// Why there is none.
+pub async fn connection(url: &str) -> Result<(tokio_postgres::Client, tokio::task::JoinHandle<()>), String> {
+    let mut config: tokio_postgres::Config = url.parse().map_err(|_| "must be a Postgres connection URL".to_owned())?;
+    config.connect_timeout(CONNECT_TIMEOUT);
+    let tls = MakeRustlsConnect::new(tls_config());
+    let connected = async {
+        if matches!(config.get_ssl_mode(), SslMode::Require) {
+            let (client, connection) = config.connect(tls).await?;
+            Ok((client, tokio::spawn(async { drop(connection.await) })))
+        } else {
+            let (client, connection) = config.connect(NoTls).await?;
+            Ok((client, tokio::spawn(async { drop(connection.await) })))
+        }
+    };
+    match tokio::time::timeout(CONNECT_TIMEOUT * 3, connected).await {
+        Ok(connected) => connected.map_err(|e: tokio_postgres::Error| chain(&e)),
+        Err(_) => Err("no answer in time".to_owned()),
+    }
+}
+
 /// A transaction of one tenant. Dropped without [`TenantTx::commit`], it rolls back by closing its connection.
 pub struct TenantTx<'a> {
     client: Option<Object>,
@@ -266,7 +290,9 @@ fn failed(name: &'static str, error: &tokio_postgres::Error) -> Problem {
     }
 }
 
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+/// An error with its causes: those of Postgres say what happened only there.
+#[must_use]
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     std::iter::successors(Some(error), |e| e.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 

@@ -8,12 +8,15 @@ use protocol::id::{HardwareId, LicenseId, SessionId};
 use protocol::key::Brand;
 
 use crate::license::{Change, Issue};
-use crate::office::Office;
+use crate::office::{Need, Office};
 use crate::printer::{Failure, Shown};
 use crate::{device, key, license, migrate, plan, seat, tenant};
 
-const SWEEP: &str =
-    "/* idempotency_keys_sweep */ delete from idempotency_keys where created_at < now() - interval '24 hours'";
+/// So many at once that a statement stays far below the time it may take.
+const SWEEP: &str = "/* idempotency_keys_sweep */
+    delete from idempotency_keys where ctid = any(array(
+        select ctid from idempotency_keys where created_at < now() - interval '24 hours' limit 5000))
+    returning 1";
 
 /// Operates a CODITECT Cloud deployment. Runs in its environment: DATABASE_URL as the owner, REDIS_URL, LICENSE_KEY_PEPPER.
 #[derive(Debug, Parser)]
@@ -187,7 +190,7 @@ impl Ops {
         if let Command::Migrate = self.command {
             return migrated().await;
         }
-        let office = Office::open()?;
+        let office = Office::open(self.command.needs())?;
         match self.command {
             Command::Migrate => migrated().await,
             Command::Sweep => sweep(&office).await,
@@ -209,6 +212,17 @@ impl Ops {
             Command::Plan(Plan::Import { file }) => plan::import(&office, &file).await,
             Command::Keys(Keys::List) => key::list(&office).await,
             Command::Keys(Keys::Retire { kid }) => key::retire(&office, &kid).await,
+        }
+    }
+}
+
+impl Command {
+    fn needs(&self) -> Need {
+        match self {
+            Self::License(License::Issue { .. }) => Need::Hasher,
+            Self::License(License::List { .. }) => Need::Nothing,
+            Self::License(_) | Self::Seat(_) => Need::Seats,
+            _ => Need::Nothing,
         }
     }
 }
@@ -254,7 +268,7 @@ async fn migrated() -> Result<Shown, Failure> {
 async fn sweep(office: &Office) -> Result<Shown, Failure> {
     let tenants = office.tenants().await?;
     for tenant in &tenants {
-        office.db.tenant("sweep", *tenant).await?.finish([(SWEEP, &[])]).await?;
+        while !office.db.tenant("sweep", *tenant).await?.finish([(SWEEP, &[])]).await?[0].is_empty() {}
     }
     Ok(Shown::Done(format!("Swept {} tenants.", tenants.len())))
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use protocol::id::{HardwareId, LicenseId};
 use serde_json::json;
 
-use crate::office::{AUDIT, Office};
+use crate::office::Office;
 use crate::printer::{Failure, Shown};
 
 const DEVICES: &str = "/* devices */
@@ -12,7 +12,14 @@ const DEVICES: &str = "/* devices */
            case when removed_at is not null then 'removed' when valid_until > now() then 'active' else 'lapsed' end
     from devices where license_id = $1 order by activated_at";
 const DEVICE_REMOVE: &str = "/* device_remove */
-    update devices set removed_at = now() where license_id = $1 and machine_id = $2 and removed_at is null returning machine_id";
+    with removed as (
+        update devices set removed_at = now() where license_id = $1 and machine_id = $2 and removed_at is null
+        returning license_id
+    ), audit as (
+        insert into audit_log (id, tenant_id, actor, action, license_id, detail)
+        select $3, current_tenant(), $4, 'device.removed', license_id, $5 from removed
+    )
+    select from removed";
 
 /// A licence's devices.
 ///
@@ -42,12 +49,9 @@ pub async fn list(office: &Office, license: LicenseId) -> Result<Shown, Failure>
 pub async fn remove(office: &Office, license: LicenseId, machine: &HardwareId) -> Result<Shown, Failure> {
     let tx = office.db.tenant("device_remove", office.tenant_of_license(license).await?).await?;
     let detail = json!({"machine_id": machine});
-    let [removed, _] = tx
-        .finish([
-            (DEVICE_REMOVE, &[&license.as_uuid(), &machine.as_str()]),
-            (AUDIT, &[&uuid::Uuid::now_v7(), &office.actor, &"device.removed", &license.as_uuid(), &detail]),
-        ])
-        .await?;
+    let device: common::postgres::Query<'_> =
+        (DEVICE_REMOVE, &[&license.as_uuid(), &machine.as_str(), &uuid::Uuid::now_v7(), &office.actor, &detail]);
+    let [removed] = tx.finish([device]).await?;
     if removed.is_empty() {
         return Err(Failure::Refused(
             "This licence has no such device. `ops device list LICENSE` shows those it has.".to_owned(),

@@ -1,15 +1,18 @@
 //! The public keys that tokens are verified with.
 
+use jiff::Timestamp;
 use serde_json::json;
 
 use crate::office::Office;
 use crate::printer::{Failure, Shown};
 
-const KEYS: &str = "/* keys */ select kid, created_at::text, retired_at::text from signing_keys order by created_at";
-/// The last key that is in force can't be retired: nobody could verify anything.
+const KEYS: &str = "/* keys */ select kid, created_at, retired_at from signing_keys order by created_at";
+/// The last key that is in force can't be retired: nobody could verify anything. The keys are locked, so that two
+/// operators can't retire one each and leave none.
 const KEY_RETIRE: &str = "/* key_retire */
+    with in_force as materialized (select kid from signing_keys where retired_at is null order by kid for update)
     update signing_keys set retired_at = now()
-    where kid = $1 and retired_at is null and exists (select from signing_keys where kid <> $1 and retired_at is null)
+    where kid = $1 and kid in (select kid from in_force) and (select count(*) from in_force) > 1
     returning kid";
 
 /// Every key, with when it was published and retired.
@@ -18,8 +21,10 @@ const KEY_RETIRE: &str = "/* key_retire */
 /// When the database doesn't answer.
 pub async fn list(office: &Office) -> Result<Shown, Failure> {
     let rows = office.db.outside_tenants((KEYS, &[])).await?;
-    let rows = rows.iter().map(|r| (0..3).map(|i| json!(r.get::<_, Option<&str>>(i))).collect()).collect();
-    Ok(Shown::List(&["kid", "created_at", "retired_at"], rows))
+    let rows = rows.iter().map(|r| {
+        vec![json!(r.get::<_, &str>(0)), json!(r.get::<_, Timestamp>(1)), json!(r.get::<_, Option<Timestamp>>(2))]
+    });
+    Ok(Shown::List(&["kid", "created_at", "retired_at"], rows.collect()))
 }
 
 /// Retires a key: what it signed is believed no more, within an hour everywhere.

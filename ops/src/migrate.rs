@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use common::postgres::{chain, connection};
+
 mod embedded {
     refinery::embed_migrations!("../migrations");
 }
@@ -20,7 +22,7 @@ pub struct Applied {
 #[derive(Debug)]
 pub enum MigrateError {
     /// The database can't be reached or refuses the owner's credentials.
-    Connect(tokio_postgres::Error),
+    Connect(String),
     /// A migration failed; those before it are applied, it and those after it are not.
     Apply(refinery::Error),
 }
@@ -32,7 +34,11 @@ impl fmt::Display for MigrateError {
                 write!(f, "The database could not be reached ({e}). Check DATABASE_URL: it must be the owner's.")
             }
             Self::Apply(e) => {
-                write!(f, "A migration failed and was rolled back; the schema stays at the one before it: {e}")
+                write!(
+                    f,
+                    "A migration failed and was rolled back; the schema stays at the one before it: {}. Set right what it names and migrate again.",
+                    chain(e)
+                )
             }
         }
     }
@@ -41,7 +47,7 @@ impl fmt::Display for MigrateError {
 impl std::error::Error for MigrateError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Connect(e) => Some(e),
+            Self::Connect(_) => None,
             Self::Apply(e) => Some(e),
         }
     }
@@ -58,10 +64,9 @@ pub fn fingerprint() -> String {
 /// # Errors
 /// When the database can't be reached or a migration fails.
 pub async fn apply(database_url: &str) -> Result<Applied, MigrateError> {
-    let (mut client, connection) =
-        tokio_postgres::connect(database_url, tokio_postgres::NoTls).await.map_err(MigrateError::Connect)?;
-    let driver = tokio::spawn(connection);
-    client.execute("select pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await.map_err(MigrateError::Connect)?;
+    let (mut client, driver) = connection(database_url).await.map_err(MigrateError::Connect)?;
+    let locked = client.execute("select pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await;
+    locked.map_err(|e| MigrateError::Connect(chain(&e)))?;
     let report = embedded::migrations::runner().run_async(&mut client).await.map_err(MigrateError::Apply)?;
     // Closing the connection gives the lock back.
     drop(client);

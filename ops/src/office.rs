@@ -17,6 +17,17 @@ const TENANTS_ALL: &str = "/* tenants_all */ select id from tenants_all()";
 pub(crate) const AUDIT: &str = "/* audit_entry */
     insert into audit_log (id, tenant_id, actor, action, license_id, detail) values ($1, current_tenant(), $2, $3, $4, $5)";
 
+/// What a command needs besides the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Nothing.
+    Nothing,
+    /// Seats, and so Redis.
+    Seats,
+    /// What hashes license keys.
+    Hasher,
+}
+
 /// The database, and who is at the desk.
 #[derive(Debug)]
 pub struct Office {
@@ -28,16 +39,23 @@ pub struct Office {
 }
 
 impl Office {
-    /// Opens with the environment's configuration.
+    /// Opens with the environment's configuration. All that the command needs is asked for before anything is done.
     ///
     /// # Errors
     /// The mistakes of the configuration.
-    pub fn open() -> Result<Self, Failure> {
+    pub fn open(need: Need) -> Result<Self, Failure> {
         let mut setup = Setup::from_env();
-        let actor = std::env::vars().find(|(k, _)| k == "USER").map_or_else(|| "unknown".to_owned(), |(_, v)| v);
-        match setup.postgres() {
-            Some(db) => Ok(Self { db, actor: format!("operator:{actor}"), setup: setup.into() }),
-            None => Err(mistakes(&setup)),
+        let user = std::env::vars_os().find(|(name, _)| name == "USER").map(|(_, user)| user);
+        let actor = user.map_or_else(|| "unknown".to_owned(), |user| user.to_string_lossy().into_owned());
+        let db = setup.postgres();
+        let has_it = match need {
+            Need::Nothing => true,
+            Need::Seats => Seats::ask(&mut setup).is_some(),
+            Need::Hasher => KeyHasher::ask(&mut setup).is_some(),
+        };
+        match db {
+            Some(db) if has_it => Ok(Self { db, actor: format!("operator:{actor}"), setup: setup.into() }),
+            _ => Err(mistakes(&setup)),
         }
     }
 
@@ -62,10 +80,10 @@ impl Office {
     /// The owner's connection URL, for migrations.
     ///
     /// # Errors
-    /// When it isn't set.
+    /// When it isn't set, or isn't one of Postgres.
     pub fn database_url() -> Result<String, Failure> {
         let mut setup = Setup::from_env();
-        let url = setup.required(&config::DATABASE_URL, |url| Ok(url.to_owned()));
+        let url = setup.required(&config::DATABASE_URL, |url| Db::connect(url).map(|_| url.to_owned()));
         url.ok_or_else(|| mistakes(&setup))
     }
 

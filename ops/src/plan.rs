@@ -1,5 +1,6 @@
 //! The plan catalogue: data, not code.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use protocol::wire::{Feature, Quotas, Tier};
@@ -90,11 +91,18 @@ pub async fn list(office: &Office) -> Result<Shown, Failure> {
 /// When the file can't be read or isn't a catalogue.
 pub async fn import(office: &Office, file: &Path) -> Result<Shown, Failure> {
     let refused = |why: String| Failure::Refused(format!("{}: {why}", file.display()));
-    let text = std::fs::read(file).map_err(|e| refused(e.to_string()))?;
+    let text = std::fs::read(file).map_err(|e| refused(format!("this file can't be read: {e}.")))?;
     let catalogue: Catalogue =
-        serde_json::from_slice(&text).map_err(|e| refused(format!("this is not a catalogue: {e}")))?;
+        serde_json::from_slice(&text).map_err(|e| refused(format!("this is not a catalogue: {e}.")))?;
+    let (mut codes, mut prices) = (HashSet::new(), HashSet::new());
     for plan in &catalogue.plans {
         plan.check().map_err(&refused)?;
+        if !codes.insert(&plan.code) {
+            return Err(refused(format!("plan {} is there twice.", plan.code)));
+        }
+        if let Some(price) = plan.prices.iter().find(|p| !prices.insert(&p.price_id)) {
+            return Err(refused(format!("price {} is there twice; it can belong to one plan only.", price.price_id)));
+        }
     }
     let plans = serde_json::to_value(&catalogue.plans).map_err(|e| refused(e.to_string()))?;
     office.db.outside_tenants((PLANS_IMPORT, &[&plans])).await?;
@@ -113,15 +121,16 @@ impl Plan {
                 self.code
             ));
         }
-        if self.included_seats == 0 || self.devices_per_user < -1 {
+        let seats = 1..=1_000_000;
+        if !seats.contains(&self.included_seats) || self.devices_per_user < -1 {
             return Err(format!(
-                "plan {}: included_seats is at least 1, devices_per_user at least -1 (no limit).",
+                "plan {}: included_seats is 1 to 1,000,000, devices_per_user at least -1 (no limit).",
                 self.code
             ));
         }
-        match self.prices.iter().find(|p| p.seats == 0 || p.price_id.is_empty()) {
+        match self.prices.iter().find(|p| !seats.contains(&p.seats) || p.price_id.is_empty()) {
             Some(price) => {
-                Err(format!("plan {}: price {} needs an id and at least 1 seat.", self.code, price.price_id))
+                Err(format!("plan {}: price {} needs an id and 1 to 1,000,000 seats.", self.code, price.price_id))
             }
             None => Ok(()),
         }

@@ -74,11 +74,10 @@ impl Printer {
             Err(failure) => writeln!(io::stderr(), "{}", failure.message()),
         };
         match (written, answer) {
+            (_, Err(failure)) => ExitCode::from(failure.status()),
             // Whoever read our output has seen enough.
-            (Err(e), _) if e.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-            (Err(_), _) => ExitCode::from(2),
-            (Ok(()), Ok(_)) => ExitCode::SUCCESS,
-            (Ok(()), Err(failure)) => ExitCode::from(failure.status()),
+            (Err(e), Ok(_)) if e.kind() != io::ErrorKind::BrokenPipe => ExitCode::from(2),
+            (_, Ok(_)) => ExitCode::SUCCESS,
         }
     }
 }
@@ -122,14 +121,19 @@ impl Shown {
 fn word(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
+        // What a client or a customer chose as a name doesn't steer the operator's terminal.
+        Value::String(text) => text.replace(char::is_control, "\u{fffd}"),
         other => other.to_string(),
     }
 }
 
-/// Prints what clap has to say and ends: help is success, wrong words are `EX_USAGE`.
+/// Prints what clap has to say and ends: help is success, wrong words are `EX_USAGE`. A program that asked for JSON is
+/// told in JSON too.
 #[expect(clippy::exit, reason = "nothing was started yet that would have to end in order")]
 pub fn usage(error: &clap::Error) -> ! {
     let _ = error.print();
+    if error.use_stderr() && std::env::args_os().any(|word| word == "--json") {
+        let _ = writeln!(io::stdout(), "{}", json!({"error": error.render().to_string().trim()}));
+    }
     std::process::exit(if error.use_stderr() { 64 } else { 0 })
 }

@@ -2,18 +2,26 @@
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
 use protocol::id::{LicenseId, SessionId};
-use protocol::wire::EndedReason;
 use serde_json::json;
 
-use crate::office::{AUDIT, Office};
+use crate::office::Office;
 use crate::printer::{Failure, Shown};
 
 const SESSIONS: &str = "/* sessions_of_license */
-    select s.id, coalesce(u.email, 'license key'), s.hostname, s.hardware_id, s.started_at::text
+    select s.id, coalesce(u.email, 'license key'), s.hostname, s.hardware_id, s.started_at
     from sessions s left join users u on u.id = s.user_id
     where s.license_id = $1 and s.ended_at is null order by s.started_at";
-const LICENSE_OF_SESSION: &str = "/* license_of_session */ select license_id, ended_reason from sessions where id = $1";
+/// The row is closed together with the audit log's entry; who ended before is left alone.
+const SESSION_EVICT: &str = "/* session_evict */
+    with evicted as (
+        update sessions set ended_at = now(), ended_reason = 'revoked' where id = $1 and ended_at is null
+        returning license_id
+    )
+    insert into audit_log (id, tenant_id, actor, action, license_id, detail)
+    select $2, current_tenant(), $3, 'seat.evicted', license_id, $4 from evicted returning id";
+const SESSION: &str = "/* session_of_operator */ select license_id, ended_reason from sessions where id = $1";
 
 const COLUMNS: &[&str] = &["session_id", "user", "hostname", "hardware_id", "since", "seconds_left", "state"];
 
@@ -35,7 +43,7 @@ pub async fn list(office: &Office, license: LicenseId) -> Result<Shown, Failure>
             Some(_) => (json!(0), "expired"),
             None => (json!(null), "not in Redis"),
         };
-        vec![json!(id), text(1), text(2), text(3), text(4), seconds, json!(state)]
+        vec![json!(id), text(1), text(2), text(3), json!(r.get::<_, Timestamp>(4)), seconds, json!(state)]
     });
     Ok(Shown::List(COLUMNS, rows.collect()))
 }
@@ -43,21 +51,25 @@ pub async fn list(office: &Office, license: LicenseId) -> Result<Shown, Failure>
 /// Ends a session, so that its seat is free at once; its client is told at its next heartbeat.
 ///
 /// # Errors
-/// When there is no such session, or it has ended.
+/// When there is no such session, or Redis can't be told; the session has then ended all the same.
 pub async fn evict(office: &Office, session: SessionId) -> Result<Shown, Failure> {
     let tenant = office.tenant_of_session(session).await?;
-    let tx = office.db.tenant("license_of_session", tenant).await?;
-    let [rows] = tx.finish([(LICENSE_OF_SESSION, &[&session.as_uuid()])]).await?;
+    let tx = office.db.tenant("seat_evict", tenant).await?;
+    let detail = json!({"session_id": session});
+    let id = session.as_uuid();
+    let [evicted, rows] =
+        tx.finish([(SESSION_EVICT, &[&id, &uuid::Uuid::now_v7(), &office.actor, &detail]), (SESSION, &[&id])]).await?;
     let row = rows.first().ok_or_else(|| Failure::Refused(format!("There is no session {session}.")))?;
     let license = LicenseId::from_uuid(row.get(0));
-    let ended: Option<&str> = row.get(1);
     // The seat is freed again also when the row was closed before: the last eviction may have stopped between the two.
-    office.seats()?.close(tenant, license, session, EndedReason::Revoked).await?;
-    if let Some(reason) = ended {
-        return Ok(Shown::Done(format!("Session {session} had ended before ({reason}).")));
+    if let Err(e) = office.seats()?.free(license, &[session]).await {
+        return Err(Failure::Broken(format!(
+            "The session has ended, but Redis could not be told ({}): its seat isn't free yet. Run the same command again.",
+            e.internal().unwrap_or_default()
+        )));
     }
-    let tx = office.db.tenant("seat_evicted", tenant).await?;
-    let detail = json!({"session_id": session});
-    tx.finish([(AUDIT, &[&uuid::Uuid::now_v7(), &office.actor, &"seat.evicted", &license.as_uuid(), &detail])]).await?;
-    Ok(Shown::Done(format!("Session {session} has ended and its seat is free.")))
+    Ok(Shown::Done(match row.get::<_, Option<&str>>(1) {
+        Some(reason) if evicted.is_empty() => format!("Session {session} had ended before ({reason})."),
+        _ => format!("Session {session} has ended and its seat is free."),
+    }))
 }

@@ -1,5 +1,6 @@
 //! Tenants and their users.
 
+use jiff::Timestamp;
 use protocol::id::{TenantId, UserId};
 use serde_json::json;
 
@@ -8,10 +9,16 @@ use crate::printer::{Failure, Shown};
 
 const TENANT_INSERT: &str = "/* tenant_insert */
     insert into tenants (id, name, slug) values (current_tenant(), $1, $2) on conflict (slug) do nothing returning id";
-const TENANT_SHOW: &str = "/* tenant_show */ select name, slug, created_at::text from tenants";
+const TENANT_SHOW: &str = "/* tenant_show */ select name, slug, created_at from tenants";
 const USER_INSERT: &str = "/* user_insert */
-    insert into users (id, tenant_id, email, role, issuer, subject) values ($1, current_tenant(), $2, $3, $4, $5)
-    on conflict do nothing returning id";
+    with added as (
+        insert into users (id, tenant_id, email, role, issuer, subject) values ($1, current_tenant(), $2, $3, $4, $5)
+        on conflict do nothing returning id
+    ), audit as (
+        insert into audit_log (id, tenant_id, actor, action, detail)
+        select $6, current_tenant(), $7, 'user.added', $8 from added
+    )
+    select id from added";
 const USERS: &str = "/* users */ select id, email, role, issuer, subject from users order by email";
 
 /// Makes a tenant; the slug is made of the name where none is given.
@@ -20,8 +27,8 @@ const USERS: &str = "/* users */ select id, email, role, issuer, subject from us
 /// When the slug is taken or can't be one.
 pub async fn create(office: &Office, name: &str, slug: Option<String>) -> Result<Shown, Failure> {
     let slug = slug.unwrap_or_else(|| slug_of(name));
-    if slug.is_empty() || slug.len() > 63 || name.is_empty() || name.chars().count() > 200 {
-        return Err(Failure::Refused("A tenant needs a name of 1 to 200 characters and a slug of letters, digits and hyphens; give one with --slug.".to_owned()));
+    if !good_slug(&slug) || name.is_empty() || name.chars().count() > 200 {
+        return Err(Failure::Refused("A tenant needs a name of 1 to 200 characters and a slug of at most 63 small letters, digits and hyphens that doesn't begin with a hyphen; give one with --slug.".to_owned()));
     }
     let id = TenantId::new();
     let mut tx = office.db.tenant("tenant_create", id).await?;
@@ -44,7 +51,7 @@ pub async fn list(office: &Office) -> Result<Shown, Failure> {
         let tx = office.db.tenant("tenant_show", id).await?;
         let [found] = tx.finish([(TENANT_SHOW, &[])]).await?;
         rows.extend(found.iter().map(|r| {
-            vec![json!(id), json!(r.get::<_, &str>(0)), json!(r.get::<_, &str>(1)), json!(r.get::<_, &str>(2))]
+            vec![json!(id), json!(r.get::<_, &str>(0)), json!(r.get::<_, &str>(1)), json!(r.get::<_, Timestamp>(2))]
         }));
     }
     Ok(Shown::List(&["tenant_id", "name", "slug", "created_at"], rows))
@@ -63,12 +70,16 @@ pub async fn add_user(
 ) -> Result<Shown, Failure> {
     let tenant = office.tenant(tenant).await?;
     let (id, email) = (UserId::new(), email.trim().to_lowercase());
-    if !email.contains('@') || email.len() > 254 {
+    let both_sides = email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());
+    if !both_sides || email.len() > 254 || email.contains(char::is_whitespace) {
         return Err(Failure::Refused(format!("{email} is not an e-mail address.")));
     }
     let (issuer, subject) = identity.unzip();
     let tx = office.db.tenant("user_add", tenant).await?;
-    let [made] = tx.finish([(USER_INSERT, &[&id.as_uuid(), &email, &role, &issuer, &subject])]).await?;
+    let (entry, detail) = (uuid::Uuid::now_v7(), json!({"user_id": id, "role": role}));
+    let user: common::postgres::Query<'_> =
+        (USER_INSERT, &[&id.as_uuid(), &email, &role, &issuer, &subject, &entry, &office.actor, &detail]);
+    let [made] = tx.finish([user]).await?;
     if made.is_empty() {
         return Err(Failure::Refused(format!("This tenant has a user {email}, or one with that identity, already.")));
     }
@@ -92,6 +103,12 @@ pub async fn users(office: &Office, tenant: &str) -> Result<Shown, Failure> {
         vec![json!(r.get::<_, uuid::Uuid>(0)), text(1), text(2), text(3), text(4)]
     });
     Ok(Shown::List(&["user_id", "email", "role", "issuer", "subject"], rows.collect()))
+}
+
+/// As the column's check has it.
+fn good_slug(slug: &str) -> bool {
+    let letters = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    (1..=63).contains(&slug.len()) && slug.bytes().all(letters) && !slug.starts_with('-')
 }
 
 fn slug_of(name: &str) -> String {
