@@ -32,9 +32,23 @@ impl Database {
         // Copies of one template exclude each other for a moment; the server says so instead of waiting.
         admin.execute("select pg_advisory_lock($1)", &[&TEMPLATE_LOCK]).await.expect("the lock");
         admin
-            .batch_execute(&format!("create database {name} template {template}"))
+            .batch_execute(&format!("create database {name} template {template} owner coditect_owner"))
             .await
             .expect("a copy of the template");
+        Self { name }
+    }
+
+    /// Makes a database with nothing in it that belongs to the owner's role. Roles are of the whole server: migrate one
+    /// such database at a time.
+    ///
+    /// # Panics
+    /// When there is no test server, or it fails.
+    pub async fn empty() -> Self {
+        TEMPLATE.get_or_init(template).await;
+        let name = format!("test_{}", uuid::Uuid::now_v7().simple());
+        let admin = connect(&config("postgres", "postgres")).await;
+        let made = admin.batch_execute(&format!("create database {name} owner coditect_owner")).await;
+        made.expect("an empty database");
         Self { name }
     }
 

@@ -1,0 +1,134 @@
+//! `ops plan`, `ops keys` and `ops sweep`: what belongs to no tenant, and what is kept for a time.
+
+use std::io::Write as _;
+
+use serde_json::{Value, json};
+use tempfile::NamedTempFile;
+
+use crate::desk::Desk;
+
+fn file(text: &str) -> NamedTempFile {
+    let mut file = NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+fn plan(code: &str, seats: u32, price: &str) -> Value {
+    json!({"code": code, "tier": "TEAM", "name": "A plan", "included_seats": seats, "devices_per_user": 5,
+        "features": ["cloud_sync", "hooks"], "quotas": {"commands_per_day": -1},
+        "prices": [{"price_id": price, "kind": "base", "seats": 1}]})
+}
+
+async fn import(desk: &Desk, text: &str) -> String {
+    let file = file(text);
+    desk.plain(&["plan", "import", &file.path().display().to_string()]).await.err
+}
+
+#[tokio::test]
+async fn plans_are_listed_added_and_replaced() {
+    let desk = Desk::new().await;
+    let before = desk.list(&["plan", "list"]).await;
+    let team = before.iter().find(|p| p["plan"] == "TEAM").unwrap();
+    assert_eq!((&team["included_seats"], &team["prices"]), (&json!(5), &json!("price_team price_team_seat")));
+    let catalogue = json!({"plans": [plan("TEAM", 6, "price_new"), plan("TEAM_EU", 3, "price_eu")]});
+    assert_eq!(import(&desk, &catalogue.to_string()).await, "2 plans imported.\n");
+    assert_eq!(import(&desk, &catalogue.to_string()).await, "2 plans imported.\n");
+    let after = desk.list(&["plan", "list"]).await;
+    assert_eq!(after.len(), before.len() + 1);
+    let of = |code: &str| after.iter().find(|p| p["plan"] == code).unwrap();
+    assert_eq!(of("TEAM")["included_seats"], 6);
+    assert_eq!(
+        (&of("TEAM_EU")["features"], &of("TEAM_EU")["prices"]),
+        (&json!("cloud_sync hooks"), &json!("price_eu"))
+    );
+    assert_eq!(of("TEAM_EU")["quotas"], json!({"commands_per_day": -1}));
+    desk.tenant("acme").await;
+    let issued = desk.json(&["license", "issue", "--tenant", "acme", "--plan", "TEAM_EU"]).await;
+    assert_eq!(issued["seats"], 3);
+    assert!(desk.plain(&["plan", "list"]).await.out.contains("TEAM_EU"));
+}
+
+#[tokio::test]
+async fn a_catalogue_with_a_mistake_changes_nothing() {
+    let desk = Desk::new().await;
+    let before = desk.list(&["plan", "list"]).await;
+    let good = plan("GOOD", 1, "price_good");
+    let but = |field: &str, value: Value| {
+        let mut plan = plan("OTHER", 1, "price_other");
+        plan[field] = value;
+        plan
+    };
+    for (second, part) in [
+        (but("code", json!("lower")), "capital letters"),
+        (but("code", json!("")), "capital letters"),
+        (but("included_seats", json!(0)), "included_seats"),
+        (but("included_seats", json!(3_000_000_000_u32)), "included_seats"),
+        (but("devices_per_user", json!(-2)), "devices_per_user"),
+        (but("tier", json!("GOLD")), "not a catalogue"),
+        (but("features", json!(["teleport"])), "not a catalogue"),
+        (but("surprise", json!(1)), "surprise"),
+        (but("prices", json!([{"price_id": "", "kind": "base", "seats": 1}])), "needs an id"),
+        (but("prices", json!([{"price_id": "p", "kind": "base", "seats": 3_000_000_000_u32}])), "seats"),
+        (plan("GOOD", 2, "price_other"), "GOOD is there twice"),
+        (plan("OTHER", 2, "price_good"), "price_good is there twice"),
+    ] {
+        let file = file(&json!({"plans": [good, second]}).to_string());
+        let path = file.path().display().to_string();
+        let sentence = desk.refused(&["plan", "import", &path]).await;
+        assert!(sentence.contains(part) && sentence.starts_with(&path), "{sentence}");
+    }
+    for text in ["", "[]", "{\"plans\": 1}", "\u{0}"] {
+        let file = file(text);
+        let sentence = desk.refused(&["plan", "import", &file.path().display().to_string()]).await;
+        assert!(sentence.contains("not a catalogue"), "{sentence}");
+    }
+    assert!(desk.refused(&["plan", "import", "/nowhere/plans.json"]).await.contains("/nowhere/plans.json"));
+    assert_eq!(desk.list(&["plan", "list"]).await, before);
+}
+
+#[tokio::test]
+async fn keys_are_retired_once_and_never_the_last_one() {
+    let desk = Desk::new().await;
+    assert!(desk.list(&["keys", "list"]).await.is_empty());
+    desk.world
+        .sql("insert into signing_keys (kid, public_key_pem, created_at) values ('old', 'pem', now() - interval '1 day'), ('new', 'pem', now())")
+        .await;
+    assert!(desk.plain(&["keys", "retire", "old"]).await.err.contains("old is retired"));
+    let keys = desk.list(&["keys", "list"]).await;
+    assert_eq!((&keys[0]["kid"], &keys[1]["kid"]), (&json!("old"), &json!("new")));
+    assert!(keys[0]["retired_at"].as_str().unwrap().ends_with('Z') && keys[1]["retired_at"].is_null(), "{keys:?}");
+    for kid in ["old", "new", "none"] {
+        assert!(desk.refused(&["keys", "retire", kid]).await.contains("ops keys list"));
+    }
+    assert!(desk.plain(&["keys", "list"]).await.out.contains("new"));
+}
+
+#[tokio::test]
+async fn two_who_retire_the_last_two_keys_leave_one() {
+    let desk = Desk::new().await;
+    desk.world.sql("insert into signing_keys (kid, public_key_pem) values ('a', 'pem'), ('b', 'pem')").await;
+    let both = tokio::join!(desk.run(&["keys", "retire", "a"]), desk.run(&["keys", "retire", "b"]));
+    assert_eq!(both.0.status + both.1.status, 1, "{both:?}");
+    assert_eq!(desk.world.number("select count(*) from signing_keys where retired_at is null").await, 1);
+}
+
+#[tokio::test]
+async fn a_sweep_deletes_what_is_a_day_old_of_every_tenant() {
+    let desk = Desk::new().await;
+    assert_eq!(desk.plain(&["sweep"]).await.err, "Swept 0 tenants.\n");
+    for tenant in ["acme", "zenith"] {
+        let id = desk.tenant(tenant).await;
+        // More than one statement may delete.
+        let sql = format!(
+            "insert into idempotency_keys (tenant_id, operation, caller, key, body_hash, created_at)
+             select '{id}', 'acquire', '{id}', case n when 0 then 'young' else n::text end, '',
+                    now() - interval '24 hours' + case n when 0 then interval '1 hour' else interval '-1 second' end
+             from generate_series(0, 5001) n"
+        );
+        desk.world.sql(&sql).await;
+    }
+    assert_eq!(desk.json(&["sweep"]).await["message"], "Swept 2 tenants.");
+    assert_eq!(desk.world.number("select count(*) from idempotency_keys").await, 2);
+    assert_eq!(desk.world.number("select count(*) from idempotency_keys where key = 'young'").await, 2);
+    desk.plain(&["sweep"]).await;
+}

@@ -1,0 +1,40 @@
+//! `ops device`: places on a licence.
+
+use serde_json::json;
+
+use crate::desk::Desk;
+
+#[tokio::test]
+async fn devices_are_listed_and_their_places_freed_once() {
+    let desk = Desk::new().await;
+    let license = desk.license().await;
+    let (new, old) = ("a".repeat(64), "b".repeat(64));
+    let sql = format!(
+        "insert into devices (tenant_id, license_id, machine_id, activated_at, valid_until, address)
+         select tenant_id, id, machine, now() - past, now() + left_over, '192.0.2.7' from licenses,
+            (values ('{old}', interval '30 days', interval '-1 day'), ('{new}', interval '1 hour', interval '7 days'))
+                v (machine, past, left_over) where id = '{license}'"
+    );
+    desk.world.sql(&sql).await;
+    let id = license.to_string();
+    let ask = ["device", "list", id.as_str()];
+    let devices = desk.list(&ask).await;
+    let told: Vec<_> = devices.iter().map(|d| json!([d["machine_id"], d["state"], d["address"]])).collect();
+    assert_eq!(told, [json!([old, "lapsed", "192.0.2.7"]), json!([new, "active", "192.0.2.7"])]);
+    assert!(devices[0]["valid_until"].as_str().unwrap().ends_with('Z'), "{devices:?}");
+
+    let remove = ["device", "remove", &id, &new];
+    assert!(desk.plain(&remove).await.err.contains("place is free"));
+    assert_eq!(desk.list(&ask).await[1]["state"], "removed");
+    assert!(desk.plain(&ask).await.out.contains("removed"));
+    for machine in [&new, &"c".repeat(64)] {
+        let sentence = desk.refused(&["device", "remove", &id, machine]).await;
+        assert!(sentence.contains("ops device list"), "{sentence}");
+    }
+    let wrong = desk.failed(&["device", "remove", &id, "my laptop"], 64).await;
+    assert!(wrong.contains("64"), "{wrong}");
+
+    // What was refused left no entry.
+    assert_eq!(desk.actions().await[2..], ["device.removed"]);
+    assert_eq!(desk.audit().await[2].3, json!({"machine_id": new}));
+}

@@ -1,0 +1,14 @@
+//! The operators' command line against real servers: the binary itself, its exit status, and what it says where.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on should stop where it is")]
+
+mod catalogue;
+mod clients;
+mod configuration;
+mod desk;
+mod devices;
+mod licenses;
+mod migrations;
+mod outages;
+mod seats;
+mod tenants;
+mod words;

@@ -1,0 +1,89 @@
+//! `ops seat`: who sits where, and freeing a seat.
+
+use seats::Extended;
+use serde_json::json;
+
+use crate::clients::Clients;
+use crate::desk::Desk;
+
+#[tokio::test]
+async fn the_list_says_who_holds_what_and_for_how_long_yet() {
+    let desk = Desk::new().await;
+    let license = desk.license().await;
+    let (clients, id) = (Clients::of(&desk, license).await, license.to_string());
+    let ask = ["seat", "list", id.as_str()];
+    assert!(desk.list(&ask).await.is_empty());
+    let ann = clients.seat("ann").await;
+    let seats = desk.list(&ask).await;
+    assert_eq!(seats.len(), 1);
+    let seat = &seats[0];
+    assert_eq!((&seat["session_id"], &seat["hostname"], &seat["state"]), (&json!(ann), &json!("ann"), &json!("live")));
+    assert_eq!(seat["user"], "license key");
+    assert!((300..=360).contains(&seat["seconds_left"].as_i64().unwrap()), "{seat}");
+    assert!(seat["since"].as_str().unwrap().ends_with('Z'), "{seat}");
+    assert_eq!(seat["hardware_id"].as_str().unwrap().len(), 64);
+
+    desk.world.redis.age_seats(license, 360_001).await;
+    clients.seat("bob").await;
+    let user = desk.json(&["user", "add", "--tenant", "acme", "--email", "bob@example.com"]).await;
+    let sql = format!("update sessions set user_id = '{}' where holder = 'bob'", user["user_id"].as_str().unwrap());
+    desk.world.sql(&sql).await;
+    let told = |row: &serde_json::Value| json!([row["user"], row["state"]]);
+    let seats: Vec<_> = desk.list(&ask).await.iter().map(told).collect();
+    assert_eq!(
+        seats,
+        [json!(["bob@example.com", "live"])],
+        "the seat that expired was cleared away by the next acquire"
+    );
+    desk.world.redis.age_seats(license, 360_001).await;
+    assert_eq!(desk.list(&ask).await[0]["state"], "expired");
+    desk.world.redis.flush().await;
+    let seats = desk.list(&ask).await;
+    assert_eq!((&seats[0]["state"], &seats[0]["seconds_left"]), (&json!("not in Redis"), &json!(null)));
+    let table = desk.plain(&ask).await.out;
+    assert!(table.contains("bob@example.com") && table.lines().count() == 2, "{table}");
+}
+
+#[tokio::test]
+async fn an_eviction_frees_the_seat_ends_the_row_and_may_be_repeated() {
+    let desk = Desk::new().await;
+    let license = desk.license().await;
+    let clients = Clients::of(&desk, license).await;
+    desk.plain(&["license", "set-seats", &license.to_string(), "--seats", "1"]).await;
+    let ann = clients.seat("ann").await;
+    assert!(clients.is_full("bob").await);
+    let session = ann.to_string();
+    let ask = ["seat", "evict", session.as_str()];
+    assert!(desk.plain(&ask).await.err.contains("its seat is free"));
+    assert_eq!(clients.ended(ann).await.as_deref(), Some("revoked"));
+    assert_eq!(clients.beat(ann).await, Extended::Unknown);
+    let bob = clients.seat("bob").await;
+
+    let again = desk.json(&ask).await;
+    assert_eq!(again["message"], format!("Session {ann} had ended before (revoked)."));
+    assert!(clients.lives(bob).await, "only that session was ended");
+    let entries = desk.audit().await;
+    assert_eq!(desk.actions().await[3..], ["seat.evicted"], "a repetition changes nothing");
+    assert_eq!((entries[3].2, &entries[3].3), (Some(license), &json!({"session_id": ann})));
+}
+
+#[tokio::test]
+async fn an_unknown_session_is_refused() {
+    let desk = Desk::new().await;
+    let id = "01890a5d-ac96-774b-bcce-b302099a8057";
+    let sentence = desk.refused(&["seat", "evict", id]).await;
+    assert!(sentence.contains(id) && sentence.contains("ops seat list"), "{sentence}");
+}
+
+#[tokio::test]
+async fn a_session_that_expired_says_why_it_ended_and_is_no_eviction() {
+    let desk = Desk::new().await;
+    let license = desk.license().await;
+    let clients = Clients::of(&desk, license).await;
+    let ann = clients.seat("ann").await;
+    desk.world.redis.age_seats(license, 360_001).await;
+    clients.seat("bob").await;
+    assert_eq!(clients.ended(ann).await.as_deref(), Some("expired"));
+    assert!(desk.plain(&["seat", "evict", &ann.to_string()]).await.err.contains("had ended before (expired)"));
+    assert_eq!(desk.actions().await.len(), 2);
+}
