@@ -113,6 +113,29 @@ pub(crate) async fn postgres(url: &str, license: &str, tenant: &str) -> f64 {
     (CONNECTIONS * EACH) as f64 / started.elapsed().as_secs_f64()
 }
 
+/// Signatures of tokens per second with every core signing, for a second. Less than cores ÷ time of one where cores share
+/// units or other tenants share the machine.
+pub(crate) async fn signatures(spec: &str) -> f64 {
+    let spec = signing::SigningKeySpec::parse(spec).expect("SIGNING_KEY as the stack has it");
+    let signer = signing::Signer::connect(spec, None).expect("the stack's key");
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let started = Instant::now();
+    let signed = join_all((0..cores).map(|_| {
+        let signer = signer.clone();
+        tokio::spawn(async move {
+            let mut signed = 0;
+            while started.elapsed() < Duration::from_secs(1) {
+                signer.sign_token(&serde_json::json!({"sub": "bench"})).await.expect("a signature");
+                signed += 1;
+            }
+            signed
+        })
+    }))
+    .await;
+    let signed: u32 = signed.into_iter().map(|one| one.expect("a signer doesn't panic")).sum();
+    f64::from(signed) / started.elapsed().as_secs_f64()
+}
+
 /// How long one RSA-4096 signature of a token takes on one core.
 pub(crate) async fn signature(spec: &str) -> Duration {
     const N: u32 = 200;

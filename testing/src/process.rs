@@ -36,7 +36,20 @@ impl World {
         self.spawn_with(binary, role, &clock).await
     }
 
+    /// The same with everything it has to say, written to a file.
+    ///
+    /// # Panics
+    /// When the file can't be made, or the function doesn't get ready.
+    pub async fn spawn_logging(&self, binary: &str, role: &str, log: &std::path::Path) -> Process {
+        let log = std::fs::File::create(log).expect("the log can be written");
+        self.spawn_to(binary, role, &[("RUST_LOG", "trace")], log.into()).await
+    }
+
     async fn spawn_with(&self, binary: &str, role: &str, more: &[(&str, &str)]) -> Process {
+        self.spawn_to(binary, role, more, Stdio::null()).await
+    }
+
+    async fn spawn_to(&self, binary: &str, role: &str, more: &[(&str, &str)], log: Stdio) -> Process {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
         drop(listener);
@@ -47,7 +60,7 @@ impl World {
             .env("PATH", "/usr/bin:/bin")
             .env("PORT", address.to_string())
             .envs(more.iter().copied())
-            .stdout(Stdio::null())
+            .stdout(log)
             .stderr(Stdio::null())
             .spawn()
             .expect("the binary can be run");

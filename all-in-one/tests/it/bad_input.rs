@@ -19,7 +19,8 @@ fn routes(license: &License) -> Vec<(&'static str, Value)> {
     ]
 }
 
-fn problem(answer: &Answer, what: &str) {
+/// A whole problem document, with nothing internal in it.
+pub(crate) fn problem(answer: &Answer, what: &str) {
     assert_eq!(answer.header("content-type"), "application/problem+json", "{what}: {:#}", answer.body);
     for field in ["type", "title", "detail", "code", "request_id"] {
         assert!(

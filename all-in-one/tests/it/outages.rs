@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use testing::World;
-use testing::http::Client;
+use testing::http::{Answer, Client};
 use testing::process::until;
 use testing::proxy::Proxy;
 
+use crate::bad_input::problem;
 use crate::world::{ACQUIRE, AUTH, HEARTBEAT, Seat, VALIDATE, all, all_with, device, question, seat, signed_in};
 
 /// Heartbeats of every seat, again and again, until told to stop; counts those that were refused for good.
@@ -87,8 +88,7 @@ async fn a_redis_that_was_killed_and_came_back_empty_loses_no_session() {
 
     world.redis.stop();
     for (path, body) in [(ACQUIRE, json!({"hardware_id": device(1)})), (HEARTBEAT, seats[0].body())] {
-        let down = caller.post(path, body, 503).await;
-        unavailable(&down.body, down.header("retry-after"));
+        unavailable(&caller.post(path, body, 503).await);
     }
     let ready = client.get("/ready", 503).await;
     assert_eq!(failing(&ready.body), ["redis"], "{:#}", ready.body);
@@ -135,7 +135,7 @@ async fn without_postgres_known_sessions_go_on_and_the_rest_is_told_when_to_come
         for (path, body) in requests {
             let begin = std::time::Instant::now();
             let down = caller.post(path, body, 503).await;
-            unavailable(&down.body, down.header("retry-after"));
+            unavailable(&down);
             println!("{path} with Postgres {}: {:?}", if silent { "silent" } else { "gone" }, begin.elapsed());
         }
         held.beat(200).await;
@@ -149,9 +149,11 @@ async fn without_postgres_known_sessions_go_on_and_the_rest_is_told_when_to_come
     }
 }
 
-fn unavailable(body: &Value, retry_after: &str) {
-    assert_eq!(body["code"], "unavailable", "{body:#}");
-    assert!(retry_after.parse::<u32>().is_ok_and(|s| s > 0), "Retry-After is {retry_after:?}");
+fn unavailable(answer: &Answer) {
+    problem(answer, "a 503");
+    assert_eq!(answer.text("/code"), "unavailable");
+    let wait = answer.header("retry-after");
+    assert!(wait.parse::<u32>().is_ok_and(|s| s > 0), "Retry-After is {wait:?}");
 }
 
 fn failing(ready: &Value) -> Vec<&str> {
