@@ -21,18 +21,18 @@ pub(crate) const SESSIONS_EXPIRE: &str = "/* sessions_expire */
     on conflict (id) do update set ended_at = excluded.ended_at, ended_reason = 'expired'
         where sessions.license_id = $1 and sessions.ended_at is null";
 
-/// The session's row; the one that is there when the holder asks again. No row comes back when the fence fell or the
-/// session has ended.
+/// The session's row. Nothing happens when it is there, when the fence fell, or when two requests of one holder write it at
+/// once: `on conflict (id)` alone would let the second one fail on `sessions_open`.
 pub(crate) const SESSION_OPEN: &str = "/* session_open */
     insert into sessions (id, tenant_id, license_id, user_id, holder, hardware_id, hostname, client_version, grant_number)
     select $2, l.tenant_id, l.id, $5, $6, $7, $8, $9, $10
     from licenses l where l.id = $1 and l.seat_generation = $3 and l.revision = $4
-    on conflict (id) do update set client_version = excluded.client_version where sessions.ended_at is null
-    returning id";
+    on conflict do nothing";
 
-/// Why SESSION_OPEN wrote nothing: whether the fence still stands.
-pub(crate) const FENCE_STANDS: &str =
-    "/* fence_stands */ select from licenses where id = $1 and seat_generation = $2 and revision = $3";
+/// What became of it: no row when the fence fell, else whether the session is open.
+pub(crate) const SESSION_IS_OPEN: &str = "/* session_is_open */
+    select exists (select from sessions where id = $4 and license_id = $1 and ended_at is null)
+    from licenses where id = $1 and seat_generation = $2 and revision = $3";
 
 pub(crate) const SESSION_CLOSE: &str = "/* session_close */
     update sessions set ended_at = now(), ended_reason = $2 where id = $1 and ended_at is null";
@@ -47,6 +47,10 @@ pub(crate) const TERMS: &str = "/* seat_terms */
 
 pub(crate) const SESSIONS_OPEN: &str =
     "/* sessions_open */ select id, holder, grant_number from sessions where license_id = $1 and ended_at is null";
+
+/// Those of a restore's sessions that were closed since it read them.
+pub(crate) const SESSIONS_CLOSED: &str =
+    "/* sessions_closed */ select id from sessions where id = any($1) and ended_at is not null";
 
 /// What became of a session, for a heartbeat that Redis doesn't know.
 pub(crate) const SESSION_END: &str = "/* session_end */ select ended_reason from sessions

@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use common::Problem;
-use protocol::id::{LicenseId, TenantId};
+use protocol::id::{LicenseId, SessionId, TenantId};
 use rand::Rng as _;
 use redis::Script;
 use tokio_postgres::Row;
@@ -74,6 +74,12 @@ impl Seats {
         let Some(terms) = licenses.first() else { return Err(Problem::not_found("license")) };
         let script = self.restoration(license, terms, &sessions);
         let applied: u8 = self.redis.run(&script).await?;
+        // Who was released or evicted meanwhile had nothing to free in Redis yet.
+        let restored: Vec<Uuid> = sessions.iter().map(|row| row.get(0)).collect();
+        let tx = self.db.tenant("seats_restored", tenant).await?;
+        let [closed] = tx.finish([(queries::SESSIONS_CLOSED, &[&restored])]).await?;
+        let closed: Vec<_> = closed.iter().map(|row| SessionId::from_uuid(row.get(0))).collect();
+        self.free(license, &closed).await?;
         tracing::info!(license = %license, sessions = sessions.len(), applied, "seats restored from Postgres");
         Ok(())
     }

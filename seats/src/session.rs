@@ -114,7 +114,7 @@ impl Seats {
         let holders: Vec<&str> = grant.gone.iter().map(|g| g.holder.as_str()).collect();
         let numbers: Vec<i64> = grant.gone.iter().map(|g| g.number).collect();
         let tx = self.db.tenant("session_open", ask.tenant).await?;
-        let [_, _, opened, stands] = tx
+        let [_, _, _, found] = tx
             .finish([
                 (queries::LOCK_SHARED, &[&license]),
                 (queries::SESSIONS_EXPIRE, &[&license, &gone, &grant.generation, &grant.revision, &holders, &numbers]),
@@ -133,13 +133,13 @@ impl Seats {
                         &grant.number,
                     ],
                 ),
-                (queries::FENCE_STANDS, &[&license, &grant.generation, &grant.revision]),
+                (queries::SESSION_IS_OPEN, &[&license, &grant.generation, &grant.revision, &grant.session.as_uuid()]),
             ])
             .await?;
-        Ok(match (opened.is_empty(), stands.is_empty()) {
-            (false, _) => Opened::Open,
-            (true, true) => Opened::Overtaken,
-            (true, false) => Opened::Closed,
+        Ok(match found.first().map(|row| row.get(0)) {
+            Some(true) => Opened::Open,
+            Some(false) => Opened::Closed,
+            None => Opened::Overtaken,
         })
     }
 

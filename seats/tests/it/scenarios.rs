@@ -3,6 +3,8 @@
 use seats::session::Opened;
 use seats::{Confirmed, Extended, Taken};
 
+use testing::process::until;
+
 use crate::deployment::{Deployment, TTL_MS};
 
 fn granted(taken: Taken) -> seats::Grant {
@@ -193,6 +195,32 @@ async fn a_commit_so_slow_that_its_seat_was_passed_on_is_told_no() {
     let other = d.seat(2).await;
     assert_eq!(d.confirm(&slow).await.unwrap(), Confirmed::Lost);
     assert!(matches!(d.beat(other.session).await, Extended::Live(_)));
+}
+
+#[tokio::test]
+async fn a_session_that_ends_while_it_is_restored_stays_ended() {
+    let d = Deployment::new(2).await;
+    let (ends, stays) = (d.seat(1).await, d.seat(2).await);
+    d.world.redis.flush().await;
+    let lock = format!("select pg_advisory_lock(hashtextextended('{}', 1))", d.license);
+    d.sql.batch_execute(&lock).await.unwrap();
+    let restored = d.seats.extend(d.tenant, d.license, stays.session, None);
+    let between = async {
+        let marker = format!("seat:{{{}}}:restoring", d.license);
+        until("a restore has begun", || async { d.world.redis.command(&["EXISTS", &marker]).await.contains('1') })
+            .await;
+        // It reads the rows, but can't put them into Redis yet.
+        d.world.redis.command(&["CLIENT", "PAUSE", "60000", "WRITE"]).await;
+        let before = d.terms().await.generation;
+        d.sql.batch_execute("select pg_advisory_unlock_all()").await.unwrap();
+        until("the rows are read", || async { d.terms().await.generation > before }).await;
+        d.close_row(ends.session).await;
+        d.world.redis.command(&["CLIENT", "UNPAUSE"]).await;
+    };
+    let (beat, ()) = tokio::join!(restored, between);
+    assert!(matches!(beat.unwrap(), Extended::Live(_)));
+    assert_eq!(d.beat(ends.session).await, Extended::Unknown);
+    assert_eq!(d.live().await, vec![stays.session]);
 }
 
 #[tokio::test]
