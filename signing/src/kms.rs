@@ -14,13 +14,15 @@ use base64::engine::general_purpose::STANDARD;
 use crc32c::crc32c;
 use gcp_auth::TokenProvider;
 use rand::Rng as _;
+use reqwest::redirect::Policy;
 use reqwest::{RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::OnceCell;
 
 use crate::error::SigningError;
 use crate::public_key::PublicKey;
+use crate::public_key_cache::PublicKeyCache;
 
 const GOOGLE: &str = "https://cloudkms.googleapis.com";
 const SCOPE: &str = "https://www.googleapis.com/auth/cloudkms";
@@ -30,10 +32,6 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1500);
 /// How long all attempts together may take.
 const TOTAL_TIMEOUT: Duration = Duration::from_millis(2800);
 const ATTEMPTS: u32 = 3;
-/// How long a public key is believed without asking again.
-const PUBLIC_KEY_MAX_AGE: Duration = Duration::from_secs(3600);
-/// How long a public key that is past its age goes on serving after a look for it failed.
-const PUBLIC_KEY_RETRY: Duration = Duration::from_secs(30);
 
 /// A key version.
 pub(crate) struct KmsKey {
@@ -42,7 +40,7 @@ pub(crate) struct KmsKey {
     http: reqwest::Client,
     /// Credentials are sent to Google alone.
     credentials: Option<OnceCell<Arc<dyn TokenProvider>>>,
-    public: Mutex<Option<(Instant, PublicKey)>>,
+    public: PublicKeyCache,
 }
 
 impl std::fmt::Debug for KmsKey {
@@ -87,38 +85,24 @@ struct PublicKeyResponse {
 impl KmsKey {
     pub(crate) fn new(name: String, endpoint: Option<String>) -> Result<Self, SigningError> {
         let unusable = |why: &str| SigningError::Unusable(why.to_owned());
-        let google = endpoint.is_none();
         let endpoint = endpoint.unwrap_or_else(|| GOOGLE.to_owned());
         let url = reqwest::Url::parse(&endpoint).map_err(|_| unusable("KMS_ENDPOINT is not a URL"))?;
         let loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
         if url.scheme() != "https" && !loopback {
             return Err(unusable("KMS_ENDPOINT must be https unless it is this machine"));
         }
-        let http = reqwest::Client::builder().timeout(ATTEMPT_TIMEOUT).build().map_err(|e| unusable(&e.to_string()))?;
-        let credentials = (google || !loopback).then(OnceCell::new);
-        Ok(Self { name, endpoint, http, credentials, public: Mutex::default() })
+        let google = url.host_str().is_some_and(|host| host.ends_with(".googleapis.com"));
+        // Nothing that KMS answers is a redirection; one could lead anywhere.
+        let http = reqwest::Client::builder().timeout(ATTEMPT_TIMEOUT).redirect(Policy::none());
+        let http = http.build().map_err(|e| unusable(&e.to_string()))?;
+        let credentials = google.then(OnceCell::new);
+        Ok(Self { name, endpoint, http, credentials, public: PublicKeyCache::default() })
     }
 
-    /// The public half. One caller asks, the others wait; an older answer serves while KMS doesn't answer, because the
-    /// key of a version never changes.
+    /// The public half. A first look may take several attempts; a later one, which can fail without harm, only one, so
+    /// that the signature it precedes still has time.
     pub(crate) async fn public(&self) -> Result<PublicKey, SigningError> {
-        let mut cached = self.public.lock().await;
-        if let Some((until, key)) = cached.as_ref()
-            && Instant::now() < *until
-        {
-            return Ok(key.clone());
-        }
-        let fetched = bounded(self.retried(|| self.fetch_public())).await;
-        let (age, key) = match (fetched, cached.take()) {
-            (Ok(key), _) => (PUBLIC_KEY_MAX_AGE, key),
-            (Err(e), Some((_, key))) => {
-                tracing::warn!("the signing key's public half could not be looked up again: {e}");
-                (PUBLIC_KEY_RETRY, key)
-            }
-            (Err(e), None) => return Err(e),
-        };
-        *cached = Some((Instant::now() + age, key.clone()));
-        Ok(key)
+        bounded(self.public.get(Instant::now(), self.retried(|| self.fetch_public()), self.fetch_public())).await
     }
 
     pub(crate) async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningError> {
@@ -203,7 +187,8 @@ impl KmsKey {
     }
 }
 
-async fn bounded<T>(call: impl Future<Output = Result<T, SigningError>>) -> Result<T, SigningError> {
+/// Waiting for others included, no caller waits longer than this.
+pub(crate) async fn bounded<T>(call: impl Future<Output = Result<T, SigningError>>) -> Result<T, SigningError> {
     tokio::time::timeout(TOTAL_TIMEOUT, call)
         .await
         .unwrap_or_else(|_| Err(SigningError::Unavailable("no answer in time".to_owned())))

@@ -10,6 +10,7 @@ mod error;
 mod kms;
 mod pem_file;
 mod public_key;
+mod public_key_cache;
 mod signer;
 mod spec;
 mod token_signer;

@@ -29,9 +29,29 @@ impl PublicKey {
         if modulus.len() != MODULUS_BYTES {
             return Err(SigningError::Unusable(format!("it has {} bits; RSA-4096 is needed", modulus.len() * 8)));
         }
-        // RFC 7638, section 3: the required members in lexicographic order, without white space.
-        let members = format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#);
-        let kid = URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, members.as_bytes()));
-        Ok(Self { kid, pem: pem.to_owned() })
+        Ok(Self { kid: thumbprint(&n, &e), pem: pem.to_owned() })
+    }
+}
+
+/// RFC 7638, section 3: the required members in lexicographic order, without white space.
+fn thumbprint(n: &str, e: &str) -> String {
+    let members = format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#);
+    URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, members.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_thumbprint_of_the_rfcs_example_is_the_rfcs() {
+        // RFC 7638, section 3.1.
+        let n = concat!(
+            "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJE",
+            "CPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2Q",
+            "vzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6",
+            "WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw",
+        );
+        assert_eq!(thumbprint(n, "AQAB"), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
     }
 }

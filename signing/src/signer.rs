@@ -6,7 +6,7 @@ use protocol::token::{assemble, signing_input};
 use serde::Serialize;
 
 use crate::error::SigningError;
-use crate::kms::KmsKey;
+use crate::kms::{KmsKey, bounded};
 use crate::pem_file::PemKey;
 use crate::public_key::PublicKey;
 use crate::spec::SigningKeySpec;
@@ -50,11 +50,21 @@ impl Signer {
     /// # Errors
     /// When the key's keeper can't be reached or refuses.
     pub async fn sign_token(&self, claims: &impl Serialize) -> Result<String, SigningError> {
-        let input = signing_input(&self.public_key().await?.kid, claims);
-        let signature = match &*self.0 {
-            Keeper::Kms(key) => key.sign(input.as_bytes()).await?,
-            Keeper::Pem(key) => key.sign(input.clone().into_bytes()).await?,
-        };
-        Ok(assemble(&input, &signature))
+        match &*self.0 {
+            // Together, so that a KMS that is silent costs its time once.
+            Keeper::Kms(key) => {
+                bounded(async {
+                    let input = signing_input(&key.public().await?.kid, claims);
+                    let signature = key.sign(input.as_bytes()).await?;
+                    Ok(assemble(&input, &signature))
+                })
+                .await
+            }
+            Keeper::Pem(key) => {
+                let input = signing_input(&key.public().kid, claims);
+                let signature = key.sign(input.clone().into_bytes()).await?;
+                Ok(assemble(&input, &signature))
+            }
+        }
     }
 }

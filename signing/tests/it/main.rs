@@ -1,0 +1,9 @@
+//! Signing against Google's wire format, PEM files of both kinds, and the table of published keys. What was signed is
+//! verified by the `openssl` command line.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on should stop where it is")]
+
+mod emulator;
+mod kms;
+mod openssl;
+mod pem_file;
+mod token_signer;
