@@ -130,6 +130,9 @@ impl Seats {
         loop {
             match Extended::parse(&self.redis.run::<Vec<String>>(&script).await?)? {
                 Extended::Cold => self.warm(tenant, license, &mut patience).await?,
+                Extended::Unknown(generation) if self.overlooked(tenant, session, generation).await? => {
+                    self.warm(tenant, license, &mut patience).await?;
+                }
                 extended => return Ok(extended),
             }
         }

@@ -77,8 +77,8 @@ pub enum Extended {
     Cold,
     /// The licence's state ended its sessions.
     Inactive(String),
-    /// No such session of this subject holds a seat.
-    Unknown,
+    /// No such session of this subject holds a seat, as of this generation.
+    Unknown(i64),
     /// The heartbeat came too late.
     Expired,
     /// Extended, until so many milliseconds since 1970 of Redis's clock.
@@ -138,7 +138,7 @@ impl Extended {
         match words(answer).as_slice() {
             ["cold"] => Ok(Self::Cold),
             ["inactive", state] => Ok(Self::Inactive((*state).to_owned())),
-            ["unknown"] => Ok(Self::Unknown),
+            ["unknown", generation] => Ok(Self::Unknown(number(generation)?)),
             ["expired"] => Ok(Self::Expired),
             ["live", expires] => Ok(Self::Live(number(expires)?)),
             other => Err(unexpected(other)),

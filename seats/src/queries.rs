@@ -52,6 +52,10 @@ pub(crate) const SESSIONS_OPEN: &str =
 pub(crate) const SESSIONS_CLOSED: &str =
     "/* sessions_closed */ select id from sessions where id = any($1) and ended_at is not null";
 
+/// An open session whose licence has a later generation than the one given.
+pub(crate) const SESSION_OVERLOOKED: &str = "/* session_overlooked */ select from sessions s
+    join licenses l on l.id = s.license_id where s.id = $1 and s.ended_at is null and l.seat_generation > $2";
+
 /// What became of a session, for a heartbeat that Redis doesn't know.
 pub(crate) const SESSION_END: &str = "/* session_end */ select ended_reason from sessions
      where id = $1 and license_id = $2 and ($3::text is null or starts_with(holder, $3 || '/'))";

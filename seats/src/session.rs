@@ -183,6 +183,19 @@ impl Seats {
         Ok(rows.first().map(|row| reason(row.get(0))))
     }
 
+    /// Whether a session that Redis doesn't know is open and was opened under a later generation than Redis has: a restore
+    /// came so late that it filled a Redis which had been lost once more since.
+    pub(crate) async fn overlooked(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        generation: i64,
+    ) -> Result<bool, Problem> {
+        let tx = self.db.tenant("session_overlooked", tenant).await?;
+        let [rows] = tx.finish([(queries::SESSION_OVERLOOKED, &[&session.as_uuid(), &generation])]).await?;
+        Ok(!rows.is_empty())
+    }
+
     async fn terms(&self, tenant: TenantId, license: LicenseId) -> Result<Terms, Problem> {
         let tx = self.db.tenant("seat_terms", tenant).await?;
         let [rows] = tx.finish([(queries::TERMS, &[&license.as_uuid()])]).await?;

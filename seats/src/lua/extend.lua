@@ -1,7 +1,7 @@
 -- Keeps a session's seat for another ttl from now.
 --
 -- ARGV: session, ttl ms, subject (empty: whoever asks is the session itself).
--- Answers one of: cold; inactive, state; unknown; expired; live, expires ms.
+-- Answers one of: cold; inactive, state; unknown, generation; expired; live, expires ms.
 -- An expired session is left where it is: only acquire drops it, together with the closing of its row.
 local t = terms()
 if not t then
@@ -12,7 +12,7 @@ if t.state ~= 'active' then
 end
 local holder = entry_of(ARGV[1])
 if not holder or (ARGV[3] ~= '' and string.sub(holder, 1, #ARGV[3] + 1) ~= ARGV[3] .. '/') then
-    return {'unknown'}
+    return {'unknown', int(t.generation)}
 end
 local now = now_ms()
 if tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1])) <= now then

@@ -124,6 +124,17 @@ impl Deployment {
         self.world.redis.age_seats(self.license, ms).await;
     }
 
+    /// A restore without sessions, read under an early generation, arrives.
+    pub(crate) async fn late_restore(&self, generation: i64) {
+        let script = concat!(include_str!("../../src/lua/prelude.lua"), include_str!("../../src/lua/restore.lua"));
+        let keys =
+            ["terms", "live", "holders", "sessions", "gone"].map(|part| format!("seat:{{{}}}:{part}", self.license));
+        let mut command = vec!["EVAL".to_owned(), script.to_owned(), "5".to_owned()];
+        command.extend(keys);
+        command.extend(["600000", &generation.to_string(), "1", "2", "active"].map(str::to_owned));
+        self.world.redis.command(&command.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    }
+
     pub(crate) async fn open_rows(&self) -> Vec<SessionId> {
         let sql = "select id from sessions where license_id = $1 and ended_at is null order by id";
         let rows = self.sql.query(sql, &[&self.license.as_uuid()]).await.unwrap();

@@ -82,6 +82,7 @@ struct Model<'a> {
     opened: HashSet<SessionId>,
     told: HashMap<usize, Told>,
     releasing: HashMap<usize, SessionId>,
+    released: HashSet<SessionId>,
 }
 
 impl Model<'_> {
@@ -138,6 +139,8 @@ impl Model<'_> {
                 }
             },
             Some(Acquire::Opened(grant)) => match self.d.confirm(&grant).await.unwrap() {
+                // A holder that asked for its seat and gave it back at the same time has given it back.
+                Confirmed::Held(_) if self.released.contains(&grant.session) => None,
                 Confirmed::Held(expires_ms) => {
                     let left = expires_ms - now_ms() - SLACK_MS;
                     self.told.insert(holder, Told { session: grant.session, left });
@@ -181,6 +184,7 @@ impl Model<'_> {
             self.d.free(session).await;
         } else if let Some(told) = self.told.remove(&holder) {
             self.d.close_row(told.session).await;
+            self.released.insert(told.session);
             self.releasing.insert(holder, told.session);
         }
     }
@@ -221,6 +225,7 @@ async fn run(d: &Deployment, steps: &[Step]) {
         opened: HashSet::new(),
         told: HashMap::new(),
         releasing: HashMap::new(),
+        released: HashSet::new(),
     };
     for step in steps {
         model.step(step).await;

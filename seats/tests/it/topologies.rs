@@ -2,6 +2,7 @@
 
 use seats::{Extended, Taken};
 use testing::World;
+use testing::process::until;
 use testing::redis::Redis;
 
 use crate::deployment::Deployment;
@@ -28,6 +29,8 @@ async fn a_grant_is_told_only_when_the_replica_has_it_and_survives_the_promotion
     let mut replica = Redis::start_replica_of(&primary).await;
     let world = World::new().await.with("REDIS_URL", primary.url()).with("REDIS_REPLICAS", "1");
     let d = Deployment::of(world, 1).await;
+    // On a busy machine the replica may need longer than a client is made to wait.
+    until("the replica has the grant", || async { d.take(1).await.is_ok() }).await;
     let grant = d.seat(1).await;
 
     // The primary dies, the replica takes over with the seat in it.
