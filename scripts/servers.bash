@@ -1,7 +1,7 @@
 # Starting and stopping private servers. Sourced by the scripts that need some; starts nothing by itself.
 
 # PostgreSQL's programs, in front of Debian's wrappers; the newest when there are several.
-pg_bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
+pg_bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1 || true)
 [ -z "$pg_bin" ] || PATH=$pg_bin:$PATH
 
 # PostgreSQL refuses to run as root; then it runs as the user that its package made.
