@@ -10,6 +10,7 @@ venv() {
     (
         flock 9
         if ! cmp -s "$wanted" "$dir/made-from.txt"; then
+            "$root/scripts/install" >&2
             rm -rf "$dir"
             python3 -m venv "$dir" >&2
             "$dir/bin/pip" install --quiet --disable-pip-version-check -r "$wanted" >&2
