@@ -172,10 +172,8 @@ impl Callers {
         setup.ready_when("signing_keys", {
             let keys = keys.clone();
             move || {
-                Box::pin({
-                    let keys = keys.clone();
-                    async move { keys.check().await }
-                })
+                let keys = keys.clone();
+                async move { keys.check().await }
             }
         });
         Some(Self(Arc::new(Inner { issuer, keys, db, oidc, remembered: Cache::new(REMEMBERED_TOKENS) })))

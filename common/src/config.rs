@@ -90,7 +90,7 @@ impl fmt::Display for Mistake {
 }
 
 /// A boxed future, as readiness checks and start-up tasks are kept.
-pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 type Check = Box<dyn Fn() -> BoxFuture<Result<(), String>> + Send + Sync>;
 /// Readiness checks by what they look at.
 pub(crate) type Checks = BTreeMap<&'static str, Check>;
@@ -182,10 +182,8 @@ impl Setup {
             self.ready_when("postgres", {
                 let db = db.clone();
                 move || {
-                    Box::pin({
-                        let db = db.clone();
-                        async move { db.ping().await }
-                    })
+                    let db = db.clone();
+                    async move { db.ping().await }
                 }
             });
             self.postgres = Some(db);
@@ -202,10 +200,8 @@ impl Setup {
             self.ready_when("redis", {
                 let redis = redis.clone();
                 move || {
-                    Box::pin({
-                        let redis = redis.clone();
-                        async move { redis.ping().await }
-                    })
+                    let redis = redis.clone();
+                    async move { redis.ping().await }
                 }
             });
             self.redis = Some(redis);
@@ -214,12 +210,11 @@ impl Setup {
     }
 
     /// Adds a dependency to `/ready`: `check` says what is wrong with it, for the log.
-    pub fn ready_when(
-        &mut self,
-        name: &'static str,
-        check: impl Fn() -> BoxFuture<Result<(), String>> + Send + Sync + 'static,
-    ) {
-        self.checks.insert(name, Box::new(check));
+    pub fn ready_when<F>(&mut self, name: &'static str, check: impl Fn() -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        self.checks.insert(name, Box::new(move || Box::pin(check())));
     }
 
     /// Something to do in the background as soon as the function serves.

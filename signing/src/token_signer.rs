@@ -34,10 +34,8 @@ impl TokenSigner {
         setup.ready_when("signing", {
             let this = this.clone();
             move || {
-                Box::pin({
-                    let this = this.clone();
-                    async move { this.check().await }
-                })
+                let this = this.clone();
+                async move { this.check().await }
             }
         });
         Some(this)
