@@ -5,6 +5,7 @@ mod bad_input;
 mod devices;
 mod documents;
 mod guessing;
+mod keys;
 mod lifetimes;
 mod oidc;
 mod outages;
