@@ -157,13 +157,14 @@ fn what_the_terminal_sends_reaches_the_command_once() {
     let counting =
         "trap 'n=$((n+1))' INT; echo ready; for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.1; done; echo caught $n";
     std::fs::write(machine.home().join("count"), counting).unwrap();
-    // `script` gives it a terminal of its own, whose Ctrl-C is a byte that is written to it.
+    // `script` gives it a terminal of its own, whose Ctrl-C is a byte that is written to it. Not every shell that stands
+    // between them makes room for its last command by itself, and one that stays would be ended by the Ctrl-C too.
     let ours = machine.command(&["run", "--", "sh", machine.home().join("count").to_str().unwrap()]);
     let line: Vec<_> =
         std::iter::once(ours.get_program()).chain(ours.get_args()).map(|word| word.to_str().unwrap()).collect();
     let mut terminal = std::process::Command::new("script");
     terminal
-        .args(["-qec", &line.join(" "), "/dev/null"])
+        .args(["-qec", &format!("exec {}", line.join(" ")), "/dev/null"])
         .envs(ours.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let mut process = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(|line| line.unwrap());
