@@ -81,7 +81,8 @@ impl Target {
     }
 }
 
-fn session(body: &[u8]) -> Session {
+/// The session in an acquire's answer.
+pub(crate) fn session(body: &[u8]) -> Session {
     let answer: Value = serde_json::from_slice(body).expect("an answer is JSON");
     let text = |name: &str| answer[name].as_str().expect("an acquire answers with a session").to_owned();
     Session { id: text("session_id"), token: text("license_token") }
