@@ -66,6 +66,18 @@ variables! {
     TRUSTED_PROXY_HOPS, Some("0"), "1";
     /// Function name → URL, for the discovery document: a JSON object.
     FUNCTION_URLS, Some("PUBLIC_URL for all"), r#"{"validate":"https://validate.example.com"}"#;
+    /// The signing secrets of Stripe's webhook endpoint, separated by commas: two while one is being rolled.
+    STRIPE_WEBHOOK_SECRETS, None, "whsec_…";
+    /// A key of Stripe's API, `sk_…` or a restricted `rk_…`. With it the webhook asks Stripe where events alone can't decide,
+    /// and takes events of the key's mode (live or test) only.
+    STRIPE_API_KEY, Some("none"), "rk_live_…";
+    /// Another endpoint of Stripe's API, for tests. Plain `http` is accepted for loopback addresses only.
+    STRIPE_API_BASE, Some("https://api.stripe.com"), "http://127.0.0.1:8420";
+    /// Where `ops outbox deliver` sends mail: `smtps://user:password@host:465`, or `smtp://host:587?tls=required`. Without
+    /// it, mail is printed.
+    SMTP_URL, Some("none: mail is printed"), "smtps://user:secret@smtp.example.com:465";
+    /// The sender of mail.
+    MAIL_FROM, Some("CODITECT <no-reply@coditect.ai>"), "CODITECT <licences@example.com>";
     /// What is logged: a `tracing` filter.
     RUST_LOG, Some("info"), "info,common=debug";
     /// `json` (Cloud Logging's format) or `pretty`.

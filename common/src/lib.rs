@@ -8,9 +8,10 @@
 //! - [`caller`]: who is asking: access tokens, license tokens, OpenID Connect.
 //! - [`keys`]: the public keys that our tokens are verified with.
 //! - [`oidc`]: the ID tokens of configured issuers.
-//! - [`license_key`]: the keyed hash under which a license key is found.
+//! - [`license_key`]: the keyed hash under which a license key is found, and its seal.
 //! - [`guesses`]: the rate limit on guessing license keys.
 //! - [`idempotency`]: requests that may be repeated under a key.
+//! - [`outbox`]: what is written with its cause and delivered later.
 //! - [`postgres`]: transactions of one tenant.
 //! - [`redis`]: scripts over multiplexed connections.
 //! - [`openapi`]: the OpenAPI document.
@@ -25,6 +26,7 @@ pub mod license_key;
 pub mod logs;
 pub mod oidc;
 pub mod openapi;
+pub mod outbox;
 pub mod postgres;
 pub mod problem;
 pub mod redis;

@@ -1,14 +1,19 @@
-//! The keyed hash under which a license key is found.
+//! The keyed hash under which a license key is found, and the seal under which it waits for its mail.
 
-use aws_lc_rs::hmac;
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::{hkdf, hmac};
 use protocol::key::LicenseKey;
+use uuid::Uuid;
 
 use crate::config::{self, Setup};
 
 /// Hashes license keys: HMAC-SHA-256 of the canonical key under a pepper that the database never sees, so that a stolen
 /// table can't be searched for keys.
 #[derive(Clone)]
-pub struct KeyHasher(hmac::Key);
+pub struct KeyHasher {
+    hash: hmac::Key,
+    seal: [u8; 32],
+}
 
 impl std::fmt::Debug for KeyHasher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -24,14 +29,67 @@ impl KeyHasher {
                 .ok()
                 .and_then(|bytes| bytes.try_into().ok())
                 .ok_or_else(|| "must be 32 bytes in hex (64 digits)".to_owned())?;
-            Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, &pepper)))
+            let mut seal = [0; 32];
+            let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]);
+            let okm = salt.extract(&pepper);
+            okm.expand(&[b"coditect outbox"], hkdf::HKDF_SHA256)
+                .and_then(|okm| okm.fill(&mut seal))
+                .map_err(|_| "could not be used".to_owned())?;
+            Ok(Self { hash: hmac::Key::new(hmac::HMAC_SHA256, &pepper), seal })
         })
     }
 
     /// The hash of a key, as `licenses.key_hash` holds it.
     #[must_use]
     pub fn hash(&self, key: &LicenseKey) -> [u8; 32] {
-        let tag = hmac::sign(&self.0, key.to_string().as_bytes());
+        let tag = hmac::sign(&self.hash, key.to_string().as_bytes());
         tag.as_ref().try_into().expect("an HMAC-SHA-256 tag has 32 bytes")
+    }
+
+    /// Encrypts a key for an entry of the outbox (AES-256-GCM under a key derived from the pepper): the one place where a key
+    /// is kept that can be read again, and only until it was mailed.
+    #[must_use]
+    pub fn seal(&self, entry: Uuid, key: &LicenseKey) -> Vec<u8> {
+        let mut bytes = key.to_string().into_bytes();
+        let nonce = self.aead().seal_in_place_append_tag(Aad::from(entry.as_bytes()), &mut bytes);
+        let nonce = nonce.expect("a key is far below the limit of AES-GCM");
+        [nonce.as_ref().as_slice(), &bytes].concat()
+    }
+
+    /// Decrypts what was sealed for this entry; `None` when it was not, or under another pepper.
+    #[must_use]
+    pub fn unseal(&self, entry: Uuid, sealed: &[u8]) -> Option<String> {
+        let (nonce, bytes) = sealed.split_at_checked(NONCE_LEN)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let mut bytes = bytes.to_vec();
+        let opened = self.aead().open_in_place(nonce, Aad::from(entry.as_bytes()), &mut bytes).ok()?;
+        String::from_utf8(opened.to_vec()).ok()
+    }
+
+    fn aead(&self) -> RandomizedNonceKey {
+        RandomizedNonceKey::new(&AES_256_GCM, &self.seal).expect("the key has the algorithm's length")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sealed_key_opens_for_its_entry_alone() {
+        let hasher = |pepper: &str| {
+            let mut setup = Setup::from_variables([("LICENSE_KEY_PEPPER", pepper.repeat(32))]);
+            KeyHasher::ask(&mut setup).unwrap()
+        };
+        let (ours, theirs) = (hasher("a1"), hasher("b2"));
+        let key = LicenseKey::generate(protocol::key::Brand::Coditect, protocol::key::KeyType::Team);
+        let (entry, other) = (Uuid::now_v7(), Uuid::now_v7());
+        let sealed = ours.seal(entry, &key);
+        assert_eq!(ours.unseal(entry, &sealed), Some(key.to_string()));
+        assert_eq!(ours.unseal(other, &sealed), None);
+        assert_eq!(theirs.unseal(entry, &sealed), None);
+        assert_eq!(ours.unseal(entry, &sealed[..20]), None);
+        assert_eq!(ours.unseal(entry, &[]), None);
+        assert!(!sealed.windows(8).any(|w| key.to_string().as_bytes().starts_with(w)));
     }
 }

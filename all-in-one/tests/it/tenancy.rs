@@ -15,6 +15,8 @@ const ROLES: &[&str] = &[
     "coditect_heartbeat",
     "coditect_release",
     "coditect_auth",
+    "coditect_webhook_stripe",
+    "coditect_billing",
     "coditect_all",
 ];
 
@@ -31,7 +33,11 @@ async fn seeded(world: &World) -> Uuid {
              insert into license_daily_counts (tenant_id, license_id, kind) values ('{tenant}', '{license}', 'seat_refused');
              insert into idempotency_keys (tenant_id, operation, caller, key, body_hash)
                  values ('{tenant}', 'acquire', gen_random_uuid(), 'k', '');
-             insert into audit_log (id, tenant_id, actor, action, license_id) values (gen_random_uuid(), '{tenant}', 'a', 'b', '{license}')"
+             insert into audit_log (id, tenant_id, actor, action, license_id) values (gen_random_uuid(), '{tenant}', 'a', 'b', '{license}');
+             insert into stripe_customers (id, tenant_id, livemode) values ('cus_1', '{tenant}', false);
+             insert into subscriptions (id, tenant_id, customer_id, facts) values ('sub_1', '{tenant}', 'cus_1', '{{}}');
+             insert into stripe_references (reference, tenant_id, subscription_id) values ('in_1', '{tenant}', 'sub_1');
+             insert into outbox (id, tenant_id, kind, once, payload) values (gen_random_uuid(), '{tenant}', 'mail', 'o', '{{}}')"
         ))
         .await;
     tenant.as_uuid()

@@ -1,0 +1,64 @@
+//! What must reach the outside world: written in the transaction of its cause, delivered at least once by
+//! `ops outbox deliver`.
+
+use protocol::id::LicenseId;
+use serde::{Deserialize, Serialize};
+
+/// Adds an entry: id, kind, what it is about (the same thing is not sent twice), payload, sealed license key.
+pub const OUTBOX_ADD: &str = "/* outbox_add */
+    insert into outbox (id, tenant_id, kind, once, payload, secret) values ($1, current_tenant(), $2, $3, $4, $5)
+    on conflict (tenant_id, once) do nothing";
+
+/// The payload of a `mail`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mail {
+    /// The address. Without one it goes to the tenant's owner.
+    pub to: Option<String>,
+    /// The licence it is about.
+    pub license_id: LicenseId,
+    /// The plan's code.
+    pub plan: String,
+    /// What it says.
+    #[serde(flatten)]
+    pub about: About,
+}
+
+/// What a mail says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "about", rename_all = "snake_case")]
+pub enum About {
+    /// A licence was bought. The key is the entry's secret.
+    LicenseKey {
+        /// Seats bought.
+        seats: i32,
+    },
+    /// A payment failed, or needs the customer's confirmation; the licence goes on meanwhile.
+    PaymentFailed {
+        /// The customer has to confirm the payment at the bank.
+        action_required: bool,
+        /// Stripe's page to pay at.
+        url: Option<String>,
+    },
+    /// The trial ends soon.
+    TrialEnding {
+        /// When, in seconds since 1970.
+        at: i64,
+    },
+    /// The subscription was cancelled, or given up after failed payments.
+    Ending {
+        /// When the licence ends, in seconds since 1970.
+        at: i64,
+    },
+    /// A refund or dispute holds the licence back.
+    Suspended {
+        /// `refunded` or `disputed`.
+        reason: String,
+    },
+}
+
+/// The payload of `seats`: a licence whose limit and state Redis has to be told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeatsChanged {
+    /// The licence.
+    pub license_id: LicenseId,
+}

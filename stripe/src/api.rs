@@ -1,0 +1,1 @@
+//! The few calls of Stripe's API that are made.

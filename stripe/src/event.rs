@@ -1,0 +1,1 @@
+//! What of an event concerns us, whichever API version wrote it.
