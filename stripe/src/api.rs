@@ -1,1 +1,329 @@
-//! The few calls of Stripe's API that are made.
+//! The few calls of Stripe's API that are made (<https://docs.stripe.com/api>).
+//!
+//! Every call is bounded in time and in what it reads, and safe to repeat: a `POST` has an idempotency key, under which
+//! Stripe does a thing once and gives the same answer again.
+
+mod transport;
+
+use std::fmt;
+
+use common::{Setup, config};
+use jiff::Timestamp;
+use protocol::id::TenantId;
+use serde::Deserialize;
+use serde_json::Value;
+
+use transport::{Transport, bounded, unreadable};
+
+/// More than any subscription has: Stripe allows 20 items, and a page has 100.
+const MAX_ITEM_PAGES: usize = 10;
+
+/// Stripe's API under one key.
+#[derive(Clone)]
+pub struct Api {
+    transport: Transport,
+    livemode: Option<bool>,
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api").field("livemode", &self.livemode).finish_non_exhaustive()
+    }
+}
+
+/// Why Stripe gave no answer that could be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ApiError {
+    /// No answer in time, or one that says to come again. Nothing is known of what became of the request.
+    Unreachable(String),
+    /// Stripe understood, and will not do it.
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// Stripe's `code`; where it gave none, its `type`.
+        code: Option<String>,
+        /// What it says about it.
+        message: String,
+    },
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable(why) => write!(f, "Stripe gave no usable answer: {why}. Try again later."),
+            Self::Refused { status, code, message } => {
+                write!(
+                    f,
+                    "Stripe refused the request with {status} ({}): {message}",
+                    code.as_deref().unwrap_or("no code")
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for ApiError {}
+
+impl ApiError {
+    /// Stripe's word for what was wrong with the request.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Unreachable(_) => None,
+            Self::Refused { code, .. } => code.as_deref(),
+        }
+    }
+}
+
+/// Who pays for a new subscription.
+#[derive(Clone, Copy, Debug)]
+pub enum Buyer<'a> {
+    /// A customer that Stripe knows.
+    Customer(&'a str),
+    /// An e-mail address; Stripe makes a customer of it when the subscription is paid.
+    Email(&'a str),
+}
+
+/// A price and how many of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LineItem {
+    /// The price's id.
+    pub price: String,
+    /// How many.
+    pub quantity: u32,
+}
+
+/// A subscription to be bought at Stripe Checkout.
+#[derive(Clone, Copy, Debug)]
+pub struct NewCheckout<'a> {
+    /// Who will have what is bought.
+    pub tenant: TenantId,
+    /// Who pays.
+    pub buyer: Buyer<'a>,
+    /// What is bought.
+    pub items: &'a [LineItem],
+    /// Where the browser goes after the payment.
+    pub success_url: &'a str,
+    /// Where it goes when the person turns back.
+    pub cancel_url: &'a str,
+}
+
+/// A page where something can be bought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckoutSession {
+    /// Its id.
+    pub id: String,
+    /// Its address.
+    pub url: String,
+    /// When it ends unless it is used.
+    pub expires_at: Timestamp,
+}
+
+impl Api {
+    /// Asks for a key that may be left out: `None` inside when it is. The outer `None` means that a mistake was noted.
+    pub fn ask(setup: &mut Setup) -> Option<Option<Self>> {
+        let (key, base) = (setup.optional(&config::STRIPE_API_KEY, secret), ask_base(setup));
+        let base = base?;
+        Some(key?.map(|key| Self::new(key, base)))
+    }
+
+    /// Asks for a key that must be set.
+    pub fn ask_required(setup: &mut Setup) -> Option<Self> {
+        let (key, base) = (setup.required(&config::STRIPE_API_KEY, secret), ask_base(setup));
+        Some(Self::new(key?, base?))
+    }
+
+    fn new(key: String, (http, base): (reqwest::Client, String)) -> Self {
+        let livemode = livemode_of(&key);
+        Self { transport: Transport::new(http, base, key), livemode }
+    }
+
+    /// Whether the key is of live mode, where it says so.
+    #[must_use]
+    pub fn livemode(&self) -> Option<bool> {
+        self.livemode
+    }
+
+    /// A subscription as Stripe has it now, with all of its items; `None` when there is none of this id.
+    ///
+    /// # Errors
+    /// When Stripe doesn't answer or refuses.
+    pub async fn subscription(&self, id: &str) -> Result<Option<Value>, ApiError> {
+        bounded(async {
+            let Some(mut subscription) = self.object("subscriptions", id).await? else { return Ok(None) };
+            if subscription["items"]["has_more"] == true {
+                self.add_remaining_items(id, &mut subscription["items"]).await?;
+            }
+            Ok(Some(subscription))
+        })
+        .await
+    }
+
+    async fn add_remaining_items(&self, id: &str, items: &mut Value) -> Result<(), ApiError> {
+        for _ in 0..MAX_ITEM_PAGES {
+            let known = items["data"].as_array_mut().ok_or_else(|| unreadable("a list of items without data"))?;
+            let last = known.last().and_then(id_of).ok_or_else(|| unreadable("an item without an id"))?.to_owned();
+            let query = [("subscription", id), ("limit", "100"), ("starting_after", &last)];
+            let mut page = self.transport.get("/v1/subscription_items", &query).await?;
+            known.append(page["data"].as_array_mut().ok_or_else(|| unreadable("a page of items without data"))?);
+            if page["has_more"] != true {
+                items["has_more"] = false.into();
+                return Ok(());
+            }
+        }
+        Err(unreadable("a subscription with more items than Stripe allows"))
+    }
+
+    /// Which subscription a charge or a payment intent paid for; `None` when it was for none, or is unknown.
+    ///
+    /// Up to 2025-03-31 a charge names its invoice. From then on an invoice payment stands between a payment intent and its
+    /// invoice, since one payment can be for several.
+    ///
+    /// # Errors
+    /// When Stripe doesn't answer or refuses.
+    pub async fn subscription_of_payment(
+        &self,
+        charge: Option<&str>,
+        payment_intent: Option<&str>,
+    ) -> Result<Option<String>, ApiError> {
+        bounded(async {
+            let charge = match charge {
+                Some(charge) => self.object("charges", charge).await?.unwrap_or_default(),
+                None => Value::Null,
+            };
+            let invoice = match (id_of(&charge["invoice"]), payment_intent.or_else(|| id_of(&charge["payment_intent"])))
+            {
+                (Some(invoice), _) => Some(invoice.to_owned()),
+                (None, Some(intent)) => self.invoice_of_intent(intent).await?,
+                (None, None) => None,
+            };
+            let Some(invoice) = invoice else { return Ok(None) };
+            let invoice = self.object("invoices", &invoice).await?.unwrap_or_default();
+            let before = id_of(&invoice["subscription"]);
+            let since = id_of(&invoice["parent"]["subscription_details"]["subscription"]);
+            Ok(since.or(before).map(str::to_owned))
+        })
+        .await
+    }
+
+    async fn invoice_of_intent(&self, intent: &str) -> Result<Option<String>, ApiError> {
+        if !is_id(intent) {
+            return Ok(None);
+        }
+        let query = [("payment[type]", "payment_intent"), ("payment[payment_intent]", intent)];
+        let Some(list) = found(self.transport.get("/v1/invoice_payments", &query).await)? else { return Ok(None) };
+        let payments = list["data"].as_array().ok_or_else(|| unreadable("a list of invoice payments without data"))?;
+        // An invoice that the payment was taken off again is listed too.
+        let paid = payments.iter().find(|payment| payment["status"] == "paid").or_else(|| payments.first());
+        Ok(paid.and_then(|payment| id_of(&payment["invoice"])).map(str::to_owned))
+    }
+
+    /// Makes a page where a subscription can be bought.
+    ///
+    /// # Errors
+    /// When Stripe doesn't answer or refuses.
+    pub async fn create_checkout(
+        &self,
+        ask: &NewCheckout<'_>,
+        idempotency_key: &str,
+    ) -> Result<CheckoutSession, ApiError> {
+        #[derive(Deserialize)]
+        struct Session {
+            id: String,
+            url: String,
+            expires_at: i64,
+        }
+        let tenant = ask.tenant.to_string();
+        let mut form = vec![
+            ("mode".to_owned(), "subscription".to_owned()),
+            ("success_url".to_owned(), ask.success_url.to_owned()),
+            ("cancel_url".to_owned(), ask.cancel_url.to_owned()),
+            // Whose it will be is told in metadata, which only holders of an API key can write. `client_reference_id` is
+            // not: whoever follows a Payment Link puts into it what they like.
+            ("metadata[tenant_id]".to_owned(), tenant.clone()),
+            ("subscription_data[metadata][tenant_id]".to_owned(), tenant),
+        ];
+        form.push(match ask.buyer {
+            Buyer::Customer(id) => ("customer".to_owned(), id.to_owned()),
+            Buyer::Email(address) => ("customer_email".to_owned(), address.to_owned()),
+        });
+        for (n, item) in ask.items.iter().enumerate() {
+            form.push((format!("line_items[{n}][price]"), item.price.clone()));
+            form.push((format!("line_items[{n}][quantity]"), item.quantity.to_string()));
+        }
+        let made = bounded(self.transport.post("/v1/checkout/sessions", &form, idempotency_key)).await?;
+        let Session { id, url, expires_at } = serde_json::from_value(made)
+            .map_err(|e| unreadable(&format!("a checkout session of another shape: {e}")))?;
+        let expires_at = Timestamp::from_second(expires_at).map_err(|_| unreadable("a time out of range"))?;
+        Ok(CheckoutSession { id, url, expires_at })
+    }
+
+    /// Makes a page where a customer changes what it pays for, and answers its address.
+    ///
+    /// # Errors
+    /// When Stripe doesn't answer or refuses.
+    pub async fn create_portal(
+        &self,
+        customer: &str,
+        return_url: &str,
+        idempotency_key: &str,
+    ) -> Result<String, ApiError> {
+        let form = [("customer", customer), ("return_url", return_url)].map(|(k, v)| (k.to_owned(), v.to_owned()));
+        let made = bounded(self.transport.post("/v1/billing_portal/sessions", &form, idempotency_key)).await?;
+        made["url"].as_str().map(str::to_owned).ok_or_else(|| unreadable("a portal session without a url"))
+    }
+
+    /// An object by its id, if there is one.
+    async fn object(&self, kind: &str, id: &str) -> Result<Option<Value>, ApiError> {
+        if !is_id(id) {
+            return Ok(None);
+        }
+        found(self.transport.get(&format!("/v1/{kind}/{id}"), &[]).await)
+    }
+}
+
+/// An id may come expanded, as the whole object that it names.
+fn id_of(value: &Value) -> Option<&str> {
+    value.as_str().or_else(|| value["id"].as_str())
+}
+
+/// What becomes part of a path must be able to be nothing else.
+fn is_id(text: &str) -> bool {
+    (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+fn found(answer: Result<Value, ApiError>) -> Result<Option<Value>, ApiError> {
+    match answer {
+        Err(ApiError::Refused { status: 404, code: Some(code), .. }) if code == "resource_missing" => Ok(None),
+        answer => answer.map(Some),
+    }
+}
+
+fn secret(value: &str) -> Result<String, String> {
+    let fits = value.bytes().all(|b| b.is_ascii_graphic());
+    fits.then(|| value.to_owned()).ok_or_else(|| "must be one word of visible ASCII characters".to_owned())
+}
+
+fn ask_base(setup: &mut Setup) -> Option<(reqwest::Client, String)> {
+    setup.defaulted(&config::STRIPE_API_BASE, |value| {
+        let base = config::url(value)?;
+        let url = reqwest::Url::parse(&base).map_err(|_| "must be a URL".to_owned())?;
+        let loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+        if url.scheme() != "https" && !loopback {
+            return Err("must be https unless it is this machine".to_owned());
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err("must be without `?` and `#`: paths are appended to it".to_owned());
+        }
+        Ok((transport::client()?, base))
+    })
+}
+
+fn livemode_of(key: &str) -> Option<bool> {
+    let of = |kind: &str| ["sk", "rk"].iter().any(|prefix| key.starts_with(&format!("{prefix}_{kind}_")));
+    match (of("live"), of("test")) {
+        (true, _) => Some(true),
+        (_, true) => Some(false),
+        _ => None,
+    }
+}

@@ -1,0 +1,157 @@
+//! Requests to Stripe: how they are written, how long they may take, and which are sent again.
+
+use std::time::Duration;
+
+use common::postgres::chain;
+use rand::Rng as _;
+use reqwest::header::CONTENT_TYPE;
+use reqwest::redirect::Policy;
+use reqwest::{Method, Request, StatusCode, Url};
+use serde_json::Value;
+
+use super::ApiError;
+
+/// The version whose shapes are asked for, whatever the account's own is, so that a change there changes nothing here.
+/// Stripe keeps versions for years; a newer one is chosen by reading its list of breaking changes.
+const VERSION: &str = "2026-10-28.endive";
+/// How long one attempt may take.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a call with all of its attempts and pages may take: less than a request has that waits for it.
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(9);
+const ATTEMPTS: u32 = 3;
+/// The most that is read of an answer.
+const ANSWER_LIMIT_BYTES: usize = 1 << 20;
+/// The most that is quoted of a refusal.
+const MESSAGE_LIMIT_CHARS: usize = 500;
+
+/// Where Stripe is, and the key. Without `Debug`, so that the key is never shown.
+#[derive(Clone)]
+pub(super) struct Transport {
+    http: reqwest::Client,
+    base: String,
+    key: String,
+}
+
+/// Why an attempt failed.
+enum Failed {
+    /// Another attempt may do better.
+    ForNow(String),
+    /// No other attempt will.
+    ForGood(ApiError),
+}
+
+/// A client whose attempts are bounded.
+///
+/// # Errors
+/// A sentence for the list of mistakes.
+pub(super) fn client() -> Result<reqwest::Client, String> {
+    // Nothing that Stripe answers is a redirection; one could lead anywhere, with the key.
+    let client = reqwest::Client::builder().timeout(ATTEMPT_TIMEOUT).redirect(Policy::none());
+    client.build().map_err(|e| format!("no HTTP client could be made: {e}"))
+}
+
+impl Transport {
+    pub(super) fn new(http: reqwest::Client, base: String, key: String) -> Self {
+        Self { http, base, key }
+    }
+
+    pub(super) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, ApiError> {
+        let mut url = self.url(path)?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        self.retried(|| self.http.request(Method::GET, url.clone())).await
+    }
+
+    /// Nested fields are written `a[b][0]`, as Stripe reads forms.
+    pub(super) async fn post(
+        &self,
+        path: &str,
+        form: &[(String, String)],
+        idempotency_key: &str,
+    ) -> Result<Value, ApiError> {
+        // A query string is a form, and the part of a URL that knows how to write one.
+        let mut encoder = self.url(path)?;
+        encoder.query_pairs_mut().extend_pairs(form);
+        let (body, url) = (encoder.query().unwrap_or_default().to_owned(), self.url(path)?);
+        self.retried(|| {
+            let request = self.http.request(Method::POST, url.clone());
+            request
+                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .header("idempotency-key", idempotency_key)
+                .body(body.clone())
+        })
+        .await
+    }
+
+    fn url(&self, path: &str) -> Result<Url, ApiError> {
+        Url::parse(&format!("{}{path}", self.base)).map_err(|e| ApiError::Unreachable(format!("{path}: {e}")))
+    }
+
+    /// Sends a request again, after a moment with jitter, when it was lost on the way or Stripe says to come back. Each
+    /// attempt has the same idempotency key, so that it is done once.
+    async fn retried(&self, request: impl Fn() -> reqwest::RequestBuilder) -> Result<Value, ApiError> {
+        let mut attempt = 1;
+        loop {
+            let request = request().bearer_auth(&self.key).header("stripe-version", VERSION).build();
+            let request = request.map_err(|e| ApiError::Unreachable(chain(&e.without_url())))?;
+            match self.sent(request).await {
+                Ok(answer) => return Ok(answer),
+                Err(Failed::ForGood(error)) => return Err(error),
+                Err(Failed::ForNow(why)) if attempt == ATTEMPTS => return Err(ApiError::Unreachable(why)),
+                Err(Failed::ForNow(_)) => {
+                    let most = 100 << attempt;
+                    tokio::time::sleep(Duration::from_millis(rand::rng().random_range(most / 2..most))).await;
+                    attempt += 1;
+                }
+            }
+        }
+    }
+
+    async fn sent(&self, request: Request) -> Result<Value, Failed> {
+        let lost = |e: reqwest::Error| Failed::ForNow(chain(&e.without_url()));
+        let mut response = self.http.execute(request).await.map_err(lost)?;
+        let status = response.status();
+        let request_id = response.headers().get("request-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(lost)? {
+            if body.len() + chunk.len() > ANSWER_LIMIT_BYTES {
+                return Err(Failed::ForGood(unreadable("more than a MiB")));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let answer = serde_json::from_slice::<Value>(&body);
+        if status.is_success() {
+            return answer.map_err(|_| Failed::ForGood(unreadable("something that is not JSON")));
+        }
+        let (code, message) = self.refusal(&answer.unwrap_or_default(), &body, request_id.as_deref());
+        // 409: another request under the same idempotency key, or on the same object, is not done yet.
+        if status.is_server_error() || [StatusCode::CONFLICT, StatusCode::TOO_MANY_REQUESTS].contains(&status) {
+            return Err(Failed::ForNow(format!("it answered {status}: {message}")));
+        }
+        Err(Failed::ForGood(ApiError::Refused { status: status.as_u16(), code, message }))
+    }
+
+    /// What Stripe says of an error. It masks the key where it quotes it; what else might answer doesn't have to.
+    fn refusal(&self, answer: &Value, body: &[u8], request_id: Option<&str>) -> (Option<String>, String) {
+        let error = &answer["error"];
+        let code = error["code"].as_str().or_else(|| error["type"].as_str()).map(str::to_owned);
+        let text = error["message"].as_str().map_or_else(|| String::from_utf8_lossy(body), Into::into);
+        let mut message: String = text.replace(&self.key, "…").chars().take(MESSAGE_LIMIT_CHARS).collect();
+        if let Some(id) = request_id {
+            message.push_str(&format!(" (Stripe's request {id})"));
+        }
+        (code, message)
+    }
+}
+
+/// Whatever is waited for, no caller waits longer than this.
+pub(super) async fn bounded<T>(call: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
+    let answer = tokio::time::timeout(TOTAL_TIMEOUT, call).await;
+    answer.unwrap_or_else(|_| Err(ApiError::Unreachable("no answer in time".to_owned())))
+}
+
+/// Stripe answered with something that its documentation doesn't have.
+pub(super) fn unreadable(what: &str) -> ApiError {
+    ApiError::Unreachable(format!("it answered with {what}"))
+}
