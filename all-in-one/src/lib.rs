@@ -1,8 +1,9 @@
 //! Every function's routes in one process: local development and on-premise.
 //!
-//! Nothing is added to them: the same routers, the same states, sharing one pool and one connection to Redis.
+//! Nothing is added to them: the same routers, the same states, sharing one pool and one connection to Redis. What is for
+//! Stripe is left out of an installation that has no secrets of it.
 
-use common::Setup;
+use common::{Setup, config};
 use utoipa_axum::router::OpenApiRouter;
 
 /// Every function's routes with their states. `None` when the configuration has a mistake, which the setup has noted.
@@ -12,13 +13,17 @@ pub fn connect(setup: &mut Setup) -> Option<OpenApiRouter> {
     let heartbeat = heartbeat::State::connect(setup);
     let release = release::State::connect(setup);
     let auth = auth::State::connect(setup);
+    let has_webhook = setup.is_set(&config::STRIPE_WEBHOOK_SECRETS);
+    let webhook = if has_webhook { Some(webhook_stripe::State::connect(setup)?) } else { None };
     let (validate, acquire, heartbeat, release, auth) = (validate?, acquire?, heartbeat?, release?, auth?);
-    Some(
-        OpenApiRouter::new()
-            .merge(validate::routes(&validate).with_state(validate))
-            .merge(acquire::routes(&acquire).with_state(acquire))
-            .merge(heartbeat::routes(&heartbeat).with_state(heartbeat))
-            .merge(release::routes(&release).with_state(release))
-            .merge(auth::routes(&auth).with_state(auth)),
-    )
+    let mut router = OpenApiRouter::new()
+        .merge(validate::routes(&validate).with_state(validate))
+        .merge(acquire::routes(&acquire).with_state(acquire))
+        .merge(heartbeat::routes(&heartbeat).with_state(heartbeat))
+        .merge(release::routes(&release).with_state(release))
+        .merge(auth::routes(&auth).with_state(auth));
+    if let Some(webhook) = webhook {
+        router = router.merge(webhook_stripe::routes(&webhook).with_state(webhook));
+    }
+    Some(router)
 }

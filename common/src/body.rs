@@ -42,6 +42,18 @@ impl<S: Send + Sync, T: DeserializeOwned, const LIMIT: usize> FromRequest<S> for
     }
 }
 
+/// A body's bytes as they came, at most `LIMIT` of them: for what is signed.
+#[derive(Debug)]
+pub struct RawBody<const LIMIT: usize>(pub axum::body::Bytes);
+
+impl<S: Send + Sync, const LIMIT: usize> FromRequest<S> for RawBody<LIMIT> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        read(request.into_body(), LIMIT).await?.map(Self).ok_or_else(|| Problem::body_too_large(LIMIT))
+    }
+}
+
 async fn read(body: axum::body::Body, limit: usize) -> Result<Option<axum::body::Bytes>, Problem> {
     use futures_util::StreamExt as _;
     let mut stream = body.into_data_stream();

@@ -153,6 +153,11 @@ impl Setup {
         &self.mistakes
     }
 
+    /// Whether a variable is set: all-in-one leaves out what needs one that an installation has no use for.
+    pub fn is_set(&mut self, variable: &'static Variable) -> bool {
+        self.read(variable).is_some()
+    }
+
     /// A variable that must be set. `None` when it isn't, or when `parse` refuses it; the mistake is noted.
     pub fn required<T>(
         &mut self,

@@ -184,6 +184,14 @@ impl TenantTx<'_> {
         self.trip(&queries, true).await.map(|rows| rows.try_into().expect("one result for each query"))
     }
 
+    /// The same for as many statements as there are.
+    ///
+    /// # Errors
+    /// The first statement that failed; then nothing was changed.
+    pub async fn finish_all(mut self, queries: &[Query<'_>]) -> Result<Vec<Vec<Row>>, Problem> {
+        self.trip(queries, true).await
+    }
+
     /// Commits.
     ///
     /// # Errors

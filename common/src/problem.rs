@@ -147,6 +147,11 @@ impl Problem {
         Self::of(Code::InvalidToken, detail)
     }
 
+    /// A webhook's signature can't be believed.
+    pub fn invalid_signature(detail: impl Into<String>) -> Self {
+        Self::of(Code::InvalidSignature, detail)
+    }
+
     /// The license key can't be used. One answer for all causes, so that it tells a guesser nothing.
     #[must_use]
     pub fn invalid_license_key() -> Self {

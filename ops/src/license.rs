@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use protocol::id::{LicenseId, TenantId};
-use protocol::key::{Brand, KeyType, LicenseKey};
+use protocol::key::{Brand, LicenseKey};
 use protocol::wire::Tier;
 use seats::Terms;
 use serde_json::{Value, json};
@@ -81,7 +81,7 @@ pub async fn issue(office: &Office, ask: &Issue<'_>) -> Result<Shown, Failure> {
     if ask.expires.is_some_and(|end| end <= Timestamp::now()) {
         return Err(Failure::Refused("That expiry has passed. Give one in the future.".to_owned()));
     }
-    let (id, key) = (LicenseId::new(), LicenseKey::generate(ask.brand, key_type(tier)));
+    let (id, key) = (LicenseId::new(), LicenseKey::generate(ask.brand, tier.into()));
     let hash = office.hasher()?.hash(&key);
     let detail = json!({"plan": ask.plan, "seats": seats, "expires_at": ask.expires});
     let tx = office.db.tenant("license_issue", tenant).await?;
@@ -214,14 +214,4 @@ fn row(row: &Row) -> Vec<Value> {
         json!(row.get::<_, &str>("key_hint")),
         json!(row.get::<_, Timestamp>("created_at")),
     ]
-}
-
-fn key_type(tier: Tier) -> KeyType {
-    match tier {
-        Tier::Free => KeyType::Free,
-        Tier::Pro => KeyType::Pro,
-        Tier::Team => KeyType::Team,
-        Tier::Business => KeyType::Business,
-        Tier::Enterprise => KeyType::Ent,
-    }
 }

@@ -16,6 +16,8 @@ use std::str::FromStr;
 use rand::TryRngCore;
 use rand::rngs::OsRng;
 
+use crate::wire::Tier;
+
 /// The longest text that is looked at, in bytes, surrounding space included. The longest key has 35.
 pub const MAX_INPUT_LEN: usize = 128;
 
@@ -55,6 +57,18 @@ const TYPES: [(KeyType, &str); 5] = [
     (KeyType::Business, "BUSINESS"),
     (KeyType::Ent, "ENT"),
 ];
+
+impl From<Tier> for KeyType {
+    fn from(tier: Tier) -> Self {
+        match tier {
+            Tier::Free => Self::Free,
+            Tier::Pro => Self::Pro,
+            Tier::Team => Self::Team,
+            Tier::Business => Self::Business,
+            Tier::Enterprise => Self::Ent,
+        }
+    }
+}
 
 impl Brand {
     /// Every brand.

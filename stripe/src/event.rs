@@ -1,1 +1,363 @@
-//! What of an event concerns us, whichever API version wrote it.
+//! What of an event concerns us, whichever API version wrote it (<https://docs.stripe.com/api/events>).
+//!
+//! An event has the shape of the API version that its endpoint, or the account, was set to when it was made. Two changes
+//! of 2025-03-31 ("basil") matter here: the period's end moved from the subscription to its items, and an invoice's
+//! subscription under `parent`. Objects may come expanded wherever an id is expected. So values are looked for where each
+//! version has them, instead of being read into one version's types.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::facts::{Item, Outcome, Snapshot, Stage, Status};
+
+/// The longest id that is looked at; Stripe's have up to 255 characters (<https://docs.stripe.com/upgrades>).
+const ID_MAX_BYTES: usize = 255;
+
+/// An event whose signature was checked.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// `evt_…`
+    pub id: String,
+    /// `customer.subscription.updated` and the like.
+    pub kind: String,
+    /// When it happened, in seconds since 1970: all the order there is.
+    pub created: i64,
+    /// Whether it is about real money.
+    pub livemode: bool,
+    object: Value,
+}
+
+/// The event isn't of the shape that Stripe documents; names what is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Malformed(pub &'static str);
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "The event has no usable {}.", self.0)
+    }
+}
+
+/// What an event means for a subscription.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Meaning {
+    /// The customer, where the event names it.
+    pub customer: Option<String>,
+    /// The subscription, where the event names it.
+    pub subscription: Option<String>,
+    /// Invoices, charges and payment intents the event names: each belongs to the subscription.
+    pub references: Vec<String>,
+    /// What is new.
+    pub news: News,
+}
+
+impl Meaning {
+    /// Every id the event names.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.subscription.iter().chain(&self.customer).chain(&self.references).cloned().collect()
+    }
+}
+
+/// What is new.
+#[derive(Debug, Clone, PartialEq)]
+pub enum News {
+    /// Somebody bought a subscription.
+    Checkout {
+        /// Whether it is paid already, or needs no payment.
+        paid: bool,
+        /// The tenant that our own billing function wrote into the session's metadata.
+        tenant: Option<String>,
+        /// Who bought.
+        contact: Contact,
+        /// The subscription, where it came expanded.
+        snapshot: Option<Snapshot>,
+    },
+    /// A subscription's state.
+    Subscription {
+        /// The state.
+        snapshot: Snapshot,
+        /// Where in its life.
+        stage: Stage,
+        /// The trial is about to end.
+        trial_will_end: bool,
+    },
+    /// What became of an invoice.
+    Payment {
+        /// `in_…`
+        invoice: String,
+        /// Paid or not.
+        outcome: Outcome,
+        /// Whether money changed hands: the first invoice of a trial is paid without any.
+        charged: bool,
+        /// Stripe's page to pay at.
+        url: Option<String>,
+    },
+    /// A charge was refunded in full.
+    Refund {
+        /// `ch_…`
+        charge: String,
+    },
+    /// A dispute was opened or closed.
+    Dispute {
+        /// `du_…` or `dp_…`
+        dispute: String,
+        /// Where it stands.
+        state: DisputeState,
+    },
+    /// A customer's contact changed.
+    Customer {
+        /// The new one.
+        contact: Contact,
+        /// The customer is gone, and its subscriptions with it.
+        deleted: bool,
+    },
+    /// Only the references are news.
+    Reference,
+}
+
+/// Where a dispute stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DisputeState {
+    /// An inquiry: the bank asks, the money stays. Nothing happens.
+    Inquiry,
+    /// The money is taken until it is decided.
+    Open,
+    /// Decided for us, or the inquiry came to nothing.
+    Won,
+    /// Decided against us.
+    Lost,
+}
+
+/// Who to write to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Contact {
+    /// E-mail address, in lower case.
+    pub email: Option<String>,
+    /// Name of person or organisation.
+    pub name: Option<String>,
+}
+
+impl Event {
+    /// Reads the envelope.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn parse(body: &[u8]) -> Result<Self, Malformed> {
+        let mut value: Value = serde_json::from_slice(body).map_err(|_| Malformed("JSON"))?;
+        let object = value.pointer_mut("/data/object").map(Value::take).ok_or(Malformed("data.object"))?;
+        Ok(Self {
+            id: id(&value["id"]).ok_or(Malformed("id"))?,
+            kind: value["type"].as_str().filter(|t| t.len() <= ID_MAX_BYTES).ok_or(Malformed("type"))?.to_owned(),
+            created: value["created"].as_i64().filter(|at| *at >= 0).ok_or(Malformed("created"))?,
+            livemode: value["livemode"].as_bool().ok_or(Malformed("livemode"))?,
+            object,
+        })
+    }
+
+    /// What it means; `None` for what is not ours.
+    ///
+    /// # Errors
+    /// What is missing in an event of a kind that is ours.
+    pub fn meaning(&self) -> Result<Option<Meaning>, Malformed> {
+        let object = &self.object;
+        match self.kind.as_str() {
+            "checkout.session.completed" => checkout(object, false),
+            "checkout.session.async_payment_succeeded" => checkout(object, true),
+            "customer.subscription.created" => subscription(object, Stage::Created).map(Some),
+            "customer.subscription.deleted" => subscription(object, Stage::Deleted).map(Some),
+            "customer.subscription.updated"
+            | "customer.subscription.paused"
+            | "customer.subscription.resumed"
+            | "customer.subscription.trial_will_end" => {
+                let mut meaning = subscription(object, Stage::Updated)?;
+                if let News::Subscription { trial_will_end, .. } = &mut meaning.news {
+                    *trial_will_end = self.kind.ends_with("trial_will_end");
+                }
+                Ok(Some(meaning))
+            }
+            // The second is the older name of the first; localised accounts still send both.
+            "invoice.paid" | "invoice.payment_succeeded" => invoice(object, Outcome::Paid),
+            "invoice.payment_failed" => invoice(object, Outcome::Failed),
+            "invoice.payment_action_required" => invoice(object, Outcome::ActionRequired),
+            "invoice_payment.paid" => invoice_payment(object),
+            "charge.refunded" => refund(object),
+            "charge.dispute.created" => dispute(object, false).map(Some),
+            "charge.dispute.closed" => dispute(object, true).map(Some),
+            "customer.updated" => customer(object, false).map(Some),
+            "customer.deleted" => customer(object, true).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+fn checkout(session: &Value, succeeded: bool) -> Result<Option<Meaning>, Malformed> {
+    // One-off payments and saved cards are no subscriptions.
+    let Some(subscription_id) = id(&session["subscription"]).filter(|_| session["mode"] == "subscription") else {
+        return Ok(None);
+    };
+    let details = &session["customer_details"];
+    let email = [&details["email"], &session["customer_email"], &session["customer"]["email"]];
+    Ok(Some(Meaning {
+        customer: Some(id(&session["customer"]).ok_or(Malformed("customer"))?),
+        subscription: Some(subscription_id),
+        references: id(&session["invoice"]).into_iter().collect(),
+        news: News::Checkout {
+            paid: succeeded || session["payment_status"] != "unpaid",
+            tenant: session["metadata"]["tenant_id"].as_str().map(str::to_owned),
+            contact: Contact {
+                email: email.into_iter().find_map(address),
+                name: [&details["business_name"], &details["name"]].into_iter().find_map(name),
+            },
+            snapshot: session["subscription"].is_object().then(|| snapshot(&session["subscription"])).transpose()?,
+        },
+    }))
+}
+
+fn subscription(object: &Value, stage: Stage) -> Result<Meaning, Malformed> {
+    Ok(Meaning {
+        customer: Some(id(&object["customer"]).ok_or(Malformed("customer"))?),
+        subscription: Some(id(object).ok_or(Malformed("id of the subscription"))?),
+        references: id(&object["latest_invoice"]).into_iter().collect(),
+        news: News::Subscription { snapshot: snapshot(object)?, stage, trial_will_end: false },
+    })
+}
+
+/// Reads a subscription as an event or Stripe's API has it.
+///
+/// # Errors
+/// What is missing.
+pub fn snapshot(object: &Value) -> Result<Snapshot, Malformed> {
+    let status: Status = serde_json::from_value(object["status"].clone()).map_err(|_| Malformed("status"))?;
+    let data = object["items"]["data"].as_array().ok_or(Malformed("items"))?;
+    let items = data.iter().filter(|item| item["deleted"] != true).map(item).collect::<Result<_, _>>()?;
+    let period_end = object["current_period_end"]
+        .as_i64()
+        .or_else(|| data.iter().filter_map(|item| item["current_period_end"].as_i64()).max());
+    Ok(Snapshot {
+        status,
+        items,
+        more_items: object["items"]["has_more"] == true,
+        period_end,
+        cancel_at: object["cancel_at"].as_i64(),
+        cancel_at_period_end: object["cancel_at_period_end"] == true,
+        ended_at: object["ended_at"].as_i64(),
+        trial_end: object["trial_end"].as_i64(),
+        // Of the three behaviours this alone means that nothing is served meanwhile
+        // (https://docs.stripe.com/billing/subscriptions/pause-payment).
+        pause_void: object["pause_collection"]["behavior"] == "void",
+    })
+}
+
+fn item(item: &Value) -> Result<Item, Malformed> {
+    // `plan` is what prices were called before 2020, and is still sent beside them.
+    let price = id(&item["price"]).or_else(|| id(&item["plan"])).ok_or(Malformed("price of an item"))?;
+    // Metered prices have no quantity.
+    let quantity = match &item["quantity"] {
+        Value::Null => 1,
+        given => given.as_u64().and_then(|n| u32::try_from(n).ok()).ok_or(Malformed("quantity of an item"))?,
+    };
+    Ok(Item { price, quantity })
+}
+
+fn invoice(object: &Value, outcome: Outcome) -> Result<Option<Meaning>, Malformed> {
+    let lines = object["lines"]["data"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let subscription = id(&object["subscription"])
+        .or_else(|| id(&object["parent"]["subscription_details"]["subscription"]))
+        .or_else(|| lines.iter().find_map(|line| id(&line["subscription"])))
+        .or_else(|| lines.iter().find_map(|l| id(&l["parent"]["subscription_item_details"]["subscription"])));
+    // A one-off invoice.
+    let Some(subscription) = subscription else { return Ok(None) };
+    let invoice = id(object).ok_or(Malformed("id of the invoice"))?;
+    let payments = object["payments"]["data"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let references = [id(object), id(&object["charge"]), id(&object["payment_intent"])]
+        .into_iter()
+        .chain(payments.iter().flat_map(|p| [id(&p["payment"]["payment_intent"]), id(&p["payment"]["charge"])]));
+    Ok(Some(Meaning {
+        customer: id(&object["customer"]),
+        subscription: Some(subscription),
+        references: references.flatten().collect(),
+        news: News::Payment {
+            invoice,
+            outcome,
+            charged: object["amount_paid"].as_i64().is_some_and(|amount| amount > 0),
+            url: object["hosted_invoice_url"].as_str().filter(|url| url.starts_with("https://")).map(str::to_owned),
+        },
+    }))
+}
+
+/// Says which payment intent paid an invoice, which newer invoices don't.
+fn invoice_payment(object: &Value) -> Result<Option<Meaning>, Malformed> {
+    let invoice = id(&object["invoice"]).ok_or(Malformed("invoice"))?;
+    let payment = &object["payment"];
+    let references = [Some(invoice), id(&payment["payment_intent"]), id(&payment["charge"])];
+    let references = references.into_iter().flatten().collect();
+    Ok(Some(Meaning { customer: None, subscription: None, references, news: News::Reference }))
+}
+
+fn refund(charge: &Value) -> Result<Option<Meaning>, Malformed> {
+    if charge["refunded"] != true {
+        return Ok(None);
+    }
+    let charge_id = id(charge).ok_or(Malformed("id of the charge"))?;
+    let references = [Some(charge_id.clone()), id(&charge["payment_intent"]), id(&charge["invoice"])];
+    Ok(Some(Meaning {
+        customer: id(&charge["customer"]),
+        subscription: None,
+        references: references.into_iter().flatten().collect(),
+        news: News::Refund { charge: charge_id },
+    }))
+}
+
+fn dispute(object: &Value, closed: bool) -> Result<Meaning, Malformed> {
+    let status = object["status"].as_str().ok_or(Malformed("status of the dispute"))?;
+    let state = match status {
+        "won" | "warning_closed" | "prevented" => DisputeState::Won,
+        "lost" => DisputeState::Lost,
+        _ if closed => return Err(Malformed("status of a closed dispute")),
+        warning if warning.starts_with("warning_") => DisputeState::Inquiry,
+        _ => DisputeState::Open,
+    };
+    let charge = &object["charge"];
+    let references = [id(charge), id(&object["payment_intent"]), id(&charge["invoice"])];
+    Ok(Meaning {
+        customer: id(&charge["customer"]),
+        subscription: None,
+        references: references.into_iter().flatten().collect(),
+        news: News::Dispute { dispute: id(object).ok_or(Malformed("id of the dispute"))?, state },
+    })
+}
+
+fn customer(object: &Value, deleted: bool) -> Result<Meaning, Malformed> {
+    Ok(Meaning {
+        customer: Some(id(object).ok_or(Malformed("id of the customer"))?),
+        subscription: None,
+        references: Vec::new(),
+        news: News::Customer {
+            contact: Contact { email: address(&object["email"]), name: name(&object["name"]) },
+            deleted,
+        },
+    })
+}
+
+/// An id, also of an expanded object.
+fn id(value: &Value) -> Option<String> {
+    let text = value.as_str().or_else(|| value["id"].as_str())?;
+    let sane = (1..=ID_MAX_BYTES).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+    sane.then(|| text.to_owned())
+}
+
+/// An address as far as one can tell without writing to it.
+fn address(value: &Value) -> Option<String> {
+    let text = value.as_str()?.trim().to_lowercase();
+    let sane = (3..=254).contains(&text.len()) && text.contains('@') && !text.chars().any(char::is_control);
+    sane.then_some(text)
+}
+
+/// A name, without what has no place in one and in a Postgres text.
+fn name(value: &Value) -> Option<String> {
+    let text: String = value.as_str()?.chars().filter(|c| !c.is_control()).take(200).collect();
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}

@@ -21,6 +21,9 @@ pub const PEPPER: &str = "00112233445566778899aabbccddeeff00112233445566778899aa
 /// The issuer of all tests' tokens.
 pub const ISSUER: &str = "https://licenses.test";
 
+/// The secret of all tests' webhooks.
+pub const WEBHOOK_SECRET: &str = "whsec_0123456789abcdef0123456789abcdef";
+
 /// A deployment's servers and configuration.
 #[derive(Debug)]
 pub struct World {
@@ -53,6 +56,7 @@ impl World {
             ("PUBLIC_URL", ISSUER.to_owned()),
             ("LICENSE_KEY_PEPPER", PEPPER.to_owned()),
             ("SIGNING_KEY", format!("file:{}", signing_key().display())),
+            ("STRIPE_WEBHOOK_SECRETS", WEBHOOK_SECRET.to_owned()),
         ] {
             variables.insert(name.to_owned(), value);
         }

@@ -1,23 +1,78 @@
 //! `POST /webhooks/stripe`: Stripe tells what became of customers, subscriptions and payments, and licences follow.
+//!
+//! Round trips: Postgres 1 (whose it is) → Postgres 1 (the event, what is known) → Postgres 1 (what follows, commit) → when
+//! the licence changed, Redis 1 (the new limit or state) and Postgres 1 (the outbox needn't) → Postgres 1 (who waited for
+//! this). Stripe's API only when the events alone can't decide.
+//!
+//! Crashes: before the commit nothing happened and nothing was acknowledged, so that Stripe sends the event again; after it
+//! the event is known, Redis is told by the outbox, and events that waited are applied by the next `ops stripe retry`.
+//!
+//! [`ledger`] keeps and applies events, [`change`] writes what follows from them.
 
-use common::{Db, Setup};
+mod change;
+pub mod ledger;
+mod queries;
+
+use axum::extract::State as Is;
+use axum::http::HeaderMap;
+use common::body::RawBody;
+use common::{Answer, Problem, Setup, config};
+use jiff::Timestamp;
+use ledger::{Ledger, Outcome};
+use stripe::event::Event;
+use stripe::signature::Secrets;
 use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-/// What the webhook needs.
+/// The largest event that is read. Stripe's are some kilobytes; invoices with hundreds of lines some hundred.
+const BODY_LIMIT_BYTES: usize = 2 * 1024 * 1024;
+
+/// What the webhook needs: who may call, and where events are kept.
 #[derive(Debug, Clone)]
 pub struct State {
-    db: Db,
+    secrets: Secrets,
+    ledger: Ledger,
 }
 
 impl State {
     /// Asks for what this function needs.
     pub fn connect(setup: &mut Setup) -> Option<Self> {
-        Some(Self { db: setup.postgres()? })
+        let secrets = setup.required(&config::STRIPE_WEBHOOK_SECRETS, Secrets::parse);
+        let ledger = Ledger::ask(setup);
+        Some(Self { secrets: secrets?, ledger: ledger? })
     }
 }
 
 /// This function's routes.
-pub fn routes(app: &State) -> OpenApiRouter<State> {
-    let _ = &app.db;
-    OpenApiRouter::new()
+pub fn routes(_: &State) -> OpenApiRouter<State> {
+    OpenApiRouter::new().routes(routes!(stripe_event))
+}
+
+/// What became of the event.
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+struct Received {
+    /// `applied`; `known`: it came before; `waiting` for something it belongs to; `failed`: kept for an operator to look
+    /// at; `ignored`: not of this deployment's kinds or mode.
+    status: Outcome,
+}
+
+/// Stripe's webhook. Whatever is answered `200` is durable.
+#[utoipa::path(
+    post, path = "/webhooks/stripe", tag = "billing", operation_id = "stripe_event",
+    request_body(content = serde_json::Value, content_type = "application/json", description = "An event as Stripe sends it."),
+    params(("Stripe-Signature" = String, Header, description = "`t=SECONDS,v1=HEX[,v1=HEX…]`")),
+    responses((status = 200, description = "The event is kept, or not ours.", body = Received)),
+)]
+async fn stripe_event(
+    Is(app): Is<State>,
+    headers: HeaderMap,
+    RawBody(body): RawBody<BODY_LIMIT_BYTES>,
+) -> Result<Answer<Received>, Problem> {
+    let header = headers.get("stripe-signature").and_then(|value| value.to_str().ok());
+    app.secrets
+        .verify(header, &body, Timestamp::now())
+        .map_err(|refused| Problem::invalid_signature(refused.to_string()))?;
+    let event = Event::parse(&body).map_err(|e| Problem::malformed_body(e.to_string()))?;
+    let status = app.ledger.receive(&event, &body).await?;
+    Ok(Answer::ok(Received { status }))
 }

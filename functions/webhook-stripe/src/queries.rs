@@ -1,0 +1,144 @@
+//! The statements of `webhook-stripe`.
+
+use stripe::facts::{Catalogue, Facts, Price};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+/// Whose customer, subscription, invoice, charge or payment intent one of these is.
+pub(crate) const OWNER: &str =
+    "/* stripe_owner */ select tenant_id, customer_id, subscription_id from stripe_owner($1, $2)";
+
+/// Events of a customer are applied one after the other.
+pub(crate) const CUSTOMER_LOCK: &str =
+    "/* stripe_customer_lock */ select pg_advisory_xact_lock(hashtextextended($1, 2))";
+
+/// An event is written together with what it does: no row when it is known already.
+pub(crate) const EVENT_APPLY: &str = "/* stripe_event_apply */
+    insert into stripe_events (id, livemode, type, created, body, state) values ($1, $2, $3, to_timestamp($4::bigint), $5, 'applied')
+    on conflict (id) do nothing returning id";
+
+/// The same for one that was kept: no row when it was applied meanwhile.
+pub(crate) const EVENT_APPLY_KEPT: &str = "/* stripe_event_apply_kept */
+    update stripe_events set state = 'applied', waits_for = '{}', error = null, attempts = attempts + 1, updated_at = now()
+    where id = $1 and state in ('waiting', 'failed') returning id";
+
+/// Keeps an event that was not applied. One that was is left alone.
+pub(crate) const EVENT_KEEP: &str = "/* stripe_event_keep */
+    insert into stripe_events (id, livemode, type, created, body, state, waits_for, error)
+    values ($1, $2, $3, to_timestamp($4::bigint), $5, $6, $7, $8)
+    on conflict (id) do update set state = excluded.state, waits_for = excluded.waits_for, error = excluded.error,
+        attempts = stripe_events.attempts + 1, updated_at = now()
+    where stripe_events.state in ('waiting', 'failed')";
+
+pub(crate) const EVENT_STATE: &str = "/* stripe_event_state */ select state from stripe_events where id = $1";
+
+/// What only Stripe can decide is looked at again later.
+pub(crate) const EVENT_RECHECK: &str =
+    "/* stripe_event_recheck */ update stripe_events set recheck = $2 where id = $1 returning id";
+
+/// Events that wait for one of these.
+pub(crate) const EVENTS_WAITING: &str = "/* stripe_events_waiting */
+    select id, body from stripe_events where state = 'waiting' and waits_for && $1 order by created limit 100";
+
+/// Events that were kept, the oldest first; all, or one.
+pub(crate) const EVENTS_KEPT: &str = "/* stripe_events_kept */
+    select id, body from stripe_events where state in ('waiting', 'failed') and ($1::text is null or id = $1)
+    order by created, id limit 10000";
+
+/// Events whose subscription has to be compared with Stripe; all, or one.
+pub(crate) const EVENTS_RECHECK: &str = "/* stripe_events_recheck */
+    select id, body, recheck from stripe_events where recheck is not null and ($1::text is null or id = $1)
+    order by created, id limit 10000";
+
+pub(crate) const TENANT: &str = "/* tenant */ select id from tenants";
+pub(crate) const TENANT_INSERT: &str =
+    "/* tenant_insert */ insert into tenants (id, name, slug) values (current_tenant(), $1, $2)";
+pub(crate) const USERS_BY_EMAIL: &str =
+    "/* users_by_email */ select user_id from users_by_identity(null, null, $1, null)";
+pub(crate) const OWNER_INSERT: &str = "/* owner_insert */
+    insert into users (id, tenant_id, email, role) values ($1, current_tenant(), $2, 'owner') on conflict do nothing";
+
+pub(crate) const CUSTOMER: &str =
+    "/* stripe_customer */ select email, deleted_at is not null from stripe_customers where id = $1";
+/// The newest contact stays.
+pub(crate) const CUSTOMER_WRITE: &str = "/* stripe_customer_write */
+    insert into stripe_customers (id, tenant_id, livemode, email, name, as_of, deleted_at)
+    values ($1, current_tenant(), $2, $3, $4, $5, $6)
+    on conflict (id) do update set deleted_at = coalesce(stripe_customers.deleted_at, excluded.deleted_at),
+        email = case when excluded.as_of >= stripe_customers.as_of then coalesce(excluded.email, stripe_customers.email) else stripe_customers.email end,
+        name = case when excluded.as_of >= stripe_customers.as_of then coalesce(excluded.name, stripe_customers.name) else stripe_customers.name end,
+        as_of = greatest(excluded.as_of, stripe_customers.as_of)";
+
+/// A customer's subscriptions with their licences.
+pub(crate) const SUBSCRIPTIONS: &str = "/* stripe_subscriptions */
+    select s.id, s.facts, s.license_id, l.plan_code, l.seats, l.standing, extract(epoch from l.expires_at)::bigint
+    from subscriptions s left join licenses l on l.id = s.license_id where s.customer_id = $1";
+pub(crate) const SUBSCRIPTION_WRITE: &str = "/* stripe_subscription_write */
+    insert into subscriptions (id, tenant_id, customer_id, facts, status, license_id)
+    values ($1, current_tenant(), $2, $3, $4, $5)
+    on conflict (id) do update set facts = excluded.facts, status = excluded.status, license_id = excluded.license_id,
+        updated_at = now()";
+pub(crate) const REFERENCES_WRITE: &str = "/* stripe_references_write */
+    insert into stripe_references (reference, tenant_id, subscription_id) select r, current_tenant(), $1 from unnest($2::text[]) r
+    on conflict do nothing";
+
+pub(crate) const CATALOGUE: &str = "/* plan_prices */
+    select price_id, plan_code, kind = 'base', pp.seats, p.tier from plan_prices pp join plans p on p.code = pp.plan_code";
+
+pub(crate) const LICENSE_INSERT: &str = "/* license_insert */
+    insert into licenses (id, tenant_id, plan_code, seats, standing, expires_at, key_hash, key_hint)
+    values ($1, current_tenant(), $2, $3, $4, to_timestamp($5::bigint), $6, $7)";
+/// Ending the sessions ends a generation: a Redis that wasn't told and then hears of the licence's return must not have
+/// kept them.
+pub(crate) const LICENSE_CHANGE: &str = "/* license_change */
+    update licenses set plan_code = $2, seats = $3, standing = $4, expires_at = to_timestamp($5::bigint), revision = revision + 1,
+        seat_generation = seat_generation + case when $6 then 1 else 0 end
+    where id = $1
+    returning seat_generation, revision, seats, license_state(state, standing, expires_at)";
+pub(crate) const SESSIONS_END: &str = "/* sessions_end */
+    update sessions set ended_at = now(), ended_reason = 'suspended' where license_id = $1 and ended_at is null";
+
+pub(crate) const AUDIT: &str = "/* audit_entry */
+    insert into audit_log (id, tenant_id, actor, action, license_id, detail) values ($1, current_tenant(), 'stripe', $2, $3, $4)";
+pub(crate) const OUTBOX_DONE: &str = "/* outbox_done */ delete from outbox where id = $1";
+
+/// A subscription as it is kept.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) id: String,
+    pub(crate) facts: Facts,
+    pub(crate) license: Option<License>,
+}
+
+/// A licence as Stripe's events left it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct License {
+    pub(crate) id: Uuid,
+    pub(crate) plan: String,
+    pub(crate) seats: i32,
+    pub(crate) standing: String,
+    pub(crate) expires_at: Option<i64>,
+}
+
+impl Kept {
+    pub(crate) fn from_row(row: &Row) -> Result<Self, serde_json::Error> {
+        let license = row.get::<_, Option<Uuid>>(2).map(|id| License {
+            id,
+            plan: row.get(3),
+            seats: row.get(4),
+            standing: row.get(5),
+            expires_at: row.get(6),
+        });
+        Ok(Self { id: row.get(0), facts: serde_json::from_value(row.get(1))?, license })
+    }
+}
+
+/// The catalogue's prices, and the tiers of its plans.
+pub(crate) fn catalogue(rows: &[Row]) -> Catalogue {
+    rows.iter()
+        .map(|row| {
+            let seats = u32::try_from(row.get::<_, i32>(3)).unwrap_or(0);
+            (row.get(0), Price { plan: row.get(1), is_base: row.get(2), seats })
+        })
+        .collect()
+}
