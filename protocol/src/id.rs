@@ -4,7 +4,7 @@ mod hardware;
 mod text;
 
 pub use hardware::{HardwareId, HardwareIdError};
-pub use text::{ClientVersion, Hostname, IdempotencyKey, TextError};
+pub use text::{ClientVersion, Hostname, IdempotencyKey, PlanCode, ReturnUrl, TextError};
 
 use std::fmt;
 use std::str::FromStr;

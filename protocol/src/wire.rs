@@ -3,6 +3,7 @@
 //! Requests ignore fields they do not know, and hold no text without a bound. Times are RFC 3339 in UTC, in whole seconds.
 
 mod auth;
+mod billing;
 mod discovery;
 mod plan;
 mod seat;
@@ -13,6 +14,7 @@ pub use crate::token::{Jwk, Jwks};
 pub use auth::{
     AuthAnswer, AuthRequest, PublicKeyAnswer, SigningAlgorithm, TokenType, UnverifiedKey, UnverifiedKeyError,
 };
+pub use billing::{CheckoutAnswer, CheckoutRequest, PortalAnswer, PortalRequest, SeatNumber, SeatNumberError};
 pub use discovery::{Discovery, Oidc};
 pub use plan::{Feature, Quotas, Tier, UNLIMITED, UnknownWord};
 pub use seat::{

@@ -94,4 +94,43 @@ texts! {
     schema(value_type = String, min_length = 1, max_length = 255, pattern = "^[!-~]{1,255}$", example = "9b2f6c1e-seat-1"),
     |text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic()),
     "An Idempotency-Key has 1 to 255 visible ASCII characters. A random UUID is a good one.";
+
+    /// A plan of the catalogue.
+    PlanCode, 32,
+    schema(value_type = String, min_length = 2, max_length = 32, pattern = "^[A-Z][A-Z0-9_]{1,31}$", example = "TEAM"),
+    |text| {
+        text.len() >= 2
+            && text.starts_with(|first: char| first.is_ascii_uppercase())
+            && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+    },
+    "A plan has 2 to 32 capital letters, digits and underscores, such as TEAM.";
+
+    /// Where a browser is sent back to: `https`, or this very machine.
+    ReturnUrl, 2048,
+    schema(
+        value_type = String, max_length = 2048, example = "https://app.example.com/billing",
+        pattern = "^(https://|http://(localhost|127\\.0\\.0\\.1|\\[::1\\])([:/?#]|$))[!-~]*$"
+    ),
+    |text| text.bytes().all(|b| b.is_ascii_graphic() && b != b'\\') && leads_back_safely(text),
+    "An address to come back to begins with https:// (or http:// on a loopback address) and a host without user name, and \
+     has at most 2048 visible ASCII characters. Percent-encode others.";
+}
+
+/// Whether nobody on the way can read or change what is sent there.
+fn leads_back_safely(url: &str) -> bool {
+    let Some((scheme, rest)) = url.split_once("://") else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    // In brackets, an IPv6 address has colons of its own.
+    let host_len = match authority.find(']') {
+        Some(bracket) => bracket + 1,
+        None => authority.find(':').unwrap_or(authority.len()),
+    };
+    let (host, port) = authority.split_at(host_len);
+    let plain = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_')),
+    };
+    let port = port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
+    let loopback = host.eq_ignore_ascii_case("localhost") || matches!(host, "127.0.0.1" | "[::1]");
+    plain && port && (scheme.eq_ignore_ascii_case("https") || (scheme.eq_ignore_ascii_case("http") && loopback))
 }

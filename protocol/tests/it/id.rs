@@ -1,5 +1,7 @@
 use proptest::prelude::*;
-use protocol::id::{ClientVersion, HardwareId, Hostname, IdempotencyKey, LicenseId, SessionId, TenantId, UserId};
+use protocol::id::{
+    ClientVersion, HardwareId, Hostname, IdempotencyKey, LicenseId, PlanCode, ReturnUrl, SessionId, TenantId, UserId,
+};
 use serde_json::json;
 
 #[test]
@@ -98,5 +100,67 @@ proptest! {
         if let Ok(key) = text.parse::<IdempotencyKey>() {
             prop_assert_eq!(key.as_str(), &text);
         }
+    }
+}
+
+#[test]
+fn plans_are_codes() {
+    for good in ["PRO", "TEAM", "T2", "A_B", &"A".repeat(32)] {
+        assert!(PlanCode::parse(good).is_ok(), "{good}");
+    }
+    for bad in ["", "A", "pro", "2T", "_A", "PRO ", "PRÖ", "A-B", "A\0", &"A".repeat(33)] {
+        assert!(PlanCode::parse(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn browsers_are_sent_back_over_https_or_within_this_machine() {
+    let long = |n: usize| format!("https://a.test/{}", "x".repeat(n - "https://a.test/".len()));
+    for good in [
+        "https://app.example.com/billing?ok=1#top",
+        "https://app.example.com:8443",
+        "https://a.test/?session={CHECKOUT_SESSION_ID}",
+        "HTTPS://192.0.2.1/",
+        "https://[2001:db8::1]:8443/x",
+        "https://a.test/@b:c",
+        "http://localhost:3000/x",
+        "http://127.0.0.1",
+        "http://[::1]:3000?x",
+        &long(2048),
+    ] {
+        assert!(ReturnUrl::parse(good).is_ok(), "{good}");
+    }
+    for bad in [
+        "",
+        "https://",
+        "https:///a.test",
+        "https:a.test",
+        "//a.test",
+        "a.test",
+        "http://a.test",
+        "http://localhost.a.test",
+        "http://localhost@a.test",
+        "http://localhost\\@a.test",
+        "http://localhost:80@a.test/",
+        "http://127.0.0.1.a.test",
+        "http://127.0.0.2@a.test",
+        "http://[::2]",
+        "https://user:password@a.test",
+        "https://a.test:",
+        "https://a.test:65536",
+        "https://a.test:80:80",
+        "https://[a.test]",
+        "https://[::1",
+        "https://a]b",
+        "https://ä.test",
+        "https://a.test/two words",
+        "https://a.test/\n",
+        " https://a.test",
+        "javascript://a.test/%0aalert(1)",
+        "data:text/html,x",
+        "ftp://a.test",
+        &long(2049),
+    ] {
+        assert!(ReturnUrl::parse(bad).is_err(), "{bad}");
     }
 }

@@ -22,6 +22,10 @@ fn bounded_texts_say_their_bounds() {
     assert_eq!(schema::<id::ClientVersion>()["maxLength"], 64);
     assert_eq!(schema::<id::IdempotencyKey>()["minLength"], 1);
     assert_eq!(schema::<wire::UnverifiedKey>()["maxLength"], 128);
+    assert_eq!(schema::<id::PlanCode>()["maxLength"], 32);
+    assert_eq!(schema::<id::ReturnUrl>()["maxLength"], 2048);
+    let seats = schema::<wire::SeatNumber>();
+    assert_eq!((&seats["minimum"], &seats["maximum"]), (&json!(1), &json!(wire::SeatNumber::MAX)), "{seats}");
     assert_eq!(schema::<content::ContentHash>()["type"], "string");
 }
 

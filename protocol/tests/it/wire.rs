@@ -40,6 +40,26 @@ fn auth() {
 }
 
 #[test]
+fn billing() {
+    let urls =
+        json!({"success_url": "https://acme.test/thanks?s={CHECKOUT_SESSION_ID}", "cancel_url": "http://[::1]:80"});
+    let (success, cancel) = (&urls["success_url"], &urls["cancel_url"]);
+    let request: CheckoutRequest =
+        round_trip(json!({"plan": "TEAM", "seats": 7, "success_url": success, "cancel_url": cancel}));
+    assert_eq!((request.plan.as_str(), request.seats.map(SeatNumber::get)), ("TEAM", Some(7)));
+    let plain: CheckoutRequest = round_trip(json!({"plan": "PRO", "success_url": success, "cancel_url": cancel}));
+    assert_eq!(plain.seats, None);
+    for seats in [json!(0), json!(100_001), json!(-1), json!(1.5), json!("7"), json!(4_294_967_296_u64)] {
+        refused::<CheckoutRequest>(
+            json!({"plan": "TEAM", "seats": seats, "success_url": success, "cancel_url": cancel}),
+        );
+    }
+    round_trip::<CheckoutAnswer>(json!({"url": "https://checkout.stripe.com/x", "expires_at": "2026-11-22T09:30:00Z"}));
+    round_trip::<PortalRequest>(json!({"return_url": "https://acme.test"}));
+    round_trip::<PortalAnswer>(json!({"url": "https://billing.stripe.com/x"}));
+}
+
+#[test]
 fn validate() {
     let request: ValidateRequest =
         round_trip(json!({"license_key": "CODITECT-PRO-A7F3E9D2C4B1-8F2A", "machine_id": MACHINE, "version": "1.4.0"}));
