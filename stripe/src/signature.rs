@@ -6,6 +6,7 @@
 use std::fmt;
 
 use aws_lc_rs::hmac;
+use hex::FromHex as _;
 use jiff::{SignedDuration, Timestamp};
 
 /// How far the time of signing may be from now, either way; what Stripe's libraries take by default.
@@ -13,6 +14,9 @@ pub const TOLERANCE: SignedDuration = SignedDuration::from_secs(300);
 
 /// More parts than any header of Stripe's has.
 const MAX_PARTS: usize = 32;
+
+/// What HMAC-SHA-256 makes.
+const SIGNATURE_BYTES: usize = 32;
 
 /// The secrets of a webhook endpoint: one, or several while one is being rolled.
 #[derive(Clone)]
@@ -84,18 +88,23 @@ impl Secrets {
 }
 
 /// The time as it was signed, and the signatures.
-fn parts(header: &str) -> Result<(&str, Vec<Vec<u8>>), Refused> {
+fn parts(header: &str) -> Result<(&str, Vec<[u8; SIGNATURE_BYTES]>), Refused> {
     let (mut at, mut signatures) = (None, Vec::new());
     for part in header.split(',').take(MAX_PARTS) {
         match part.trim().split_once('=') {
             Some(("t", _)) if at.is_some() => return Err(Refused::Header),
             Some(("t", seconds)) => at = Some(seconds),
-            Some(("v1", signature)) => signatures.extend(hex::decode(signature).ok()),
+            // Stripe writes lower case alone: one signature, one way to write it.
+            Some(("v1", signature)) if !signature.bytes().any(|b| b.is_ascii_uppercase()) => {
+                signatures.extend(<[u8; SIGNATURE_BYTES]>::from_hex(signature).ok());
+            }
             _ => {}
         }
     }
     match at {
-        Some(at) if !signatures.is_empty() && at.bytes().all(|b| b.is_ascii_digit()) => Ok((at, signatures)),
+        Some(at) if !signatures.is_empty() && !at.is_empty() && at.bytes().all(|b| b.is_ascii_digit()) => {
+            Ok((at, signatures))
+        }
         _ => Err(Refused::Header),
     }
 }

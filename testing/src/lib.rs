@@ -6,6 +6,7 @@
 //! - [`proxy`]: a proxy that cuts or stalls connections.
 //! - [`process`]: a function as a process of its own, to be killed.
 //! - [`http`]: a client whose verbs take the status they expect.
+//! - [`stripe`]: Stripe's events in two API versions, and signatures by its own library.
 //! - [`stripe_api`]: a server in the place of Stripe's API.
 //! - [`token`]: tokens of any kind, made by `openssl`.
 
@@ -14,6 +15,7 @@ pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod redis;
+pub mod stripe;
 pub mod stripe_api;
 pub mod token;
 pub mod world;

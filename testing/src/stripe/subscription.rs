@@ -1,0 +1,117 @@
+//! A customer's subscription at Stripe, as a test wants it to be.
+
+use serde_json::{Value, json};
+
+/// A customer's subscription. Change it, then let [`super::Events`] tell of it.
+#[derive(Debug, Clone)]
+pub struct Subscription {
+    /// What the ids of the customer, the subscription, its invoices and charges are made of.
+    pub name: String,
+    /// Who buys.
+    pub email: String,
+    /// And is called.
+    pub person: String,
+    /// The tenant that the Checkout session's metadata names.
+    pub tenant: Option<String>,
+    /// Stripe's word.
+    pub status: String,
+    /// Prices and quantities.
+    pub items: Vec<(String, u32)>,
+    /// There are more items than the events show.
+    pub more_items: bool,
+    /// When it began, in seconds since 1970.
+    pub created: i64,
+    /// The current period, in seconds since 1970.
+    pub period: (i64, i64),
+    /// It is to end with the period.
+    pub cancel_at_period_end: bool,
+    /// When it is to end.
+    pub cancel_at: Option<i64>,
+    /// When somebody cancelled it.
+    pub canceled_at: Option<i64>,
+    /// When it ended.
+    pub ended_at: Option<i64>,
+    /// The trial.
+    pub trial: Option<(i64, i64)>,
+    /// What is done with invoices while their collection is paused: `keep_as_draft`, `mark_uncollectible` or `void`.
+    pub pause: Option<String>,
+    /// The number of the newest invoice.
+    pub invoice: u32,
+}
+
+impl Subscription {
+    /// An active one that begins now, for 30 days.
+    #[must_use]
+    pub fn new(name: &str, items: &[(&str, u32)], now: i64) -> Self {
+        Self {
+            name: name.to_owned(),
+            email: format!("ann@{name}.test"),
+            person: "Ann Archer".to_owned(),
+            tenant: None,
+            status: "active".to_owned(),
+            items: items.iter().map(|(price, quantity)| ((*price).to_owned(), *quantity)).collect(),
+            more_items: false,
+            created: now,
+            period: (now, now + 30 * 86_400),
+            cancel_at_period_end: false,
+            cancel_at: None,
+            canceled_at: None,
+            ended_at: None,
+            trial: None,
+            pause: None,
+            invoice: 1,
+        }
+    }
+
+    /// `sub_…`
+    #[must_use]
+    pub fn id(&self) -> String {
+        format!("sub_{}", self.name)
+    }
+
+    /// `cus_…`
+    #[must_use]
+    pub fn customer(&self) -> String {
+        format!("cus_{}", self.name)
+    }
+
+    /// `in_…`, the newest one.
+    #[must_use]
+    pub fn invoice_id(&self) -> String {
+        format!("in_{}_{}", self.name, self.invoice)
+    }
+
+    /// `ch_…` of the newest invoice.
+    #[must_use]
+    pub fn charge_id(&self) -> String {
+        format!("ch_{}_{}", self.name, self.invoice)
+    }
+
+    /// `pi_…` of the newest invoice.
+    #[must_use]
+    pub fn payment_intent_id(&self) -> String {
+        format!("pi_{}_{}", self.name, self.invoice)
+    }
+
+    /// Makes it over, as Stripe says it with the last event.
+    pub fn end(&mut self, at: i64) {
+        self.status = "canceled".to_owned();
+        self.canceled_at = self.canceled_at.or(Some(at));
+        self.ended_at = Some(at);
+    }
+
+    /// Begins the next period, with an invoice of its own.
+    pub fn renew(&mut self) {
+        let (from, to) = self.period;
+        self.period = (to, to + (to - from));
+        self.invoice += 1;
+    }
+
+    pub(super) fn amount(&self) -> i64 {
+        self.items.iter().map(|(_, quantity)| i64::from(*quantity) * 9_900).sum()
+    }
+
+    pub(super) fn trial_ends(&self) -> [Value; 2] {
+        self.trial.map_or([Value::Null, Value::Null], |(from, to)| [json!(from), json!(to)])
+    }
+}
