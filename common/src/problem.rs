@@ -125,6 +125,15 @@ impl Problem {
         Self::of(Code::NotFound, format!("There is no such {what}. Check its id and whose credentials you are using."))
     }
 
+    /// Somebody who has bought nothing wants to change what they pay for.
+    #[must_use]
+    pub fn nothing_bought() -> Self {
+        Self::of(
+            Code::NotFound,
+            "Your organisation has bought nothing here yet, so there is nothing to change: buy a plan first.",
+        )
+    }
+
     /// The route is there, the method isn't.
     #[must_use]
     pub fn method_not_allowed() -> Self {

@@ -1,1 +1,148 @@
-//! `POST /api/v1/billing/checkout` and `/portal`: owners and admins pay and change what they pay for, at Stripe.
+//! `POST /api/v1/billing/checkout` and `POST /api/v1/billing/portal`: owners and admins buy a plan, and change what they
+//! pay for, on Stripe's pages.
+//!
+//! Round trips: Postgres 1 (the catalogue, the tenant's customer, the caller's address) → Stripe 1 (the page), with no
+//! transaction open meanwhile. What was bought comes back by `webhook-stripe`.
+//!
+//! Crashes: nothing of ours is written. A page that nobody was told of is closed by Stripe after a day; asking again with
+//! the same `Idempotency-Key` gives the same page, also when the first answer was lost.
+
+mod catalogue;
+mod queries;
+
+use aws_lc_rs::digest;
+use axum::extract::{FromRef, State as Is};
+use common::caller::Role;
+use common::idempotency::Idempotency;
+use common::{Answer, Body, Caller, Callers, Db, Problem, Setup};
+use protocol::id::UserId;
+use protocol::problem::FieldError;
+use protocol::wire::{CheckoutAnswer, CheckoutRequest, PortalAnswer, PortalRequest};
+use stripe::api::{Api, ApiError, Buyer, NewCheckout};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+/// What selling needs: who asks, what there is to buy, and Stripe.
+#[derive(Debug, Clone)]
+pub struct State {
+    db: Db,
+    callers: Callers,
+    api: Api,
+}
+
+impl State {
+    /// Asks for what this function needs.
+    pub fn connect(setup: &mut Setup) -> Option<Self> {
+        let (db, callers, api) = (setup.postgres(), Callers::ask(setup), Api::ask_required(setup));
+        Some(Self { db: db?, callers: callers?, api: api? })
+    }
+}
+
+impl FromRef<State> for Callers {
+    fn from_ref(state: &State) -> Self {
+        state.callers.clone()
+    }
+}
+
+/// This function's routes.
+pub fn routes(_: &State) -> OpenApiRouter<State> {
+    OpenApiRouter::new().routes(routes!(checkout)).routes(routes!(portal))
+}
+
+/// Open a page where a plan can be bought. For owners and admins.
+#[utoipa::path(
+    post, path = "/api/v1/billing/checkout", tag = "billing", operation_id = "billing_checkout",
+    request_body = CheckoutRequest, security(("bearer" = [])),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+        description = "A request that is repeated with the same key and body gets the same page.")),
+    responses((status = 200, description = "A page of Stripe's.", body = CheckoutAnswer)),
+)]
+async fn checkout(
+    Is(app): Is<State>,
+    caller: Caller,
+    idempotency: Idempotency,
+    Body { value: ask, .. }: Body<CheckoutRequest>,
+) -> Result<Answer<CheckoutAnswer>, Problem> {
+    let user = who_may_pay(&caller)?;
+    let queries::Sale { catalogue, customer, email } =
+        queries::sale(&app.db, caller.tenant(), user, app.api.livemode()).await?;
+    let items = catalogue.items(ask.plan.as_str(), ask.seats)?;
+    let buyer = match (&customer, &email) {
+        (Some(customer), _) => Buyer::Customer(customer),
+        (None, Some(email)) => Buyer::Email(email),
+        (None, None) => return Err(Problem::forbidden("You are no longer a user of your organisation.")),
+    };
+    let new = NewCheckout {
+        tenant: caller.tenant(),
+        buyer,
+        items: &items,
+        success_url: ask.success_url.as_str(),
+        cancel_url: ask.cancel_url.as_str(),
+    };
+    let key = key_at_stripe(&caller, "checkout", &idempotency);
+    let page = app.api.create_checkout(&new, &key).await;
+    let page = page.map_err(|e| refusal(e, &idempotency, &["/success_url", "/cancel_url"]))?;
+    Ok(Answer::ok(CheckoutAnswer { url: page.url, expires_at: page.expires_at }))
+}
+
+/// Open a page where cards, seats and plans are changed, and invoices kept. For owners and admins.
+#[utoipa::path(
+    post, path = "/api/v1/billing/portal", tag = "billing", operation_id = "billing_portal",
+    request_body = PortalRequest, security(("bearer" = [])),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+        description = "A request that is repeated with the same key and body gets the same page.")),
+    responses(
+        (status = 200, description = "A page of Stripe's.", body = PortalAnswer),
+        (status = 404, description = "Nothing was bought yet.",
+            body = protocol::problem::ProblemDocument, content_type = "application/problem+json"),
+    ),
+)]
+async fn portal(
+    Is(app): Is<State>,
+    caller: Caller,
+    idempotency: Idempotency,
+    Body { value: ask, .. }: Body<PortalRequest>,
+) -> Result<Answer<PortalAnswer>, Problem> {
+    who_may_pay(&caller)?;
+    let customer = queries::customer(&app.db, caller.tenant(), app.api.livemode()).await?;
+    let customer = customer.ok_or_else(Problem::nothing_bought)?;
+    let key = key_at_stripe(&caller, "portal", &idempotency);
+    let url = app.api.create_portal(&customer, ask.return_url.as_str(), &key).await;
+    let url = url.map_err(|e| refusal(e, &idempotency, &["/return_url"]))?;
+    Ok(Answer::ok(PortalAnswer { url }))
+}
+
+fn who_may_pay(caller: &Caller) -> Result<UserId, Problem> {
+    match caller {
+        Caller::User { user, role: Role::Owner | Role::Admin, .. } => Ok(*user),
+        Caller::User { .. } => Err(Problem::forbidden(
+            "Only owners and admins of your organisation see to what it pays for. Ask one of them.",
+        )),
+        Caller::License { .. } => Err(Problem::forbidden(
+            "A license key doesn't say who you are. Sign in as an owner or admin of your organisation to see to what it pays for.",
+        )),
+    }
+}
+
+/// The idempotency key towards Stripe. Made of the caller's, it is another one for each caller and operation. The body is
+/// no part of it: it is Stripe that keeps answers by key, and that finds a key which comes again for something else.
+fn key_at_stripe(caller: &Caller, operation: &str, idempotency: &Idempotency) -> String {
+    let Some(key) = &idempotency.0 else { return Uuid::now_v7().to_string() };
+    let whole = format!("{}/{}/{operation}/{}", caller.tenant(), caller.subject(), key.as_str());
+    hex::encode(digest::digest(&digest::SHA256, whole.as_bytes()))
+}
+
+/// What Stripe refuses is mostly a mistake of ours, or of the catalogue. `urls` point to the addresses it was given.
+fn refusal(error: ApiError, idempotency: &Idempotency, urls: &[&str]) -> Problem {
+    match (&error, error.code()) {
+        (ApiError::Unreachable(why), _) => Problem::unavailable("stripe", why),
+        (_, Some("idempotency_error")) if idempotency.0.is_some() => Problem::idempotency_key_reused(),
+        (_, Some("url_invalid")) => {
+            let detail = "The payment service doesn't take this address. Use one of a public host name.";
+            let errors = urls.iter().map(|at| FieldError { pointer: (*at).to_owned(), detail: detail.to_owned() });
+            Problem::validation(errors.collect())
+        }
+        _ => Problem::internal_error(error),
+    }
+}
