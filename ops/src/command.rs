@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use protocol::id::{HardwareId, LicenseId, SessionId};
 use protocol::key::Brand;
 
-use crate::license::{Change, Issue};
+use crate::license::{Change, Issue, Whose};
 use crate::office::{Need, Office};
 use crate::printer::{Failure, Shown};
-use crate::{device, key, license, migrate, plan, seat, tenant};
+use crate::{delivery, device, key, license, migrate, outbox, plan, seat, tenant};
 
 /// So many at once that a statement stays far below the time it may take.
 const SWEEP: &str = "/* idempotency_keys_sweep */
@@ -18,7 +18,7 @@ const SWEEP: &str = "/* idempotency_keys_sweep */
         select ctid from idempotency_keys where created_at < now() - interval '24 hours' limit 5000))
     returning 1";
 
-/// Operates a CODITECT Cloud deployment. Runs in its environment: DATABASE_URL as the owner, REDIS_URL, LICENSE_KEY_PEPPER.
+/// Operates a CODITECT Cloud deployment. Runs in its environment: DATABASE_URL as the owner, REDIS_URL, LICENSE_KEY_PEPPER, SMTP_URL.
 #[derive(Debug, Parser)]
 #[command(name = "ops", version)]
 pub struct Ops {
@@ -49,6 +49,8 @@ enum Command {
     Plan(Plan),
     #[command(subcommand)]
     Keys(Keys),
+    #[command(subcommand)]
+    Outbox(Outbox),
 }
 
 /// Organisations.
@@ -122,6 +124,9 @@ enum License {
     List {
         #[arg(long)]
         tenant: Option<String>,
+        /// The id of a customer of Stripe's: cus_…
+        #[arg(long, conflicts_with = "tenant")]
+        customer: Option<String>,
     },
     /// Show one licence.
     Show { id: LicenseId },
@@ -181,6 +186,30 @@ enum Keys {
     Retire { kid: String },
 }
 
+/// What has to reach the outside: mails, and seats that Redis wasn't told of.
+#[derive(Debug, Subcommand)]
+enum Outbox {
+    /// Deliver what is due.
+    Deliver {
+        /// Go on, looking again after so many seconds.
+        #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+        watch: Option<u32>,
+    },
+    /// Show entries.
+    List {
+        /// Only those that were given up.
+        #[arg(long, conflicts_with = "pending")]
+        dead: bool,
+        /// Only those that are still to be delivered.
+        #[arg(long)]
+        pending: bool,
+        #[arg(long)]
+        tenant: Option<String>,
+    },
+    /// Make an entry due again, also one that was given up.
+    Retry { id: uuid::Uuid },
+}
+
 impl Ops {
     /// Does what the words say.
     ///
@@ -212,6 +241,12 @@ impl Ops {
             Command::Plan(Plan::Import { file }) => plan::import(&office, &file).await,
             Command::Keys(Keys::List) => key::list(&office).await,
             Command::Keys(Keys::Retire { kid }) => key::retire(&office, &kid).await,
+            Command::Outbox(Outbox::Deliver { watch }) => delivery::deliver(&office, self.json, watch).await,
+            Command::Outbox(Outbox::List { dead, pending, tenant }) => {
+                let state = if dead { Some("dead") } else { pending.then_some("pending") };
+                outbox::list(&office, state, tenant.as_deref()).await
+            }
+            Command::Outbox(Outbox::Retry { id }) => outbox::retry(&office, id).await,
         }
     }
 }
@@ -221,6 +256,7 @@ impl Command {
         match self {
             Self::License(License::Issue { .. }) => Need::Hasher,
             Self::License(License::List { .. }) => Need::Nothing,
+            Self::Outbox(Outbox::Deliver { .. }) => Need::Delivery,
             Self::License(_) | Self::Seat(_) => Need::Seats,
             _ => Need::Nothing,
         }
@@ -237,7 +273,14 @@ impl License {
                 };
                 license::issue(office, &Issue { tenant: &tenant, plan: &plan, seats, expires, brand }).await
             }
-            Self::List { tenant } => license::list(office, tenant.as_deref()).await,
+            Self::List { tenant, customer } => {
+                let whose = match (&tenant, &customer) {
+                    (Some(name), _) => Whose::Tenant(name),
+                    (None, Some(id)) => Whose::Customer(id),
+                    (None, None) => Whose::All,
+                };
+                license::list(office, whose).await
+            }
             Self::Show { id } => license::show(office, id).await,
             Self::Suspend { id } => license::change(office, id, Change::Suspend).await,
             Self::Resume { id } => license::change(office, id, Change::Resume).await,

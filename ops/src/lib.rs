@@ -4,15 +4,20 @@
 //! - [`command`]: the command line's words.
 //! - [`printer`]: the one place that prints.
 //! - [`office`]: what every command needs: the database, seats, and who is at the desk.
-//! - [`tenant`], [`license`], [`seat`], [`device`], [`plan`], [`key`]: a noun each.
+//! - [`tenant`], [`license`], [`seat`], [`device`], [`plan`], [`key`], [`outbox`]: a noun each.
+//! - [`delivery`]: takes what is due from the outbox to where it goes; [`letter`] words its mails, [`post`] sends them.
 
 pub mod command;
+pub mod delivery;
 pub mod device;
 pub mod key;
+pub mod letter;
 pub mod license;
 pub mod migrate;
 pub mod office;
+pub mod outbox;
 pub mod plan;
+pub mod post;
 pub mod printer;
 pub mod seat;
 pub mod tenant;

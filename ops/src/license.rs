@@ -18,7 +18,15 @@ const LICENSE_INSERT: &str = "/* license_insert */
 const LICENSES: &str = "/* licenses */
     select l.id, l.tenant_id, l.plan_code, p.tier, l.seats, license_state(l.state, l.standing, l.expires_at) as state,
            l.standing = 'past_due' as past_due, l.expires_at, l.key_hint, l.created_at
-    from licenses l join plans p on p.code = l.plan_code where $1::uuid is null or l.id = $1 order by l.created_at";
+    from licenses l join plans p on p.code = l.plan_code
+    where ($1::uuid is null or l.id = $1)
+      and ($2::text is null or l.id in (select s.license_id from subscriptions s where s.customer_id = $2))
+    order by l.created_at";
+const STRIPE_OWNER: &str = "/* stripe_owner */
+    select tenant_id from (values (true), (false)) mode (live), stripe_owner(array[$1::text], live) where customer_id = $1";
+/// What Redis has to know of a licence.
+pub(crate) const LICENSE_TERMS: &str = "/* license_terms */
+    select seat_generation, revision, seats, license_state(state, standing, expires_at) from licenses where id = $1";
 const REFUSALS: &str = "/* refusals */
     select day::text, sum(count) filter (where kind = 'seat_refused')::bigint, sum(count) filter (where kind = 'device_refused')::bigint
     from license_daily_counts where license_id = $1 group by day order by day desc limit 30";
@@ -101,19 +109,39 @@ pub async fn issue(office: &Office, ask: &Issue<'_>) -> Result<Shown, Failure> {
     ]))
 }
 
-/// The licences of one tenant, or of all.
+/// Whose licences are asked for.
+#[derive(Debug)]
+pub enum Whose<'a> {
+    /// Everybody's.
+    All,
+    /// A tenant's, by slug or id.
+    Tenant(&'a str),
+    /// A customer's of Stripe.
+    Customer(&'a str),
+}
+
+/// The licences of one tenant, of one of Stripe's customers, or of all.
 ///
 /// # Errors
-/// When there is no such tenant.
-pub async fn list(office: &Office, tenant: Option<&str>) -> Result<Shown, Failure> {
-    let tenants = match tenant {
-        Some(name) => vec![office.tenant(name).await?],
-        None => office.tenants().await?,
+/// When there is no such tenant or customer.
+pub async fn list(office: &Office, whose: Whose<'_>) -> Result<Shown, Failure> {
+    let (tenants, customer) = match whose {
+        Whose::All => (office.tenants().await?, None),
+        Whose::Tenant(name) => (vec![office.tenant(name).await?], None),
+        Whose::Customer(id) => {
+            let rows = office.db.outside_tenants((STRIPE_OWNER, &[&id])).await?;
+            let row = rows.first().ok_or_else(|| {
+                Failure::Refused(format!(
+                    "No event of Stripe has named a customer {id}. Copy the id from Stripe again."
+                ))
+            })?;
+            (vec![TenantId::from_uuid(row.get(0))], Some(id))
+        }
     };
     let mut rows = Vec::new();
     for tenant in tenants {
         let tx = office.db.tenant("licenses", tenant).await?;
-        let [found] = tx.finish([(LICENSES, &[&None::<uuid::Uuid>])]).await?;
+        let [found] = tx.finish([(LICENSES, &[&None::<uuid::Uuid>, &customer])]).await?;
         rows.extend(found.iter().map(row));
     }
     Ok(Shown::List(COLUMNS, rows))
@@ -127,7 +155,7 @@ pub async fn show(office: &Office, license: LicenseId) -> Result<Shown, Failure>
     let tenant = office.tenant_of_license(license).await?;
     let tx = office.db.tenant("license_show", tenant).await?;
     let [found, refusals] =
-        tx.finish([(LICENSES, &[&Some(license.as_uuid())]), (REFUSALS, &[&license.as_uuid()])]).await?;
+        tx.finish([(LICENSES, &[&Some(license.as_uuid()), &None::<&str>]), (REFUSALS, &[&license.as_uuid()])]).await?;
     let values = found.first().map(row).unwrap_or_default();
     let mut fields: Vec<(&str, Value)> = COLUMNS.iter().copied().zip(values).collect();
     // Redis may be down, which is no reason not to show the rest.
@@ -183,11 +211,11 @@ async fn tell(office: &Office, tenant: TenantId, license: LicenseId, terms: &Ter
         )));
     }
     let tx = office.db.tenant("license_show", tenant).await?;
-    let [found] = tx.finish([(LICENSES, &[&Some(license.as_uuid())])]).await?;
+    let [found] = tx.finish([(LICENSES, &[&Some(license.as_uuid()), &None::<&str>])]).await?;
     Ok(Shown::One(COLUMNS.iter().copied().zip(found.first().map(row).unwrap_or_default()).collect()))
 }
 
-fn terms(row: &Row) -> Terms {
+pub(crate) fn terms(row: &Row) -> Terms {
     Terms {
         generation: row.get(0),
         revision: row.get(1),

@@ -6,11 +6,13 @@ use protocol::id::{LicenseId, SessionId, TenantId};
 use seats::Seats;
 use uuid::Uuid;
 
+use crate::post::Post;
 use crate::printer::Failure;
 
 const TENANT_BY_NAME: &str = "/* tenant_by_name */ select id from tenants_all() where slug = $1 or id::text = $1";
 const TENANT_OF_LICENSE: &str = "/* tenant_of_license */ select tenant_of_license($1)";
 const TENANT_OF_SESSION: &str = "/* tenant_of_session */ select tenant_of_session($1)";
+const TENANT_OF_OUTBOX: &str = "/* tenant_of_outbox */ select tenant_of_outbox($1)";
 const TENANTS_ALL: &str = "/* tenants_all */ select id from tenants_all()";
 
 /// An entry of the audit log: id, actor, action, licence, detail.
@@ -26,6 +28,8 @@ pub enum Need {
     Seats,
     /// What hashes license keys.
     Hasher,
+    /// All that delivery takes: seats, what hashes license keys, and the post.
+    Delivery,
 }
 
 /// The database, and who is at the desk.
@@ -52,6 +56,10 @@ impl Office {
             Need::Nothing => true,
             Need::Seats => Seats::ask(&mut setup).is_some(),
             Need::Hasher => KeyHasher::ask(&mut setup).is_some(),
+            Need::Delivery => {
+                let (seats, hasher) = (Seats::ask(&mut setup), KeyHasher::ask(&mut setup));
+                Post::ask(&mut setup).is_some() && seats.is_some() && hasher.is_some()
+            }
         };
         match db {
             Some(db) if has_it => Ok(Self { db, actor: format!("operator:{actor}"), setup: setup.into() }),
@@ -75,6 +83,15 @@ impl Office {
     pub fn hasher(&self) -> Result<KeyHasher, Failure> {
         let mut setup = self.setup.borrow_mut();
         KeyHasher::ask(&mut setup).ok_or_else(|| mistakes(&setup))
+    }
+
+    /// The post, for delivery.
+    ///
+    /// # Errors
+    /// The mistakes of the configuration.
+    pub fn post(&self) -> Result<Post, Failure> {
+        let mut setup = self.setup.borrow_mut();
+        Post::ask(&mut setup).ok_or_else(|| mistakes(&setup))
     }
 
     /// The owner's connection URL, for migrations.
@@ -116,6 +133,16 @@ impl Office {
         let none =
             || Failure::Refused(format!("There is no license {license}. `ops license list` shows those there are."));
         self.owner(TENANT_OF_LICENSE, license.as_uuid()).await?.ok_or_else(none)
+    }
+
+    /// The tenant of an entry of the outbox.
+    ///
+    /// # Errors
+    /// When there is no such entry.
+    pub async fn tenant_of_outbox(&self, entry: Uuid) -> Result<TenantId, Failure> {
+        let none =
+            || Failure::Refused(format!("The outbox has no entry {entry}. `ops outbox list` shows those it has."));
+        self.owner(TENANT_OF_OUTBOX, entry).await?.ok_or_else(none)
     }
 
     /// The tenant of a session.

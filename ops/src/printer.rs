@@ -1,5 +1,6 @@
 //! Data to standard output, words to standard error; with `--json` one object, also for errors.
 
+use std::cell::Cell;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
@@ -16,6 +17,8 @@ pub enum Failure {
     Broken(String),
     /// The configuration or the words are wrong: exit status 64.
     Usage(String),
+    /// All was said while it happened ([`Roll`]): this exit status.
+    Said(u8),
 }
 
 impl From<Problem> for Failure {
@@ -30,17 +33,19 @@ impl From<Problem> for Failure {
 }
 
 impl Failure {
-    fn message(&self) -> &str {
+    pub(crate) fn message(&self) -> &str {
         match self {
             Self::Refused(m) | Self::Broken(m) | Self::Usage(m) => m,
+            Self::Said(_) => "",
         }
     }
 
-    fn status(&self) -> u8 {
+    pub(crate) fn status(&self) -> u8 {
         match self {
             Self::Refused(_) => 1,
             Self::Broken(_) => 2,
             Self::Usage(_) => 64,
+            Self::Said(status) => *status,
         }
     }
 }
@@ -54,6 +59,8 @@ pub enum Shown {
     List(&'static [&'static str], Vec<Vec<Value>>),
     /// A sentence.
     Done(String),
+    /// All was said while it happened ([`Roll`]).
+    Said,
 }
 
 /// Prints in one of the two ways.
@@ -68,8 +75,10 @@ impl Printer {
     #[must_use]
     pub fn finish(self, answer: Result<Shown, Failure>) -> ExitCode {
         let written = match &answer {
+            Ok(Shown::Said) => Ok(()),
             Ok(shown) if self.json => writeln!(io::stdout(), "{:#}", shown.json()),
             Ok(shown) => shown.words(),
+            Err(Failure::Said(_)) => Ok(()),
             Err(failure) if self.json => writeln!(io::stdout(), "{}", json!({"error": failure.message()})),
             Err(failure) => writeln!(io::stderr(), "{}", failure.message()),
         };
@@ -95,6 +104,7 @@ impl Shown {
                 json!({"data": rows})
             }
             Self::Done(sentence) => json!({"message": sentence}),
+            Self::Said => json!({}),
         }
     }
 
@@ -114,7 +124,66 @@ impl Shown {
                 writeln!(io::stdout(), "{table}")
             }
             Self::Done(sentence) => writeln!(io::stderr(), "{sentence}"),
+            Self::Said => Ok(()),
         }
+    }
+}
+
+/// A list that is out of the house as it grows: what depends on having been printed happens after it was. With `--json`
+/// it is one object all the same, once it is closed.
+#[derive(Debug)]
+pub struct Roll {
+    json: bool,
+    items: Cell<usize>,
+}
+
+impl Roll {
+    /// An empty list.
+    #[must_use]
+    pub fn new(json: bool) -> Self {
+        Self { json, items: Cell::new(0) }
+    }
+
+    /// Prints an item: an object, or its fields a line each with a text below.
+    ///
+    /// # Errors
+    /// When it is not out.
+    pub fn item(&self, fields: &[(&'static str, Value)], text: &str) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        if self.json {
+            let mut object: Map<_, _> = fields.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
+            object.insert("text".to_owned(), json!(text));
+            let before = if self.items.get() == 0 { "{\"data\": [\n" } else { ",\n" };
+            write!(out, "{before}{}", Value::Object(object))?;
+        } else {
+            fields.iter().try_for_each(|(k, v)| writeln!(out, "{k}: {}", word(v)))?;
+            writeln!(out, "\n{}\n{}\n", text.trim_end(), "-".repeat(72))?;
+        }
+        self.items.set(self.items.get() + 1);
+        out.flush()
+    }
+
+    /// Says something beside the list, to people.
+    pub fn say(&self, sentence: &str) {
+        if !self.json {
+            let _ = writeln!(io::stderr(), "{}", sentence.replace(char::is_control, "\u{fffd}"));
+        }
+    }
+
+    /// Ends the list, with what else is to be told to programs.
+    ///
+    /// # Errors
+    /// When it is not out.
+    pub fn close(&self, rest: &[(&'static str, Value)]) -> io::Result<()> {
+        if !self.json {
+            return Ok(());
+        }
+        let mut out = io::stdout().lock();
+        out.write_all(if self.items.get() == 0 { b"{\"data\": [" } else { b"\n" })?;
+        write!(out, "]")?;
+        rest.iter().try_for_each(|(k, v)| write!(out, ", {}: {v}", json!(k)))?;
+        writeln!(out, "}}")?;
+        out.flush()
     }
 }
 

@@ -1,0 +1,174 @@
+//! What our mails say: what happened, and what to do.
+
+use common::outbox::{About, Mail};
+use jiff::Timestamp;
+
+/// A mail's words.
+#[derive(PartialEq, Eq)]
+pub struct Letter {
+    /// One line.
+    pub subject: String,
+    /// Plain text.
+    pub text: String,
+}
+
+/// Its text may hold a license key, so that it is never shown by chance.
+impl std::fmt::Debug for Letter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Letter").field("subject", &self.subject).finish_non_exhaustive()
+    }
+}
+
+/// What can't be said.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unsayable {
+    /// The mail is about a key, and there is none.
+    NoKey,
+    /// A time that no calendar has.
+    NoTime,
+}
+
+impl Letter {
+    /// Words a mail to a tenant.
+    ///
+    /// # Errors
+    /// When it lacks what it has to say.
+    pub fn of(mail: &Mail, tenant: &str, key: Option<&str>) -> Result<Self, Unsayable> {
+        let licence = format!("CODITECT {} licence", line(&mail.plan));
+        let (subject, text) = match &mail.about {
+            About::LicenseKey { seats } => license_key(&line(&mail.plan), *seats, key.ok_or(Unsayable::NoKey)?),
+            About::PaymentFailed { action_required, url } => payment_failed(&licence, *action_required, url.as_deref()),
+            About::TrialEnding { at } => trial_ending(&licence, &day(*at)?),
+            About::Ending { at } => ending(&licence, *at, &day(*at)?),
+            About::Suspended { reason } => suspended(&licence, reason),
+        };
+        let text = format!("{text}\n\nOrganisation: {}\nLicence: {}\n", line(tenant), mail.license_id);
+        Ok(Self { subject, text })
+    }
+}
+
+fn license_key(plan: &str, seats: i32, key: &str) -> (String, String) {
+    let seats = if seats == 1 { "1 seat".to_owned() } else { format!("{seats} seats") };
+    let text = format!(
+        "Thank you for choosing CODITECT. Your licence is good from now on: plan {plan}, {seats}.\n\n\
+         This is its license key:\n\n    {key}\n\n\
+         On each machine that is to use it, run:\n\n    coditect activate {key}\n\n\
+         Keep this mail: the key can't be shown again. Whoever has the key can use the licence, so give it only to those \
+         who are meant to."
+    );
+    (format!("Your CODITECT license key: {plan}, {seats}"), text)
+}
+
+fn payment_failed(licence: &str, action_required: bool, url: Option<&str>) -> (String, String) {
+    let (subject, happened, act) = if action_required {
+        ("Confirm your payment for CODITECT", "waits for you to confirm it at your bank", "Confirm it")
+    } else {
+        ("Your payment for CODITECT failed", "failed", "Pay it, or change the card,")
+    };
+    let at = match url {
+        Some(url) => format!("at this page:\n\n    {}", line(url)),
+        None => "in the billing portal, which an owner or admin of your organisation can open.".to_owned(),
+    };
+    let text = format!(
+        "The payment for your {licence} {happened}. Everything goes on working for now, but if the payment stays open the \
+         licence will end.\n\n{act} {at}"
+    );
+    (subject.to_owned(), text)
+}
+
+fn trial_ending(licence: &str, day: &str) -> (String, String) {
+    let text = format!(
+        "The trial of your {licence} ends on {day}. With a payment method on file it goes on by itself, and you pay from \
+         then on; without one it ends.\n\nAdd a payment method, or cancel, in the billing portal, which an owner or admin \
+         of your organisation can open."
+    );
+    (format!("Your CODITECT trial ends on {day}"), text)
+}
+
+fn ending(licence: &str, at: i64, day: &str) -> (String, String) {
+    let over = at <= Timestamp::now().as_second();
+    let (ends, until) = if over {
+        ("ended", "Nobody can start with it any more; on each machine the limits of the free tier apply.")
+    } else {
+        (
+            "ends",
+            "Until then everything works as before. After that nobody can start with it any more, and the limits of the free tier apply.",
+        )
+    };
+    let text = format!(
+        "The subscription of your {licence} is over, and the licence {ends} on {day}. {until}\n\nTo go on, subscribe again: \
+         an owner or admin of your organisation can do so in the billing portal."
+    );
+    (format!("Your CODITECT licence {ends} on {day}"), text)
+}
+
+fn suspended(licence: &str, reason: &str) -> (String, String) {
+    let (happened, act) = match reason {
+        "refunded" => {
+            ("was refunded", "To go on, subscribe again. If you didn't ask for the refund, write to our support.")
+        }
+        "disputed" => (
+            "is disputed at your bank",
+            "When the dispute is settled in favour of the payment, the licence comes back by itself. If you didn't mean to dispute it, withdraw the dispute at your bank.",
+        ),
+        _ => ("was taken back", "To go on, write to our support."),
+    };
+    let text = format!(
+        "The payment for your {licence} {happened}, so that the licence is suspended: running sessions end at their next \
+         heartbeat, and nobody can start with it.\n\n{act}"
+    );
+    ("Your CODITECT licence is suspended".to_owned(), text)
+}
+
+fn day(at: i64) -> Result<String, Unsayable> {
+    let at = Timestamp::from_second(at).map_err(|_| Unsayable::NoTime)?;
+    Ok(at.strftime("%-d %B %Y, %H:%M UTC").to_string())
+}
+
+/// What others chose as a name stays within its line.
+pub(crate) fn line(text: &str) -> String {
+    text.replace(char::is_control, " ").trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::id::LicenseId;
+
+    use super::*;
+
+    fn letter(about: About, key: Option<&str>) -> Result<Letter, Unsayable> {
+        let mail = Mail { to: None, license_id: LicenseId::new(), plan: "TEAM".to_owned(), about };
+        Letter::of(&mail, "Acme\r\nBcc: eve@example.com", key)
+    }
+
+    #[test]
+    fn the_key_is_in_its_mail_with_the_command_that_takes_it() {
+        let said = letter(About::LicenseKey { seats: 5 }, Some("CODITECT-TEAM-A7F3E9D2C4B1-8F2A")).unwrap();
+        assert_eq!(said.subject, "Your CODITECT license key: TEAM, 5 seats");
+        assert!(said.text.contains("\n    coditect activate CODITECT-TEAM-A7F3E9D2C4B1-8F2A\n"), "{}", said.text);
+        assert!(said.text.contains("can't be shown again") && !format!("{said:?}").contains("8F2A"));
+        assert_eq!(letter(About::LicenseKey { seats: 1 }, None), Err(Unsayable::NoKey));
+    }
+
+    #[test]
+    fn every_mail_says_what_happened_what_to_do_and_to_whom() {
+        let failed =
+            |action_required, url: Option<&str>| About::PaymentFailed { action_required, url: url.map(str::to_owned) };
+        let suspended = |reason: &str| About::Suspended { reason: reason.to_owned() };
+        for (about, subject, part) in [
+            (failed(false, None), "Your payment for CODITECT failed", "billing portal"),
+            (failed(true, Some("https://pay.example.com/i")), "Confirm your payment", "    https://pay.example.com/i"),
+            (About::TrialEnding { at: 4_102_444_800 }, "trial ends on 1 January 2100, 00:00 UTC", "payment method"),
+            (About::Ending { at: 4_102_444_800 }, "licence ends on 1 January 2100", "works as before"),
+            (About::Ending { at: 1_700_000_000 }, "licence ended on 14 November 2023", "free tier"),
+            (suspended("refunded"), "is suspended", "was refunded"),
+            (suspended("disputed"), "is suspended", "withdraw the dispute"),
+        ] {
+            let said = letter(about, None).unwrap();
+            assert!(said.subject.contains(subject), "{}", said.subject);
+            assert!(said.text.contains(part) && said.text.contains("CODITECT TEAM licence"), "{}", said.text);
+            assert!(said.text.contains("\nOrganisation: Acme  Bcc: eve@example.com\nLicence: "), "{}", said.text);
+        }
+        assert_eq!(letter(About::TrialEnding { at: i64::MAX }, None), Err(Unsayable::NoTime));
+    }
+}

@@ -1,0 +1,192 @@
+//! How mail leaves: by SMTP, or on paper (standard output) where no server is configured.
+
+use std::cell::RefCell;
+use std::error::Error as _;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use common::{Setup, config};
+use lettre::address::Envelope;
+use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::{Mailbox, Message, SinglePart};
+use lettre::transport::smtp::AsyncSmtpTransportBuilder;
+use lettre::transport::smtp::extension::ClientId;
+use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
+use tokio::time::timeout;
+use url::Url;
+use uuid::Uuid;
+
+use crate::letter::Letter;
+
+/// A mail server may think about a mail for a while before it takes it, but not longer than a lease.
+const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+type Transport = AsyncSmtpTransport<Tokio1Executor>;
+
+/// The post office as configured.
+pub struct Post {
+    /// The sender of all mail.
+    pub from: Mailbox,
+    smtp: Option<Smtp>,
+}
+
+impl std::fmt::Debug for Post {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Post").field("from", &self.from).finish_non_exhaustive()
+    }
+}
+
+struct Smtp {
+    builder: AsyncSmtpTransportBuilder,
+    transport: RefCell<Transport>,
+}
+
+/// Why a mail didn't leave.
+#[derive(Debug)]
+pub enum Undelivered {
+    /// It may do so later.
+    ForNow(String),
+    /// The server takes mail, but not this one.
+    ForGood(String),
+}
+
+impl Post {
+    /// The post office of this deployment. Connections are opened when there is something to send, and used again.
+    pub fn ask(setup: &mut Setup) -> Option<Self> {
+        let builder = setup.optional(&config::SMTP_URL, server);
+        let from = setup.defaulted(&config::MAIL_FROM, |value| {
+            value.parse().map_err(|_| "must be an e-mail address, perhaps with a name in front".to_owned())
+        });
+        let (builder, from): (_, Mailbox) = (builder?, from?);
+        let smtp = builder.map(|(builder, named)| {
+            // Many relays refuse a client that calls itself an address literal.
+            let builder =
+                if named { builder } else { builder.hello_name(ClientId::Domain(from.email.domain().to_owned())) };
+            Smtp { transport: RefCell::new(builder.clone().build()), builder }
+        });
+        Some(Self { from, smtp })
+    }
+
+    /// Whether there is no server, so that mail is printed.
+    #[must_use]
+    pub fn prints(&self) -> bool {
+        self.smtp.is_none()
+    }
+
+    /// A mail's id is its entry's, so that a mail that was sent twice is known as one.
+    #[must_use]
+    pub fn message_id(&self, entry: Uuid) -> String {
+        format!("<{entry}@{}>", self.from.email.domain())
+    }
+
+    /// Sends a mail. It has left when the server said that it has it.
+    ///
+    /// # Errors
+    /// Why it didn't, or not as far as one knows.
+    pub async fn send(&self, entry: Uuid, to: &Mailbox, letter: &Letter) -> Result<(), Undelivered> {
+        let Some(smtp) = &self.smtp else { return Ok(()) };
+        let message = Message::builder()
+            .from(self.from.clone())
+            .to(to.clone())
+            .subject(&letter.subject)
+            .date_now()
+            .message_id(Some(self.message_id(entry)))
+            // Nobody's holiday greeting has to answer it.
+            .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned()))
+            .singlepart(SinglePart::plain(letter.text.clone()))
+            .map_err(|e| Undelivered::ForGood(format!("The mail could not be written: {e}.")))?;
+        smtp.send(message.envelope(), &message.formatted()).await
+    }
+
+    /// Takes leave of the server.
+    pub async fn close(&self) {
+        if let Some(smtp) = &self.smtp {
+            let transport = smtp.transport.borrow().clone();
+            let _ = timeout(Duration::from_secs(1), transport.shutdown()).await;
+        }
+    }
+}
+
+impl Smtp {
+    async fn send(&self, envelope: &Envelope, mail: &[u8]) -> Result<(), Undelivered> {
+        let transport = self.transport.borrow().clone();
+        match timeout(SEND_TIMEOUT, transport.send_raw(envelope, mail)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(e)) => {
+                let words = e.source().map_or_else(|| e.to_string(), ToString::to_string);
+                let words = match e.status() {
+                    Some(code) => format!("The mail server answered {code} {words}"),
+                    None => format!("The mail server could not be used: {words}"),
+                };
+                // Who is refused by the server as such, for a wrong password for instance, has no wrong recipient.
+                let about_this_mail = (e.is_permanent() || e.is_client()) && answers(&transport).await;
+                Err(if about_this_mail { Undelivered::ForGood(words) } else { Undelivered::ForNow(words) })
+            }
+            Err(_) => {
+                // The connection is left in the middle of an answer: its next user would take that for its own.
+                self.transport.replace(self.builder.clone().build());
+                Err(Undelivered::ForNow(format!("The mail server did not answer within {} s", SEND_TIMEOUT.as_secs())))
+            }
+        }
+    }
+}
+
+/// Whether the server takes us at all: connection, TLS and login.
+async fn answers(transport: &Transport) -> bool {
+    matches!(timeout(CONNECT_TIMEOUT, transport.test_connection()).await, Ok(Ok(true)))
+}
+
+/// Reads `SMTP_URL`, and whether it says by what name we say hello.
+fn server(value: &str) -> Result<(AsyncSmtpTransportBuilder, bool), String> {
+    let wrong = || "must be smtps://user:password@host:465, or smtp://host:587?tls=required".to_owned();
+    let url = Url::parse(value).map_err(|_| wrong())?;
+    let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(wrong)?;
+    let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    let tls = url.scheme() == "smtps" || url.query_pairs().any(|(k, v)| k == "tls" && v == "required");
+    if url.password().is_some() && !tls && !loopback {
+        return Err("sends a password, which needs TLS: use smtps://, or add ?tls=required".to_owned());
+    }
+    let builder = Transport::from_url(value).map_err(|_| wrong())?.timeout(Some(CONNECT_TIMEOUT));
+    Ok((builder, url.path().len() > 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(variables: &[(&str, &str)]) -> (Option<Post>, Vec<String>) {
+        let mut setup = Setup::from_variables(variables.iter().copied());
+        let post = Post::ask(&mut setup);
+        (post, setup.mistakes().iter().map(ToString::to_string).collect())
+    }
+
+    #[tokio::test]
+    async fn a_password_goes_over_tls_alone_and_into_no_message() {
+        for url in [
+            "smtp://relay.example.com",
+            "smtp://relay.example.com:2525?tls=opportunistic",
+            "smtps://ann:s3cret@relay.example.com",
+            "smtp://ann:s3cret@relay.example.com?tls=required",
+            "smtp://ann:s3cret@127.0.0.1:2525",
+            "smtp://ann:s3cret@localhost:2525/hello.example.com",
+        ] {
+            common::serve::install_crypto();
+            let (post, mistakes) = ask(&[("SMTP_URL", url)]);
+            assert!(post.is_some_and(|p| !p.prints()), "{url}: {mistakes:?}");
+        }
+        for url in [
+            "smtp://ann:s3cret@relay.example.com",
+            "smtp://ann:s3cret@relay.example.com?tls=opportunistic",
+            "smtp://ann:s3cret@relay.example.com?tls=never",
+            "http://ann:s3cret@relay.example.com",
+            "ann:s3cret",
+            "smtps://",
+        ] {
+            let (post, mistakes) = ask(&[("SMTP_URL", url), ("MAIL_FROM", "s3cret")]);
+            assert!(post.is_none() && mistakes.len() == 2, "{url}: {mistakes:?}");
+            assert!(!mistakes.iter().any(|m| m.contains("s3cret")), "{mistakes:?}");
+        }
+        assert!(ask(&[]).0.unwrap().prints());
+    }
+}
