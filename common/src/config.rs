@@ -69,7 +69,7 @@ variables! {
     /// The signing secrets of Stripe's webhook endpoint, separated by commas: two while one is being rolled.
     STRIPE_WEBHOOK_SECRETS, None, "whsec_…";
     /// A key of Stripe's API, `sk_…` or a restricted `rk_…`. With it the webhook asks Stripe where events alone can't decide,
-    /// and takes events of the key's mode (live or test) only.
+    /// and takes events of the key's mode (live or test) only. `billing` needs it; without it, `all-in-one` has no `billing`.
     STRIPE_API_KEY, Some("none"), "rk_live_…";
     /// Another endpoint of Stripe's API, for tests. Plain `http` is accepted for loopback addresses only.
     STRIPE_API_BASE, Some("https://api.stripe.com"), "http://127.0.0.1:8420";
