@@ -14,7 +14,9 @@ pub fn connect(setup: &mut Setup) -> Option<OpenApiRouter> {
     let release = release::State::connect(setup);
     let auth = auth::State::connect(setup);
     let has_webhook = setup.is_set(&config::STRIPE_WEBHOOK_SECRETS);
-    let webhook = if has_webhook { Some(webhook_stripe::State::connect(setup)?) } else { None };
+    let webhook = has_webhook.then(|| webhook_stripe::State::connect(setup));
+    let sells = setup.is_set(&config::STRIPE_API_KEY);
+    let billing = sells.then(|| billing::State::connect(setup));
     let (validate, acquire, heartbeat, release, auth) = (validate?, acquire?, heartbeat?, release?, auth?);
     let mut router = OpenApiRouter::new()
         .merge(validate::routes(&validate).with_state(validate))
@@ -23,7 +25,12 @@ pub fn connect(setup: &mut Setup) -> Option<OpenApiRouter> {
         .merge(release::routes(&release).with_state(release))
         .merge(auth::routes(&auth).with_state(auth));
     if let Some(webhook) = webhook {
+        let webhook = webhook?;
         router = router.merge(webhook_stripe::routes(&webhook).with_state(webhook));
+    }
+    if let Some(billing) = billing {
+        let billing = billing?;
+        router = router.merge(billing::routes(&billing).with_state(billing));
     }
     Some(router)
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use testing::http::{Answer, Client, Method};
 use testing::world::License;
 
-use crate::world::{ACQUIRE, AUTH, HEARTBEAT, RELEASE, VALIDATE, all_with, device, signed_in};
+use crate::world::{ACQUIRE, AUTH, CHECKOUT, HEARTBEAT, PORTAL, RELEASE, VALIDATE, all_with, device, signed_in};
 
 /// Every route that takes a body, with one that it accepts.
 fn routes(license: &License) -> Vec<(&'static str, Value)> {
@@ -16,6 +16,11 @@ fn routes(license: &License) -> Vec<(&'static str, Value)> {
         (ACQUIRE, json!({"hardware_id": device(1), "hostname": "h", "version": "1"})),
         (HEARTBEAT, json!({"session_id": session})),
         (RELEASE, json!({"session_id": session})),
+        (
+            CHECKOUT,
+            json!({"plan": "TEAM", "seats": 7, "success_url": "https://a.test", "cancel_url": "https://a.test"}),
+        ),
+        (PORTAL, json!({"return_url": "https://a.test"})),
     ]
 }
 
@@ -60,7 +65,11 @@ async fn what_is_not_json_is_a_400() {
             ("a wrong type before half an object", br#"{"license_key":1,"session_id":1,"hardware_id":1"#.to_vec()),
             ("two objects", format!("{good}{good}").into_bytes()),
             ("invalid UTF-8", b"{\"license_key\":\"\xff\xfe\"}".to_vec()),
-            ("half a surrogate", br#"{"license_key":"\ud800","session_id":"\ud800","hardware_id":"\ud800"}"#.to_vec()),
+            (
+                "half a surrogate",
+                br#"{"license_key":"\ud800","session_id":"\ud800","hardware_id":"\ud800","plan":"\ud800","return_url":"\ud800"}"#
+                    .to_vec(),
+            ),
             ("deep nesting", "[".repeat(50_000).into_bytes()),
             ("zero bytes", vec![0; 100]),
             ("XML", b"<a/>".to_vec()),
@@ -147,11 +156,12 @@ async fn wrong_types_and_values_are_a_422_that_points_at_them() {
     ];
     for (path, good) in routes(&license) {
         for field in good.as_object().unwrap().keys() {
-            let optional = matches!(field.as_str(), "hostname" | "version") && path == ACQUIRE;
+            let optional = matches!((path, field.as_str()), (ACQUIRE, "hostname" | "version") | (CHECKOUT, "seats"));
             for value in &wrong {
                 // An optional field may be null; a license key may be any text, and is answered as not being one.
                 let key = field == "license_key" && value.as_str().is_some_and(|text| text.len() < 1000);
-                if (optional && value.is_null()) || key {
+                let one_seat = field == "seats" && *value == json!(1);
+                if (optional && value.is_null()) || key || one_seat {
                     continue;
                 }
                 let mut body = good.clone();

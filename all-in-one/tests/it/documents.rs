@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 use common::config;
 use protocol::problem::{Code, TYPE_BASE};
 use serde_json::Value;
-use testing::World;
 use testing::http::Method;
 
-use crate::world::all;
+use crate::world::{all, whole_world};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -30,7 +29,7 @@ pub(crate) fn compare(file: &str, expected: &str) {
 }
 
 async fn openapi() -> Value {
-    let world = World::new().await;
+    let world = whole_world().await;
     all(&world).await.get("/openapi.json", 200).await.body
 }
 
@@ -79,13 +78,19 @@ const OPEN: &[&str] = &[
     "GET /api/v1/public-key",
     "POST /api/v1/auth/license",
     "POST /api/v1/licenses/validate",
+    "POST /webhooks/stripe",
 ];
-const GUARDED: &[&str] =
-    &["POST /api/v1/licenses/acquire", "POST /api/v1/licenses/heartbeat", "POST /api/v1/licenses/release"];
+const GUARDED: &[&str] = &[
+    "POST /api/v1/billing/checkout",
+    "POST /api/v1/billing/portal",
+    "POST /api/v1/licenses/acquire",
+    "POST /api/v1/licenses/heartbeat",
+    "POST /api/v1/licenses/release",
+];
 
 #[tokio::test]
 async fn every_route_is_open_on_purpose_or_refuses_whoever_has_no_credential() {
-    let world = World::new().await;
+    let world = whole_world().await;
     let client = all(&world).await;
     let document = client.get("/openapi.json", 200).await.body;
     let operations = operations(&document);
@@ -105,7 +110,7 @@ async fn every_route_is_open_on_purpose_or_refuses_whoever_has_no_credential() {
 
 #[tokio::test]
 async fn the_configuration_reference_is_current() {
-    let world = World::new().await;
+    let world = whole_world().await;
     let mut readers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut ask = |function: &'static str, connect: &dyn Fn(&mut common::Setup)| {
         let mut setup = world.setup("coditect_all");
@@ -119,6 +124,8 @@ async fn the_configuration_reference_is_current() {
     ask("heartbeat", &|s| drop(heartbeat::State::connect(s)));
     ask("release", &|s| drop(release::State::connect(s)));
     ask("auth", &|s| drop(auth::State::connect(s)));
+    ask("webhook-stripe", &|s| drop(webhook_stripe::State::connect(s)));
+    ask("billing", &|s| drop(billing::State::connect(s)));
 
     let mut text = "# Configuration\n\n<!-- Generated from common/src/config.rs by the tests of all-in-one; change it there. -->\n\n\
         Environment variables only, read once at start. Whatever is missing or wrong is named in one go, and the process\n\

@@ -6,7 +6,7 @@ use serde_json::json;
 use testing::World;
 use testing::world::PEPPER;
 
-use crate::world::{ACQUIRE, AUTH, Seat, VALIDATE, device, question, signed_in};
+use crate::world::{ACQUIRE, AUTH, CHECKOUT, PORTAL, Seat, VALIDATE, all, device, question, signed_in};
 
 #[test]
 fn a_misconfigured_process_names_every_mistake_and_shows_no_value() {
@@ -31,6 +31,17 @@ fn a_misconfigured_process_names_every_mistake_and_shows_no_value() {
     }
     assert!(!log.contains(secret), "{log}");
     assert!(!log.contains("panicked"), "{log}");
+}
+
+#[tokio::test]
+async fn an_installation_without_stripe_sells_nothing() {
+    let world = World::new().await;
+    let client = all(&world).await;
+    for path in [CHECKOUT, PORTAL] {
+        assert_eq!(client.post(path, json!({}), 404).await.text("/code"), "not_found");
+    }
+    let document = client.get("/openapi.json", 200).await.body;
+    assert!(!document["paths"].as_object().unwrap().keys().any(|path| path.contains("billing")));
 }
 
 #[tokio::test]

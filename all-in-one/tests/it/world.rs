@@ -13,6 +13,10 @@ pub(crate) const HEARTBEAT: &str = "/api/v1/licenses/heartbeat";
 pub(crate) const RELEASE: &str = "/api/v1/licenses/release";
 /// Where a key is asked about.
 pub(crate) const VALIDATE: &str = "/api/v1/licenses/validate";
+/// Where a plan is bought.
+pub(crate) const CHECKOUT: &str = "/api/v1/billing/checkout";
+/// Where what was bought is changed.
+pub(crate) const PORTAL: &str = "/api/v1/billing/portal";
 /// Where a key becomes an access token.
 pub(crate) const AUTH: &str = "/api/v1/auth/license";
 
@@ -21,9 +25,14 @@ pub(crate) async fn all(world: &World) -> Client {
     world.serve_routes("all-in-one", "coditect_all", all_in_one::connect).await
 }
 
+/// A deployment that has everything, also what an installation without Stripe leaves out. Nobody is at Stripe's address.
+pub(crate) async fn whole_world() -> World {
+    World::new().await.with("STRIPE_API_KEY", "sk_test_nobody").with("STRIPE_API_BASE", "http://127.0.0.1:9")
+}
+
 /// Every function, and a licence of a tenant of its own.
 pub(crate) async fn all_with(plan: &str, seats: i32) -> (World, Client, License) {
-    let world = World::new().await;
+    let world = whole_world().await;
     let client = all(&world).await;
     let license = world.license(world.tenant("acme").await, plan, seats).await;
     (world, client, license)
