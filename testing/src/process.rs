@@ -1,5 +1,6 @@
 //! A function as a process of its own, to be killed where it hurts.
 
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -45,14 +46,32 @@ impl World {
         self.spawn_to(binary, role, &[("RUST_LOG", "trace")], log.into()).await
     }
 
+    /// The same, that gives the address where it listens as its public one, so that a client finds its way by discovery.
+    ///
+    /// # Panics
+    /// When the function doesn't get ready.
+    pub async fn spawn_public(&self, binary: &str, role: &str) -> Process {
+        let address = free_address();
+        let url = format!("http://{address}");
+        self.spawn_at(address, binary, role, &[("PUBLIC_URL", &url)], Stdio::null()).await
+    }
+
     async fn spawn_with(&self, binary: &str, role: &str, more: &[(&str, &str)]) -> Process {
         self.spawn_to(binary, role, more, Stdio::null()).await
     }
 
     async fn spawn_to(&self, binary: &str, role: &str, more: &[(&str, &str)], log: Stdio) -> Process {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("a bound listener has an address");
-        drop(listener);
+        self.spawn_at(free_address(), binary, role, more, log).await
+    }
+
+    async fn spawn_at(
+        &self,
+        address: SocketAddr,
+        binary: &str,
+        role: &str,
+        more: &[(&str, &str)],
+        log: Stdio,
+    ) -> Process {
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", binary])
             .env_clear()
@@ -73,6 +92,11 @@ impl World {
         }
         process
     }
+}
+
+fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("a bound listener has an address")
 }
 
 impl Process {

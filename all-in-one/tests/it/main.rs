@@ -11,6 +11,7 @@ mod oidc;
 mod outages;
 mod seat_flow;
 mod start;
+mod stripe_life;
 mod tenancy;
 mod tokens;
 mod world;

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 pub struct Subscription {
     /// What the ids of the customer, the subscription, its invoices and charges are made of.
     pub name: String,
+    /// The customer's and the subscription's ids where they are not made of the name.
+    pub ids: Option<(String, String)>,
     /// Who buys.
     pub email: String,
     /// And is called.
@@ -45,6 +47,7 @@ impl Subscription {
     pub fn new(name: &str, items: &[(&str, u32)], now: i64) -> Self {
         Self {
             name: name.to_owned(),
+            ids: None,
             email: format!("ann@{name}.test"),
             person: "Ann Archer".to_owned(),
             tenant: None,
@@ -66,13 +69,13 @@ impl Subscription {
     /// `sub_…`
     #[must_use]
     pub fn id(&self) -> String {
-        format!("sub_{}", self.name)
+        self.ids.as_ref().map_or_else(|| format!("sub_{}", self.name), |(_, subscription)| subscription.clone())
     }
 
     /// `cus_…`
     #[must_use]
     pub fn customer(&self) -> String {
-        format!("cus_{}", self.name)
+        self.ids.as_ref().map_or_else(|| format!("cus_{}", self.name), |(customer, _)| customer.clone())
     }
 
     /// `in_…`, the newest one.
