@@ -73,6 +73,8 @@ struct Deliverer<'a> {
     post: Post,
     roll: Roll,
     stop: Receiver<bool>,
+    /// Nobody reads standard output any more.
+    unread: Cell<bool>,
     json: bool,
     delivered: Cell<usize>,
     failed: Cell<usize>,
@@ -120,6 +122,7 @@ pub async fn deliver(office: &Office, json: bool, watch: Option<u32>) -> Result<
         post: office.post()?,
         roll: Roll::new(json),
         stop: told_to_stop()?,
+        unread: Cell::new(false),
         json,
         delivered: Cell::new(0),
         failed: Cell::new(0),
@@ -153,7 +156,7 @@ impl Deliverer<'_> {
         let mut stop = self.stop.clone();
         loop {
             let ended = self.round().await;
-            if *stop.borrow_and_update() {
+            if *stop.borrow_and_update() || self.unread.get() {
                 return ended;
             }
             if let Err(failure) = ended {
@@ -264,6 +267,7 @@ impl Deliverer<'_> {
             ("subject", json!(letter.subject)),
         ];
         self.roll.item(&fields, &letter.text).map_err(|e| {
+            self.unread.set(true);
             Obstacle::Ours(Failure::Broken(format!(
                 "Standard output takes no mail: {e}. What was not printed stays due."
             )))
@@ -306,8 +310,14 @@ impl Deliverer<'_> {
     }
 
     async fn put_off(&self, entry: &Entry, why: &str, attempts: i32) -> Result<(), Failure> {
-        let tx = self.office.db.tenant("outbox_failed", entry.tenant).await?;
-        let [rows] = tx.finish([(FAILED, &[&entry.id, &why, &attempts, &entry.attempts])]).await?;
+        let note = async {
+            let tx = self.office.db.tenant("outbox_failed", entry.tenant).await?;
+            tx.finish([(FAILED, &[&entry.id, &why, &attempts, &entry.attempts])]).await
+        };
+        let [rows] = match note.await {
+            Ok(rows) => rows,
+            Err(problem) => return self.not_taken(entry.id, problem),
+        };
         let Some(row) = rows.first() else { return Ok(()) };
         let (dead, id) = (row.get::<_, bool>(0), entry.id);
         let next = match dead {

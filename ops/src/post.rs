@@ -22,6 +22,9 @@ use crate::letter::Letter;
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Not logged in, or not well enough: a server may say so at any command.
+const LOGIN_REFUSALS: [u16; 4] = [530, 534, 535, 538];
+
 type Transport = AsyncSmtpTransport<Tokio1Executor>;
 
 /// The post office as configured.
@@ -120,7 +123,8 @@ impl Smtp {
                     None => format!("The mail server could not be used: {words}"),
                 };
                 // Who is refused by the server as such, for a wrong password for instance, has no wrong recipient.
-                let about_this_mail = (e.is_permanent() || e.is_client()) && answers(&transport).await;
+                let login = e.status().is_some_and(|code| LOGIN_REFUSALS.contains(&code.into()));
+                let about_this_mail = (e.is_permanent() || e.is_client()) && !login && answers(&transport).await;
                 Err(if about_this_mail { Undelivered::ForGood(words) } else { Undelivered::ForNow(words) })
             }
             Err(_) => {

@@ -9,6 +9,8 @@ mod devices;
 mod licenses;
 mod migrations;
 mod outages;
+mod outbox;
 mod seats;
+mod sink;
 mod tenants;
 mod words;

@@ -28,6 +28,10 @@ async fn wrong_words_are_64_with_the_usage_on_standard_error() {
         &["seat", "evict", "ann"],
         &["plan", "import"],
         &["keys", "retire"],
+        &["outbox", "deliver", "--watch", "0"],
+        &["outbox", "list", "--dead", "--pending"],
+        &["outbox", "retry", "1"],
+        &["license", "list", "--customer", "cus_1", "--tenant", "acme"],
     ] {
         let plain = bare(words).await;
         assert_eq!((plain.status, plain.out.as_str()), (64, ""), "{words:?}: {plain:?}");
@@ -52,7 +56,9 @@ async fn words_that_are_no_text_are_64() {
 async fn help_and_version_are_answers() {
     let help = bare(&["--help"]).await;
     assert_eq!((help.status, help.err.as_str()), (0, ""));
-    for noun in ["migrate", "sweep", "tenant", "user", "license", "seat", "device", "plan", "keys", "DATABASE_URL"] {
+    for noun in
+        ["migrate", "sweep", "tenant", "user", "license", "seat", "device", "plan", "keys", "outbox", "DATABASE_URL"]
+    {
         assert!(help.out.contains(noun), "{noun}: {help:?}");
         if noun != "DATABASE_URL" {
             assert_eq!(bare(&[noun, "--help"]).await.status, 0);

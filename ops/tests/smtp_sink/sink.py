@@ -7,7 +7,7 @@ at all: NNNN.eml as it came, and NNNN.json, an object of
 
     sender, recipients   of the envelope
     headers              [name, value] each, decoded
-    text                 the plain text, decoded
+    text                 the plain text, decoded, its lines ended by \\n
     defects              what the parser found wrong
     connection           which of the server's connections it came over, from 0
 
@@ -26,6 +26,7 @@ import json
 import os
 import pathlib
 from email import message_from_bytes
+from email.header import decode_header, make_header
 from email.policy import SMTPUTF8
 
 from aiosmtpd.smtp import SMTP, AuthResult
@@ -64,11 +65,13 @@ class Sink:
 
     def write(self, session, envelope):
         mail = message_from_bytes(envelope.content, policy=SMTPUTF8)
+        # The newer parser shows the blanks between the encoded words of a name, which RFC 2047 says are none.
+        plain = message_from_bytes(envelope.content)
         told = {
             "sender": envelope.mail_from,
             "recipients": envelope.rcpt_tos,
-            "headers": [[name, str(value)] for name, value in mail.items()],
-            "text": mail.get_content(),
+            "headers": [[name, str(make_header(decode_header(value)))] for name, value in plain.items()],
+            "text": mail.get_content().replace("\r\n", "\n"),
             "defects": [repr(defect) for part in mail.walk() for defect in part.defects]
             + [repr(defect) for value in mail.values() for defect in value.defects],
             "connection": self.connections.setdefault(session.peer, len(self.connections)),
@@ -78,7 +81,7 @@ class Sink:
         self.put(f"{number}.json", json.dumps(told).encode())
 
     def put(self, name, content):
-        fresh = self.directory / f".{name}"
+        fresh = self.directory / f"{name}.fresh"
         fresh.write_bytes(content)
         os.rename(fresh, self.directory / name)
 
