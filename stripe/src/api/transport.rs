@@ -101,7 +101,8 @@ impl Transport {
                 Err(Failed::ForNow(why)) if attempt == ATTEMPTS => return Err(ApiError::Unreachable(why)),
                 Err(Failed::ForNow(_)) => {
                     let most = 100 << attempt;
-                    tokio::time::sleep(Duration::from_millis(rand::rng().random_range(most / 2..most))).await;
+                    let pause = rand::rng().random_range(most / 2..most);
+                    tokio::time::sleep(Duration::from_millis(pause)).await;
                     attempt += 1;
                 }
             }
