@@ -1,6 +1,6 @@
 //! An HTTP client whose verbs take the status they expect, and print the body when it is another.
 
-pub use reqwest::Method;
+pub use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
 /// A client of one server.

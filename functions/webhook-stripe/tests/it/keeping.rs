@@ -1,0 +1,186 @@
+//! Events that can't be applied, or not yet, or twice.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use testing::stripe::{Events, Subscription, Version};
+
+use crate::hook::{Hook, now, request};
+
+const DAY: i64 = 86_400;
+
+#[tokio::test]
+async fn fifty_at_the_same_instant_have_one_effect() {
+    let (hook, events) = (Hook::new().await, Events::new(Version::Current));
+    let sub = Subscription::new("ann", &[("price_pro", 1)], now());
+    hook.send(&events.checkout("checkout.session.completed", &sub, true, now()), "applied").await;
+    let event = events.subscription("created", &sub, now());
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let (client, request) = (hook.client.clone(), request(&hook.client, &event));
+        tasks.spawn(async move { client.send_any(request).await });
+    }
+    let mut seen = BTreeMap::<String, u32>::new();
+    while let Some(answer) = tasks.join_next().await {
+        let answer = answer.unwrap();
+        assert_eq!(answer.status, 200, "{:#}", answer.body);
+        *seen.entry(answer.text("/status").to_owned()).or_default() += 1;
+    }
+    assert_eq!(seen, BTreeMap::from([("applied".to_owned(), 1), ("known".to_owned(), 49)]));
+    assert_eq!(hook.world.number("select count(*) from licenses").await, 1);
+    assert_eq!(hook.mails().await.len(), 1);
+}
+
+#[tokio::test]
+async fn one_customers_first_events_at_once_make_one_tenant() {
+    let (hook, events) = (Hook::new().await, Events::new(Version::Current));
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..8 {
+        let sub = Subscription::new(&format!("c{n}"), &[("price_pro", 1)], now());
+        for event in [
+            events.checkout("checkout.session.completed", &sub, false, now()),
+            events.checkout("checkout.session.async_payment_succeeded", &sub, true, now()),
+            events.subscription("created", &sub, now()),
+            events.invoice("paid", &sub, now()),
+            events.customer("updated", &sub, now()),
+        ] {
+            let (client, request) = (hook.client.clone(), request(&hook.client, &event));
+            tasks.spawn(async move { client.send_any(request).await });
+        }
+    }
+    while let Some(answer) = tasks.join_next().await {
+        let answer = answer.unwrap();
+        assert_eq!(answer.status, 200, "{:#}", answer.body);
+    }
+    assert_eq!(hook.world.number("select count(*) from tenants").await, 8);
+    assert_eq!(hook.world.number("select count(*) from licenses where standing = 'good'").await, 8);
+    assert_eq!(hook.mails().await.len(), 8);
+    let waiting = hook.event_states().await.into_iter().filter(|(_, state)| state != "applied").collect::<Vec<_>>();
+    assert!(waiting.is_empty(), "{waiting:?}");
+}
+
+#[tokio::test]
+async fn a_dispute_waits_until_its_payment_is_known() {
+    let (hook, events) = (Hook::new().await, Events::new(Version::Old));
+    let at = now() - DAY;
+    let sub = Subscription::new("ann", &[("price_pro", 1)], at);
+    hook.send(&events.dispute(&sub, "needs_response", at + 9), "waiting").await;
+    hook.send(&events.invoice("paid", &sub, at), "waiting").await;
+    hook.send(&events.subscription("created", &sub, at), "waiting").await;
+    hook.send(&events.checkout("checkout.session.completed", &sub, true, at + 1), "applied").await;
+    assert_eq!(hook.license(&sub.id()).await.unwrap().standing, "disputed");
+    let waiting = hook.event_states().await.into_iter().filter(|(_, state)| state != "applied").count();
+    assert_eq!(waiting, 0);
+}
+
+#[tokio::test]
+async fn an_unknown_price_is_kept_as_an_error_until_the_catalogue_has_it() {
+    let (hook, events) = (Hook::new().await, Events::new(Version::Current));
+    let sub = Subscription::new("ann", &[("price_secret", 4)], now());
+    hook.send(&events.checkout("checkout.session.completed", &sub, true, now()), "applied").await;
+    let event = events.subscription("created", &sub, now());
+    hook.send(&event, "failed").await;
+    hook.send(&event, "failed").await;
+    assert_eq!(hook.license(&sub.id()).await, None);
+    let named = "select count(*) from stripe_events where state = 'failed' and error like '%price_secret%'";
+    assert_eq!(hook.world.number(named).await, 1);
+    hook.world.sql("insert into plan_prices values ('price_secret', 'BUSINESS', 'base', 1)").await;
+    let mut setup = hook.world.setup("coditect_webhook_stripe");
+    let ledger = webhook_stripe::ledger::Ledger::ask(&mut setup).unwrap();
+    let outcomes = ledger.retry(None).await.unwrap();
+    assert_eq!(outcomes, [(event.id().to_owned(), webhook_stripe::ledger::Outcome::Applied)]);
+    assert_eq!(hook.license(&sub.id()).await.unwrap().seats, 4);
+    assert_eq!(ledger.retry(None).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn what_has_not_the_documented_shape_is_kept_as_an_error() {
+    let (hook, events) = (Hook::new().await, Events::new(Version::Current));
+    let sub = Subscription::new("ann", &[("price_pro", 1)], now());
+    hook.send(&events.checkout("checkout.session.completed", &sub, true, now()), "applied").await;
+    let created = || events.subscription("created", &sub, now());
+    for (broken, names) in [
+        (created().with("/data/object/items", json!(null)), "items"),
+        (created().with("/data/object/status", json!("strange")), "status"),
+        (created().with("/data/object/items/data/0/quantity", json!(-1)), "quantity"),
+        (created().with("/data/object/customer", json!(null)), "customer"),
+    ] {
+        hook.send(&broken.with("/id", json!(format!("evt_broken_{names}"))), "failed").await;
+        let named = format!("select count(*) from stripe_events where state = 'failed' and error like '%{names}%'");
+        assert_eq!(hook.world.number(&named).await, 1, "{names}");
+    }
+    let nul = created().with("/id", json!("evt_nul")).with("/data/object/metadata", json!({"note": "a\u{0}b"}));
+    hook.send(&nul, "applied").await;
+}
+
+#[tokio::test]
+async fn live_and_test_events_never_meet() {
+    let hook = Hook::new().await;
+    let (test, live) = (Events::new(Version::Current), Events::new(Version::Current).live());
+    let mut sub = Subscription::new("ann", &[("price_pro", 1)], now() - DAY);
+    hook.send(&test.checkout("checkout.session.completed", &sub, true, now() - DAY), "applied").await;
+    hook.send(&test.subscription("created", &sub, now() - DAY), "applied").await;
+    sub.items = vec![("price_business".into(), 50)];
+    hook.send(&live.subscription("updated", &sub, now()), "waiting").await;
+    assert_eq!(hook.license(&sub.id()).await.unwrap().seats, 1);
+
+    // A deployment that has a key of Stripe's API is for that key's mode alone.
+    let world = testing::World::new()
+        .await
+        .with("STRIPE_API_KEY", "sk_live_0123456789")
+        .with("STRIPE_API_BASE", "http://127.0.0.1:9");
+    let hook = Hook::with(world).await;
+    hook.send(&test.checkout("checkout.session.completed", &sub, true, now()), "ignored").await;
+    assert_eq!(hook.world.number("select count(*) from tenants").await, 0);
+}
+
+#[tokio::test]
+async fn a_tenant_is_taken_from_our_own_metadata_alone() {
+    let (hook, events) = (Hook::new().await, Events::new(Version::Current));
+    let tenant = hook.world.tenant("acme").await;
+    let mut sub = Subscription::new("ann", &[("price_pro", 1)], now());
+    sub.tenant = Some(tenant.to_string());
+    hook.send(&events.checkout("checkout.session.completed", &sub, true, now()), "applied").await;
+    hook.send(&events.subscription("created", &sub, now()), "applied").await;
+    assert_eq!(hook.world.number(&format!("select count(*) from licenses where tenant_id = '{tenant}'")).await, 1);
+
+    // The reference can be set by whoever opens a Payment Link.
+    let mut sub = Subscription::new("eve", &[("price_pro", 1)], now());
+    sub.tenant = Some(tenant.to_string());
+    let linked =
+        events.checkout("checkout.session.completed", &sub, true, now()).with("/data/object/metadata", json!({}));
+    hook.send(&linked, "applied").await;
+    hook.send(&events.subscription("created", &sub, now()), "applied").await;
+    assert_eq!(hook.world.number(&format!("select count(*) from licenses where tenant_id = '{tenant}'")).await, 1);
+    assert_eq!(hook.world.number("select count(*) from tenants").await, 2);
+}
+
+#[tokio::test]
+async fn what_is_not_signed_or_not_an_event_changes_nothing() {
+    use testing::http::Method;
+    let (hook, events) = (Hook::new().await, Events::new(Version::Current));
+    let sub = Subscription::new("ann", &[("price_pro", 1)], now());
+    let event = events.checkout("checkout.session.completed", &sub, true, now());
+    let bare = hook.client.request(Method::POST, "/webhooks/stripe").body(event.body());
+    assert_eq!(hook.client.send(bare, 400).await.text("/code"), "invalid_signature");
+    for (header, body) in [
+        (crate::hook::SIGNER.header(&event.body(), "whsec_another_secret_of_16", now()), event.body()),
+        (crate::hook::SIGNER.header(&event.body(), testing::world::WEBHOOK_SECRET, now() - 301), event.body()),
+        (crate::hook::SIGNER.header(&event.body(), testing::world::WEBHOOK_SECRET, now()), event.body() + " "),
+        ("t=1,v1=00".to_owned(), event.body()),
+        (String::new(), event.body()),
+    ] {
+        let request =
+            hook.client.request(Method::POST, "/webhooks/stripe").header("stripe-signature", header).body(body);
+        assert_eq!(hook.client.send(request, 400).await.text("/code"), "invalid_signature");
+    }
+    for body in ["{}", r#"{"id":"evt_1"}"#, r#"{"data":{"object":null}}"#] {
+        let header = crate::hook::SIGNER.header(body, testing::world::WEBHOOK_SECRET, now());
+        let request =
+            hook.client.request(Method::POST, "/webhooks/stripe").header("stripe-signature", header).body(body);
+        assert_eq!(hook.client.send(request, 400).await.text("/code"), "malformed_body", "{body:?}");
+    }
+    let big = hook.client.request(Method::POST, "/webhooks/stripe").body(vec![b' '; 3 << 20]);
+    assert_eq!(hook.client.send(big, 413).await.text("/code"), "body_too_large");
+    assert_eq!(hook.world.number("select count(*) from stripe_events").await, 0);
+}
