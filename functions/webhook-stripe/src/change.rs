@@ -1,17 +1,17 @@
 //! What follows from an event, written in its transaction: subscription, licence, audit log, outbox.
 
+mod effects;
+
 use std::collections::HashMap;
 
 use common::Problem;
-use common::outbox::{About, Mail, OUTBOX_ADD, SeatsChanged};
+use common::outbox::About;
 use common::postgres::{Query, TenantTx};
 use protocol::id::{LicenseId, TenantId};
-use protocol::key::{Brand, KeyType, LicenseKey};
 use protocol::wire::Tier;
 use seats::Terms;
-use serde_json::json;
 use stripe::event::{Contact, Event, Meaning, News};
-use stripe::facts::{Catalogue, Facts, Outcome, Snapshot, Stage, Standing};
+use stripe::facts::{Catalogue, Facts, Outcome, Snapshot, Stage};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
@@ -62,6 +62,7 @@ macro_rules! write {
         $writes.0.push(($sql, vec![$(Box::new($value) as Box<dyn ToSql + Sync + Send>),*]))
     };
 }
+use write;
 
 impl<'a> Change<'a> {
     /// Reads what is known of the customer, after `first`: the event's own row. `None` when that finds nothing to do.
@@ -213,182 +214,6 @@ impl<'a> Change<'a> {
         }
         Ok(Ok(changed))
     }
-
-    fn write_tenant(&mut self, is_free_address: bool) {
-        let contact = self.contact.clone().unwrap_or_default();
-        let name = contact.name.or_else(|| contact.email.clone()).unwrap_or_else(|| self.owner.customer.clone());
-        write!(self.writes, queries::TENANT_INSERT, name.clone(), slug(&name, self.owner.tenant));
-        // An address that is somebody's already would leave that person's sign-in between two tenants.
-        if let Some(email) = contact.email.filter(|_| is_free_address) {
-            write!(self.writes, queries::OWNER_INSERT, Uuid::now_v7(), email);
-        }
-    }
-
-    fn write_customer(&mut self) {
-        let contact = self.contact.clone().unwrap_or_default();
-        let deleted_at = self.deleted.then_some(self.event.created);
-        write!(
-            self.writes,
-            queries::CUSTOMER_WRITE,
-            self.owner.customer.clone(),
-            self.event.livemode,
-            contact.email,
-            contact.name,
-            self.event.created,
-            deleted_at
-        );
-    }
-
-    fn write_subscription(&mut self, subscription: &Working) {
-        let facts = serde_json::to_value(&subscription.facts).expect("facts are plain data");
-        let status = subscription.facts.status().and_then(|s| serde_json::to_value(s).ok());
-        let status = status.and_then(|s| s.as_str().map(str::to_owned));
-        write!(
-            self.writes,
-            queries::SUBSCRIPTION_WRITE,
-            subscription.id.clone(),
-            self.owner.customer.clone(),
-            facts,
-            status,
-            subscription.license.as_ref().map(|l| l.id)
-        );
-        if !subscription.references.is_empty() {
-            write!(self.writes, queries::REFERENCES_WRITE, subscription.id.clone(), subscription.references.clone());
-        }
-    }
-
-    /// Brings the licence to what the facts say. Answers licence, outbox entry and the statement that reports its terms.
-    fn write_license(
-        &mut self,
-        ledger: &Ledger,
-        subscription: &mut Working,
-    ) -> Result<Option<(Uuid, Uuid, usize)>, String> {
-        let wanted = match (subscription.facts.terms(self.deleted), &subscription.license) {
-            (None, None) => return Ok(None),
-            (None, Some(known)) => License { standing: Standing::Inactive.as_str().to_owned(), ..known.clone() },
-            (Some(terms), known) => {
-                let ends = terms.expires_at.is_some() || terms.standing.ends_sessions();
-                let (plan, seats) = match (terms.plan_and_seats(&self.catalogue), known) {
-                    (Ok(found), _) => found,
-                    // What ends needs no price to end.
-                    (Err(_), Some(known)) if ends => (known.plan.clone(), known.seats),
-                    (Err(unfit), _) => return Err(unfit.to_string()),
-                };
-                License {
-                    id: known.as_ref().map_or_else(Uuid::now_v7, |l| l.id),
-                    plan,
-                    seats,
-                    standing: terms.standing.as_str().to_owned(),
-                    expires_at: terms.expires_at,
-                }
-            }
-        };
-        let before = subscription.license.replace(wanted.clone());
-        let statement = match &before {
-            None => {
-                self.issue(ledger, &wanted);
-                None
-            }
-            Some(before) if *before != wanted => Some(self.change(before, &wanted)),
-            Some(_) => None,
-        };
-        self.write_mails(subscription, before.as_ref(), &wanted);
-        Ok(statement.map(|(outbox, place)| (wanted.id, outbox, place)))
-    }
-
-    fn issue(&mut self, ledger: &Ledger, license: &License) {
-        let tier = self.tiers.get(&license.plan).copied();
-        let key = LicenseKey::generate(Brand::Coditect, tier.map_or(KeyType::Pro, KeyType::from));
-        let hash = ledger.hasher.hash(&key).to_vec();
-        write!(
-            self.writes,
-            queries::LICENSE_INSERT,
-            license.id,
-            license.plan.clone(),
-            license.seats,
-            license.standing.clone(),
-            license.expires_at,
-            hash,
-            key.redacted()
-        );
-        self.audit("license.issued", license);
-        let entry = Uuid::now_v7();
-        let sealed = ledger.hasher.seal(entry, &key);
-        self.mail(
-            entry,
-            license,
-            format!("key:{}", license.id),
-            About::LicenseKey { seats: license.seats },
-            Some(sealed),
-        );
-    }
-
-    fn change(&mut self, before: &License, wanted: &License) -> (Uuid, usize) {
-        let ends = |standing: &str| matches!(standing, "inactive" | "refunded" | "disputed");
-        let ends_now = ends(&wanted.standing) && !ends(&before.standing);
-        write!(self.writes, seats::LICENSE_LOCK, wanted.id);
-        let statement = self.writes.0.len();
-        write!(
-            self.writes,
-            queries::LICENSE_CHANGE,
-            wanted.id,
-            wanted.plan.clone(),
-            wanted.seats,
-            wanted.standing.clone(),
-            wanted.expires_at,
-            ends_now
-        );
-        if ends_now {
-            write!(self.writes, queries::SESSIONS_END, wanted.id);
-        }
-        self.audit("license.changed", wanted);
-        let entry = Uuid::now_v7();
-        let payload = SeatsChanged { license_id: LicenseId::from_uuid(wanted.id) };
-        let payload = serde_json::to_value(payload).expect("an id is plain data");
-        let once = format!("seats:{}:{}", wanted.id, self.event.id);
-        write!(self.writes, OUTBOX_ADD, entry, "seats", once, payload, None::<Vec<u8>>);
-        (entry, statement)
-    }
-
-    /// What the customer is told besides the key.
-    fn write_mails(&mut self, subscription: &mut Working, before: Option<&License>, now: &License) {
-        for (once, about) in std::mem::take(&mut subscription.notes) {
-            let still_true = match about {
-                About::PaymentFailed { .. } => now.standing == "past_due",
-                _ => now.expires_at.is_none(),
-            };
-            if still_true {
-                self.mail(Uuid::now_v7(), now, once, about, None);
-            }
-        }
-        if let Some(at) = now.expires_at.filter(|at| before.is_some_and(|b| b.expires_at != Some(*at))) {
-            self.mail(Uuid::now_v7(), now, format!("ending:{}:{at}", subscription.id), About::Ending { at }, None);
-        }
-        let is_held = matches!(now.standing.as_str(), "refunded" | "disputed");
-        if is_held && before.is_none_or(|b| b.standing != now.standing) {
-            let once = format!("{}:{}:{}", now.standing, subscription.id, self.event.id);
-            self.mail(Uuid::now_v7(), now, once, About::Suspended { reason: now.standing.clone() }, None);
-        }
-    }
-
-    fn mail(&mut self, entry: Uuid, license: &License, once: String, about: About, secret: Option<Vec<u8>>) {
-        let mail = Mail {
-            to: self.email.clone(),
-            license_id: LicenseId::from_uuid(license.id),
-            plan: license.plan.clone(),
-            about,
-        };
-        let payload = serde_json::to_value(mail).expect("a mail is plain data");
-        write!(self.writes, OUTBOX_ADD, entry, "mail", once, payload, secret);
-    }
-
-    fn audit(&mut self, action: &'static str, license: &License) {
-        let detail = json!({
-            "event": self.event.id, "type": self.event.kind, "plan": license.plan, "seats": license.seats,
-            "standing": license.standing, "expires_at": license.expires_at,
-        });
-        write!(self.writes, queries::AUDIT, Uuid::now_v7(), action, license.id, detail);
-    }
 }
 
 impl Working {
@@ -441,14 +266,4 @@ fn terms(row: &Row) -> Terms {
         limit: u32::try_from(row.get::<_, i32>(2)).unwrap_or(0),
         state: row.get(3),
     }
-}
-
-/// A slug that nobody else has: what can be read of the name, and a piece of the tenant's id.
-fn slug(name: &str, tenant: TenantId) -> String {
-    let words: String =
-        name.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();
-    let words: Vec<&str> = words.split('-').filter(|word| !word.is_empty()).collect();
-    let id = tenant.as_uuid().simple().to_string();
-    let tail = &id[id.len() - 8..];
-    if words.is_empty() { format!("t-{tail}") } else { format!("{}-{tail}", words.join("-")) }
 }
