@@ -10,7 +10,7 @@ use protocol::key::Brand;
 use crate::license::{Change, Issue, Whose};
 use crate::office::{Need, Office};
 use crate::printer::{Failure, Shown};
-use crate::{delivery, device, key, license, migrate, outbox, plan, seat, tenant};
+use crate::{delivery, device, key, license, migrate, outbox, plan, seat, stripe, tenant};
 
 /// So many at once that a statement stays far below the time it may take.
 const SWEEP: &str = "/* idempotency_keys_sweep */
@@ -51,6 +51,8 @@ enum Command {
     Keys(Keys),
     #[command(subcommand)]
     Outbox(Outbox),
+    #[command(subcommand)]
+    Stripe(Stripe),
 }
 
 /// Organisations.
@@ -210,6 +212,28 @@ enum Outbox {
     Retry { id: uuid::Uuid },
 }
 
+/// What Stripe said, and what became of it.
+#[derive(Debug, Subcommand)]
+enum Stripe {
+    /// Show events, the newest first.
+    Events {
+        /// Only those that could not be applied.
+        #[arg(long, conflicts_with_all = ["waiting", "recheck"])]
+        failed: bool,
+        /// Only those whose customer or subscription isn't known yet.
+        #[arg(long, conflicts_with = "recheck")]
+        waiting: bool,
+        /// Only those that are to be compared with Stripe.
+        #[arg(long)]
+        recheck: bool,
+        /// How many at most.
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+    },
+    /// Try again what failed or waits, and compare with Stripe what events left undecided; all, or one event.
+    Retry { event: Option<String> },
+}
+
 impl Ops {
     /// Does what the words say.
     ///
@@ -247,6 +271,12 @@ impl Ops {
                 outbox::list(&office, state, tenant.as_deref()).await
             }
             Command::Outbox(Outbox::Retry { id }) => outbox::retry(&office, id).await,
+            Command::Stripe(Stripe::Events { failed, waiting, recheck, limit }) => {
+                let states = [(failed, "failed"), (waiting, "waiting"), (recheck, "recheck")];
+                let state = states.into_iter().find_map(|(is_asked, state)| is_asked.then_some(state));
+                stripe::events(&office, state, limit).await
+            }
+            Command::Stripe(Stripe::Retry { event }) => stripe::retry(&office, event.as_deref()).await,
         }
     }
 }
@@ -257,6 +287,7 @@ impl Command {
             Self::License(License::Issue { .. }) => Need::Hasher,
             Self::License(License::List { .. }) => Need::Nothing,
             Self::Outbox(Outbox::Deliver { .. }) => Need::Delivery,
+            Self::Stripe(Stripe::Retry { .. }) => Need::Ledger,
             Self::License(_) | Self::Seat(_) => Need::Seats,
             _ => Need::Nothing,
         }

@@ -20,4 +20,5 @@ pub mod plan;
 pub mod post;
 pub mod printer;
 pub mod seat;
+pub mod stripe;
 pub mod tenant;

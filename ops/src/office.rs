@@ -5,6 +5,7 @@ use common::{Db, Setup, config};
 use protocol::id::{LicenseId, SessionId, TenantId};
 use seats::Seats;
 use uuid::Uuid;
+use webhook_stripe::ledger::Ledger;
 
 use crate::post::Post;
 use crate::printer::Failure;
@@ -28,6 +29,8 @@ pub enum Need {
     Seats,
     /// What hashes license keys.
     Hasher,
+    /// Stripe's events, and what they change.
+    Ledger,
     /// All that delivery takes: seats, what hashes license keys, and the post.
     Delivery,
 }
@@ -56,6 +59,7 @@ impl Office {
             Need::Nothing => true,
             Need::Seats => Seats::ask(&mut setup).is_some(),
             Need::Hasher => KeyHasher::ask(&mut setup).is_some(),
+            Need::Ledger => Ledger::ask(&mut setup).is_some(),
             Need::Delivery => {
                 let (seats, hasher) = (Seats::ask(&mut setup), KeyHasher::ask(&mut setup));
                 Post::ask(&mut setup).is_some() && seats.is_some() && hasher.is_some()
@@ -74,6 +78,15 @@ impl Office {
     pub fn seats(&self) -> Result<Seats, Failure> {
         let mut setup = self.setup.borrow_mut();
         Seats::ask(&mut setup).ok_or_else(|| mistakes(&setup))
+    }
+
+    /// Stripe's events, and what they change.
+    ///
+    /// # Errors
+    /// The mistakes of the configuration.
+    pub fn ledger(&self) -> Result<Ledger, Failure> {
+        let mut setup = self.setup.borrow_mut();
+        Ledger::ask(&mut setup).ok_or_else(|| mistakes(&setup))
     }
 
     /// What hashes license keys.

@@ -12,5 +12,6 @@ mod outages;
 mod outbox;
 mod seats;
 mod sink;
+mod stripe;
 mod tenants;
 mod words;

@@ -1,0 +1,75 @@
+//! Stripe's events as operators see them: what could not be applied, and another try.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio_postgres::Row;
+
+use crate::office::Office;
+use crate::printer::{Failure, Shown};
+
+/// The newest first.
+const EVENTS: &str = "/* stripe_events */
+    select id, type, livemode, state, created, attempts, error, array_to_string(waits_for, ' ') as waits_for, recheck
+    from stripe_events
+    where $1::text is null or state = $1 or ($1 = 'recheck' and recheck is not null)
+    order by stripe_events.created desc, id limit $2";
+const EVENT: &str = "/* stripe_event */ select state, recheck from stripe_events where id = $1";
+/// Asked afterwards, since an event that is applied takes those along that waited for it.
+const LEFT: &str = "/* stripe_events_left */
+    select count(*) filter (where state = 'failed'), count(*) filter (where state = 'waiting'), count(recheck)
+    from stripe_events where $1::text is null or id = $1";
+
+const COLUMNS: &[&str] =
+    &["event_id", "type", "livemode", "state", "created_at", "attempts", "error", "waits_for", "recheck"];
+
+/// The newest events: all, or those of a state (`recheck`: those that are to be compared with Stripe).
+///
+/// # Errors
+/// When the database doesn't answer.
+pub async fn events(office: &Office, state: Option<&str>, most: u32) -> Result<Shown, Failure> {
+    let rows = office.db.outside_tenants((EVENTS, &[&state, &i64::from(most)])).await?;
+    Ok(Shown::List(COLUMNS, rows.iter().map(row).collect()))
+}
+
+fn row(row: &Row) -> Vec<Value> {
+    let text = |column| json!(row.get::<_, Option<&str>>(column).filter(|text| !text.is_empty()));
+    vec![
+        text("id"),
+        text("type"),
+        json!(row.get::<_, bool>("livemode")),
+        text("state"),
+        json!(row.get::<_, Timestamp>("created")),
+        json!(row.get::<_, i32>("attempts")),
+        text("error"),
+        text("waits_for"),
+        text("recheck"),
+    ]
+}
+
+/// Tries events that were kept without effect, or one of them, and compares with Stripe what events left undecided.
+///
+/// # Errors
+/// When an event still can't be applied, there is no such event, or the database doesn't answer.
+pub async fn retry(office: &Office, only: Option<&str>) -> Result<Shown, Failure> {
+    if let Some(id) = only {
+        let rows = office.db.outside_tenants((EVENT, &[&id])).await?;
+        let Some(row) = rows.first() else {
+            return Err(Failure::Refused(format!(
+                "There is no event {id}. `ops stripe events` shows those there are."
+            )));
+        };
+        if row.get::<_, &str>(0) == "applied" && row.get::<_, Option<&str>>(1).is_none() {
+            return Ok(Shown::Done(format!("The event {id} was applied before; there is nothing to do.")));
+        }
+    }
+    let ledger = office.ledger()?;
+    let tried = ledger.retry(only).await?.len() + ledger.recheck(only).await?.len();
+    let rows = office.db.outside_tenants((LEFT, &[&only])).await?;
+    let [failed, waiting, recheck] = rows.first().map_or([0; 3], |row| [0, 1, 2].map(|i| row.get::<_, i64>(i)));
+    let left = format!("{failed} events can't be applied, {waiting} wait");
+    match (failed, recheck) {
+        (0, 0) => Ok(Shown::Done(format!("Tried {tried} events: {left}."))),
+        (0, _) => Err(Failure::Refused(format!("{left}, {recheck} could not be compared with Stripe."))),
+        _ => Err(Failure::Refused(format!("{left}. `ops stripe events --failed` says why."))),
+    }
+}
