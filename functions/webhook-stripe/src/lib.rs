@@ -7,7 +7,7 @@
 //! Crashes: before the commit nothing happened and nothing was acknowledged, so that Stripe sends the event again; after it
 //! the event is known, Redis is told by the outbox, and events that waited are applied by the next `ops stripe retry`.
 //!
-//! [`ledger`] keeps and applies events, [`change`] writes what follows from them.
+//! [`ledger`] keeps and applies events; what follows from them is in `change`.
 
 mod change;
 pub mod ledger;
