@@ -164,15 +164,21 @@ create function tenant_of_outbox(entry uuid) returns uuid
     language sql stable security definer set search_path = pg_catalog, public, pg_temp
     as 'select tenant_id from public.outbox where id = entry';
 
+-- Whether somebody has this address, in whichever tenant, also who signed in already.
+create function email_is_known(of_email text) returns boolean
+    language sql stable security definer set search_path = pg_catalog, public, pg_temp
+    as 'select exists (select from public.users where email = of_email)';
+
 alter function stripe_owner(text[], boolean) owner to coditect_lookup;
+alter function email_is_known(text) owner to coditect_lookup;
 alter function outbox_due(integer) owner to coditect_lookup;
 alter function tenant_of_outbox(uuid) owner to coditect_lookup;
 revoke create on schema public from coditect_lookup;
-revoke all on function stripe_owner(text[], boolean), outbox_due(integer), tenant_of_outbox(uuid) from public;
-grant execute on function stripe_owner(text[], boolean), users_by_identity(text, text, text, uuid) to coditect_webhook_stripe;
+revoke all on function stripe_owner(text[], boolean), email_is_known(text), outbox_due(integer), tenant_of_outbox(uuid) from public;
+grant execute on function stripe_owner(text[], boolean), email_is_known(text) to coditect_webhook_stripe;
 grant execute on function users_by_identity(text, text, text, uuid) to coditect_billing;
 do $$
 begin
-    execute format('grant execute on function stripe_owner(text[], boolean), outbox_due(integer), tenant_of_outbox(uuid), users_by_identity(text, text, text, uuid) to %I', current_user);
+    execute format('grant execute on function stripe_owner(text[], boolean), email_is_known(text), outbox_due(integer), tenant_of_outbox(uuid), users_by_identity(text, text, text, uuid) to %I', current_user);
     execute format('revoke coditect_lookup from %I', current_user);
 end $$;

@@ -7,6 +7,7 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::facts::{Item, Outcome, Snapshot, Stage, Status};
@@ -150,7 +151,7 @@ impl Event {
         Ok(Self {
             id: id(&value["id"]).ok_or(Malformed("id"))?,
             kind: value["type"].as_str().filter(|t| t.len() <= ID_MAX_BYTES).ok_or(Malformed("type"))?.to_owned(),
-            created: value["created"].as_i64().filter(|at| *at >= 0).ok_or(Malformed("created"))?,
+            created: time(&value["created"])?.ok_or(Malformed("created"))?,
             livemode: value["livemode"].as_bool().ok_or(Malformed("livemode"))?,
             object,
         })
@@ -232,18 +233,17 @@ pub fn snapshot(object: &Value) -> Result<Snapshot, Malformed> {
     let status: Status = serde_json::from_value(object["status"].clone()).map_err(|_| Malformed("status"))?;
     let data = object["items"]["data"].as_array().ok_or(Malformed("items"))?;
     let items = data.iter().filter(|item| item["deleted"] != true).map(item).collect::<Result<_, _>>()?;
-    let period_end = object["current_period_end"]
-        .as_i64()
-        .or_else(|| data.iter().filter_map(|item| item["current_period_end"].as_i64()).max());
+    let ends = data.iter().map(|item| time(&item["current_period_end"])).collect::<Result<Vec<_>, _>>()?;
+    let period_end = time(&object["current_period_end"])?.or_else(|| ends.into_iter().flatten().max());
     Ok(Snapshot {
         status,
         items,
         more_items: object["items"]["has_more"] == true,
         period_end,
-        cancel_at: object["cancel_at"].as_i64(),
+        cancel_at: time(&object["cancel_at"])?,
         cancel_at_period_end: object["cancel_at_period_end"] == true,
-        ended_at: object["ended_at"].as_i64(),
-        trial_end: object["trial_end"].as_i64(),
+        ended_at: time(&object["ended_at"])?,
+        trial_end: time(&object["trial_end"])?,
         // Of the three behaviours this alone means that nothing is served meanwhile
         // (https://docs.stripe.com/billing/subscriptions/pause-payment).
         pause_void: object["pause_collection"]["behavior"] == "void",
@@ -346,6 +346,17 @@ fn id(value: &Value) -> Option<String> {
     let text = value.as_str().or_else(|| value["id"].as_str())?;
     let sane = (1..=ID_MAX_BYTES).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
     sane.then(|| text.to_owned())
+}
+
+/// Seconds since 1970, in years that Postgres and a clock have.
+fn time(value: &Value) -> Result<Option<i64>, Malformed> {
+    match value {
+        Value::Null => Ok(None),
+        given => {
+            let at = given.as_i64().filter(|at| *at >= 0 && Timestamp::from_second(*at).is_ok());
+            at.map(Some).ok_or(Malformed("time"))
+        }
+    }
 }
 
 /// An address as far as one can tell without writing to it.

@@ -7,12 +7,15 @@
 //! The order of a subscription's states is by when their events were made. Within one second, which is all that Stripe
 //! tells, by the stage of life, then by the status; that is a guess, so it is reported as one, and whoever can asks Stripe.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fmt;
+mod terms;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::DisputeState;
+
+pub use terms::{Catalogue, Price, Standing, Terms, Unfit};
 
 /// A subscription's status (<https://docs.stripe.com/api/subscriptions/object#subscription_object-status>), in the order of
 /// a life, which decides between states of the same second.
@@ -135,6 +138,10 @@ pub struct Facts {
     payment: Option<Payment>,
     /// When money last changed hands.
     charged_at: Option<i64>,
+    /// When all was last known to be paid, also where it cost nothing.
+    settled_at: Option<i64>,
+    /// Ends of periods that were seen unpaid, and when last.
+    unpaid: BTreeMap<i64, i64>,
     /// Checkout ended before the payment was through.
     checkout_unpaid: bool,
     /// Checkout's payment is through.
@@ -147,6 +154,14 @@ pub struct Facts {
 impl Facts {
     /// Learns a state. `false`: another state of the same second is known, and which of them is newer can only be guessed.
     pub fn learn_snapshot(&mut self, at: i64, stage: Stage, snapshot: Snapshot) -> bool {
+        match (snapshot.status, snapshot.period_end) {
+            (Status::Active | Status::Trialing, _) => self.settled_at = self.settled_at.max(Some(at)),
+            (Status::PastDue | Status::Unpaid, Some(end)) => {
+                let seen = self.unpaid.entry(end).or_insert(at);
+                *seen = (*seen).max(at);
+            }
+            _ => {}
+        }
         let terminal = snapshot.status.is_terminal();
         let learned = Stamped { terminal, at, stage, snapshot };
         let Some(known) = &self.newest else {
@@ -174,6 +189,9 @@ impl Facts {
     /// Learns what became of an invoice.
     pub fn learn_payment(&mut self, at: i64, outcome: Outcome, charged: bool) {
         self.payment = self.payment.max(Some(Payment { at, outcome }));
+        if outcome == Outcome::Paid {
+            self.settled_at = self.settled_at.max(Some(at));
+        }
         if charged && outcome == Outcome::Paid {
             self.charged_at = self.charged_at.max(Some(at));
         }
@@ -200,6 +218,11 @@ impl Facts {
         let learned = Dispute { closed, at, state };
         let known = self.disputes.entry(dispute.to_owned()).or_insert(learned);
         *known = (*known).max(learned);
+    }
+
+    /// Whether the newest state is the same one.
+    pub fn has_state_of(&self, other: &Self) -> bool {
+        self.newest == other.newest
     }
 
     /// Whether any state of the subscription is known.
@@ -257,140 +280,26 @@ impl Facts {
         })
     }
 
-    /// When the licence ends, in seconds since 1970. What was paid for is served: also who cancels at once, or is given up
-    /// after failed payments, has the period to its end.
+    /// When the licence ends, in seconds since 1970. Who cancels at once has the period to its end, for it was paid. Who
+    /// stops paying has the first period without a payment, and never a second one: Stripe begins the next period of a
+    /// subscription also while nobody pays for it.
     fn end(&self, customer_deleted: bool) -> Option<i64> {
         let known = self.newest.as_ref()?;
         let snapshot = &known.snapshot;
         let period_end = snapshot.period_end.or(snapshot.ended_at).unwrap_or(known.at);
         let status = self.status()?;
+        let unpaid = self.unpaid.iter().find(|(_, seen)| Some(**seen) > self.settled_at).map(|(end, _)| *end);
         if status == Status::Canceled || customer_deleted {
             let ended = snapshot.ended_at.unwrap_or(i64::MAX);
-            return Some(snapshot.cancel_at.filter(|at| *at <= ended).unwrap_or(period_end));
+            let end = snapshot.cancel_at.filter(|at| *at <= ended).unwrap_or(period_end);
+            return Some(unpaid.map_or(end, |unpaid| unpaid.min(end)));
         }
-        if status == Status::Unpaid {
-            return Some(period_end);
-        }
-        snapshot.cancel_at.or_else(|| snapshot.cancel_at_period_end.then_some(period_end))
-    }
-}
-
-/// What a licence is to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Terms<'a> {
-    items: &'a [Item],
-    more_items: bool,
-    /// Its standing.
-    pub standing: Standing,
-    /// When it ends, in seconds since 1970; `None`: it goes on as long as it is paid.
-    pub expires_at: Option<i64>,
-}
-
-/// A licence's standing, as `licenses.standing` has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// Paid.
-    Good,
-    /// Not paid, still served.
-    PastDue,
-    /// Paused.
-    Inactive,
-    /// Held back by a refund.
-    Refunded,
-    /// Held back by a dispute.
-    Disputed,
-}
-
-impl Standing {
-    /// The word in `licenses.standing`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Good => "good",
-            Self::PastDue => "past_due",
-            Self::Inactive => "inactive",
-            Self::Refunded => "refunded",
-            Self::Disputed => "disputed",
-        }
-    }
-
-    /// Whether sessions end with it.
-    pub fn ends_sessions(self) -> bool {
-        matches!(self, Self::Inactive | Self::Refunded | Self::Disputed)
-    }
-}
-
-/// A price of the catalogue.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Price {
-    /// The plan's code.
-    pub plan: String,
-    /// A base, which names the plan, or only seats more.
-    pub is_base: bool,
-    /// Seats for each of the quantity.
-    pub seats: u32,
-}
-
-/// Prices by id.
-pub type Catalogue = HashMap<String, Price>;
-
-/// The items are no licence of ours; an error to see, never a guess.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unfit {
-    /// Nothing known by this price.
-    UnknownPrice(String),
-    /// Items of several plans.
-    SeveralPlans(String, String),
-    /// Only extra seats, or nothing.
-    NoBase,
-    /// More items than the event shows, and Stripe can't be asked.
-    MoreItems,
-    /// More seats than a licence has.
-    TooManySeats,
-}
-
-impl fmt::Display for Unfit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::UnknownPrice(price) => write!(
-                f,
-                "The catalogue has no price {price}. Add it to a plan with `ops plan import`, then `ops stripe retry`."
-            ),
-            Self::SeveralPlans(one, other) => {
-                write!(f, "The subscription has items of the plans {one} and {other}. A licence is of one plan.")
-            }
-            Self::NoBase => f.write_str("The subscription has no item that is a plan's base price."),
-            Self::MoreItems => f.write_str(
-                "The subscription has more items than the event shows. Set STRIPE_API_KEY, then `ops stripe retry`.",
-            ),
-            Self::TooManySeats => f.write_str("The subscription has more seats than a licence can."),
-        }
-    }
-}
-
-impl Terms<'_> {
-    /// Plan and seats.
-    ///
-    /// # Errors
-    /// Why the items are no licence of ours.
-    pub fn plan_and_seats(&self, catalogue: &Catalogue) -> Result<(String, i32), Unfit> {
-        const MOST_SEATS: u64 = 1_000_000;
-        if self.more_items {
-            return Err(Unfit::MoreItems);
-        }
-        let (mut plan, mut seats, mut has_base) = (None::<&str>, 0_u64, false);
-        for item in self.items {
-            let price = catalogue.get(&item.price).ok_or_else(|| Unfit::UnknownPrice(item.price.clone()))?;
-            match plan {
-                Some(other) if other != price.plan => {
-                    return Err(Unfit::SeveralPlans(other.to_owned(), price.plan.clone()));
-                }
-                _ => plan = Some(&price.plan),
-            }
-            has_base |= price.is_base;
-            seats += u64::from(item.quantity) * u64::from(price.seats);
-        }
-        let plan = plan.filter(|_| has_base).ok_or(Unfit::NoBase)?.to_owned();
-        let seats = i32::try_from(seats).ok().filter(|_| seats <= MOST_SEATS).ok_or(Unfit::TooManySeats)?;
-        Ok((plan, seats))
+        let chosen = snapshot.cancel_at.or_else(|| snapshot.cancel_at_period_end.then_some(period_end));
+        let unpaid = match status {
+            Status::Unpaid => unpaid.or(Some(period_end)),
+            Status::PastDue => unpaid.filter(|unpaid| *unpaid < period_end),
+            _ => None,
+        };
+        chosen.into_iter().chain(unpaid).min()
     }
 }

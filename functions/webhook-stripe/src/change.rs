@@ -136,7 +136,12 @@ impl<'a> Change<'a> {
                 if *trial_will_end && let Some(end) = snapshot.trial_end {
                     known.notes.push((format!("trial:{subscription}:{end}"), About::TrialEnding { at: end }));
                 }
-                return known.facts.learn_snapshot(at, *stage, snapshot.clone());
+                let before = known.facts.clone();
+                let decided = known.facts.learn_snapshot(at, *stage, snapshot.clone());
+                if decided && !known.facts.has_state_of(&before) {
+                    write!(self.writes, queries::EVENTS_COMPARED, subscription.to_owned());
+                }
+                return decided;
             }
             News::Payment { invoice, outcome, charged, url } => {
                 if *outcome != Outcome::Paid {
@@ -157,6 +162,13 @@ impl<'a> Change<'a> {
     pub(crate) fn learn_answer(&mut self, subscription: &str, answer: Snapshot) {
         let at = self.event.created;
         self.working(subscription).facts.learn_answer(at, answer);
+        write!(self.writes, queries::EVENTS_COMPARED, subscription.to_owned());
+    }
+
+    /// What was known of a subscription, before the event.
+    pub(crate) fn known(&self, subscription: &str) -> Facts {
+        let known = self.subscriptions.iter().find(|s| s.id == subscription);
+        known.map(|s| s.facts.clone()).unwrap_or_default()
     }
 
     /// Whether the events so far don't tell enough.
@@ -188,8 +200,8 @@ impl<'a> Change<'a> {
     ) -> Result<Result<Changed, String>, Problem> {
         if self.owner.is_new_tenant {
             let email = self.email.clone().unwrap_or_default();
-            let [users] = tx.run([(queries::USERS_BY_EMAIL, &[&email])]).await?;
-            self.write_tenant(users.is_empty());
+            let [_, known] = tx.run([(queries::EMAIL_LOCK, &[&email]), (queries::EMAIL_IS_KNOWN, &[&email])]).await?;
+            self.write_tenant(known.first().is_some_and(|row| !row.get::<_, bool>(0)));
         }
         if self.owner.is_new_customer || self.contact.is_some() {
             self.write_customer();

@@ -4,6 +4,9 @@
 //! names. Whoever makes an id known looks for waiting events after its commit, and whoever waits looks for an owner after
 //! its own, so that one of two that happen at once always sees the other.
 
+mod oracle;
+mod recheck;
+
 use common::license_key::KeyHasher;
 use common::postgres::{Query, TenantTx};
 use common::{Db, Problem, Setup};
@@ -12,16 +15,20 @@ use protocol::problem::Code;
 use seats::Seats;
 use serde::Serialize;
 use stripe::api::Api;
-use stripe::event::{Event, Meaning, News, snapshot};
-use stripe::facts::Snapshot;
+use stripe::event::{Event, Meaning, News};
+use stripe::facts::Facts;
 use uuid::Uuid;
+
+use oracle::{Asked, Oracle, is_about_payment};
 
 use crate::change::{Change, Changed};
 use crate::queries;
 
 /// How often an event may be overtaken (its customer got an owner meanwhile, Stripe had to be asked) before it is given up
 /// for now.
-const ATTEMPTS: usize = 5;
+const ATTEMPTS: usize = 6;
+/// How often Stripe is asked about an event's subscription while other events overtake the answers.
+const ASKS: usize = 3;
 
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -76,8 +83,8 @@ enum Tried {
     Known,
     /// The customer has another owner by now.
     Moved,
-    /// Stripe has to be asked about this subscription.
-    Ask(String),
+    /// Stripe has to be asked about this subscription, of which this is known.
+    Ask(String, Box<Facts>),
     /// Nothing known says whose, or which subscription's, it is.
     Homeless,
     /// It can't be applied.
@@ -116,43 +123,6 @@ impl Ledger {
         Ok(outcomes)
     }
 
-    /// Compares with Stripe what events alone could not decide; answers the ids of the events that made it necessary.
-    ///
-    /// # Errors
-    /// When Postgres doesn't answer.
-    pub async fn recheck(&self, only: Option<&str>) -> Result<Vec<(String, Outcome)>, Problem> {
-        let mut outcomes = Vec::new();
-        if self.api.is_none() {
-            return Ok(outcomes);
-        }
-        for row in self.db.outside_tenants((queries::EVENTS_RECHECK, &[&only])).await? {
-            let (id, body, subscription): (String, Vec<u8>, String) = (row.get(0), row.get(1), row.get(2));
-            let (Ok(event), Some(asked)) = (Event::parse(&body), self.ask_stripe(&subscription).await) else {
-                outcomes.push((id, Outcome::Waiting));
-                continue;
-            };
-            outcomes.push((id, self.compare(&event, &subscription, asked).await?));
-        }
-        Ok(outcomes)
-    }
-
-    async fn compare(&self, event: &Event, subscription: &str, asked: Snapshot) -> Result<Outcome, Problem> {
-        let Some(owner) = self.owner(event.livemode, &[subscription.to_owned()]).await? else {
-            return Ok(Outcome::Failed);
-        };
-        let mut tx = self.db.tenant("stripe_compare", owner.tenant).await?;
-        let compared: Query<'_> = (queries::EVENT_RECHECK, &[&event.id, &None::<&str>]);
-        let Some(mut change) = Change::load(&mut tx, compared, event, &owner).await? else { return Ok(Outcome::Known) };
-        change.learn_answer(subscription, asked);
-        match change.finish(self, tx).await? {
-            Ok(changed) => {
-                changed.tell(self).await;
-                Ok(Outcome::Applied)
-            }
-            Err(_) => Ok(Outcome::Failed),
-        }
-    }
-
     async fn take(&self, event: &Event, body: &[u8], kept: bool) -> Result<Outcome, Problem> {
         let meaning = match event.meaning() {
             Ok(Some(meaning)) => meaning,
@@ -161,35 +131,59 @@ impl Ledger {
         };
         if let Some(mode) = self.api.as_ref().and_then(Api::livemode).filter(|mode| *mode != event.livemode) {
             let error = format!("This deployment takes {} events only.", if mode { "live" } else { "test" });
-            self.keep(event, body, "ignored", &[], Some(&error)).await?;
-            return Ok(Outcome::Ignored);
+            return self.keep_ignored(event, body, &error).await;
         }
-        let (outcome, mut news) = self.settle(&Entry { event, meaning, body, kept }).await?;
+        let mut oracle = Oracle::new(self.api.as_ref());
+        let (outcome, mut news) = self.settle(&Entry { event, meaning, body, kept }, &mut oracle).await?;
         // What this event made known may be what others wait for; and what those make known, in turn.
         while !news.is_empty() {
-            let waiting = self.db.outside_tenants((queries::EVENTS_WAITING, &[&news])).await?;
-            news.clear();
+            news = self.wake(&news, &mut oracle).await?;
+        }
+        Ok(outcome)
+    }
+
+    /// Tries the events that wait for one of these; answers what they made known.
+    async fn wake(&self, names: &[String], oracle: &mut Oracle<'_>) -> Result<Vec<String>, Problem> {
+        let (mut news, mut behind) = (Vec::new(), None::<String>);
+        loop {
+            let waiting = self.db.outside_tenants((queries::EVENTS_WAITING, &[&names, &behind])).await?;
+            let Some(last) = waiting.last() else { return Ok(news) };
+            behind = Some(last.get(0));
             for row in waiting {
                 let body: Vec<u8> = row.get(1);
                 let Ok(event) = Event::parse(&body) else { continue };
                 let Ok(Some(meaning)) = event.meaning() else { continue };
                 let entry = Entry { event: &event, meaning, body: &body, kept: true };
-                // This event is durable: what fails now is tried again by the sweep.
-                if let Ok((_, more)) = self.settle(&entry).await {
+                // What woke it is durable: what fails now is tried again by the sweep.
+                if let Ok((_, more)) = self.settle(&entry, oracle).await {
                     news.extend(more);
                 }
             }
         }
-        Ok(outcome)
     }
 
     /// Applies an event or keeps it; answers also which ids it made known.
-    async fn settle(&self, entry: &Entry<'_>) -> Result<(Outcome, Vec<String>), Problem> {
+    async fn settle(&self, entry: &Entry<'_>, oracle: &mut Oracle<'_>) -> Result<(Outcome, Vec<String>), Problem> {
         let mut entry = Entry { meaning: entry.meaning.clone(), ..*entry };
-        let (mut asked, mut has_asked_payment, mut has_waited) = (None, false, false);
+        let (mut asked, mut has_asked_payment, mut has_waited) = (Vec::new(), false, false);
         for _ in 0..ATTEMPTS {
-            let tried = match self.owner_of(&entry).await? {
-                Some(owner) => self.try_apply(&entry, &owner, &mut asked).await,
+            let owner = self.owner_of(&entry).await?;
+            let is_guess = owner.as_ref().is_none_or(|owner| owner.subscription.is_none());
+            if is_guess && is_about_payment(&entry.meaning) && !has_asked_payment {
+                has_asked_payment = true;
+                match oracle.subscription_of_payment(&entry.meaning).await {
+                    Ok(None) => {
+                        let error = "The payment was for no subscription.";
+                        return Ok((self.keep_ignored(entry.event, entry.body, error).await?, Vec::new()));
+                    }
+                    answer => entry.meaning.subscription = answer.ok().flatten(),
+                }
+                if entry.meaning.subscription.is_some() {
+                    continue;
+                }
+            }
+            let tried = match owner {
+                Some(owner) => self.try_apply(&entry, &owner, &asked, oracle).await,
                 None => Ok(Tried::Homeless),
             };
             match tried {
@@ -205,14 +199,9 @@ impl Ledger {
                 }
                 Ok(Tried::Known) => return Ok((self.known(entry.event).await?, Vec::new())),
                 Ok(Tried::Moved) => {}
-                Ok(Tried::Ask(subscription)) => {
-                    let answer = self.ask_stripe(&subscription).await;
-                    asked = Some((subscription, answer));
-                }
-                Ok(Tried::Homeless) if !has_asked_payment && self.api.is_some() => {
-                    has_asked_payment = true;
-                    let subscription = self.ask_stripe_for_payment(&entry.meaning).await;
-                    entry.meaning.subscription = entry.meaning.subscription.take().or(subscription);
+                Ok(Tried::Ask(subscription, known)) => {
+                    let answer = oracle.subscription(&subscription).await;
+                    asked.push(Asked { subscription, known: *known, answer });
                 }
                 Ok(Tried::Homeless) => {
                     if has_waited {
@@ -284,7 +273,8 @@ impl Ledger {
         &self,
         entry: &Entry<'_>,
         owner: &Owner,
-        asked: &mut Option<(String, Option<Snapshot>)>,
+        asked: &[Asked],
+        oracle: &Oracle<'_>,
     ) -> Result<Tried, Problem> {
         let event = entry.event;
         let mut tx = self.db.tenant("stripe_apply", owner.tenant).await?;
@@ -300,17 +290,20 @@ impl Ledger {
         if let News::Customer { contact, deleted } = &entry.meaning.news {
             change.learn_customer(contact, *deleted);
         } else if let Some(subscription) = change.subscription() {
-            let decided = change.learn(&subscription, &entry.meaning);
-            match asked {
-                Some((about, Some(answer))) if *about == subscription => {
+            let known = change.known(&subscription);
+            let decided = change.learn(&subscription, &entry.meaning) && !change.needs_stripe(&subscription);
+            match asked.last().filter(|asked| asked.subscription == subscription) {
+                Some(Asked { answer: Ok(Some(answer)), known: then, .. }) if known.has_state_of(then) => {
                     change.learn_answer(&subscription, answer.clone());
                 }
-                None if self.api.is_some() && (!decided || change.needs_stripe(&subscription)) => {
-                    return Ok(Tried::Ask(subscription));
+                // Stripe has no such subscription: asking again later would tell no more.
+                Some(Asked { answer: Ok(None), .. }) => {}
+                _ if decided => {}
+                _ if oracle.can_be_asked() && asked.len() < ASKS => {
+                    return Ok(Tried::Ask(subscription, Box::new(known)));
                 }
                 // Nobody to ask, or no answer: the rule of order stands, until there is one.
-                _ if !decided => change.recheck(&subscription),
-                _ => {}
+                _ => change.recheck(&subscription),
             }
         } else {
             return Ok(Tried::Homeless);
@@ -325,33 +318,15 @@ impl Ledger {
         Ok(!rows.is_empty())
     }
 
-    /// The subscription that a refunded or disputed payment was for.
-    async fn ask_stripe_for_payment(&self, meaning: &Meaning) -> Option<String> {
-        if !matches!(meaning.news, News::Refund { .. } | News::Dispute { .. }) {
-            return None;
-        }
-        let of_kind = |prefix: &str| meaning.references.iter().find(|id| id.starts_with(prefix)).map(String::as_str);
-        let charge = of_kind("ch_").or_else(|| of_kind("py_"));
-        let answer = self.api.as_ref()?.subscription_of_payment(charge, of_kind("pi_")).await;
-        answer.inspect_err(|error| tracing::warn!(%error, "Stripe could not be asked")).ok()?
-    }
-
-    /// A subscription as Stripe has it now; `None` when it doesn't answer, or has none.
-    async fn ask_stripe(&self, subscription: &str) -> Option<Snapshot> {
-        let answer = self.api.as_ref()?.subscription(subscription).await;
-        match answer {
-            Ok(value) => snapshot(&value?).ok(),
-            Err(error) => {
-                tracing::warn!(subscription, %error, "Stripe could not be asked");
-                None
-            }
-        }
-    }
-
     async fn keep_failed(&self, event: &Event, body: &[u8], error: &str) -> Result<Outcome, Problem> {
         self.keep(event, body, "failed", &[], Some(error)).await?;
         tracing::warn!(event = event.id, error, "a Stripe event could not be applied");
         Ok(Outcome::Failed)
+    }
+
+    async fn keep_ignored(&self, event: &Event, body: &[u8], why: &str) -> Result<Outcome, Problem> {
+        self.keep(event, body, "ignored", &[], Some(why)).await?;
+        Ok(Outcome::Ignored)
     }
 
     async fn keep(

@@ -36,9 +36,16 @@ pub(crate) const EVENT_STATE: &str = "/* stripe_event_state */ select state from
 pub(crate) const EVENT_RECHECK: &str =
     "/* stripe_event_recheck */ update stripe_events set recheck = $2 where id = $1 returning id";
 
-/// Events that wait for one of these.
+/// What is known of a subscription's state leaves nothing to be looked at again.
+pub(crate) const EVENTS_COMPARED: &str =
+    "/* stripe_events_compared */ update stripe_events set recheck = null where recheck = $1";
+
+/// Events that wait for one of these, from behind one of them.
 pub(crate) const EVENTS_WAITING: &str = "/* stripe_events_waiting */
-    select id, body from stripe_events where state = 'waiting' and waits_for && $1 order by created limit 100";
+    select id, body from stripe_events
+    where state = 'waiting' and waits_for && $1
+      and ($2::text is null or (created, id) > (select behind.created, behind.id from stripe_events behind where behind.id = $2))
+    order by created, id limit 100";
 
 /// Events that were kept, the oldest first; all, or one.
 pub(crate) const EVENTS_KEPT: &str = "/* stripe_events_kept */
@@ -53,8 +60,9 @@ pub(crate) const EVENTS_RECHECK: &str = "/* stripe_events_recheck */
 pub(crate) const TENANT: &str = "/* tenant */ select id from tenants";
 pub(crate) const TENANT_INSERT: &str =
     "/* tenant_insert */ insert into tenants (id, name, slug) values (current_tenant(), $1, $2)";
-pub(crate) const USERS_BY_EMAIL: &str =
-    "/* users_by_email */ select user_id from users_by_identity(null, null, $1, null)";
+/// Two purchases under one address, for the first time and at once, make one user.
+pub(crate) const EMAIL_LOCK: &str = "/* email_lock */ select pg_advisory_xact_lock(hashtextextended($1, 3))";
+pub(crate) const EMAIL_IS_KNOWN: &str = "/* email_is_known */ select email_is_known($1)";
 pub(crate) const OWNER_INSERT: &str = "/* owner_insert */
     insert into users (id, tenant_id, email, role) values ($1, current_tenant(), $2, 'owner') on conflict do nothing";
 

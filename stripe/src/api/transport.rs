@@ -15,9 +15,9 @@ use super::ApiError;
 /// Stripe keeps versions for years; a newer one is chosen by reading its list of breaking changes.
 const VERSION: &str = "2026-10-28.endive";
 /// How long one attempt may take.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a call with all of its attempts and pages may take: less than a request has that waits for it.
-const TOTAL_TIMEOUT: Duration = Duration::from_secs(9);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a call with all of its attempts and pages may take: a request that waits for it has 10 s, and more to do.
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(6);
 const ATTEMPTS: u32 = 3;
 /// The most that is read of an answer.
 const ANSWER_LIMIT_BYTES: usize = 1 << 20;

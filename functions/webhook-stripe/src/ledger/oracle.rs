@@ -1,0 +1,64 @@
+//! Stripe's API, for what events alone can't decide.
+
+use stripe::api::Api;
+use stripe::event::{Meaning, News, snapshot};
+use stripe::facts::{Facts, Snapshot};
+
+/// Stripe, while somebody waits: once it gave no answer it isn't asked again, so that the wait is bounded however many
+/// events are looked at meanwhile.
+pub(super) struct Oracle<'a> {
+    api: Option<&'a Api>,
+}
+
+/// Stripe gave no answer, or nobody can ask.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Silent;
+
+/// What was asked about a subscription.
+pub(super) struct Asked {
+    pub(super) subscription: String,
+    /// What was known when it was asked: an answer from before something became known is not newer than that.
+    pub(super) known: Facts,
+    /// `None` inside: there is no such subscription.
+    pub(super) answer: Result<Option<Snapshot>, Silent>,
+}
+
+impl<'a> Oracle<'a> {
+    pub(super) fn new(api: Option<&'a Api>) -> Self {
+        Self { api }
+    }
+
+    pub(super) fn can_be_asked(&self) -> bool {
+        self.api.is_some()
+    }
+
+    /// A subscription as Stripe has it now.
+    pub(super) async fn subscription(&mut self, id: &str) -> Result<Option<Snapshot>, Silent> {
+        let Some(value) = self.heard(self.api.ok_or(Silent)?.subscription(id).await)? else { return Ok(None) };
+        let answer = snapshot(&value).map(Some);
+        answer.map_err(|error| {
+            tracing::warn!(subscription = id, %error, "Stripe's answer could not be read");
+            Silent
+        })
+    }
+
+    /// The subscription that a refunded or disputed payment was for.
+    pub(super) async fn subscription_of_payment(&mut self, meaning: &Meaning) -> Result<Option<String>, Silent> {
+        let of_kind = |prefix: &str| meaning.references.iter().find(|id| id.starts_with(prefix)).map(String::as_str);
+        let charge = of_kind("ch_").or_else(|| of_kind("py_"));
+        self.heard(self.api.ok_or(Silent)?.subscription_of_payment(charge, of_kind("pi_")).await)
+    }
+
+    fn heard<T>(&mut self, answer: Result<T, stripe::api::ApiError>) -> Result<T, Silent> {
+        answer.map_err(|error| {
+            tracing::warn!(%error, "Stripe could not be asked");
+            self.api = None;
+            Silent
+        })
+    }
+}
+
+/// Whether an event is about a payment, whose subscription it may not name.
+pub(super) fn is_about_payment(meaning: &Meaning) -> bool {
+    matches!(meaning.news, News::Refund { .. } | News::Dispute { .. })
+}

@@ -1,0 +1,130 @@
+//! What a licence is to be, as the facts have it.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use super::Item;
+
+/// What a licence is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms<'a> {
+    pub(super) items: &'a [Item],
+    pub(super) more_items: bool,
+    /// Its standing.
+    pub standing: Standing,
+    /// When it ends, in seconds since 1970; `None`: it goes on as long as it is paid.
+    pub expires_at: Option<i64>,
+}
+
+/// A licence's standing, as `licenses.standing` has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Paid.
+    Good,
+    /// Not paid, still served.
+    PastDue,
+    /// Paused.
+    Inactive,
+    /// Held back by a refund.
+    Refunded,
+    /// Held back by a dispute.
+    Disputed,
+}
+
+impl Standing {
+    /// The word in `licenses.standing`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::PastDue => "past_due",
+            Self::Inactive => "inactive",
+            Self::Refunded => "refunded",
+            Self::Disputed => "disputed",
+        }
+    }
+
+    /// Whether sessions end with it.
+    pub fn ends_sessions(self) -> bool {
+        matches!(self, Self::Inactive | Self::Refunded | Self::Disputed)
+    }
+}
+
+/// A price of the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Price {
+    /// The plan's code.
+    pub plan: String,
+    /// A base, which names the plan, or only seats more.
+    pub is_base: bool,
+    /// Seats for each of the quantity.
+    pub seats: u32,
+}
+
+/// Prices by id.
+pub type Catalogue = HashMap<String, Price>;
+
+/// The items are no licence of ours; an error to see, never a guess.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unfit {
+    /// Nothing known by this price.
+    UnknownPrice(String),
+    /// Items of several plans.
+    SeveralPlans(String, String),
+    /// Only extra seats, or nothing.
+    NoBase,
+    /// More items than the event shows, and Stripe can't be asked.
+    MoreItems,
+    /// More seats than a licence has.
+    TooManySeats,
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownPrice(price) => write!(
+                f,
+                "The catalogue has no price {price}. Add it to a plan with `ops plan import`, then `ops stripe retry`."
+            ),
+            Self::SeveralPlans(one, other) => {
+                write!(f, "The subscription has items of the plans {one} and {other}. A licence is of one plan.")
+            }
+            Self::NoBase => f.write_str("The subscription has no item that is a plan's base price."),
+            Self::MoreItems => f.write_str(
+                "The subscription has more items than the event shows. Set STRIPE_API_KEY, then `ops stripe retry`.",
+            ),
+            Self::TooManySeats => f.write_str("The subscription has more seats than a licence can."),
+        }
+    }
+}
+
+impl Terms<'_> {
+    /// Plan and seats.
+    ///
+    /// # Errors
+    /// Why the items are no licence of ours.
+    pub fn plan_and_seats(&self, catalogue: &Catalogue) -> Result<(String, i32), Unfit> {
+        const MOST_SEATS: u64 = 1_000_000;
+        if self.more_items {
+            return Err(Unfit::MoreItems);
+        }
+        let (mut plan, mut seats, mut bases) = (None::<&str>, 0_u64, None::<u64>);
+        for item in self.items {
+            let price = catalogue.get(&item.price).ok_or_else(|| Unfit::UnknownPrice(item.price.clone()))?;
+            match plan {
+                Some(other) if other != price.plan => {
+                    return Err(Unfit::SeveralPlans(other.to_owned(), price.plan.clone()));
+                }
+                _ => plan = Some(&price.plan),
+            }
+            if price.is_base {
+                bases = Some(bases.unwrap_or(0) + u64::from(item.quantity));
+            }
+            seats += u64::from(item.quantity) * u64::from(price.seats);
+        }
+        let (plan, bases) = plan.zip(bases).ok_or(Unfit::NoBase)?;
+        // A base that is paid for zero times has no seats, and none can be added to it.
+        let seats = if bases == 0 { 0 } else { seats };
+        let seats = i32::try_from(seats).ok().filter(|_| seats <= MOST_SEATS).ok_or(Unfit::TooManySeats)?;
+        Ok((plan.to_owned(), seats))
+    }
+}
