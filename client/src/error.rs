@@ -152,7 +152,9 @@ fn hint_for(problem: &ProblemDocument) -> String {
     let wait = problem.retry_after_seconds.map(|seconds| format!(" in {seconds} seconds")).unwrap_or_default();
     match problem.known_code() {
         Some(Code::NoSeatsAvailable) => format!("`coditect run -- COMMAND…` again{wait}."),
-        Some(Code::InvalidLicenseKey) => "`coditect activate KEY` stores another key.".into(),
+        Some(Code::InvalidLicenseKey) => {
+            "`coditect validate` says whether the licence has ended; `coditect activate KEY` stores another key.".into()
+        }
         Some(Code::LicenseInactive | Code::SessionEnded) => "`coditect validate` asks for the licence's state.".into(),
         _ if problem.request_id.is_empty() => format!("`coditect status` shows what is stored here. Try again{wait}."),
         _ => format!("`coditect status` shows what to tell support, with request id {}.", problem.request_id),
