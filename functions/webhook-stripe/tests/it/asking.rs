@@ -1,0 +1,385 @@
+//! What events alone can't decide, Stripe is asked; where it doesn't answer, the rule of order stands until it does.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use serde_json::{Value, json};
+use testing::World;
+use testing::stripe::{Event, Events, Subscription, Version};
+use testing::stripe_api::{Asked, KEY, Reply, StripeApi};
+use webhook_stripe::ledger::{Ledger, Outcome};
+
+use crate::hook::{Hook, now, post};
+use crate::order::{Step, life, steps};
+
+const VERSIONS: [Version; 2] = [Version::Old, Version::Current];
+const DAY: i64 = 86_400;
+
+/// A webhook with somebody in Stripe's place.
+struct Asking {
+    hook: Hook,
+    stripe: StripeApi,
+    stands: Arc<Mutex<Stands>>,
+}
+
+/// How things stand at Stripe.
+#[derive(Default)]
+struct Stands {
+    subscriptions: HashMap<String, Value>,
+    version: Option<Version>,
+    /// What it says instead of anything else.
+    instead: Option<Reply>,
+}
+
+impl Stands {
+    fn answer(&self, asked: &Asked) -> Reply {
+        if let Some(reply) = &self.instead {
+            return reply.clone();
+        }
+        let (kind, id) = asked.what.trim_start_matches("GET /v1/").split_once('/').unwrap_or(("invoice_payments", ""));
+        // `ch_ann_1` was paid for `in_ann_1`, which is of `sub_ann`.
+        let name = |id: &str| id.split('_').nth(1).unwrap_or_default().to_owned();
+        match kind {
+            "subscriptions" => {
+                self.subscriptions.get(id).map_or_else(Reply::missing, |object| Reply::ok(object.clone()))
+            }
+            "charges" if name(id) == "once" => Reply::ok(json!({"id": id, "payment_intent": "pi_once_1"})),
+            "charges" if self.version == Some(Version::Old) => {
+                Reply::ok(json!({"id": id, "invoice": id.replace("ch_", "in_")}))
+            }
+            "charges" => Reply::ok(json!({"id": id, "payment_intent": id.replace("ch_", "pi_")})),
+            "invoices" if self.version == Some(Version::Old) => {
+                Reply::ok(json!({"id": id, "subscription": format!("sub_{}", name(id))}))
+            }
+            "invoices" => Reply::ok(json!({
+                "id": id, "parent": {"subscription_details": {"subscription": format!("sub_{}", name(id))}},
+            })),
+            "invoice_payments" => {
+                let intent = asked.parameters["payment"]["payment_intent"].as_str().unwrap();
+                let paid = json!([{"status": "paid", "invoice": intent.replace("pi_", "in_")}]);
+                Reply::ok(json!({"data": if name(intent) == "once" { json!([]) } else { paid }}))
+            }
+            _ => Reply::missing(),
+        }
+    }
+}
+
+impl Asking {
+    async fn new() -> Self {
+        let stands = Arc::new(Mutex::new(Stands::default()));
+        let script = Arc::clone(&stands);
+        let stripe = StripeApi::start(move |asked| script.lock().unwrap().answer(asked)).await;
+        let world = World::new().await.with("STRIPE_API_KEY", KEY).with("STRIPE_API_BASE", stripe.url());
+        Self { hook: Hook::with(world).await, stripe, stands }
+    }
+
+    fn set(&self, events: &Events, sub: &Subscription) {
+        self.stands.lock().unwrap().subscriptions.insert(sub.id(), events.subscription_object(sub));
+    }
+
+    fn say(&self, instead: Option<Reply>) {
+        self.stands.lock().unwrap().instead = instead;
+    }
+
+    fn asked(&self) -> usize {
+        self.stripe.asked().len()
+    }
+
+    async fn rechecks(&self) -> i64 {
+        self.hook.world.number("select count(*) from stripe_events where recheck is not null").await
+    }
+
+    fn ledger(&self) -> Ledger {
+        Ledger::ask(&mut self.hook.world.setup("coditect_webhook_stripe")).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn of_two_states_of_one_second_stripe_says_which_is_now() {
+    for version in VERSIONS {
+        let (asking, events, at) = (Asking::new().await, Events::new(version), now() - DAY);
+        let mut sub = Subscription::new("ann", &[("price_business", 2)], at);
+        asking.set(&events, &sub);
+        asking.hook.send(&events.checkout("checkout.session.completed", &sub, true, at), "applied").await;
+        asking.hook.send(&events.subscription("created", &sub, at), "applied").await;
+        let base = sub.clone();
+        let told = |seats: u32| {
+            let mut sub = base.clone();
+            sub.items[0].1 = seats;
+            events.subscription("updated", &sub, at + 5)
+        };
+        let (less, more) = (told(3), told(7));
+        sub.items[0].1 = 3;
+        asking.set(&events, &sub);
+        asking.hook.send(&less, "applied").await;
+        let before = asking.asked();
+        asking.hook.send(&more, "applied").await;
+        assert_eq!(asking.asked(), before + 1);
+        assert_eq!(asking.hook.license(&sub.id()).await.unwrap().seats, 3, "Stripe's word, whichever came last");
+        // And what changed since it was asked, within the same second, is asked about again.
+        sub.items[0].1 = 9;
+        asking.set(&events, &sub);
+        asking.hook.send(&told(9), "applied").await;
+        assert_eq!(asking.hook.license(&sub.id()).await.unwrap().seats, 9);
+        assert_eq!(asking.rechecks().await, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_checkout_alone_makes_the_licence() {
+    for version in VERSIONS {
+        let (asking, events) = (Asking::new().await, Events::new(version));
+        let sub = Subscription::new("ann", &[("price_team", 1), ("price_team_seat", 2)], now());
+        asking.set(&events, &sub);
+        asking.hook.send(&events.checkout("checkout.session.completed", &sub, true, now()), "applied").await;
+        assert_eq!(asking.hook.license(&sub.id()).await.unwrap().seats, 7);
+        assert_eq!(asking.hook.mails().await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_invoice_of_an_unknown_subscription_makes_its_licence() {
+    let (asking, events) = (Asking::new().await, Events::new(Version::Current));
+    let first = Subscription::new("ann", &[("price_pro", 1)], now());
+    asking.set(&events, &first);
+    asking.hook.send(&events.checkout("checkout.session.completed", &first, true, now()), "applied").await;
+    let mut second = Subscription::new("two", &[("price_business", 4)], now());
+    second.ids = Some((first.customer(), "sub_two".to_owned()));
+    asking.set(&events, &second);
+    asking.hook.send(&events.invoice("paid", &second, now()), "applied").await;
+    assert_eq!(asking.hook.license("sub_two").await.unwrap().seats, 4);
+    assert_eq!(asking.rechecks().await, 0);
+}
+
+#[tokio::test]
+async fn items_that_the_event_leaves_out_are_asked_for() {
+    let (asking, events, at) = (Asking::new().await, Events::new(Version::Current), now());
+    let mut sub = Subscription::new("ann", &[("price_team", 1), ("price_team_seat", 9)], at);
+    asking.set(&events, &sub);
+    asking.hook.send(&events.checkout("checkout.session.completed", &sub, true, at), "applied").await;
+    sub.items.truncate(1);
+    sub.more_items = true;
+    asking.hook.send(&events.subscription("updated", &sub, at + 1), "applied").await;
+    assert_eq!(asking.hook.license(&sub.id()).await.unwrap().seats, 14);
+    // Without an answer it is an error to see, and the licence stays.
+    asking.say(Some(Reply::error(500, "api_error", None, "Down.")));
+    asking.hook.send(&events.subscription("updated", &sub, at + 2), "failed").await;
+    assert_eq!(asking.hook.license(&sub.id()).await.unwrap().seats, 14);
+    asking.say(None);
+    let outcomes = asking.ledger().retry(None).await.unwrap();
+    assert!(outcomes.iter().all(|(_, outcome)| *outcome == Outcome::Applied), "{outcomes:?}");
+}
+
+#[tokio::test]
+async fn a_refund_or_dispute_finds_its_subscription_by_the_payment() {
+    for version in VERSIONS {
+        for is_dispute in [true, false] {
+            let (asking, events, at) = (Asking::new().await, Events::new(version), now() - DAY);
+            asking.stands.lock().unwrap().version = Some(version);
+            let first = Subscription::new("ann", &[("price_pro", 1)], at);
+            asking.set(&events, &first);
+            asking.hook.send(&events.checkout("checkout.session.completed", &first, true, at), "applied").await;
+            // The second subscription of the customer is not even known.
+            let mut second = Subscription::new("two", &[("price_pro", 1)], at);
+            second.ids = Some((first.customer(), "sub_two".to_owned()));
+            asking.set(&events, &second);
+            let charge = |event: Event| match version {
+                Version::Old if !is_dispute => event.with("/data/object/invoice", Value::Null),
+                _ => event,
+            };
+            let told = if is_dispute {
+                events.dispute(&second, "needs_response", at + 9)
+            } else {
+                charge(events.refund(&second, true, at + 9))
+            };
+            // A dispute doesn't name its customer, so that nothing tells whose a payment of an unknown subscription is.
+            asking.hook.send(&told, if is_dispute { "waiting" } else { "applied" }).await;
+            assert_eq!(asking.hook.license("sub_ann").await.unwrap().standing, "good");
+            asking.hook.send(&events.subscription("created", &second, at), "applied").await;
+            let standing = if is_dispute { "disputed" } else { "refunded" };
+            assert_eq!(asking.hook.license("sub_two").await.unwrap().standing, standing);
+            assert_eq!(asking.hook.license("sub_ann").await.unwrap().standing, "good");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refund_of_something_else_holds_no_licence_back() {
+    let (asking, events, at) = (Asking::new().await, Events::new(Version::Current), now() - DAY);
+    let sub = Subscription::new("ann", &[("price_pro", 1)], at);
+    asking.set(&events, &sub);
+    asking.hook.send(&events.checkout("checkout.session.completed", &sub, true, at), "applied").await;
+    let mut once = Subscription::new("once", &[("price_pro", 1)], at);
+    once.ids = Some((sub.customer(), "sub_none".to_owned()));
+    asking.hook.send(&events.refund(&once, true, at + 1), "ignored").await;
+    asking.hook.send(&events.dispute(&once, "lost", at + 2), "ignored").await;
+    assert_eq!(asking.hook.license(&sub.id()).await.unwrap().standing, "good");
+    assert_eq!(asking.hook.world.number("select count(*) from stripe_events where state = 'ignored'").await, 2);
+}
+
+#[tokio::test]
+async fn without_an_answer_the_rule_stands_until_there_is_one() {
+    let refused = Reply::error(401, "invalid_request_error", None, "Invalid API Key provided.");
+    for instead in [refused, Reply::error(500, "api_error", None, "Down."), Reply::ok(json!({"id": 1}))] {
+        let (asking, events, at) = (Asking::new().await, Events::new(Version::Current), now() - DAY);
+        let mut sub = Subscription::new("ann", &[("price_business", 2)], at);
+        asking.say(Some(instead.clone()));
+        asking.hook.send(&events.checkout("checkout.session.completed", &sub, true, at), "applied").await;
+        assert_eq!(asking.rechecks().await, 1, "{instead:?}");
+        assert_eq!(asking.hook.license(&sub.id()).await, None);
+        asking.hook.send(&events.subscription("created", &sub, at), "applied").await;
+        assert_eq!(asking.rechecks().await, 0, "the state is known now");
+        for seats in [5, 3] {
+            sub.items[0].1 = seats;
+            asking.hook.send(&events.subscription("updated", &sub, at + 5), "applied").await;
+        }
+        assert_eq!(asking.hook.license(&sub.id()).await.unwrap().seats, 5, "a guess");
+        assert_eq!(asking.rechecks().await, 1);
+        let ledger = asking.ledger();
+        let outcomes = ledger.recheck(None).await.unwrap();
+        assert_eq!(outcomes.iter().map(|(_, outcome)| *outcome).collect::<Vec<_>>(), [Outcome::Waiting]);
+        asking.say(None);
+        asking.set(&events, &sub);
+        let outcomes = ledger.recheck(None).await.unwrap();
+        assert_eq!(outcomes.iter().map(|(_, outcome)| *outcome).collect::<Vec<_>>(), [Outcome::Applied]);
+        assert_eq!(asking.hook.license(&sub.id()).await.unwrap().seats, 3);
+        assert_eq!(asking.rechecks().await, 0);
+    }
+}
+
+#[tokio::test]
+async fn one_silent_answer_is_the_last_that_is_waited_for() {
+    let (asking, events, at) = (Asking::new().await, Events::new(Version::Current), now() - DAY);
+    let sub = Subscription::new("ann", &[("price_business", 2)], at);
+    // Many events wait for the customer, and each would be a question of its own.
+    for n in 0..12 {
+        let mut other = Subscription::new(&format!("n{n}"), &[("price_pro", 1)], at);
+        other.ids = Some((sub.customer(), format!("sub_n{n}")));
+        asking.hook.send(&events.invoice("paid", &other, at), "waiting").await;
+    }
+    asking.say(Some(Reply::Silence));
+    let began = Instant::now();
+    asking.hook.send(&events.checkout("checkout.session.completed", &sub, true, at), "applied").await;
+    // Whoever waits here, as Stripe does, gives up after 10 s.
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    assert_eq!(asking.rechecks().await, 13);
+    let began = Instant::now();
+    assert_eq!(asking.ledger().recheck(None).await.unwrap().len(), 13);
+    assert!(began.elapsed() < Duration::from_secs(8), "the sweep: {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_subscription_that_stripe_has_not_is_not_asked_for_again() {
+    let (asking, events, at) = (Asking::new().await, Events::new(Version::Current), now() - DAY);
+    let sub = Subscription::new("ann", &[("price_business", 2)], at);
+    asking.hook.send(&events.checkout("checkout.session.completed", &sub, true, at), "applied").await;
+    assert_eq!((asking.rechecks().await, asking.asked()), (0, 1));
+    asking.hook.world.sql("update stripe_events set recheck = 'sub_ann'").await;
+    let outcomes = asking.ledger().recheck(None).await.unwrap();
+    assert_eq!(outcomes.iter().map(|(_, outcome)| *outcome).collect::<Vec<_>>(), [Outcome::Known]);
+    assert_eq!(asking.rechecks().await, 0);
+}
+
+/// While Stripe is asked, the next change of the subscription happens and is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_does_not_overrule_what_became_known_meanwhile() {
+    let (events, at) = (Events::new(Version::Current), now() - DAY);
+    let mut sub = Subscription::new("ann", &[("price_business", 2)], at);
+    let begun = events.checkout("checkout.session.completed", &sub, true, at);
+    let created = events.subscription("created", &sub, at);
+    let [one, two, later] = [(3, 5), (4, 5), (9, 6)].map(|(seats, pause)| {
+        sub.items[0].1 = seats;
+        events.subscription("updated", &sub, at + pause)
+    });
+    sub.items[0].1 = 4;
+    let stale = events.subscription_object(&sub);
+    let meanwhile = Arc::new(Mutex::new(None));
+    let stripe = StripeApi::start({
+        let meanwhile = Arc::clone(&meanwhile);
+        move |_| {
+            let told: Option<(testing::http::Client, Event)> = meanwhile.lock().unwrap().take();
+            if let Some((client, event)) = told {
+                let answer = || tokio::runtime::Handle::current().block_on(post(&client, &event));
+                assert_eq!(tokio::task::block_in_place(answer).text("/status"), "applied");
+            }
+            Reply::ok(stale.clone())
+        }
+    })
+    .await;
+    let world = World::new().await.with("STRIPE_API_KEY", KEY).with("STRIPE_API_BASE", stripe.url());
+    let hook = Hook::with(world).await;
+    for event in [begun, created, one] {
+        hook.send(&event, "applied").await;
+    }
+    *meanwhile.lock().unwrap() = Some((hook.client.clone(), later.clone()));
+    hook.send(&two, "applied").await;
+    assert!(meanwhile.lock().unwrap().is_none(), "Stripe was asked");
+    assert_eq!(hook.license(&sub.id()).await.unwrap().seats, 9);
+
+    // The same when an operator has them compared.
+    let recheck = format!("update stripe_events set recheck = 'sub_ann' where id = '{}'", two.id());
+    hook.world.sql(&recheck).await;
+    sub.items[0].1 = 11;
+    *meanwhile.lock().unwrap() = Some((hook.client.clone(), events.subscription("updated", &sub, at + 7)));
+    let ledger = Ledger::ask(&mut hook.world.setup("coditect_webhook_stripe")).unwrap();
+    ledger.recheck(None).await.unwrap();
+    assert_eq!(hook.license(&sub.id()).await.unwrap().seats, 11);
+}
+
+#[test]
+fn any_order_ends_like_in_order_where_stripe_can_be_asked() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let asking = runtime.block_on(Asking::new());
+    let cases = ProptestConfig::default().cases / 10;
+    let usual = ProptestConfig::default();
+    let mut runner =
+        TestRunner::new(ProptestConfig { cases, max_shrink_iters: 60, failure_persistence: None, ..usual });
+    let number = std::cell::Cell::new(0_u32);
+    let orders = prop::collection::vec(any::<prop::sample::Index>(), 0..30);
+    let versions = prop_oneof![Just(Version::Old), Just(Version::Current)];
+    runner
+        .run(&(steps(), orders, versions), |(mut steps, order, version)| {
+            // What Stripe answers is in itself right: no payment that its state doesn't know of.
+            steps.retain(|(step, _)| !matches!(step, Step::Paid | Step::Failed | Step::ActionRequired));
+            if let Some(first) = steps.first_mut() {
+                first.1 = first.1.max(1);
+            }
+            let n = number.get();
+            number.set(n + 1);
+            let begin = now() - DAY;
+            let [ordered, shuffled] = ["a", "b"].map(|kind| format!("{kind}{n}x"));
+            runtime.block_on(async {
+                let hook = &asking.hook;
+                let lives = [&ordered, &shuffled].map(|name| life(version, name, begin, &steps));
+                for (events, name) in lives.iter().zip([&ordered, &shuffled]) {
+                    let last =
+                        events.iter().rfind(|e| e.object()["object"] == "subscription").unwrap().object().clone();
+                    let mut stands = asking.stands.lock().unwrap();
+                    stands.version = Some(version);
+                    stands.subscriptions.insert(format!("sub_{name}"), last);
+                }
+                let [in_order, mut left] = lives;
+                for event in &in_order {
+                    assert_eq!(hook.post(event).await.status, 200);
+                }
+                let all = left.clone();
+                for index in &order {
+                    let event = index.get(&all);
+                    left.retain(|other| other.id() != event.id());
+                    assert_eq!(hook.post(event).await.status, 200);
+                }
+                for event in left.iter().rev() {
+                    assert_eq!(hook.post(event).await.status, 200);
+                }
+                let [one, other] = [&ordered, &shuffled].map(|name| format!("sub_{name}"));
+                assert_eq!(hook.license(&other).await, hook.license(&one).await);
+            });
+            Ok(())
+        })
+        .unwrap();
+    let left = "select count(*) from stripe_events where state <> 'applied' or recheck is not null";
+    assert_eq!(runtime.block_on(asking.hook.world.number(left)), 0, "events were left waiting, failed or undecided");
+}
