@@ -1,7 +1,10 @@
 //! A database of one test.
 //!
 //! `scripts/with-servers` starts a private server and names it in `TEST_DATABASE_URL`. The first test there makes a
-//! template with the current schema; each test then copies it, which takes some 30 ms.
+//! template with the current schema; each test then copies it, which takes some 30 ms. A test that crashes its server
+//! starts one of its own: [`server`].
+
+pub mod server;
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
@@ -18,6 +21,9 @@ static TEMPLATE: OnceCell<String> = OnceCell::const_new();
 #[derive(Debug)]
 pub struct Database {
     name: String,
+    server: Config,
+    /// The server is the test's own, and goes with it.
+    is_private: bool,
 }
 
 impl Database {
@@ -28,14 +34,15 @@ impl Database {
     pub async fn create() -> Self {
         let template = TEMPLATE.get_or_init(template).await;
         let name = format!("test_{}", uuid::Uuid::now_v7().simple());
-        let admin = connect(&config("postgres", "postgres")).await;
+        let server = shared();
+        let admin = connect(&role(&server, "postgres", "postgres")).await;
         // Copies of one template exclude each other for a moment; the server says so instead of waiting.
         admin.execute("select pg_advisory_lock($1)", &[&TEMPLATE_LOCK]).await.expect("the lock");
         admin
             .batch_execute(&format!("create database {name} template {template} owner coditect_owner"))
             .await
             .expect("a copy of the template");
-        Self { name }
+        Self { name, server, is_private: false }
     }
 
     /// Makes a database with nothing in it that belongs to the owner's role. Roles are of the whole server: migrate one
@@ -46,16 +53,17 @@ impl Database {
     pub async fn empty() -> Self {
         TEMPLATE.get_or_init(template).await;
         let name = format!("test_{}", uuid::Uuid::now_v7().simple());
-        let admin = connect(&config("postgres", "postgres")).await;
+        let server = shared();
+        let admin = connect(&role(&server, "postgres", "postgres")).await;
         let made = admin.batch_execute(&format!("create database {name} owner coditect_owner")).await;
         made.expect("an empty database");
-        Self { name }
+        Self { name, server, is_private: false }
     }
 
     /// A connection URL as a role, as functions take it.
     #[must_use]
     pub fn url(&self, role: &str) -> String {
-        url(&config(&self.name, role))
+        url(&self::role(&self.server, &self.name, role))
     }
 
     /// A connection URL as a role through a proxy in front of the server.
@@ -76,18 +84,21 @@ impl Database {
     /// # Panics
     /// When the server refuses it.
     pub async fn connect(&self, role: &str) -> Client {
-        connect(&config(&self.name, role)).await
+        connect(&self::role(&self.server, &self.name, role)).await
     }
 }
 
 impl Drop for Database {
     /// Databases of finished tests only take room; the server is gone after the run anyway.
     fn drop(&mut self) {
-        let name = self.name.clone();
+        if self.is_private {
+            return;
+        }
+        let (name, server) = (self.name.clone(), self.server.clone());
         let dropped = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
-                let admin = connect(&config("postgres", "postgres")).await;
+                let admin = connect(&role(&server, "postgres", "postgres")).await;
                 let _ = admin.batch_execute(&format!("drop database if exists {name} with (force)")).await;
             });
             std::io::Result::Ok(())
@@ -100,26 +111,39 @@ async fn template() -> String {
     let mut hasher = DefaultHasher::new();
     ops::migrate::fingerprint().hash(&mut hasher);
     let name = format!("template_{:016x}", hasher.finish());
-    let admin = connect(&config("postgres", "postgres")).await;
+    let server = shared();
+    let admin = connect(&role(&server, "postgres", "postgres")).await;
     admin.execute("select pg_advisory_lock($1)", &[&TEMPLATE_LOCK]).await.expect("the lock");
     let there = admin.query_opt("select 1 from pg_database where datname = $1", &[&name]).await.expect("the catalogue");
     if there.is_none() {
-        let owner = "do $$ begin create role coditect_owner login createrole; exception when duplicate_object then null; end $$";
-        admin.batch_execute(owner).await.expect("the owner's role");
         let fresh = format!("{name}_fresh");
         admin.batch_execute(&format!("drop database if exists {fresh}")).await.expect("no half-made template");
-        admin.batch_execute(&format!("create database {fresh} owner coditect_owner")).await.expect("an empty database");
-        ops::migrate::apply(&url(&config(&fresh, "coditect_owner"))).await.unwrap_or_else(|e| panic!("{e}"));
+        migrate(&admin, &server, &fresh).await;
         admin.batch_execute(&format!("alter database {fresh} rename to {name}")).await.expect("the finished template");
     }
     name
 }
 
-fn config(database: &str, role: &str) -> Config {
+/// Makes a database with the current schema on a server that may not have its roles yet.
+async fn migrate(admin: &Client, server: &Config, name: &str) {
+    let owner =
+        "do $$ begin create role coditect_owner login createrole; exception when duplicate_object then null; end $$";
+    admin.batch_execute(owner).await.expect("the owner's role");
+    admin.batch_execute(&format!("create database {name} owner coditect_owner")).await.expect("an empty database");
+    ops::migrate::apply(&url(&role(server, name, "coditect_owner"))).await.unwrap_or_else(|e| panic!("{e}"));
+}
+
+/// The server that all tests of a run share.
+fn shared() -> Config {
     #[expect(clippy::disallowed_methods, reason = "the test run's own setting, not a function's configuration")]
     let server = std::env::var("TEST_DATABASE_URL")
         .unwrap_or_else(|_| panic!("tests need a private PostgreSQL: run them as `scripts/with-servers cargo test …`"));
-    let mut config: Config = server.parse().expect("TEST_DATABASE_URL is a connection string");
+    server.parse().expect("TEST_DATABASE_URL is a connection string")
+}
+
+/// A server's database as a role.
+fn role(server: &Config, database: &str, role: &str) -> Config {
+    let mut config = server.clone();
     config.dbname(database).user(role);
     config
 }

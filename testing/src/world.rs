@@ -48,8 +48,13 @@ pub struct License {
 impl World {
     /// A new deployment.
     pub async fn new() -> Self {
+        Self::on(Database::create().await).await
+    }
+
+    /// A new deployment on a database.
+    pub async fn on(db: Database) -> Self {
         serve::install_crypto();
-        let (db, redis) = (Database::create().await, Redis::start().await);
+        let redis = Redis::start().await;
         let mut variables = BTreeMap::new();
         for (name, value) in [
             ("REDIS_URL", redis.url()),
