@@ -22,12 +22,15 @@ const CHANGES: usize = 4;
 /// Of each customer: created, bought, paid, and the changes.
 const EACH: usize = 3 + CHANGES;
 
+const THERE: usize = 0;
+const GONE: usize = 2;
+
 /// Sends like Stripe: what was not answered with success is sent again after all others.
 struct Sender {
     left: Mutex<VecDeque<Event>>,
     acknowledged: watch::Sender<usize>,
     refused: watch::Sender<usize>,
-    /// Odd while there is no Redis.
+    /// [`THERE`], and one more at each step: it is stopped, [`GONE`], it is started.
     redis: AtomicUsize,
     /// Whether there is Postgres.
     postgres: watch::Sender<bool>,
@@ -50,7 +53,7 @@ async fn lose_redis_then_postgres() {
         left: Mutex::new(events),
         acknowledged: watch::Sender::new(0),
         refused: watch::Sender::new(0),
-        redis: AtomicUsize::new(0),
+        redis: AtomicUsize::new(THERE),
         postgres: watch::Sender::new(true),
         applied: Mutex::default(),
     });
@@ -61,6 +64,7 @@ async fn lose_redis_then_postgres() {
     }
 
     sender.until_acknowledged(total / 4).await;
+    sender.redis.fetch_add(1, Ordering::SeqCst);
     hook.world.redis.stop();
     sender.redis.fetch_add(1, Ordering::SeqCst);
     sender.until_acknowledged(total / 2).await;
@@ -196,11 +200,11 @@ async fn redis_was_told_or_the_outbox_knows(hook: &Hook, applied: &[(String, usi
     let changes = "select count(*), count(o.id) from audit_log a
                    left join outbox o on o.kind = 'seats' and o.once = 'seats:' || a.license_id || ':' || (a.detail->>'event')
                    where a.action = 'license.changed' and a.detail->>'event' = any($1)";
-    for (redis, is_there) in [(0, true), (1, false)] {
+    for redis in [THERE, GONE] {
         let events: Vec<&str> = applied.iter().filter(|(_, then)| *then == redis).map(|(id, _)| id.as_str()).collect();
         let row = sql.query_one(changes, &[&events]).await.unwrap();
         let (changed, untold): (i64, i64) = (row.get(0), row.get(1));
-        assert!(changed > 0, "licences changed with Redis there: {is_there}");
-        assert_eq!(untold, if is_there { 0 } else { changed }, "of {changed} changes, with Redis there: {is_there}");
+        assert!(changed > 0, "no licence changed in state {redis} of Redis");
+        assert_eq!(untold, if redis == GONE { changed } else { 0 }, "of {changed} changes in state {redis} of Redis");
     }
 }
