@@ -9,7 +9,9 @@ use axum::routing::post;
 use futures_util::future::join_all;
 use redis::Script;
 use tokio::net::TcpListener;
-use tokio_postgres::NoTls;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Error, NoTls, Row, Statement};
+use uuid::Uuid;
 
 /// The script of a heartbeat, the one that the function runs.
 static EXTEND: LazyLock<Script> = LazyLock::new(|| {
@@ -94,7 +96,7 @@ pub(crate) async fn redis_benchmark(redis_url: &str, seat: &Seat) -> f64 {
 pub(crate) async fn postgres(url: &str, license: &str, tenant: &str) -> f64 {
     const CONNECTIONS: usize = 16;
     const EACH: usize = 1000;
-    let license: uuid::Uuid = license.parse().expect("a licence id");
+    let license: Uuid = license.parse().expect("a licence id");
     let begin = format!("begin; set local app.tenant_id = '{tenant}'");
     let clients = join_all((0..CONNECTIONS).map(|_| async {
         let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("Postgres answers");
@@ -114,6 +116,78 @@ pub(crate) async fn postgres(url: &str, license: &str, tenant: &str) -> f64 {
     }))
     .await;
     (CONNECTIONS * EACH) as f64 / started.elapsed().as_secs_f64()
+}
+
+/// A purchase that events are about.
+#[derive(Debug)]
+pub(crate) struct Purchase {
+    pub(crate) tenant: Uuid,
+    pub(crate) customer: String,
+    pub(crate) subscription: String,
+    pub(crate) invoice: String,
+    /// An event's.
+    pub(crate) body: Vec<u8>,
+}
+
+/// Events per second that are kept with their subscription's row, in the round trips of `webhook-stripe` and with its
+/// commits, on a connection for each purchase: nothing is parsed, decided or told to Redis.
+pub(crate) async fn postgres_events(url: &str, purchases: &[Purchase]) -> f64 {
+    const EACH: usize = 200;
+    let clients = join_all(purchases.iter().map(|_| async {
+        let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("Postgres answers");
+        tokio::spawn(connection);
+        let statements = join_all(EVENT.iter().map(|sql| client.prepare(sql))).await;
+        (client, statements.into_iter().map(|s| s.expect("a statement")).collect::<Vec<_>>())
+    }))
+    .await;
+    let started = Instant::now();
+    join_all(clients.iter().zip(purchases).map(|((client, statements), purchase)| async {
+        for _ in 0..EACH {
+            event(client, statements, purchase).await.expect("an event is kept");
+        }
+    }))
+    .await;
+    (purchases.len() * EACH) as f64 / started.elapsed().as_secs_f64()
+}
+
+/// The statements of an event: whose, lock, event, subscription read and written, outbox, its end, and who waited.
+const EVENT: [&str; 8] = [
+    "select tenant_id, customer_id, subscription_id from stripe_owner($1, false)",
+    "select pg_advisory_xact_lock(hashtextextended($1, 2))",
+    "insert into stripe_events (id, livemode, type, created, body, state) values ($1, false, 'bench', now(), $2, 'applied')
+     on conflict (id) do nothing returning id",
+    "select id, facts, license_id from subscriptions where customer_id = $1",
+    "insert into subscriptions (id, tenant_id, customer_id, facts) values ($1, current_tenant(), $2, $3)
+     on conflict (id) do update set facts = excluded.facts, updated_at = now()",
+    "insert into outbox (id, tenant_id, kind, once, payload) values ($1, current_tenant(), 'seats', $2, '{}')",
+    "delete from outbox where id = $1",
+    "select id, body from stripe_events where state = 'waiting' and waits_for && $1 limit 100",
+];
+
+async fn event(client: &Client, statements: &[Statement], of: &Purchase) -> Result<(), Error> {
+    let [whose, lock, keep, read, write, tell, told, waited] = [0, 1, 2, 3, 4, 5, 6, 7].map(|n| &statements[n]);
+    let begin = format!("begin; set local app.tenant_id = '{}'", of.tenant);
+    let (id, names) = (Uuid::now_v7(), [&of.subscription, &of.customer, &of.invoice]);
+    let (event, names) = (id.to_string(), &names[..]);
+    trip(client, "", &[(whose, &[&names])], "").await?;
+    let known: [Query<'_>; 3] = [(lock, &[&of.customer]), (keep, &[&event, &of.body]), (read, &[&of.customer])];
+    let facts: serde_json::Value = trip(client, &begin, &known, "").await?[2][0].get(1);
+    let changed: [Query<'_>; 2] = [(write, &[&of.subscription, &of.customer, &facts]), (tell, &[&id, &event])];
+    trip(client, "", &changed, "commit").await?;
+    trip(client, &begin, &[(told, &[&id])], "commit").await?;
+    trip(client, "", &[(waited, &[&names])], "").await.map(drop)
+}
+
+type Query<'a> = (&'a Statement, &'a [&'a (dyn ToSql + Sync)]);
+
+/// Statements in one round trip.
+async fn trip(client: &Client, before: &str, queries: &[Query<'_>], after: &str) -> Result<Vec<Vec<Row>>, Error> {
+    let simple = async |sql: &str| if sql.is_empty() { Ok(()) } else { client.batch_execute(sql).await };
+    let queries = join_all(queries.iter().map(|(statement, values)| client.query(*statement, values)));
+    let (before, rows, after) = tokio::join!(biased; simple(before), queries, simple(after));
+    before?;
+    after?;
+    rows.into_iter().collect()
 }
 
 /// Signatures of tokens per second with every core signing, for a second. Less than cores ÷ time of one where cores share

@@ -63,9 +63,7 @@ pub(crate) async fn run(address: &str, plan: Plan, request: impl Fn(usize, usize
 async fn one_user(address: &str, plan: Plan, user: usize, script: Vec<Vec<u8>>) -> Measured {
     let mut measured =
         Measured { per_second: 0.0, latencies: Vec::with_capacity(script.len()), errors: 0, bodies: Vec::new() };
-    let mut stream = TcpStream::connect(address).await.expect("the server listens");
-    stream.set_nodelay(true).expect("a TCP socket");
-    let mut buffer = Vec::with_capacity(8192);
+    let mut connection = Connection::open(address).await;
     // Users start spread over one pace, as people do.
     let offset = plan.pace.map_or(Duration::ZERO, |pace| pace.mul_f64(user as f64 / plan.users as f64));
     let begin = Instant::now() + offset;
@@ -74,8 +72,7 @@ async fn one_user(address: &str, plan: Plan, user: usize, script: Vec<Vec<u8>>) 
             tokio::time::sleep_until((begin + pace * u32::try_from(n).unwrap_or(u32::MAX)).into()).await;
         }
         let sent = Instant::now();
-        stream.write_all(request).await.expect("the server reads");
-        let (status, body) = answer(&mut stream, &mut buffer).await;
+        let (status, body) = connection.ask(request).await;
         measured.latencies.push(sent.elapsed());
         if !(200..300).contains(&status) {
             measured.errors += 1;
@@ -84,6 +81,27 @@ async fn one_user(address: &str, plan: Plan, user: usize, script: Vec<Vec<u8>>) 
         }
     }
     measured
+}
+
+/// A connection that stays open.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    pub(crate) async fn open(address: &str) -> Self {
+        let stream = TcpStream::connect(address).await.expect("the server listens");
+        stream.set_nodelay(true).expect("a TCP socket");
+        Self { stream, buffer: Vec::with_capacity(8192) }
+    }
+
+    /// Sends a request and answers with status and body.
+    pub(crate) async fn ask(&mut self, request: &[u8]) -> (u16, Vec<u8>) {
+        self.stream.write_all(request).await.expect("the server reads");
+        answer(&mut self.stream, &mut self.buffer).await
+    }
 }
 
 /// Reads one answer with a `Content-Length`.
@@ -112,9 +130,13 @@ fn content_length(head: &[u8]) -> usize {
 
 /// A POST as bytes.
 pub(crate) fn post(path: &str, bearer: Option<&str>, body: &str) -> Vec<u8> {
-    let bearer = bearer.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
+    post_with(path, &bearer.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default(), body)
+}
+
+/// The same with a header line, or none.
+pub(crate) fn post_with(path: &str, header: &str, body: &str) -> Vec<u8> {
     format!(
-        "POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n{bearer}content-length: {}\r\n\r\n{body}",
+        "POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n{header}content-length: {}\r\n\r\n{body}",
         body.len()
     )
     .into_bytes()

@@ -6,6 +6,7 @@ mod functions;
 mod load;
 mod startup;
 mod table;
+mod webhook;
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -17,10 +18,12 @@ use functions::{Target, USERS};
 use load::Measured;
 use table::{ms, rate, table};
 use tokio::net::TcpListener;
+use tokio_postgres::NoTls;
 
 /// Requests of each of the 100 users in one closed-loop round.
 const EACH_SIGNED: usize = 30;
 const EACH_HEARTBEAT: usize = 1000;
+const EACH_EVENT: usize = 40;
 /// Rounds, of which the median is printed: the machine is shared.
 const ROUNDS: usize = 3;
 /// How often a paced user sends: 100 users are then 200 requests a second, which two cores can sign.
@@ -116,10 +119,15 @@ async fn run(v: &HashMap<String, String>) {
         None,
         "",
     );
+    let stripe = webhook::Stripe::open(at("WEBHOOK_STRIPE_URL"), &v["STRIPE_WEBHOOK_SECRETS"]).await;
+    events(&stripe, v, &mut out).await;
     paced(&target, &sessions, &mut out).await;
+    let paced = stripe.changes(50, Some(webhook::PACE)).await;
+    out.measured("webhook-stripe, 100 users, 500 events/s", &paced, String::new());
     out.print();
     large_licence(&target, v).await;
     costs(v).await;
+    restarts(&stripe, v).await;
 }
 
 /// Heartbeats, interleaved with the ceilings so that a slow minute of the machine is slow for all of them.
@@ -179,6 +187,34 @@ async fn signed(target: &Target, v: &HashMap<String, String>, out: &mut Report) 
     out.measured("**validate**", &validate, share(&validate));
     out.measured("**acquire**", &acquire, share(&acquire));
     out.measured("**release**", &release, String::new());
+}
+
+/// Stripe's events, interleaved with the same look-ups and commits without us.
+async fn events(stripe: &webhook::Stripe, v: &HashMap<String, String>, out: &mut Report) {
+    const CONNECTIONS: usize = 16;
+    let (client, connection) = tokio_postgres::connect(&v["DATABASE_URL"], NoTls).await.expect("Postgres answers");
+    tokio::spawn(connection);
+    let purchases = stripe.purchases(CONNECTIONS, &client).await;
+    let (mut raw, mut ours) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        raw.push(ceilings::postgres_events(&v["DATABASE_URL"], &purchases).await);
+        ours.push(stripe.changes(EACH_EVENT, None).await);
+    }
+    let (raw, ours) = (median_rate(raw), median(ours));
+    out.row("an event's Postgres alone, the same 5 round trips, 16 connections", raw, None, "");
+    out.measured("**webhook-stripe**", &ours, format!("{:.0} % of its Postgres alone", 100.0 * ours.per_second / raw));
+}
+
+/// Stripe's events while servers are restarted.
+async fn restarts(stripe: &webhook::Stripe, v: &HashMap<String, String>) {
+    let Some(stack) = v.get("BENCH_STACK_DIR") else { return };
+    let seen = stripe.restarted(&v["DATABASE_URL"], stack).await;
+    let header =
+        ["500 events/s", "events", "acknowledged", "of these missing", "sent again", "licences not as the newest"];
+    let counts = [seen.events, seen.acknowledged, seen.missing, seen.sent_again, seen.wrong];
+    let mut row = vec!["Redis, then Postgres restarted".to_owned()];
+    row.extend(counts.map(|n| rate(n as f64)));
+    say(&table(&header, vec![row]));
 }
 
 /// 100 people who don't all press the key in the same instant: the latency they see.
@@ -249,6 +285,7 @@ async fn costs(v: &HashMap<String, String>) {
         rows.push(vec![name.to_owned(), ms(cost.to_first_answer), mib(cost.size_bytes), mib(cost.idle_bytes)]);
     }
     say(&table(&["function", "start to first answer", "binary, stripped", "idle memory"], rows));
+    say("");
 }
 
 #[derive(Default)]
