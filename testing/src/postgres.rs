@@ -126,6 +126,8 @@ async fn template() -> String {
 
 /// Makes a database with the current schema on a server that may not have its roles yet.
 async fn migrate(admin: &Client, server: &Config, name: &str) {
+    // Whatever a test begins with, it begins with a database.
+    common::serve::install_crypto();
     let owner =
         "do $$ begin create role coditect_owner login createrole; exception when duplicate_object then null; end $$";
     admin.batch_execute(owner).await.expect("the owner's role");

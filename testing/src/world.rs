@@ -48,6 +48,7 @@ pub struct License {
 impl World {
     /// A new deployment.
     pub async fn new() -> Self {
+        serve::install_crypto();
         Self::on(Database::create().await).await
     }
 
