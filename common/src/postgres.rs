@@ -277,13 +277,14 @@ async fn pipeline(
 }
 
 fn failed(name: &'static str, error: &tokio_postgres::Error) -> Problem {
-    const OUTAGES: [SqlState; 9] = [
+    const OUTAGES: [SqlState; 10] = [
         SqlState::ADMIN_SHUTDOWN,
         SqlState::CRASH_SHUTDOWN,
         SqlState::CANNOT_CONNECT_NOW,
         SqlState::TOO_MANY_CONNECTIONS,
         SqlState::QUERY_CANCELED,
         SqlState::LOCK_NOT_AVAILABLE,
+        SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
         SqlState::T_R_DEADLOCK_DETECTED,
         SqlState::T_R_SERIALIZATION_FAILURE,
         SqlState::READ_ONLY_SQL_TRANSACTION,

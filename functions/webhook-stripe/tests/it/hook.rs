@@ -45,7 +45,12 @@ impl Hook {
     pub(crate) async fn send(&self, event: &Event, status: &str) {
         let answer = self.post(event).await;
         assert_eq!(answer.status, 200, "{:#}", answer.body);
-        assert_eq!(answer.body["status"], status, "{} {}", event.0["type"], event.id());
+        if answer.body["status"] != status {
+            let sql = self.world.db.connect("postgres").await;
+            let row =
+                sql.query_one("select to_jsonb(e) - 'body' from stripe_events e where id = $1", &[&event.id()]).await;
+            panic!("{} is not {status}: {:#}", event.0["type"], row.unwrap().get::<_, Value>(0));
+        }
     }
 
     /// The licence of a subscription.
