@@ -23,6 +23,8 @@ pub struct Applied {
 pub enum MigrateError {
     /// The database can't be reached or refuses the owner's credentials.
     Connect(String),
+    /// The database keeps text as bytes, or in an encoding that has no place for some names.
+    Encoding(String),
     /// A migration failed; those before it are applied, it and those after it are not.
     Apply(refinery::Error),
 }
@@ -32,6 +34,13 @@ impl fmt::Display for MigrateError {
         match self {
             Self::Connect(e) => {
                 write!(f, "The database could not be reached ({e}). Check DATABASE_URL: it must be the owner's.")
+            }
+            Self::Encoding(encoding) => {
+                write!(
+                    f,
+                    "The database's encoding is {encoding}, in which lengths and names would come out wrong; nothing was changed. \
+                     Make it anew: create database … encoding 'UTF8' template template0."
+                )
             }
             Self::Apply(e) => {
                 write!(
@@ -47,7 +56,7 @@ impl fmt::Display for MigrateError {
 impl std::error::Error for MigrateError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Connect(_) => None,
+            Self::Connect(_) | Self::Encoding(_) => None,
             Self::Apply(e) => Some(e),
         }
     }
@@ -62,11 +71,16 @@ pub fn fingerprint() -> String {
 /// Applies what is missing, as the owner that `database_url` names. Concurrent callers wait for each other.
 ///
 /// # Errors
-/// When the database can't be reached or a migration fails.
+/// When the database can't be reached, its encoding is not UTF-8, or a migration fails.
 pub async fn apply(database_url: &str) -> Result<Applied, MigrateError> {
     let (mut client, driver) = connection(database_url).await.map_err(MigrateError::Connect)?;
     let locked = client.execute("select pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await;
     locked.map_err(|e| MigrateError::Connect(chain(&e)))?;
+    let encoding = client.query_one("show server_encoding", &[]).await.map_err(|e| MigrateError::Connect(chain(&e)))?;
+    let encoding: String = encoding.get(0);
+    if encoding != "UTF8" {
+        return Err(MigrateError::Encoding(encoding));
+    }
     let report = embedded::migrations::runner().run_async(&mut client).await.map_err(MigrateError::Apply)?;
     // Closing the connection gives the lock back.
     drop(client);

@@ -51,12 +51,20 @@ impl Database {
     /// # Panics
     /// When there is no test server, or it fails.
     pub async fn empty() -> Self {
+        Self::empty_in("UTF8").await
+    }
+
+    /// The same in another encoding.
+    ///
+    /// # Panics
+    /// When there is no test server, or it fails.
+    pub async fn empty_in(encoding: &str) -> Self {
         TEMPLATE.get_or_init(template).await;
         let name = format!("test_{}", uuid::Uuid::now_v7().simple());
         let server = shared();
         let admin = connect(&role(&server, "postgres", "postgres")).await;
-        let made = admin.batch_execute(&format!("create database {name} owner coditect_owner")).await;
-        made.expect("an empty database");
+        let sql = format!("create database {name} owner coditect_owner encoding '{encoding}' template template0");
+        admin.batch_execute(&sql).await.expect("an empty database");
         Self { name, server, is_private: false }
     }
 

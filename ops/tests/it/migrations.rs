@@ -68,6 +68,15 @@ async fn a_failed_migration_says_why_and_leaves_nothing_half_made() {
 }
 
 #[tokio::test]
+async fn a_database_without_utf_8_is_refused() {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let database = Database::empty_in("SQL_ASCII").await;
+    let failed = migrate(&database, &[]).await;
+    assert_eq!(failed.status, 2);
+    assert!(failed.err.contains("SQL_ASCII") && failed.err.contains("nothing was changed"), "{failed:?}");
+}
+
+#[tokio::test]
 async fn a_role_that_is_not_the_owner_changes_nothing() {
     let _turn = ONE_AT_A_TIME.lock().await;
     let database = Database::empty().await;

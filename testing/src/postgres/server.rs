@@ -29,7 +29,8 @@ impl Server {
         }
         let mut server = Self { dir, child: None };
         let data = server.data();
-        let made = program("initdb", &["-A", "trust", "-U", "postgres", "--no-sync", "-D", &data]).output();
+        let options = ["-E", "UTF8", "--no-locale", "-A", "trust", "-U", "postgres", "--no-sync", "-D", &data];
+        let made = program("initdb", &options).output();
         let made = made.expect("initdb is installed; run tests as `scripts/with-servers cargo test …`");
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
         server.start_again().await;
