@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::envelope::Envelope;
+
 /// How many arrays and objects may be inside each other.
 pub const MAX_DEPTH: usize = 64;
 
@@ -24,12 +26,15 @@ pub const MAX_INTEGER: u64 = (1 << 53) - 1;
 pub struct ContentHash([u8; 32]);
 
 impl ContentHash {
-    /// The hash of a content.
+    /// The hash of a content; of an encrypted one, as its [`Envelope`] says.
     pub fn of(content: &Value) -> Result<Self, ContentError> {
-        Ok(Self::of_canonical(&canonical_json(content)?))
+        Ok(match Envelope::of(content)? {
+            Some(envelope) => envelope.content_hash(),
+            None => Self::of_canonical(&canonical_json(content)?),
+        })
     }
 
-    /// The hash of what [`canonical_json`] wrote.
+    /// The hash of what [`canonical_json`] wrote of a plain content.
     pub fn of_canonical(json: &[u8]) -> Self {
         Self(Sha256::digest(json).into())
     }
@@ -57,7 +62,9 @@ fn check(value: &Value, depth: usize) -> Result<(), ContentError> {
     match value {
         Value::Array(_) | Value::Object(_) if depth == MAX_DEPTH => Err(ContentError::Depth),
         Value::Array(items) => items.iter().try_for_each(inside),
+        Value::Object(fields) if fields.keys().any(|name| name.contains('\0')) => Err(ContentError::Nul),
         Value::Object(fields) => fields.values().try_for_each(inside),
+        Value::String(text) if text.contains('\0') => Err(ContentError::Nul),
         // However it was written: from here on every number is whole, and different ones read alike.
         Value::Number(number) if number.as_f64().is_none_or(|number| number.abs() > MAX_INTEGER as f64) => {
             Err(ContentError::Number)
@@ -121,6 +128,10 @@ pub enum ContentError {
     Number,
     /// More than [`MAX_DEPTH`] arrays and objects inside each other.
     Depth,
+    /// A text with the character U+0000, which many programs take for its end.
+    Nul,
+    /// It says that it is encrypted, and is not as an [`Envelope`](crate::envelope::Envelope) should be.
+    Envelope,
 }
 
 impl fmt::Display for ContentError {
@@ -131,6 +142,11 @@ impl fmt::Display for ContentError {
                  Send it as a string."
             }
             Self::Depth => "The content is nested more than 64 deep. Flatten it.",
+            Self::Nul => "The content has a text with the character U+0000. Leave it out.",
+            Self::Envelope => {
+                "The content has the one field `encrypted`, but what is in it is no envelope of version 1. Update the client \
+                 that encrypted it, or name the field otherwise."
+            }
         })
     }
 }

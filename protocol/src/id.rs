@@ -4,7 +4,9 @@ mod hardware;
 mod text;
 
 pub use hardware::{HardwareId, HardwareIdError};
-pub use text::{ClientVersion, Hostname, IdempotencyKey, PlanCode, ReturnUrl, TextError};
+pub use text::{
+    ClientVersion, DeviceId, Hostname, IdempotencyKey, PlanCode, ProjectId, RecordId, ReturnUrl, TaskStatus, TextError,
+};
 
 use std::fmt;
 use std::str::FromStr;

@@ -6,10 +6,12 @@
 //! - [`problem`]: every way to say no, with its code, its status and the sentence that helps
 //! - [`token`]: license, validation and access tokens, and their complete offline check
 //! - [`content`]: canonical JSON and the hash that makes a push idempotent
+//! - [`envelope`]: contents that the cloud can't read
 //!
 //! The feature `openapi` adds the schemas of the wire types; the client does without.
 
 pub mod content;
+pub mod envelope;
 pub mod id;
 pub mod key;
 pub mod problem;

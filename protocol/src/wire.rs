@@ -4,6 +4,7 @@
 
 mod auth;
 mod billing;
+mod context;
 mod discovery;
 mod plan;
 mod seat;
@@ -15,6 +16,11 @@ pub use auth::{
     AuthAnswer, AuthRequest, PublicKeyAnswer, SigningAlgorithm, TokenType, UnverifiedKey, UnverifiedKeyError,
 };
 pub use billing::{CheckoutAnswer, CheckoutRequest, PortalAnswer, PortalRequest, SeatNumber, SeatNumberError};
+pub use context::{
+    ContextStatus, Device, Encryption, HistoryEntry, HistoryPage, Kind, KindStatus, MAX_CONTENT_BYTES, MAX_PAGE_BYTES,
+    MAX_PULL_RECORDS, MAX_PUSH_BYTES, MAX_PUSH_RECORDS, NoteView, Outcome, Page, PullAnswer, PushAnswer, PushRecord,
+    PushRequest, PushResult, PushStatus, Record, Rejection, RejectionCode, TaskEvent, TaskView, Usage,
+};
 pub use discovery::{Discovery, Oidc};
 pub use plan::{Feature, Quotas, Tier, UNLIMITED, UnknownWord};
 pub use seat::{

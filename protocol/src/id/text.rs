@@ -105,6 +105,33 @@ texts! {
     },
     "A plan has 2 to 32 capital letters, digits and underscores, such as TEAM.";
 
+    /// What a client calls a record; unique among the records of its kind in a tenant.
+    RecordId, 128,
+    schema(value_type = String, min_length = 1, max_length = 128, example = "01890a5d-ac96-774b-bcce-b302099a8057"),
+    |text| !text.is_empty() && !text.chars().any(char::is_control),
+    "A record's id has 1 to 128 characters and no control characters. A UUID is a good one.";
+
+    /// What a client calls a project.
+    ProjectId, 128,
+    schema(value_type = String, min_length = 1, max_length = 128, example = "billing-rewrite"),
+    |text| !text.is_empty() && !text.chars().any(char::is_control),
+    "A project's id has 1 to 128 characters and no control characters. Leave it out for what belongs to no project.";
+
+    /// What a client calls the device that it runs on.
+    DeviceId, 128,
+    schema(value_type = String, min_length = 1, max_length = 128, pattern = "^[!-~]{1,128}$", example = "ada-laptop"),
+    |text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic()),
+    "A device's id has 1 to 128 visible ASCII characters, such as its hardware id.";
+
+    /// How far a task is; the usual words are `pending`, `in_progress`, `completed`.
+    TaskStatus, 32,
+    schema(value_type = String, min_length = 1, max_length = 32, pattern = "^[a-z][a-z0-9_]{0,31}$", example = "in_progress"),
+    |text| {
+        text.starts_with(|first: char| first.is_ascii_lowercase())
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    },
+    "A task's status has 1 to 32 small letters, digits and underscores, such as in_progress.";
+
     /// Where a browser is sent back to: `https`, or this very machine.
     ReturnUrl, 2048,
     schema(

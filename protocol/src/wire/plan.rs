@@ -78,6 +78,11 @@ impl Quotas {
     /// The name of the quota of commands per day.
     pub const COMMANDS_PER_DAY: &str = "commands_per_day";
 
+    /// The name of the quota of records that a tenant keeps in the cloud.
+    pub const CONTEXT_RECORDS: &str = "context_records";
+    /// The name of the quota of the bytes of their contents.
+    pub const CONTEXT_BYTES: &str = "context_bytes";
+
     /// Only a quota of commands per day.
     pub fn with_commands_per_day(limit: i64) -> Self {
         Self(BTreeMap::from([(Self::COMMANDS_PER_DAY.to_owned(), limit)]))

@@ -1,0 +1,58 @@
+//! `/api/v1/context/*`: records that travel between a tenant's machines.
+//!
+//! A record is one thing of a [`Kind`] with an id of its client's choice. The cloud numbers its versions and puts every change
+//! at the end of the tenant's stream; a cursor is a position in it.
+
+mod history;
+mod pull;
+mod push;
+mod status;
+mod view;
+
+pub use history::{HistoryEntry, HistoryPage, Outcome};
+pub use pull::{PullAnswer, Record};
+pub use push::{PushAnswer, PushRecord, PushRequest, PushResult, PushStatus, Rejection, RejectionCode};
+pub use status::{ContextStatus, Device, Encryption, KindStatus, Usage};
+pub use view::{NoteView, Page, TaskEvent, TaskView};
+
+use super::words;
+
+/// How many records one push may bring.
+pub const MAX_PUSH_RECORDS: usize = 500;
+/// How many bytes one push may bring, compressed and decompressed alike.
+pub const MAX_PUSH_BYTES: usize = 4 * 1024 * 1024;
+/// How many bytes of canonical JSON one content may have.
+pub const MAX_CONTENT_BYTES: usize = 256 * 1024;
+/// How many records one page of a pull may have.
+pub const MAX_PULL_RECORDS: u16 = 1000;
+/// How many bytes of contents one page has at most; a single larger record can't be.
+pub const MAX_PAGE_BYTES: usize = 4 * 1024 * 1024;
+
+words! {
+    /// What a record is.
+    Kind {
+        /// A message of a session.
+        Message = "message",
+        /// A task, as an agent's plan tracks it.
+        Task = "task",
+        /// A decision that was made, and why.
+        Decision = "decision",
+        /// Something learned about how to work.
+        SkillLearning = "skill_learning",
+        /// An error, and what solved it.
+        ErrorSolution = "error_solution",
+        /// How a tool was used.
+        ToolAnalytics = "tool_analytics",
+        /// What a project is about.
+        ProjectContext = "project_context",
+        /// A component of the platform; only the cloud writes these.
+        Component = "component",
+    }
+}
+
+impl Kind {
+    /// Whether clients may push records of this kind.
+    pub const fn is_pushed(self) -> bool {
+        !matches!(self, Self::Component)
+    }
+}

@@ -1,0 +1,51 @@
+//! `GET /api/v1/context/pull`.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::Kind;
+use crate::content::ContentHash;
+use crate::id::{DeviceId, ProjectId, RecordId, UserId};
+
+/// A page of the tenant's stream.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PullAnswer {
+    /// The records that changed since the cursor, each once, in the order of their last changes.
+    pub records: Vec<Record>,
+    /// Where to go on.
+    pub next_cursor: String,
+    /// Whether there is more at this moment.
+    pub has_more: bool,
+}
+
+/// A record as the cloud has it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Record {
+    /// What it is.
+    pub kind: Kind,
+    /// Which one of its kind.
+    pub id: RecordId,
+    /// The project it belongs to, or null.
+    pub project_id: Option<ProjectId>,
+    /// What it says, as canonical JSON; null once it is deleted.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+    pub content: Box<RawValue>,
+    /// The hash of the content.
+    pub content_hash: ContentHash,
+    /// Counts the record's changes from 1.
+    #[cfg_attr(feature = "openapi", schema(example = 4))]
+    pub version: u64,
+    /// When it was changed, by the clock of its device.
+    pub updated_at: Timestamp,
+    /// Whether it was deleted.
+    pub deleted: bool,
+    /// The device it was changed on.
+    pub device_id: DeviceId,
+    /// Who changed it, where a person had signed in; else null.
+    pub user_id: Option<UserId>,
+    /// When the change reached the cloud.
+    pub written_at: Timestamp,
+}
