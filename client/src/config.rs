@@ -40,7 +40,23 @@ impl Config {
     pub fn set_cloud_url(&self, url: &Address) -> Result<(), Error> {
         let mut settings = self.read()?;
         settings.cloud_url = Some(url.to_string());
-        let mut text = serde_json::to_vec_pretty(&settings).expect("settings are text with names");
+        self.write(&settings)
+    }
+
+    /// Whether context sync is turned on. It is not, until somebody has.
+    pub fn sync(&self) -> Result<bool, Error> {
+        Ok(self.read()?.sync)
+    }
+
+    /// Turns context sync on or off.
+    pub fn set_sync(&self, on: bool) -> Result<(), Error> {
+        let mut settings = self.read()?;
+        settings.sync = on;
+        self.write(&settings)
+    }
+
+    fn write(&self, settings: &Settings) -> Result<(), Error> {
+        let mut text = serde_json::to_vec_pretty(settings).expect("settings are text with names");
         text.push(b'\n');
         self.home.write(FILE, &text)
     }
@@ -61,6 +77,8 @@ impl Config {
 struct Settings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cloud_url: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    sync: bool,
     /// What a newer version has written is kept.
     #[serde(flatten)]
     others: serde_json::Map<String, serde_json::Value>,

@@ -9,6 +9,8 @@ use protocol::key::KeyError;
 use protocol::problem::{Code, ProblemDocument};
 use protocol::token::TokenError;
 
+use crate::ContextError;
+
 /// Why a question could not be answered, or the answer is a refusal.
 ///
 /// [`Display`](fmt::Display) says what happened, [`Error::hint`] which command helps, [`Error::code`] is for programs.
@@ -61,6 +63,8 @@ pub enum Error {
     NoHome,
     /// `CODITECT_HARDWARE_ID` is not an id.
     HardwareId(HardwareIdError),
+    /// Something about the context that is kept here, or its sync.
+    Context(ContextError),
 }
 
 /// A problem document, and the text it came as.
@@ -101,6 +105,7 @@ impl Error {
             Self::Settings { .. } => "invalid_settings",
             Self::NoHome => "no_home",
             Self::HardwareId(_) => "invalid_hardware_id",
+            Self::Context(error) => error.code(),
         }
     }
 
@@ -132,6 +137,7 @@ impl Error {
             Self::HardwareId(_) => {
                 "`unset CODITECT_HARDWARE_ID` makes coditect use the machine's own; `coditect status` shows it.".into()
             }
+            Self::Context(error) => error.hint(),
         }
     }
 
@@ -184,6 +190,7 @@ impl fmt::Display for Error {
             Self::Settings { path, cause } => write!(f, "{} is not a settings file: {cause}.", path.display()),
             Self::NoHome => f.write_str("There is no home folder to keep the license key in."),
             Self::HardwareId(error) => write!(f, "CODITECT_HARDWARE_ID is not usable. {error}"),
+            Self::Context(error) => error.fmt(f),
         }
     }
 }

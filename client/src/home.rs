@@ -87,6 +87,19 @@ impl Home {
         }
     }
 
+    /// Sees to it that there is a file that others than its owner cannot read, without opening it where there is one:
+    /// closing a file lets go of every lock that the process has on it.
+    pub(crate) fn reserve(&self, name: &str) -> Result<(), Error> {
+        self.refuse_if_exposed()?;
+        let path = self.file(name);
+        match fs::metadata(&path) {
+            Ok(found) if found.mode() & OTHERS != 0 => Err(Error::Exposed { path, mode: found.mode() }),
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.write_new(name, b"").map(drop),
+            Err(cause) => Err(Error::File { path, cause }),
+        }
+    }
+
     /// An empty file to hold locks on.
     pub(crate) fn lock_file(&self, name: &str) -> Result<File, Error> {
         self.make()?;

@@ -35,6 +35,7 @@ mod client;
 mod clock;
 mod cloud;
 mod config;
+mod context;
 mod directory;
 pub mod environment;
 mod error;
@@ -52,12 +53,15 @@ mod vault;
 pub use address::Address;
 pub use client::{LicenseClient, LicenseClientBuilder};
 pub use config::Config;
+pub use context::{
+    Change, ContextError, ContextStore, Draft, Entry, Filter, JournalEntry, JournalEvent, Queued, SyncStatus, Trouble,
+};
 pub use error::{Error, Outage, Refusal};
 pub use license::{FREE_COMMANDS_PER_DAY, License, Source, Verdict};
 pub use notice::Notice;
-pub use protocol::id::{HardwareId, SessionId};
+pub use protocol::id::{DeviceId, HardwareId, ProjectId, RecordId, SessionId, TaskStatus};
 pub use protocol::key::LicenseKey;
 pub use protocol::problem::ProblemDocument;
-pub use protocol::wire::{Feature, InvalidLicense, InvalidReason, Quotas, SeatCounts, Tier};
+pub use protocol::wire::{Feature, InvalidLicense, InvalidReason, Kind, Quotas, SeatCounts, Tier};
 pub use seat::{Ending, Seat};
 pub use status::Status;

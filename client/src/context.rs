@@ -1,0 +1,51 @@
+//! The context that is kept on this machine: tasks, decisions, learnings, messages.
+//!
+//! # Four files
+//!
+//! | file | holds | from where |
+//! |---|---|---|
+//! | `platform.db` | components | the cloud only |
+//! | `org.db` | decisions, skill_learnings, error_solutions | here and the cloud |
+//! | `sessions.db` | messages, task_tracking, tool_analytics; the queue, the log and how far the sync is | here and the cloud |
+//! | `projects.db` | project_context | here and the cloud |
+//!
+//! Each kind has a table, and all tables have one shape: what the cloud has, as far as it was pulled. A table is written only
+//! by the sync (`crate::sync`).
+//!
+//! # One place for what is changed here
+//!
+//! A change is one row in the queue and nothing else, so there is nothing that could tear. What a person sees of a record is
+//! its newest queued change, or else the row of its table ([`ContextStore::get`]). The sync writes the table before it takes
+//! the change out of the queue; so whoever reads the queue first and the table second never sees an old state again.
+//!
+//! A change knows the version that it was made from, unless an earlier change of the same record is still queued: then it
+//! will be known when that one is answered. While sync is off, a record has at most one queued change, so that the queue
+//! is never longer than there are records.
+//!
+//! # Several processes
+//!
+//! The files are in WAL mode: readers wait for nobody, and writers for each other, briefly. No write transaction is open
+//! during a call of the cloud. What reads before it writes (which version is a change made from?) does both in one
+//! transaction on `sessions.db`.
+
+mod change;
+mod database;
+mod error;
+mod journal;
+mod progress;
+mod queue;
+mod record;
+mod status;
+mod store;
+mod table;
+
+pub use error::ContextError;
+pub use journal::{JournalEntry, JournalEvent};
+pub use record::{Change, Draft, Entry, Filter, Queued};
+pub use status::{SyncStatus, Trouble};
+pub use store::ContextStore;
+
+pub(crate) use database::Database;
+pub(crate) use progress::Progress;
+pub(crate) use queue::Waiting;
+pub(crate) use table::Row;

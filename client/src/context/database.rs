@@ -1,0 +1,112 @@
+//! The four files: where they are, how they are opened, and how they came to their shape.
+
+mod schema;
+
+use std::time::Duration;
+
+use protocol::wire::Kind;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+
+use super::ContextError;
+use crate::Error;
+use crate::home::Home;
+
+/// How long a writer waits for another one. No transaction takes nearly as long.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Held while a file is made or changed in its shape, since the switch to WAL does not wait by itself.
+const LOCK: &str = "databases.lock";
+
+/// One of the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Database {
+    Platform,
+    Org,
+    Sessions,
+    Projects,
+}
+
+impl Database {
+    /// Where the records of a kind are.
+    pub(crate) const fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::Component => Self::Platform,
+            Kind::Decision | Kind::SkillLearning | Kind::ErrorSolution => Self::Org,
+            Kind::Message | Kind::Task | Kind::ToolAnalytics => Self::Sessions,
+            Kind::ProjectContext => Self::Projects,
+        }
+    }
+
+    /// The file's name.
+    pub(crate) const fn file(self) -> &'static str {
+        match self {
+            Self::Platform => "platform.db",
+            Self::Org => "org.db",
+            Self::Sessions => "sessions.db",
+            Self::Projects => "projects.db",
+        }
+    }
+
+    /// The kinds whose records are in it.
+    pub(crate) fn kinds(self) -> impl Iterator<Item = Kind> {
+        Kind::ALL.iter().copied().filter(move |kind| Self::of(*kind) == self)
+    }
+
+    /// A connection to the file, which is made where there is none.
+    pub(super) fn open(self, home: &Home) -> Result<Connection, Error> {
+        home.reserve(self.file())?;
+        self.connect(home).map_err(|cause| self.failed(home, &cause))?.ok_or_else(|| {
+            let path = home.file(self.file());
+            ContextError::Newer { path }.into()
+        })
+    }
+
+    /// The error of this file.
+    pub(super) fn failed(self, home: &Home, cause: &rusqlite::Error) -> Error {
+        ContextError::Database { path: home.file(self.file()), cause: cause.to_string() }.into()
+    }
+
+    /// None if a newer version has written the file.
+    fn connect(self, home: &Home) -> rusqlite::Result<Option<Connection>> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(home.file(self.file()), flags)?;
+        connection.busy_timeout(PATIENCE)?;
+        // A short command should not pay for what thousands of them have written; every thousandth page does.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        let newest = self.steps().len();
+        let version = version(&connection)?;
+        if version < newest {
+            // Where the lock cannot be had, the transaction still keeps two apart.
+            let lock = home.lock_file(LOCK).ok();
+            let _held = lock.as_ref().map(std::fs::File::lock);
+            self.migrate(&connection)?;
+        }
+        Ok((version <= newest).then_some(connection))
+    }
+
+    fn migrate(self, connection: &Connection) -> rusqlite::Result<()> {
+        connection.query_row("PRAGMA journal_mode = wal", [], |_| Ok(()))?;
+        let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+        // Another process may have done it meanwhile.
+        for step in self.steps().iter().skip(version(&transaction)?) {
+            step(&transaction)?;
+        }
+        transaction.pragma_update(None, "user_version", self.steps().len())?;
+        transaction.commit()
+    }
+
+    /// How the file came to its shape, forward only: `user_version` counts those that were taken.
+    fn steps(self) -> &'static [fn(&Connection) -> rusqlite::Result<()>] {
+        match self {
+            Self::Platform => &[|file| schema::tables(file, Self::Platform)],
+            Self::Org => &[|file| schema::tables(file, Self::Org)],
+            Self::Sessions => &[|file| schema::tables(file, Self::Sessions), |file| schema::queue(file)],
+            Self::Projects => &[|file| schema::tables(file, Self::Projects)],
+        }
+    }
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<usize> {
+    connection.query_row("PRAGMA user_version", [], |row| row.get(0))
+}

@@ -1,0 +1,76 @@
+//! What the files hold. A step that was released is never changed; the next shape is a further step.
+
+use rusqlite::Connection;
+
+use super::Database;
+use crate::context::table;
+
+/// A table for each kind of the file: what the cloud has, as far as it was pulled. Times are microseconds since 1970.
+pub(super) fn tables(file: &Connection, database: Database) -> rusqlite::Result<()> {
+    for kind in database.kinds() {
+        let name = table::name(kind);
+        file.execute_batch(&format!(
+            "CREATE TABLE {name} (
+                id           TEXT PRIMARY KEY,
+                project_id   TEXT,
+                content      TEXT NOT NULL,     -- canonical JSON in plain; `null` once deleted
+                content_hash BLOB NOT NULL,     -- the cloud's, which is another one where contents are encrypted
+                version      INTEGER NOT NULL,
+                updated_at   INTEGER NOT NULL,
+                deleted      INTEGER NOT NULL,
+                device_id    TEXT NOT NULL,
+                user_id      TEXT,
+                written_at   INTEGER,           -- NULL for what was pushed from here and not pulled yet
+                pass         INTEGER NOT NULL   -- in which pass over the cloud's records it was last seen
+            ) WITHOUT ROWID;
+            CREATE INDEX {name}_by_time ON {name} (updated_at);"
+        ))?;
+    }
+    Ok(())
+}
+
+/// What waits to be sent, what happened, and how far the sync is.
+pub(super) fn queue(file: &Connection) -> rusqlite::Result<()> {
+    file.execute_batch(
+        "CREATE TABLE queue (
+            n            INTEGER PRIMARY KEY AUTOINCREMENT,
+            kind         TEXT NOT NULL,
+            id           TEXT NOT NULL,
+            project_id   TEXT,
+            content      TEXT NOT NULL,
+            content_hash BLOB NOT NULL,
+            updated_at   INTEGER NOT NULL,
+            deleted      INTEGER NOT NULL,
+            base_version INTEGER,               -- NULL: new, or not known while an earlier change is queued
+            queued_at    INTEGER NOT NULL,
+            attempts     INTEGER NOT NULL DEFAULT 0,
+            error        TEXT,
+            parked_at    INTEGER
+        );
+        CREATE INDEX queue_by_record ON queue (kind, id, n);
+        CREATE INDEX queue_parked ON queue (n) WHERE parked_at IS NOT NULL;
+
+        CREATE TABLE journal (
+            n      INTEGER PRIMARY KEY AUTOINCREMENT,
+            at     INTEGER NOT NULL,
+            event  TEXT NOT NULL,
+            kind   TEXT,
+            id     TEXT,
+            detail TEXT NOT NULL
+        );
+
+        CREATE TABLE progress (
+            one           INTEGER PRIMARY KEY CHECK (one = 1),
+            tenant_id     TEXT,                 -- whose records these are
+            cursor        TEXT,
+            pass          INTEGER NOT NULL DEFAULT 1,
+            starting_over INTEGER NOT NULL DEFAULT 0,
+            pulled        INTEGER NOT NULL DEFAULT 0, -- records of this pass
+            pushed_at     INTEGER,
+            pulled_at     INTEGER,
+            push_trouble  TEXT,                 -- JSON
+            pull_trouble  TEXT
+        );
+        INSERT INTO progress (one) VALUES (1);",
+    )
+}

@@ -1,0 +1,113 @@
+//! What can go wrong with the context on this machine and its sync.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use protocol::content::ContentError;
+use protocol::wire::MAX_CONTENT_BYTES;
+
+/// Why something could not be done to the context.
+#[derive(Debug)]
+pub enum ContextError {
+    /// A database cannot be read or written.
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        cause: String,
+    },
+    /// A newer version of this program has written the file.
+    Newer {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A content that nobody could take.
+    Content(ContentError),
+    /// A content that is no object.
+    NoObject,
+    /// A content that is too large.
+    TooLarge {
+        /// How many bytes it has as canonical JSON.
+        bytes: usize,
+    },
+    /// Records of this kind come from the cloud alone.
+    ReadOnly,
+    /// There is no such record here.
+    NotFound {
+        /// Its kind and id, for people.
+        what: String,
+    },
+    /// Sync has not been turned on.
+    Off,
+    /// Another process syncs at this moment.
+    Busy,
+    /// What is kept here belongs to another organisation than the license key.
+    OtherTenant,
+}
+
+impl ContextError {
+    /// The stable word for programs.
+    pub(crate) const fn code(&self) -> &'static str {
+        match self {
+            Self::Database { .. } => "database_failed",
+            Self::Newer { .. } => "newer_database",
+            Self::Content(_) | Self::NoObject => "invalid_content",
+            Self::TooLarge { .. } => "content_too_large",
+            Self::ReadOnly => "read_only_kind",
+            Self::NotFound { .. } => "record_not_found",
+            Self::Off => "sync_off",
+            Self::Busy => "sync_busy",
+            Self::OtherTenant => "other_organisation",
+        }
+    }
+
+    /// The command that helps.
+    pub(crate) fn hint(&self) -> String {
+        match self {
+            Self::Database { path, .. } => {
+                format!("`ls -l {}*` shows whether it can be written and has space.", path.display())
+            }
+            Self::Newer { .. } => "Update coditect; `coditect --version` prints the version that is installed.".into(),
+            Self::Content(_) | Self::NoObject => "`--content '{\"title\": \"…\"}'` is an example.".into(),
+            Self::TooLarge { .. } => "Keep the text in a file, and `--content` short.".into(),
+            Self::ReadOnly => "`coditect sync pull` fetches what is new of them.".into(),
+            Self::NotFound { .. } => {
+                "`coditect task list`, and the same of decision and learning, shows what there is.".into()
+            }
+            Self::Off => "`coditect config set sync on` turns it on.".into(),
+            Self::Busy => "`coditect sync status` shows how far it is.".into(),
+            Self::OtherTenant => {
+                "`coditect --home DIR …`, or CODITECT_HOME, keeps another organisation's context apart.".into()
+            }
+        }
+    }
+}
+
+impl fmt::Display for ContextError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Database { path, cause } => write!(f, "{} cannot be used: {cause}.", path.display()),
+            Self::Newer { path } => {
+                write!(f, "{} was written by a newer version of this program, so it is left alone.", path.display())
+            }
+            Self::Content(error) => error.fmt(f),
+            Self::NoObject => f.write_str("A content is a JSON object, and this is none."),
+            Self::TooLarge { bytes } => {
+                write!(f, "The content has {bytes} bytes, and {MAX_CONTENT_BYTES} is the most that the cloud takes.")
+            }
+            Self::ReadOnly => f.write_str("Components come from the cloud, and are not changed here."),
+            Self::NotFound { what } => write!(f, "There is no {what} here."),
+            Self::Off => f.write_str("Sync is off. What you change is kept here and will be sent when it is on."),
+            Self::Busy => f.write_str("Another coditect is syncing at this moment."),
+            Self::OtherTenant => f.write_str(
+                "The context that is kept here belongs to another organisation than your license key, so nothing was sent.",
+            ),
+        }
+    }
+}
+
+impl From<ContextError> for crate::Error {
+    fn from(error: ContextError) -> Self {
+        Self::Context(error)
+    }
+}

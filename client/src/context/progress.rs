@@ -1,0 +1,69 @@
+//! How far the sync is: one row in `sessions.db`.
+
+use jiff::Timestamp;
+use protocol::id::TenantId;
+use rusqlite::{Connection, named_params};
+
+use super::status::Trouble;
+use super::table::{parsed_or_none, time_or_none};
+
+/// How far.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Progress {
+    /// Whose records are kept here; none before the first sync.
+    pub(crate) tenant: Option<TenantId>,
+    /// Where the next pull goes on.
+    pub(crate) cursor: Option<String>,
+    /// Counts how often everything was pulled from the beginning.
+    pub(crate) pass: u64,
+    /// Whether this pass began because the cloud did not know the cursor any more, and has not ended.
+    pub(crate) starting_over: bool,
+    /// How many records this pass has brought.
+    pub(crate) pulled: u64,
+    pub(crate) pushed_at: Option<Timestamp>,
+    pub(crate) pulled_at: Option<Timestamp>,
+    /// Why the last push, or pull, did not get through.
+    pub(crate) push_trouble: Option<Trouble>,
+    pub(crate) pull_trouble: Option<Trouble>,
+}
+
+impl Progress {
+    pub(super) fn read(sessions: &Connection) -> rusqlite::Result<Self> {
+        let sql =
+            "SELECT tenant_id, cursor, pass, starting_over, pulled, pushed_at, pulled_at, push_trouble, pull_trouble
+                   FROM progress";
+        let trouble = |text: Option<String>| text.and_then(|text| serde_json::from_str(&text).ok());
+        sessions.prepare_cached(sql)?.query_row([], |row| {
+            Ok(Self {
+                tenant: parsed_or_none(row, 0)?,
+                cursor: row.get(1)?,
+                pass: row.get(2)?,
+                starting_over: row.get(3)?,
+                pulled: row.get(4)?,
+                pushed_at: time_or_none(row, 5)?,
+                pulled_at: time_or_none(row, 6)?,
+                push_trouble: trouble(row.get(7)?),
+                pull_trouble: trouble(row.get(8)?),
+            })
+        })
+    }
+
+    pub(super) fn write(&self, sessions: &Connection) -> rusqlite::Result<()> {
+        let sql = "UPDATE progress SET tenant_id = :tenant, cursor = :cursor, pass = :pass, starting_over = :starting,
+                   pulled = :pulled, pushed_at = :pushed_at, pulled_at = :pulled_at, push_trouble = :push_trouble,
+                   pull_trouble = :pull_trouble";
+        let trouble = |trouble: &Option<Trouble>| trouble.as_ref().and_then(|it| serde_json::to_string(it).ok());
+        let parameters = named_params! {
+            ":tenant": self.tenant.map(|tenant| tenant.to_string()),
+            ":cursor": self.cursor,
+            ":pass": self.pass,
+            ":starting": self.starting_over,
+            ":pulled": self.pulled,
+            ":pushed_at": self.pushed_at.map(Timestamp::as_microsecond),
+            ":pulled_at": self.pulled_at.map(Timestamp::as_microsecond),
+            ":push_trouble": trouble(&self.push_trouble),
+            ":pull_trouble": trouble(&self.pull_trouble),
+        };
+        sessions.prepare_cached(sql)?.execute(parameters).map(drop)
+    }
+}

@@ -1,0 +1,265 @@
+//! The changes that the cloud does not have yet.
+
+use jiff::Timestamp;
+use protocol::content::ContentHash;
+use protocol::id::{ProjectId, RecordId};
+use protocol::wire::Kind;
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
+
+use super::record::{Entry, Queued};
+use super::table::{parsed, parsed_or_none, time};
+
+/// After so many refusals for a fault of its own, a change is sent no more until somebody retries it.
+const ATTEMPTS: u32 = 3;
+
+/// The columns, in the order in which [`Waiting::read`] expects them.
+const COLUMNS: &str = "n, kind, id, project_id, content, content_hash, updated_at, deleted, base_version, queued_at, attempts, \
+                       error, parked_at IS NOT NULL";
+
+/// A change in the queue, whole.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Waiting {
+    pub(crate) n: i64,
+    pub(crate) kind: Kind,
+    pub(crate) id: RecordId,
+    pub(crate) project_id: Option<ProjectId>,
+    /// Canonical JSON in plain.
+    pub(crate) content: String,
+    /// The hash of the same; not the one in the cloud where contents are encrypted.
+    pub(crate) content_hash: ContentHash,
+    pub(crate) updated_at: Timestamp,
+    pub(crate) deleted: bool,
+    /// The version it was made from. None for what is new, and while an earlier change of the same record is queued.
+    pub(crate) base_version: Option<u64>,
+    pub(crate) queued_at: Timestamp,
+    pub(crate) attempts: u32,
+    pub(crate) error: Option<String>,
+    pub(crate) parked: bool,
+}
+
+impl Waiting {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            n: row.get(0)?,
+            kind: parsed(row, 1)?,
+            id: parsed(row, 2)?,
+            project_id: parsed_or_none(row, 3)?,
+            content: row.get(4)?,
+            content_hash: ContentHash::from_bytes(row.get(5)?),
+            updated_at: time(row, 6)?,
+            deleted: row.get(7)?,
+            base_version: row.get(8)?,
+            queued_at: time(row, 9)?,
+            attempts: row.get(10)?,
+            error: row.get(11)?,
+            parked: row.get(12)?,
+        })
+    }
+
+    /// As a person sees the record.
+    pub(super) fn entry(self) -> Entry {
+        Entry {
+            kind: self.kind,
+            id: self.id,
+            project_id: self.project_id,
+            content: serde_json::from_str(&self.content).unwrap_or_default(),
+            version: self.base_version,
+            updated_at: self.updated_at,
+            deleted: self.deleted,
+            device_id: None,
+            queued: true,
+        }
+    }
+}
+
+impl From<Waiting> for Queued {
+    fn from(change: Waiting) -> Self {
+        Self {
+            n: change.n,
+            kind: change.kind,
+            id: change.id,
+            deleted: change.deleted,
+            queued_at: change.queued_at,
+            attempts: change.attempts,
+            error: change.error,
+            parked: change.parked,
+        }
+    }
+}
+
+/// A change that is to be queued.
+pub(super) struct New<'a> {
+    pub(super) kind: Kind,
+    pub(super) id: &'a RecordId,
+    pub(super) project_id: Option<&'a ProjectId>,
+    /// Canonical JSON.
+    pub(super) content: &'a str,
+    pub(super) content_hash: ContentHash,
+    pub(super) updated_at: Timestamp,
+    pub(super) deleted: bool,
+    pub(super) base_version: Option<u64>,
+    pub(super) queued_at: Timestamp,
+}
+
+/// What the cloud said about a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// It has it, or something else that counts more. The next change of the record is made from this version.
+    Taken { next_base: Option<u64> },
+    /// It refuses it, and will for ever.
+    Faulty(String),
+    /// It refuses it for a reason that is not the record's.
+    Hindered(String),
+}
+
+/// Puts a change at the end.
+pub(super) fn add(sessions: &Connection, new: &New<'_>) -> rusqlite::Result<i64> {
+    let sql =
+        "INSERT INTO queue (kind, id, project_id, content, content_hash, updated_at, deleted, base_version, queued_at)
+               VALUES (:kind, :id, :project, :content, :hash, :updated, :deleted, :base, :queued)";
+    let parameters = named_params! {
+        ":kind": new.kind.as_str(),
+        ":id": new.id.as_str(),
+        ":project": new.project_id.map(ProjectId::as_str),
+        ":content": new.content,
+        ":hash": new.content_hash.as_bytes(),
+        ":updated": new.updated_at.as_microsecond(),
+        ":deleted": new.deleted,
+        ":base": new.base_version,
+        ":queued": new.queued_at.as_microsecond(),
+    };
+    sessions.prepare_cached(sql)?.execute(parameters)?;
+    Ok(sessions.last_insert_rowid())
+}
+
+/// Takes a change out, since another one has taken its place.
+pub(super) fn remove(sessions: &Connection, n: i64) -> rusqlite::Result<()> {
+    sessions.prepare_cached("DELETE FROM queue WHERE n = ?1")?.execute([n]).map(drop)
+}
+
+/// The newest change of a record; also a parked one, if asked for.
+pub(super) fn newest(
+    sessions: &Connection,
+    kind: Kind,
+    id: &RecordId,
+    parked: bool,
+) -> rusqlite::Result<Option<Waiting>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM queue WHERE kind = ?1 AND id = ?2 AND (?3 OR parked_at IS NULL) ORDER BY n DESC LIMIT 1"
+    );
+    sessions.prepare_cached(&sql)?.query_row((kind.as_str(), id.as_str(), parked), Waiting::read).optional()
+}
+
+/// The newest change of every record of a kind that has one.
+pub(super) fn newest_of_all(sessions: &Connection, kind: Kind) -> rusqlite::Result<Vec<Waiting>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM queue WHERE n IN (SELECT max(n) FROM queue WHERE kind = ?1 GROUP BY id) ORDER BY n"
+    );
+    sessions.prepare_cached(&sql)?.query_map([kind.as_str()], Waiting::read)?.collect()
+}
+
+/// All changes in their order, or the parked ones alone.
+pub(super) fn all(sessions: &Connection, parked_only: bool, limit: usize) -> rusqlite::Result<Vec<Waiting>> {
+    let sql = format!("SELECT {COLUMNS} FROM queue WHERE NOT ?1 OR parked_at IS NOT NULL ORDER BY n LIMIT ?2");
+    sessions.prepare_cached(&sql)?.query_map((parked_only, limit), Waiting::read)?.collect()
+}
+
+/// How many wait and are not parked, how many are, and since when the oldest waits.
+pub(super) fn count(sessions: &Connection) -> rusqlite::Result<(u64, u64, Option<Timestamp>)> {
+    let sql = "SELECT count(*) FILTER (WHERE parked_at IS NULL), count(parked_at),
+                      min(queued_at) FILTER (WHERE parked_at IS NULL) FROM queue";
+    sessions.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, super::table::time_or_none(row, 2)?)))
+}
+
+/// What the cloud said about the first change that it did not take, for a reason that is not the record's.
+pub(super) fn hindrance(sessions: &Connection) -> rusqlite::Result<Option<String>> {
+    let sql = "SELECT error FROM queue WHERE parked_at IS NULL AND error IS NOT NULL ORDER BY n LIMIT 1";
+    sessions.query_row(sql, [], |row| row.get(0)).optional()
+}
+
+/// Begins a run of pushes, in which nothing is held back yet.
+pub(super) fn begin(sessions: &Connection) -> rusqlite::Result<()> {
+    sessions.execute_batch(
+        "PRAGMA temp_store = memory; CREATE TABLE IF NOT EXISTS temp.held (n INTEGER PRIMARY KEY); DELETE FROM temp.held;",
+    )
+}
+
+/// Calls with the first changes, each the first of its record, until it says that it is enough.
+pub(super) fn first(
+    sessions: &Connection,
+    mut take: impl FnMut(Waiting) -> Result<bool, crate::Error>,
+) -> rusqlite::Result<Result<(), crate::Error>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM queue AS change
+         WHERE parked_at IS NULL AND n NOT IN (SELECT n FROM temp.held)
+            AND NOT EXISTS (SELECT 1 FROM queue AS earlier WHERE earlier.kind = change.kind AND earlier.id = change.id
+                AND earlier.n < change.n AND earlier.parked_at IS NULL)
+         ORDER BY n"
+    );
+    let mut statement = sessions.prepare_cached(&sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        match take(Waiting::read(row)?) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// Does what follows from the cloud's answer about a change. Whether it was parked by it.
+pub(super) fn answer(
+    sessions: &Connection,
+    change: &Waiting,
+    answer: &Answer,
+    now: Timestamp,
+) -> rusqlite::Result<bool> {
+    match answer {
+        Answer::Taken { next_base } => {
+            remove(sessions, change.n)?;
+            follow(sessions, change, *next_base)?;
+            Ok(false)
+        }
+        Answer::Hindered(why) => {
+            sessions.prepare_cached("UPDATE queue SET error = ?2 WHERE n = ?1")?.execute((change.n, why))?;
+            hold(sessions, change.n)?;
+            Ok(false)
+        }
+        Answer::Faulty(why) => {
+            let parked = change.attempts + 1 >= ATTEMPTS;
+            let sql = "UPDATE queue SET error = ?2, attempts = attempts + 1, parked_at = ?3 WHERE n = ?1";
+            let parked_at = parked.then(|| now.as_microsecond());
+            sessions.prepare_cached(sql)?.execute((change.n, why, parked_at))?;
+            if parked {
+                // Its successor goes on where it would have.
+                follow(sessions, change, change.base_version)?;
+            } else {
+                hold(sessions, change.n)?;
+            }
+            Ok(parked)
+        }
+    }
+}
+
+/// Lets parked changes be sent again: those of these records, or all. How many there were.
+pub(super) fn retry(sessions: &Connection, ids: &[RecordId]) -> rusqlite::Result<usize> {
+    let free = "UPDATE queue SET parked_at = NULL, attempts = 0, error = NULL WHERE parked_at IS NOT NULL";
+    if ids.is_empty() {
+        return sessions.execute(free, []);
+    }
+    let mut statement = sessions.prepare_cached(&format!("{free} AND id = ?1"))?;
+    ids.iter().map(|id| statement.execute([id.as_str()])).sum()
+}
+
+/// Says which version the next change of the same record is made from.
+fn follow(sessions: &Connection, change: &Waiting, base: Option<u64>) -> rusqlite::Result<()> {
+    let sql = "UPDATE queue SET base_version = ?3
+               WHERE n = (SELECT min(n) FROM queue WHERE kind = ?1 AND id = ?2 AND parked_at IS NULL)";
+    sessions.prepare_cached(sql)?.execute((change.kind.as_str(), change.id.as_str(), base)).map(drop)
+}
+
+/// Leaves a change, and so those of its record that follow it, out of the rest of this run.
+fn hold(sessions: &Connection, n: i64) -> rusqlite::Result<()> {
+    sessions.prepare_cached("INSERT OR IGNORE INTO temp.held VALUES (?1)")?.execute([n]).map(drop)
+}

@@ -1,0 +1,134 @@
+//! Records as they are written and read here.
+
+use jiff::Timestamp;
+use protocol::content::{ContentError, ContentHash, canonical_json};
+use protocol::id::{DeviceId, ProjectId, RecordId};
+use protocol::wire::{Kind, MAX_CONTENT_BYTES};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::ContextError;
+
+/// What the content of a deleted record is.
+pub(super) const NOTHING: &str = "null";
+
+/// A record as somebody wants it to be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft {
+    /// What it is.
+    pub kind: Kind,
+    /// Which one of its kind.
+    pub id: RecordId,
+    /// The project it belongs to, if any.
+    pub project_id: Option<ProjectId>,
+    /// What it says: an object.
+    pub content: Value,
+}
+
+/// What became of a [`Draft`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It waits to be sent, under this number.
+    Queued(i64),
+    /// It is what the record was before, so there is nothing to send.
+    Unchanged,
+}
+
+/// A record as a person sees it: with what was changed here and is not sent yet.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Entry {
+    /// What it is.
+    pub kind: Kind,
+    /// Which one of its kind.
+    pub id: RecordId,
+    /// The project it belongs to, if any.
+    pub project_id: Option<ProjectId>,
+    /// What it says; null once it is deleted.
+    pub content: Value,
+    /// The version in the cloud that it is, or was made from; none if the cloud has none as far as is known here.
+    pub version: Option<u64>,
+    /// When it was changed, by the clock of its device.
+    pub updated_at: Timestamp,
+    /// Whether it was deleted.
+    pub deleted: bool,
+    /// The device it was changed on; none for this one, while the change is queued.
+    pub device_id: Option<DeviceId>,
+    /// Whether this is a change that the cloud does not have yet.
+    pub queued: bool,
+}
+
+/// Which records to list.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    /// Those of a project only.
+    pub project_id: Option<ProjectId>,
+    /// Those whose content has this `status` only.
+    pub status: Option<String>,
+    /// The latest so many.
+    pub limit: usize,
+}
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self { project_id: None, status: None, limit: 100 }
+    }
+}
+
+impl Filter {
+    pub(super) fn admits(&self, entry: &Entry) -> bool {
+        let status = || entry.content.get("status").and_then(Value::as_str);
+        self.project_id.as_ref().is_none_or(|wanted| entry.project_id.as_ref() == Some(wanted))
+            && self.status.as_deref().is_none_or(|wanted| status() == Some(wanted))
+    }
+}
+
+/// A change that waits to be sent.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Queued {
+    /// Its number: changes are sent in this order.
+    pub n: i64,
+    /// What was changed.
+    pub kind: Kind,
+    /// Which one of its kind.
+    pub id: RecordId,
+    /// Whether it is a deletion.
+    pub deleted: bool,
+    /// When it was made.
+    pub queued_at: Timestamp,
+    /// How often the cloud has refused it for a fault of its own.
+    pub attempts: u32,
+    /// What the cloud last said about it.
+    pub error: Option<String>,
+    /// Whether it is not sent any more until somebody retries it.
+    pub parked: bool,
+}
+
+/// A content in the form in which it is kept.
+#[derive(Clone, Debug)]
+pub(super) struct Canonical {
+    pub(super) text: String,
+    pub(super) hash: ContentHash,
+}
+
+impl Canonical {
+    /// That of a content which the cloud would take.
+    pub(super) fn of(content: &Value) -> Result<Self, ContextError> {
+        let fields = content.as_object().ok_or(ContextError::NoObject)?;
+        // A plain content of this form would be taken for an encrypted one.
+        if fields.len() == 1 && fields.contains_key("encrypted") {
+            return Err(ContextError::Content(ContentError::Envelope));
+        }
+        let json = canonical_json(content).map_err(ContextError::Content)?;
+        if json.len() > MAX_CONTENT_BYTES {
+            return Err(ContextError::TooLarge { bytes: json.len() });
+        }
+        let hash = ContentHash::of_canonical(&json);
+        let text = String::from_utf8(json).expect("JSON is UTF-8");
+        Ok(Self { text, hash })
+    }
+
+    /// That of a deleted record.
+    pub(super) fn nothing() -> Self {
+        Self { text: NOTHING.to_owned(), hash: ContentHash::of_canonical(NOTHING.as_bytes()) }
+    }
+}

@@ -1,0 +1,272 @@
+//! Reading and writing the context on this machine, with or without a cloud.
+
+use std::cell::OnceCell;
+use std::path::PathBuf;
+
+use jiff::{SignedDuration, Timestamp};
+use protocol::id::RecordId;
+use protocol::wire::Kind;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use super::change::Wanted;
+use super::record::Canonical;
+use super::{
+    Change, Database, Draft, Entry, Filter, JournalEntry, JournalEvent, Progress, Queued, Row, SyncStatus, Waiting,
+    journal, queue, table,
+};
+use crate::clock::Clock;
+use crate::home::Home;
+use crate::{Config, Error};
+
+/// How many parked changes a status shows.
+const SHOWN: usize = 20;
+
+/// The context in a home folder. Opening it reads nothing, asks nobody, and needs no license key; each of its files is
+/// opened when it is first needed.
+///
+/// One value is for one thread; others open their own.
+///
+/// ```no_run
+/// use coditect::{ContextStore, Draft, Filter, Kind};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = ContextStore::open(None)?;
+/// store.put(&Draft {
+///     kind: Kind::Decision,
+///     id: "use-postgres".parse()?,
+///     project_id: None,
+///     content: serde_json::json!({"title": "Use Postgres", "why": "One store."}),
+/// })?;
+/// for decision in store.list(Kind::Decision, &Filter::default())? {
+///     println!("{} {}", decision.id, decision.content);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct ContextStore {
+    config: Config,
+    clock: Clock,
+    files: [OnceCell<Connection>; 4],
+}
+
+impl ContextStore {
+    /// The one in this folder; else in `CODITECT_HOME`, else in `~/.coditect`.
+    pub fn open(home: Option<PathBuf>) -> Result<Self, Error> {
+        Ok(Self::with(Config::open(home)?, Clock::new(Timestamp::now)))
+    }
+
+    pub(crate) fn with(config: Config, clock: Clock) -> Self {
+        Self { config, clock, files: Default::default() }
+    }
+
+    /// Queues a change: the record is to be this. A change that changes nothing is not queued.
+    pub fn put(&self, draft: &Draft) -> Result<Change, Error> {
+        let changes = self.put_all(std::slice::from_ref(draft))?;
+        Ok(changes.first().copied().unwrap_or(Change::Unchanged))
+    }
+
+    /// Queues several changes at once: all or none.
+    pub fn put_all(&self, drafts: &[Draft]) -> Result<Vec<Change>, Error> {
+        let transaction = self.begin()?;
+        let replace = !self.config.sync()?;
+        let changes = drafts.iter().map(|draft| self.change(draft, replace)).collect::<Result<_, Error>>()?;
+        self.sessions_done(transaction.commit())?;
+        Ok(changes)
+    }
+
+    /// Reads a record, and queues what it is to be instead. Nobody changes it in between.
+    ///
+    /// The draft is for the same record; none leaves it as it is.
+    pub fn edit(
+        &self,
+        kind: Kind,
+        id: &RecordId,
+        edit: impl FnOnce(Option<Entry>) -> Result<Option<Draft>, Error>,
+    ) -> Result<Change, Error> {
+        let transaction = self.begin()?;
+        let Some(draft) = edit(self.get(kind, id)?)? else { return Ok(Change::Unchanged) };
+        let change = self.change(&draft, !self.config.sync()?)?;
+        self.sessions_done(transaction.commit())?;
+        Ok(change)
+    }
+
+    /// The same for several records of a kind at once: all or none. How many changed.
+    pub(crate) fn edit_all(
+        &self,
+        kind: Kind,
+        ids: &[&RecordId],
+        mut edit: impl FnMut(Option<Entry>) -> Result<Option<Draft>, Error>,
+    ) -> Result<usize, Error> {
+        let transaction = self.begin()?;
+        let replace = !self.config.sync()?;
+        let mut changed = 0;
+        for id in ids {
+            let Some(draft) = edit(self.get(kind, id)?)? else { continue };
+            changed += usize::from(self.change(&draft, replace)? != Change::Unchanged);
+        }
+        self.sessions_done(transaction.commit())?;
+        Ok(changed)
+    }
+
+    /// Queues a record's deletion. Whether there was such a record.
+    pub fn delete(&self, kind: Kind, id: &RecordId) -> Result<bool, Error> {
+        let transaction = self.begin()?;
+        let seen = self.seen(kind, id)?;
+        if seen.updated_at.is_none() || seen.deleted {
+            return Ok(false);
+        }
+        let content = Canonical::nothing();
+        let wanted = Wanted { kind, id, project_id: seen.project_id.as_ref(), content: &content, deleted: true };
+        self.enqueue(&seen, &wanted, !self.config.sync()?)?;
+        self.sessions_done(transaction.commit())?;
+        Ok(true)
+    }
+
+    /// A record as it is seen here; none where there is none, or it was deleted.
+    pub fn get(&self, kind: Kind, id: &RecordId) -> Result<Option<Entry>, Error> {
+        // The queue first: what has left it is in the table.
+        let queued = self.on_sessions(|sessions| queue::newest(sessions, kind, id, true))?;
+        let row = self.on(Database::of(kind), |file| table::find(file, kind, id))?;
+        let entry = match (queued, row) {
+            (Some(queued), row) if overlays(&queued, row.as_ref()) => Some(queued.entry()),
+            (_, row) => row.map(|row| row.entry(kind)),
+        };
+        Ok(entry.filter(|entry| !entry.deleted))
+    }
+
+    /// The records of a kind as they are seen here, the latest change first.
+    pub fn list(&self, kind: Kind, filter: &Filter) -> Result<Vec<Entry>, Error> {
+        let changes = self.on_sessions(|sessions| queue::newest_of_all(sessions, kind))?;
+        let changed = changes.len();
+        let file = self.file(Database::of(kind))?;
+        let done = |result| self.done(Database::of(kind), result);
+        let mut entries = Vec::new();
+        let mut hidden = std::collections::HashSet::new();
+        for change in changes {
+            let row = done(table::find(file, kind, &change.id))?;
+            if overlays(&change, row.as_ref()) {
+                hidden.insert(change.id.clone());
+                entries.push(change.entry());
+            }
+        }
+        entries.retain(|entry| !entry.deleted && filter.admits(entry));
+        let rows =
+            self.done(Database::of(kind), table::list(file, kind, filter, filter.limit.saturating_add(changed)))?;
+        entries.extend(rows.into_iter().filter(|row| !hidden.contains(&row.id)).map(|row| row.entry(kind)));
+        entries.sort_by(|a, b| b.updated_at.cmp(&a.updated_at).then_with(|| a.id.cmp(&b.id)));
+        entries.truncate(filter.limit);
+        Ok(entries)
+    }
+
+    /// The first changes that wait to be sent, in their order.
+    pub fn queue(&self, limit: usize) -> Result<Vec<Queued>, Error> {
+        let changes = self.on_sessions(|sessions| queue::all(sessions, false, limit))?;
+        Ok(changes.into_iter().map(Queued::from).collect())
+    }
+
+    /// Lets parked changes be sent again: those of the records with these ids, or all. How many there were.
+    pub fn retry(&self, ids: &[RecordId]) -> Result<usize, Error> {
+        let transaction = self.begin()?;
+        let now = self.now();
+        let freed = self.on_sessions(|sessions| {
+            let freed = queue::retry(sessions, ids)?;
+            if freed > 0 {
+                journal::write(sessions, now, JournalEvent::Retried, None, &format!("{freed} parked"))?;
+            }
+            Ok(freed)
+        })?;
+        self.sessions_done(transaction.commit())?;
+        Ok(freed)
+    }
+
+    /// What the sync has done lately, the latest first.
+    pub fn journal(&self, limit: usize) -> Result<Vec<JournalEntry>, Error> {
+        self.on_sessions(|sessions| journal::read(sessions, limit))
+    }
+
+    /// How the sync is doing.
+    pub fn status(&self) -> Result<SyncStatus, Error> {
+        let enabled = self.config.sync()?;
+        let week_ago = self.now() - SignedDuration::from_hours(7 * 24);
+        self.on_sessions(|sessions| {
+            let (waiting, parked, waiting_since) = queue::count(sessions)?;
+            let progress = Progress::read(sessions)?;
+            Ok(SyncStatus {
+                enabled,
+                waiting,
+                waiting_since,
+                waiting_error: queue::hindrance(sessions)?,
+                parked,
+                parked_changes: queue::all(sessions, true, SHOWN)?.into_iter().map(Queued::from).collect(),
+                last_push_at: progress.pushed_at,
+                last_pull_at: progress.pulled_at,
+                cursor_known: progress.cursor.is_some(),
+                starting_over: progress.starting_over,
+                push_trouble: progress.push_trouble,
+                pull_trouble: progress.pull_trouble,
+                conflicts_lost: journal::lost_since(sessions, week_ago)?,
+            })
+        })
+    }
+
+    /// Whether sync is turned on.
+    pub(crate) fn is_on(&self) -> Result<bool, Error> {
+        self.config.sync()
+    }
+
+    pub(crate) fn home(&self) -> &Home {
+        self.config.home()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// A write transaction on `sessions.db`; dropped, it changes nothing.
+    pub(super) fn begin(&self) -> Result<Transaction<'_>, Error> {
+        self.write_to(Database::Sessions)
+    }
+
+    /// A write transaction on a file.
+    pub(super) fn write_to(&self, database: Database) -> Result<Transaction<'_>, Error> {
+        let file = self.file(database)?;
+        self.done(database, Transaction::new_unchecked(file, TransactionBehavior::Immediate))
+    }
+
+    /// Does something with `sessions.db`.
+    pub(super) fn on_sessions<T>(&self, act: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
+        self.on(Database::Sessions, act)
+    }
+
+    /// Does something with a file.
+    pub(super) fn on<T>(
+        &self,
+        database: Database,
+        act: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, Error> {
+        self.done(database, act(self.file(database)?))
+    }
+
+    pub(super) fn done<T>(&self, database: Database, result: rusqlite::Result<T>) -> Result<T, Error> {
+        result.map_err(|cause| database.failed(self.home(), &cause))
+    }
+
+    pub(super) fn sessions_done<T>(&self, result: rusqlite::Result<T>) -> Result<T, Error> {
+        self.done(Database::Sessions, result)
+    }
+
+    fn file(&self, database: Database) -> Result<&Connection, Error> {
+        let cell = &self.files[database as usize];
+        if let Some(file) = cell.get() {
+            return Ok(file);
+        }
+        let file = database.open(self.home())?;
+        Ok(cell.get_or_init(|| file))
+    }
+}
+
+/// Whether a queued change is what the record is: the later one of the two, as the cloud will decide.
+pub(super) fn overlays(change: &Waiting, row: Option<&Row>) -> bool {
+    row.is_none_or(|row| change.updated_at >= row.updated_at)
+}

@@ -1,0 +1,191 @@
+//! The tables of the kinds: what the cloud has, as far as it was pulled.
+
+use std::error::Error as StdError;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use protocol::content::ContentHash;
+use protocol::id::{DeviceId, ProjectId, RecordId};
+use protocol::wire::{Kind, Record};
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, named_params};
+
+use super::Filter;
+use super::record::Entry;
+
+/// The columns, in the order in which [`Row::read`] expects them.
+const COLUMNS: &str =
+    "id, project_id, content, content_hash, version, updated_at, deleted, device_id, user_id, written_at, pass";
+
+/// The table of a kind.
+pub(super) const fn name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Message => "messages",
+        Kind::Task => "task_tracking",
+        Kind::Decision => "decisions",
+        Kind::SkillLearning => "skill_learnings",
+        Kind::ErrorSolution => "error_solutions",
+        Kind::ToolAnalytics => "tool_analytics",
+        Kind::ProjectContext => "project_context",
+        Kind::Component => "components",
+    }
+}
+
+/// A record as the cloud has it, its content in plain.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Row {
+    pub(crate) id: RecordId,
+    pub(crate) project_id: Option<ProjectId>,
+    pub(crate) content: String,
+    pub(crate) content_hash: ContentHash,
+    pub(crate) version: u64,
+    pub(crate) updated_at: Timestamp,
+    pub(crate) deleted: bool,
+    pub(crate) device_id: DeviceId,
+    pub(crate) user_id: Option<String>,
+    /// None for what was pushed from here and not pulled yet.
+    pub(crate) written_at: Option<Timestamp>,
+    pub(crate) pass: u64,
+}
+
+impl Row {
+    /// What was pulled; `content` is the record's in plain.
+    pub(crate) fn pulled(record: &Record, content: String, pass: u64) -> Self {
+        Self {
+            id: record.id.clone(),
+            project_id: record.project_id.clone(),
+            content,
+            content_hash: record.content_hash,
+            version: record.version,
+            updated_at: record.updated_at,
+            deleted: record.deleted,
+            device_id: record.device_id.clone(),
+            user_id: record.user_id.map(|user| user.to_string()),
+            written_at: Some(record.written_at),
+            pass,
+        }
+    }
+
+    /// As a person sees it.
+    pub(super) fn entry(self, kind: Kind) -> Entry {
+        Entry {
+            kind,
+            id: self.id,
+            project_id: self.project_id,
+            content: serde_json::from_str(&self.content).unwrap_or_default(),
+            version: Some(self.version),
+            updated_at: self.updated_at,
+            deleted: self.deleted,
+            device_id: Some(self.device_id),
+            queued: false,
+        }
+    }
+
+    fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: parsed(row, 0)?,
+            project_id: parsed_or_none(row, 1)?,
+            content: row.get(2)?,
+            content_hash: ContentHash::from_bytes(row.get(3)?),
+            version: row.get(4)?,
+            updated_at: time(row, 5)?,
+            deleted: row.get(6)?,
+            device_id: parsed(row, 7)?,
+            user_id: row.get(8)?,
+            written_at: time_or_none(row, 9)?,
+            pass: row.get(10)?,
+        })
+    }
+}
+
+/// The row of a record.
+pub(super) fn find(file: &Connection, kind: Kind, id: &RecordId) -> rusqlite::Result<Option<Row>> {
+    let sql = format!("SELECT {COLUMNS} FROM {} WHERE id = ?1", name(kind));
+    file.prepare_cached(&sql)?.query_row([id.as_str()], Row::read).optional()
+}
+
+/// The latest rows that are not deleted and that the filter admits.
+pub(super) fn list(file: &Connection, kind: Kind, filter: &Filter, limit: usize) -> rusqlite::Result<Vec<Row>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM {} WHERE NOT deleted
+            AND (:project IS NULL OR project_id = :project) AND (:status IS NULL OR content ->> '$.status' = :status)
+         ORDER BY updated_at DESC, id LIMIT :limit",
+        name(kind)
+    );
+    let mut statement = file.prepare_cached(&sql)?;
+    let project = filter.project_id.as_ref().map(ProjectId::as_str);
+    let parameters = named_params! { ":project": project, ":status": filter.status, ":limit": limit };
+    statement.query_map(parameters, Row::read)?.collect()
+}
+
+/// Puts a record's row in place of an older one, or of one that an earlier pass has seen.
+pub(super) fn write(file: &Connection, kind: Kind, row: &Row) -> rusqlite::Result<()> {
+    let sql = format!(
+        "INSERT INTO {} AS old ({COLUMNS})
+         VALUES (:id, :project, :content, :hash, :version, :updated, :deleted, :device, :user, :written, :pass)
+         ON CONFLICT (id) DO UPDATE SET
+            project_id = excluded.project_id, content = excluded.content, content_hash = excluded.content_hash,
+            version = excluded.version, updated_at = excluded.updated_at, deleted = excluded.deleted,
+            device_id = excluded.device_id, user_id = excluded.user_id, written_at = excluded.written_at,
+            pass = excluded.pass
+         WHERE excluded.version >= old.version OR excluded.pass > old.pass",
+        name(kind)
+    );
+    let parameters = named_params! {
+        ":id": row.id.as_str(),
+        ":project": row.project_id.as_ref().map(ProjectId::as_str),
+        ":content": row.content,
+        ":hash": row.content_hash.as_bytes(),
+        ":version": row.version,
+        ":updated": row.updated_at.as_microsecond(),
+        ":deleted": row.deleted,
+        ":device": row.device_id.as_str(),
+        ":user": row.user_id,
+        ":written": row.written_at.map(Timestamp::as_microsecond),
+        ":pass": row.pass,
+    };
+    file.prepare_cached(&sql)?.execute(parameters).map(drop)
+}
+
+/// Up to so many rows that this pass has not seen.
+pub(super) fn unseen(file: &Connection, kind: Kind, pass: u64, limit: usize) -> rusqlite::Result<Vec<Row>> {
+    let sql = format!("SELECT {COLUMNS} FROM {} WHERE pass < ?1 LIMIT ?2", name(kind));
+    file.prepare_cached(&sql)?.query_map((pass, limit), Row::read)?.collect()
+}
+
+/// Takes a row out.
+pub(super) fn remove(file: &Connection, kind: Kind, id: &RecordId) -> rusqlite::Result<()> {
+    let sql = format!("DELETE FROM {} WHERE id = ?1", name(kind));
+    file.prepare_cached(&sql)?.execute([id.as_str()]).map(drop)
+}
+
+/// A column that holds a text of some form.
+pub(super) fn parsed<T>(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<T>
+where
+    T: FromStr<Err: StdError + Send + Sync + 'static>,
+{
+    let text: String = row.get(column)?;
+    text.parse().map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
+}
+
+/// The same, or NULL.
+pub(super) fn parsed_or_none<T>(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Option<T>>
+where
+    T: FromStr<Err: StdError + Send + Sync + 'static>,
+{
+    let there = row.get_ref(column)? != rusqlite::types::ValueRef::Null;
+    if there { parsed(row, column).map(Some) } else { Ok(None) }
+}
+
+/// A column that holds a time.
+pub(super) fn time(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
+    let micros = row.get(column)?;
+    Timestamp::from_microsecond(micros)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Integer, Box::new(error)))
+}
+
+/// The same, or NULL.
+pub(super) fn time_or_none(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
+    let there = row.get_ref(column)? != rusqlite::types::ValueRef::Null;
+    if there { time(row, column).map(Some) } else { Ok(None) }
+}
