@@ -6,7 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use protocol::problem::FieldError;
 use serde::Serialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::{Deserialize, DeserializeOwned, IgnoredAny};
 
 use crate::problem::Problem;
 
@@ -28,17 +28,25 @@ impl<S: Send + Sync, T: DeserializeOwned, const LIMIT: usize> FromRequest<S> for
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let is_json = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).is_some_and(is_json);
-        let announced =
-            request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
-        let allowed = if announced.is_some_and(|n| n > LIMIT) || !is_json { 0 } else { LIMIT };
-        let body = request.into_body();
-        let bytes = if allowed == LIMIT { read(body, LIMIT).await? } else { drain(body).await };
-        match (is_json, bytes) {
-            (false, _) => Err(Problem::unsupported_media_type()),
-            (true, None) => Err(Problem::body_too_large(LIMIT)),
-            (true, Some(bytes)) => Ok(Self { value: parse(&bytes)?, bytes }),
-        }
+        let bytes = read_json(request, LIMIT).await?;
+        Ok(Self { value: parse(&bytes)?, bytes })
+    }
+}
+
+/// Reads a body that says it is JSON, as it came.
+///
+/// # Errors
+/// `413` over the limit, `415` when it says that it is something else.
+pub async fn read_json(request: Request, limit: usize) -> Result<axum::body::Bytes, Problem> {
+    let is_json = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).is_some_and(is_json);
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    let is_readable = is_json && announced.is_none_or(|length| length <= limit);
+    let body = request.into_body();
+    let bytes = if is_readable { read(body, limit).await? } else { drain(body).await };
+    match (is_json, bytes) {
+        (false, _) => Err(Problem::unsupported_media_type()),
+        (true, None) => Err(Problem::body_too_large(limit)),
+        (true, Some(bytes)) => Ok(bytes),
     }
 }
 
@@ -88,11 +96,8 @@ fn is_json(content_type: &str) -> bool {
 ///
 /// # Errors
 /// The problem to answer with.
-pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    // JSON is UTF-8 (RFC 8259, section 8.1), also in fields that are ignored.
-    std::str::from_utf8(bytes).map_err(|e| {
-        Problem::malformed_body(format!("The body is not JSON: its byte {} is not UTF-8.", e.valid_up_to() + 1))
-    })?;
+pub fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
+    must_be_text(bytes)?;
     // serde would take a list of the fields' values, in order, for the object.
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         serde_json::from_slice::<IgnoredAny>(bytes).map_err(|e| not_json(&e))?;
@@ -101,6 +106,26 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
             detail: "The body must be an object, not a list.".to_owned(),
         }]));
     }
+    parse_any(bytes)
+}
+
+/// The same for a list.
+///
+/// # Errors
+/// The problem to answer with.
+pub fn parse_list<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<Vec<T>, Problem> {
+    must_be_text(bytes)?;
+    parse_any(bytes)
+}
+
+/// JSON is UTF-8 (RFC 8259, section 8.1), also in fields that are ignored.
+fn must_be_text(bytes: &[u8]) -> Result<(), Problem> {
+    std::str::from_utf8(bytes).map(drop).map_err(|e| {
+        Problem::malformed_body(format!("The body is not JSON: its byte {} is not UTF-8.", e.valid_up_to() + 1))
+    })
+}
+
+fn parse_any<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let pointer = pointer(error.path());

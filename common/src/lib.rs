@@ -5,6 +5,7 @@
 //! - [`logs`]: log lines in Cloud Logging's format.
 //! - [`problem`]: the one error type.
 //! - [`body`]: JSON in, JSON out.
+//! - [`query`]: the parameters of a query.
 //! - [`caller`]: who is asking: access tokens, license tokens, OpenID Connect.
 //! - [`keys`]: the public keys that our tokens are verified with.
 //! - [`oidc`]: the ID tokens of configured issuers.
@@ -29,6 +30,7 @@ pub mod openapi;
 pub mod outbox;
 pub mod postgres;
 pub mod problem;
+pub mod query;
 pub mod redis;
 pub mod serve;
 
@@ -37,4 +39,5 @@ pub use caller::{Caller, Callers, ClientAddress};
 pub use config::Setup;
 pub use postgres::{Db, TenantTx};
 pub use problem::Problem;
+pub use query::Query;
 pub use serve::run;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use protocol::problem::{Code, FieldError, ProblemDocument};
-use protocol::wire::SeatCounts;
+use protocol::wire::{Feature, SeatCounts};
 
 /// What `Retry-After` says when a dependency is down: long enough to let it come back, short enough to be tried.
 const RETRY_AFTER_OUTAGE_SECONDS: u32 = 2;
@@ -111,6 +111,49 @@ impl Problem {
     /// One field, or one header, is wrong. `pointer` is a JSON pointer or a header's name.
     pub fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::validation(vec![FieldError { pointer: pointer.into(), detail: detail.into() }])
+    }
+
+    /// A cursor that isn't one of ours, or of another listing.
+    #[must_use]
+    pub fn invalid_cursor() -> Self {
+        Self::of(
+            Code::InvalidCursor,
+            "This cursor can't be read. Send it exactly as you received it, or start again without one.",
+        )
+    }
+
+    /// A cursor from before the records were restored.
+    #[must_use]
+    pub fn outdated_cursor() -> Self {
+        Self::of(
+            Code::InvalidCursor,
+            "This cursor is from before the records were restored from a backup. Start again without one; then push again \
+             what you have and did not get.",
+        )
+    }
+
+    /// The plan doesn't include this; `plan` is the smallest that does.
+    #[must_use]
+    pub fn plan_lacks_feature(feature: Feature, plan: Option<&str>) -> Self {
+        let detail = match plan {
+            Some(plan) => format!(
+                "Your plan does not include {feature}; the plan {plan} does. Ask the owner of your organisation to change to it, or do without."
+            ),
+            None => format!("Your plan does not include {feature}. Do without it."),
+        };
+        Self::of(Code::PlanLacksFeature, detail).with(|d| {
+            d.feature = Some(feature.as_str().to_owned());
+            d.plan = plan.map(str::to_owned);
+        })
+    }
+
+    /// The body is compressed in a way that isn't read here.
+    #[must_use]
+    pub fn unsupported_encoding() -> Self {
+        Self::of(
+            Code::UnsupportedMediaType,
+            "The body's Content-Encoding isn't read here. Use gzip or zstd, once, or send the body as it is.",
+        )
     }
 
     /// No route here.

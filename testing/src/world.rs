@@ -97,8 +97,10 @@ impl World {
         connect: fn(&mut Setup) -> Option<S>,
         routes: fn(&S) -> OpenApiRouter<S>,
     ) -> Client {
-        self.serve_routes(name, &format!("coditect_{name}"), |setup| connect(setup).map(|s| routes(&s).with_state(s)))
-            .await
+        self.serve_routes(name, &format!("coditect_{}", name.replace('-', "_")), |setup| {
+            connect(setup).map(|s| routes(&s).with_state(s))
+        })
+        .await
     }
 
     /// Starts routes that have their state.

@@ -1,0 +1,101 @@
+//! Positions in a stream, as clients hold them: opaque, and authenticated under a key of the tenant's that lies with its data.
+//!
+//! A cursor is a number with what makes it mean something: the tenant, the epoch that operators raise after a restore, and
+//! the write-ahead log's timeline, which Postgres raises by itself when it goes on from an earlier point or on another
+//! server. With either of them changed, numbers may have been given twice, and the client has to start over.
+
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use common::Problem;
+
+use crate::head::Head;
+
+/// Epoch and timeline, four bytes each, the number, eight, and the first half of an HMAC-SHA-256.
+const BODY_LEN: usize = 16;
+const TAG_LEN: usize = 16;
+
+/// What a cursor goes through; one of another listing is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Listing {
+    /// The tenant's stream, forwards.
+    Stream = b's',
+    /// The records of one kind, from the latest back.
+    View = b'v',
+    /// What a record was, from the latest back.
+    History = b'h',
+}
+
+/// A cursor as it came: its position may be used to look, and its answer is given only after [`Cursor::check`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    epoch: i32,
+    timeline: i32,
+    /// The position, not believed yet.
+    pub unverified_seq: i64,
+    tag: [u8; TAG_LEN],
+}
+
+impl Cursor {
+    /// Reads a cursor's text.
+    ///
+    /// # Errors
+    /// `400` when it can't be one.
+    pub fn parse(text: &str) -> Result<Self, Problem> {
+        let mut bytes = [0; BODY_LEN + TAG_LEN];
+        match URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) {
+            Ok(length) if length == bytes.len() => {}
+            _ => return Err(Problem::invalid_cursor()),
+        }
+        let (body, tag) = bytes.split_at(BODY_LEN);
+        let four = |at: usize| i32::from_be_bytes(body[at..at + 4].try_into().expect("four bytes"));
+        Ok(Self {
+            epoch: four(0),
+            timeline: four(4),
+            unverified_seq: i64::from_be_bytes(body[8..].try_into().expect("eight bytes")),
+            tag: tag.try_into().expect("the tag is what is left"),
+        })
+    }
+
+    /// Whether it is one of this stream's, for this listing, and its number still means what it meant.
+    ///
+    /// # Errors
+    /// `400` when not: the client starts over without a cursor.
+    pub fn check(&self, listing: Listing, head: &Head) -> Result<(), Problem> {
+        let message = message(listing, head, &body(self.epoch, self.timeline, self.unverified_seq));
+        let tag = hmac::sign(&head.cursor_key, &message);
+        let genuine = aws_lc_rs::constant_time::verify_slices_are_equal(&tag.as_ref()[..TAG_LEN], &self.tag).is_ok();
+        if !genuine {
+            return Err(Problem::invalid_cursor());
+        }
+        let is_current = self.epoch == head.epoch && self.timeline == head.timeline && self.unverified_seq <= head.seq;
+        is_current.then_some(()).ok_or_else(Problem::outdated_cursor)
+    }
+}
+
+/// Writes the cursor of a position.
+pub(crate) fn write(listing: Listing, head: &Head, seq: i64) -> String {
+    let body = body(head.epoch, head.timeline, seq);
+    let tag = hmac::sign(&head.cursor_key, &message(listing, head, &body));
+    let mut bytes = [0; BODY_LEN + TAG_LEN];
+    bytes[..BODY_LEN].copy_from_slice(&body);
+    bytes[BODY_LEN..].copy_from_slice(&tag.as_ref()[..TAG_LEN]);
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn body(epoch: i32, timeline: i32, seq: i64) -> [u8; BODY_LEN] {
+    let mut body = [0; BODY_LEN];
+    body[..4].copy_from_slice(&epoch.to_be_bytes());
+    body[4..8].copy_from_slice(&timeline.to_be_bytes());
+    body[8..].copy_from_slice(&seq.to_be_bytes());
+    body
+}
+
+fn message(listing: Listing, head: &Head, body: &[u8; BODY_LEN]) -> [u8; 17 + BODY_LEN] {
+    let mut message = [0; 17 + BODY_LEN];
+    message[0] = listing as u8;
+    message[1..17].copy_from_slice(head.tenant.as_uuid().as_bytes());
+    message[17..].copy_from_slice(body);
+    message
+}

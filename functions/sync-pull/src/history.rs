@@ -1,0 +1,95 @@
+//! `GET /api/v1/context/history`: what a record is and was, and what lost a conflict; the latest first.
+
+use axum::extract::State as Is;
+use common::query::limit;
+use common::{Answer, Caller, Problem, Query};
+use context::{Cursor, Listing};
+use protocol::content::ContentHash;
+use protocol::id::{DeviceId, ProjectId, RecordId, UserId};
+use protocol::wire::{HistoryEntry, HistoryPage, Kind, Outcome};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio_postgres::Row;
+use utoipa::IntoParams;
+
+use crate::State;
+use crate::queries::{self, Wish};
+
+/// How many entries a page has; each may have 256 KiB.
+const USUAL_ENTRIES: u16 = 16;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct HistoryParameters {
+    /// The record's kind.
+    #[param(inline)]
+    kind: Kind,
+    /// The record's id.
+    #[param(value_type = String, min_length = 1, max_length = 128)]
+    id: RecordId,
+    /// How many; 16 unless said, and at most.
+    #[param(minimum = 1, maximum = 16)]
+    limit: Option<u16>,
+    /// Where to go on: `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// What a record is and was, and what lost a conflict; the latest first.
+#[utoipa::path(
+    get, path = "/api/v1/context/history", tag = "context", operation_id = "context_history",
+    params(HistoryParameters), security(("bearer" = [])),
+    responses(
+        (status = 200, description = "A page of what it was.", body = HistoryPage),
+        (status = 400, description = "The cursor can't be read.",
+            body = protocol::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "A parameter is missing or out of range.",
+            body = protocol::problem::ProblemDocument, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn history(
+    Is(app): Is<State>,
+    caller: Caller,
+    Query(ask): Query<HistoryParameters>,
+) -> Result<Answer<HistoryPage>, Problem> {
+    let limit = limit(ask.limit, USUAL_ENTRIES, USUAL_ENTRIES)?;
+    let cursor = ask.cursor.as_deref().map(Cursor::parse).transpose()?;
+    let before = cursor.map_or(i64::MAX, |cursor| cursor.unverified_seq);
+    let wish = Wish { after: before, limit, kind: Some(ask.kind), project: None };
+    let (head, rows) = queries::history(&app.db, &caller, ask.kind, &ask.id, &wish).await?;
+    if let Some(cursor) = cursor {
+        cursor.check(Listing::History, &head)?;
+    } else if rows.is_empty() {
+        return Err(Problem::not_found("record"));
+    }
+    let taken = &rows[..rows.len().min(usize::from(limit))];
+    let has_more = taken.len() < rows.len();
+    let next_cursor = taken.last().filter(|_| has_more).map(|row| head.cursor(Listing::History, row.get("seq")));
+    let data = taken.iter().map(entry).collect::<Result<_, _>>()?;
+    Ok(Answer::ok(HistoryPage { data, next_cursor, has_more }))
+}
+
+fn entry(row: &Row) -> Result<HistoryEntry, Problem> {
+    let version: Option<i64> = row.get("version");
+    let outcome = match (row.get("is_current"), version) {
+        (true, _) => Outcome::Current,
+        (false, Some(_)) => Outcome::Replaced,
+        (false, None) => Outcome::Lost,
+    };
+    let content: Option<&[u8]> = row.get("content");
+    let content = serde_json::from_slice::<Box<RawValue>>(content.unwrap_or(b"null"));
+    let hash: [u8; 32] = row.get::<_, &[u8]>("content_hash").try_into().map_err(Problem::internal_error)?;
+    let project: Option<&str> = row.get("project_id");
+    Ok(HistoryEntry {
+        outcome,
+        version: version.map(u64::try_from).transpose().map_err(Problem::internal_error)?,
+        project_id: project.map(ProjectId::parse).transpose().map_err(Problem::internal_error)?,
+        content: content.map_err(Problem::internal_error)?,
+        content_hash: ContentHash::from_bytes(hash),
+        deleted: row.get("deleted"),
+        updated_at: row.get("updated_at"),
+        device_id: DeviceId::parse(row.get::<_, &str>("device_id")).map_err(Problem::internal_error)?,
+        user_id: row.get::<_, Option<uuid::Uuid>>("user_id").map(UserId::from_uuid),
+        written_at: row.get("written_at"),
+        replaced_at: row.get("replaced_at"),
+    })
+}

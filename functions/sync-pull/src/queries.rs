@@ -1,0 +1,158 @@
+//! The statements of `sync-pull`.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use common::postgres::Query;
+use common::{Caller, Db, Problem};
+use context::Head;
+use protocol::id::{RecordId, TenantId};
+use protocol::wire::Kind;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+/// What a page is written from, in the order that it is read in. Longer contents are fetched by themselves, and only as many as
+/// the page takes: a thousand of those that are not can't be more than a page.
+const COLUMNS: &str = "kind, id, project_id, case when octet_length(content) <= 4096 then content end as content, \
+    octet_length(content) as length, content_hash, version, updated_at, deleted, device_id, user_id, written_at, seq";
+
+const CONTENTS: &str = "/* contents */ select seq, content from context_records where kind = any($1) and seq = any($2)";
+
+/// The row itself comes first: the history's numbers are all smaller, or lost against it.
+const HISTORY: &str = "/* context_history */
+    select seq, version, updated_at, written_at, null::timestamptz as replaced_at, deleted, device_id, user_id, project_id, content_hash,
+           content, true as is_current
+    from context_records where kind = $1 and id = $2 and seq < $3
+    union all
+    select seq, version, updated_at, written_at, replaced_at, deleted, device_id, user_id, project_id, content_hash, content, false
+    from context_history where kind = $1 and id = $2 and seq < $3
+    order by seq desc limit $4";
+
+const TOTALS: &str =
+    "/* context_totals */ select kind, records, deleted, bytes, changed_at from context_totals order by kind";
+const DEVICES: &str = "/* context_devices */ select device_id, last_seen_at from context_devices order by last_seen_at desc, device_id limit 200";
+
+/// The stream of some kinds, and of one project or all, from a number on. Each kind's part is a range of an index, and they
+/// are merged as they are read; where nothing is new, none is.
+fn page(kinds: &[Kind], of_project: bool) -> String {
+    let project = if of_project { "and project_id = $3" } else { "" };
+    let mut sql = "/* context_page */ select * from (".to_owned();
+    for (n, kind) in kinds.iter().enumerate() {
+        let (number, all) = (context::kind::number(*kind), if n > 0 { " union all " } else { "" });
+        // A number of our own, not a parameter: the planner sees that each part is in order.
+        let _ = write!(
+            sql,
+            "{all}(select {COLUMNS} from context_records where kind = {number} and seq > $1 {project} order by seq)"
+        );
+    }
+    sql.push_str(") part where (select h.seq > $1 from context_heads h where h.tenant_id = current_tenant()) order by seq limit $2");
+    sql
+}
+
+/// The same for every choice, written once: a statement's text is what a connection knows it by.
+static PAGES: LazyLock<Vec<[String; 2]>> = LazyLock::new(|| {
+    let choices = std::iter::once(Kind::ALL).chain(Kind::ALL.chunks(1));
+    choices.map(|kinds| [page(kinds, false), page(kinds, true)]).collect()
+});
+
+/// One kind's records from the latest back: all, those of a project, of a status, and of both.
+static VIEWS: LazyLock<[String; 4]> = LazyLock::new(|| {
+    ["", "and project_id = $4", "and status = $4", "and project_id = $4 and status = $5"].map(|narrowed| {
+        format!(
+            "/* context_view */ select id, project_id, content, version, updated_at, device_id, seq from context_records
+             where kind = $1 and seq < $2 and not deleted {narrowed} order by seq desc limit $3"
+        )
+    })
+});
+
+/// What is asked of a listing; `after` is before it, where the listing goes back.
+#[derive(Debug)]
+pub(crate) struct Wish<'a> {
+    pub(crate) after: i64,
+    pub(crate) limit: u16,
+    pub(crate) kind: Option<Kind>,
+    pub(crate) project: Option<&'a str>,
+}
+
+impl Wish<'_> {
+    fn sql(&self) -> &'static str {
+        let kind = self.kind.map_or(0, |kind| Kind::ALL.iter().position(|k| *k == kind).map_or(0, |at| at + 1));
+        &PAGES[kind][usize::from(self.project.is_some())]
+    }
+}
+
+/// The end of the stream, and a page of it. The head first: what is committed between the two is on the page or on a later
+/// one, and nothing falls between them.
+pub(crate) async fn pull(db: &Db, caller: &Caller, wish: &Wish<'_>) -> Result<(Head, Vec<Row>), Problem> {
+    let license = context::head::license_of(caller);
+    let limit = i64::from(wish.limit);
+    let both: [&(dyn ToSql + Sync); 3] = [&wish.after, &limit, &wish.project];
+    let params = if wish.project.is_some() { &both[..] } else { &both[..2] };
+    let tx = db.tenant("context_pull", caller.tenant()).await?;
+    let [head, rows] = tx.finish([Head::query(&[&license]), (wish.sql(), params)]).await?;
+    Ok((allowed(db, caller, &head).await?, rows))
+}
+
+/// The contents of these records, as long as their numbers are still theirs: a record that changed meanwhile is on a later page.
+pub(crate) async fn contents(
+    db: &Db,
+    tenant: TenantId,
+    wanted: &[(i16, i64)],
+) -> Result<HashMap<i64, Vec<u8>>, Problem> {
+    let (kinds, seqs): (Vec<i16>, Vec<i64>) = wanted.iter().copied().unzip();
+    let [rows] = db.tenant("contents", tenant).await?.finish([(CONTENTS, &[&kinds, &seqs])]).await?;
+    Ok(rows.iter().filter_map(|row| Some((row.get(0), row.get::<_, Option<Vec<u8>>>(1)?))).collect())
+}
+
+/// What there is per kind, and who has pushed.
+pub(crate) async fn status(db: &Db, caller: &Caller) -> Result<(Head, Vec<Row>, Vec<Row>), Problem> {
+    let license = context::head::license_of(caller);
+    let tx = db.tenant("context_status", caller.tenant()).await?;
+    let [head, totals, devices] = tx.finish([Head::query(&[&license]), (TOTALS, &[]), (DEVICES, &[])]).await?;
+    Ok((allowed(db, caller, &head).await?, totals, devices))
+}
+
+/// A page of the records of one kind that are not deleted, from the latest back; tasks of one status, where one is named.
+pub(crate) async fn view(
+    db: &Db,
+    caller: &Caller,
+    kind: Kind,
+    wish: &Wish<'_>,
+    status: Option<&str>,
+) -> Result<(Head, Vec<Row>), Problem> {
+    let license = context::head::license_of(caller);
+    let (kind, limit) = (context::kind::number(kind), i64::from(wish.limit) + 1);
+    let all: [&(dyn ToSql + Sync); 5] = [&kind, &wish.after, &limit, &wish.project, &status];
+    let (sql, params): (&str, Vec<&(dyn ToSql + Sync)>) = match (wish.project.is_some(), status.is_some()) {
+        (false, false) => (&VIEWS[0], all[..3].to_vec()),
+        (true, false) => (&VIEWS[1], all[..4].to_vec()),
+        (false, true) => (&VIEWS[2], vec![all[0], all[1], all[2], all[4]]),
+        (true, true) => (&VIEWS[3], all.to_vec()),
+    };
+    let tx = db.tenant("context_view", caller.tenant()).await?;
+    let [head, rows] = tx.finish([Head::query(&[&license]), (sql, &params)]).await?;
+    Ok((allowed(db, caller, &head).await?, rows))
+}
+
+/// What a record is and was, from the latest back.
+pub(crate) async fn history(
+    db: &Db,
+    caller: &Caller,
+    kind: Kind,
+    id: &RecordId,
+    wish: &Wish<'_>,
+) -> Result<(Head, Vec<Row>), Problem> {
+    let license = context::head::license_of(caller);
+    let (kind, limit) = (context::kind::number(kind), i64::from(wish.limit) + 1);
+    let tx = db.tenant("context_history", caller.tenant()).await?;
+    let history: Query<'_> = (HISTORY, &[&kind, &id.as_str(), &wish.after, &limit]);
+    let [head, rows] = tx.finish([Head::query(&[&license]), history]).await?;
+    Ok((allowed(db, caller, &head).await?, rows))
+}
+
+async fn allowed(db: &Db, caller: &Caller, head: &[Row]) -> Result<Head, Problem> {
+    let head = Head::from_rows(caller.tenant(), head)?;
+    head.must_allow(db).await?;
+    Ok(head)
+}

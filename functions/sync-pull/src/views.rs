@@ -1,0 +1,192 @@
+//! `GET /api/v1/context/{tasks,decisions,learnings}`: the records of one kind, the latest change first, with flat fields.
+
+use axum::extract::State as Is;
+use common::query::limit;
+use common::{Answer, Caller, Problem, Query};
+use context::{Cursor, Listing};
+use protocol::envelope::Envelope;
+use protocol::id::{DeviceId, ProjectId, RecordId, TaskStatus};
+use protocol::wire::{Kind, NoteView, Page, TaskView};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use tokio_postgres::Row;
+use utoipa::IntoParams;
+
+use crate::State;
+use crate::queries::{self, Wish};
+
+/// How many views a page has, and how many at most.
+const USUAL_VIEWS: u16 = 50;
+const MAX_VIEWS: u16 = 200;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct TaskParameters {
+    /// Only tasks of this status.
+    #[param(value_type = Option<String>, pattern = "^[a-z][a-z0-9_]{0,31}$")]
+    status: Option<TaskStatus>,
+    /// Only tasks of this project.
+    #[param(value_type = Option<String>, min_length = 1, max_length = 128)]
+    project_id: Option<ProjectId>,
+    /// How many; 50 unless said.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u16>,
+    /// Where to go on: `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct NoteParameters {
+    /// Only those of this project.
+    #[param(value_type = Option<String>, min_length = 1, max_length = 128)]
+    project_id: Option<ProjectId>,
+    /// How many; 50 unless said.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u16>,
+    /// Where to go on: `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// The tenant's tasks, the latest change first.
+#[utoipa::path(
+    get, path = "/api/v1/context/tasks", tag = "context", operation_id = "context_tasks",
+    params(TaskParameters), security(("bearer" = [])),
+    responses(
+        (status = 200, description = "A page of tasks.", body = Page<TaskView>),
+        (status = 400, description = "The cursor can't be read.",
+            body = protocol::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "A parameter is out of range.",
+            body = protocol::problem::ProblemDocument, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn tasks(
+    Is(app): Is<State>,
+    caller: Caller,
+    Query(ask): Query<TaskParameters>,
+) -> Result<Answer<Page<TaskView>>, Problem> {
+    let status = ask.status.as_ref().map(TaskStatus::as_str);
+    list(&app, &caller, Kind::Task, (ask.limit, ask.cursor, ask.project_id), status, task).await
+}
+
+/// The tenant's decisions, the latest change first.
+#[utoipa::path(
+    get, path = "/api/v1/context/decisions", tag = "context", operation_id = "context_decisions",
+    params(NoteParameters), security(("bearer" = [])),
+    responses(
+        (status = 200, description = "A page of decisions.", body = Page<NoteView>),
+        (status = 400, description = "The cursor can't be read.",
+            body = protocol::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "A parameter is out of range.",
+            body = protocol::problem::ProblemDocument, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn decisions(
+    Is(app): Is<State>,
+    caller: Caller,
+    Query(ask): Query<NoteParameters>,
+) -> Result<Answer<Page<NoteView>>, Problem> {
+    list(&app, &caller, Kind::Decision, (ask.limit, ask.cursor, ask.project_id), None, note).await
+}
+
+/// What the tenant has learned, the latest change first.
+#[utoipa::path(
+    get, path = "/api/v1/context/learnings", tag = "context", operation_id = "context_learnings",
+    params(NoteParameters), security(("bearer" = [])),
+    responses(
+        (status = 200, description = "A page of learnings.", body = Page<NoteView>),
+        (status = 400, description = "The cursor can't be read.",
+            body = protocol::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 422, description = "A parameter is out of range.",
+            body = protocol::problem::ProblemDocument, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn learnings(
+    Is(app): Is<State>,
+    caller: Caller,
+    Query(ask): Query<NoteParameters>,
+) -> Result<Answer<Page<NoteView>>, Problem> {
+    list(&app, &caller, Kind::SkillLearning, (ask.limit, ask.cursor, ask.project_id), None, note).await
+}
+
+async fn list<T>(
+    app: &State,
+    caller: &Caller,
+    kind: Kind,
+    (wished, cursor, project): (Option<u16>, Option<String>, Option<ProjectId>),
+    status: Option<&str>,
+    view: fn(Record) -> T,
+) -> Result<Answer<Page<T>>, Problem> {
+    let limit = limit(wished, USUAL_VIEWS, MAX_VIEWS)?;
+    let cursor = cursor.as_deref().map(Cursor::parse).transpose()?;
+    let before = cursor.map_or(i64::MAX, |cursor| cursor.unverified_seq);
+    let wish = Wish { after: before, limit, kind: Some(kind), project: project.as_ref().map(ProjectId::as_str) };
+    let (head, rows) = queries::view(&app.db, caller, kind, &wish, status).await?;
+    if let Some(cursor) = cursor {
+        cursor.check(Listing::View, &head)?;
+    }
+    let taken = &rows[..rows.len().min(usize::from(limit))];
+    let has_more = taken.len() < rows.len();
+    let next_cursor = taken.last().filter(|_| has_more).map(|row| head.cursor(Listing::View, row.get(6)));
+    let data = taken.iter().map(|row| Record::from_row(row).map(view)).collect::<Result<_, _>>()?;
+    Ok(Answer::ok(Page { data, next_cursor, has_more }))
+}
+
+/// A record as both views need it.
+struct Record {
+    id: RecordId,
+    project_id: Option<ProjectId>,
+    content: Map<String, Value>,
+    encrypted: bool,
+    version: u64,
+    updated_at: jiff::Timestamp,
+    device_id: DeviceId,
+}
+
+impl Record {
+    fn from_row(row: &Row) -> Result<Self, Problem> {
+        let content: Value = serde_json::from_slice(row.get(2)).map_err(Problem::internal_error)?;
+        let encrypted = matches!(Envelope::of(&content), Ok(Some(_)));
+        let project: Option<&str> = row.get(1);
+        Ok(Self {
+            id: RecordId::parse(row.get::<_, &str>(0)).map_err(Problem::internal_error)?,
+            project_id: project.map(ProjectId::parse).transpose().map_err(Problem::internal_error)?,
+            content: match content {
+                Value::Object(fields) if !encrypted => fields,
+                _ => Map::new(),
+            },
+            encrypted,
+            version: u64::try_from(row.get::<_, i64>(3)).map_err(Problem::internal_error)?,
+            updated_at: row.get(4),
+            device_id: DeviceId::parse(row.get::<_, &str>(5)).map_err(Problem::internal_error)?,
+        })
+    }
+}
+
+fn task(record: Record) -> TaskView {
+    let text = |name: &str| record.content.get(name).and_then(Value::as_str).map(str::to_owned);
+    let count = |name: &str| record.content.get(name).and_then(Value::as_u64);
+    TaskView {
+        description: text("description"),
+        status: text("status"),
+        outcome: text("outcome"),
+        tool_success_count: count("tool_success_count"),
+        tool_error_count: count("tool_error_count"),
+        user_corrections: count("user_corrections"),
+        task_id: record.id,
+        project_id: record.project_id,
+        encrypted: record.encrypted,
+        version: record.version,
+        updated_at: record.updated_at,
+        device_id: record.device_id,
+    }
+}
+
+fn note(record: Record) -> NoteView {
+    let Record { id, project_id, mut content, encrypted, version, updated_at, device_id } = record;
+    // A field of the content with the name of one of ours would make the answer say two things.
+    for taken in ["id", "project_id", "encrypted", "version", "updated_at", "device_id"] {
+        content.remove(taken);
+    }
+    NoteView { id, project_id, encrypted, version, updated_at, device_id, content }
+}

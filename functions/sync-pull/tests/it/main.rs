@@ -1,0 +1,1 @@
+//! What `sync-pull` does, seen from outside.

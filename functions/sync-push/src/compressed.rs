@@ -1,0 +1,50 @@
+//! A body that may be compressed, and may not be large either way.
+
+use std::io::Read;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::http::header;
+use common::{Problem, body};
+use protocol::wire::MAX_PUSH_BYTES;
+
+/// What a decompressor of zstd may keep of what it has read: 8 MiB, which RFC 8878 wants of every decoder.
+const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+
+/// A JSON body's bytes, decompressed.
+#[derive(Debug)]
+pub(crate) struct Compressed(pub(crate) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Compressed {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let encoding = request.headers().get(header::CONTENT_ENCODING).map(|v| v.as_bytes().to_ascii_lowercase());
+        let bytes = body::read_json(request, MAX_PUSH_BYTES).await?;
+        match encoding.as_deref() {
+            None | Some(b"" | b"identity") => Ok(Self(bytes)),
+            Some(b"gzip" | b"x-gzip") => read_whole(flate2::read::MultiGzDecoder::new(&bytes[..])),
+            Some(b"zstd") => {
+                let mut decoder = zstd::stream::read::Decoder::with_buffer(&bytes[..]).map_err(broken)?;
+                decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(broken)?;
+                read_whole(decoder)
+            }
+            Some(_) => Err(Problem::unsupported_encoding()),
+        }
+    }
+}
+
+/// Stops as soon as it is too much, however little it was before.
+fn read_whole(decoder: impl Read) -> Result<Compressed, Problem> {
+    let mut bytes = Vec::new();
+    decoder.take(MAX_PUSH_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(broken)?;
+    if bytes.len() > MAX_PUSH_BYTES {
+        Err(Problem::body_too_large(MAX_PUSH_BYTES))
+    } else {
+        Ok(Compressed(bytes.into()))
+    }
+}
+
+fn broken(_: std::io::Error) -> Problem {
+    Problem::malformed_body("The body can't be decompressed. Compress it again, or send it as it is.")
+}

@@ -1,0 +1,159 @@
+//! One record of a push: read, checked, and brought into the form that is stored.
+
+use jiff::Timestamp;
+use protocol::content::{self, ContentHash};
+use protocol::envelope::Envelope;
+use protocol::id::{ProjectId, RecordId, TaskStatus};
+use protocol::wire::{Kind, MAX_CONTENT_BYTES, PushRecord, Rejection, RejectionCode as Code, TaskEvent};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+/// A base version that matches whatever there is.
+const WHICHEVER: i64 = -1;
+
+/// A record that can be stored.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) kind: Kind,
+    pub(crate) id: RecordId,
+    pub(crate) project_id: Option<ProjectId>,
+    pub(crate) status: Option<String>,
+    pub(crate) updated_at: Timestamp,
+    /// The version that was changed; none for what is new, -1 for whichever there is.
+    pub(crate) base: Option<i64>,
+    pub(crate) hash: ContentHash,
+    /// Canonical JSON; none for what is deleted.
+    pub(crate) content: Option<Vec<u8>>,
+    /// The key of an encrypted content.
+    pub(crate) key_id: Option<String>,
+}
+
+/// Why a record can't be stored, and its id as far as it could be read.
+#[derive(Debug)]
+pub(crate) struct Unusable {
+    pub(crate) id: Option<String>,
+    pub(crate) why: Rejection,
+}
+
+impl Record {
+    /// Reads a record of a push.
+    pub(crate) fn read(text: &RawValue) -> Result<Self, Unusable> {
+        let record: PushRecord = serde_json::from_str(text.get()).map_err(|e| Unusable {
+            id: unverified_id(text),
+            why: Rejection::new(Code::InvalidRecord, sentence(&e)),
+        })?;
+        let id = record.id.to_string();
+        Self::from_wire(record).map_err(|why| Unusable { id: Some(id), why })
+    }
+
+    fn from_wire(record: PushRecord) -> Result<Self, Rejection> {
+        let PushRecord { kind, id, project_id, content, updated_at, base_version, deleted } = record;
+        if !kind.is_pushed() {
+            let detail =
+                format!("Records of the kind {kind} come from the cloud alone; they are pulled and never pushed.");
+            return Err(Rejection::new(Code::ReadOnlyKind, detail));
+        }
+        if updated_at < Timestamp::UNIX_EPOCH {
+            return Err(Rejection::new(Code::InvalidRecord, "updated_at is before 1970. Set the device's clock."));
+        }
+        let base = base_version.map(i64::try_from).transpose().map_err(|_| {
+            Rejection::new(Code::InvalidRecord, "base_version is larger than any version. Send the one you pulled.")
+        })?;
+        let content = if deleted { None } else { Some(Content::read(content.as_deref())?) };
+        let status = content.as_ref().filter(|_| kind == Kind::Task).and_then(Content::status);
+        let key_id = content.as_ref().and_then(|c| c.key_id.clone());
+        let hash = content.as_ref().map_or_else(hash_of_nothing, |c| c.hash);
+        let content = content.map(|c| c.canonical);
+        Ok(Self { kind, id, project_id, status, updated_at, base, hash, content, key_id })
+    }
+
+    /// A task event is the whole task as it is now, whatever it was before.
+    pub(crate) fn of_task(event: TaskEvent, now: Timestamp) -> Result<Self, Rejection> {
+        let TaskEvent { task_id, project_id, .. } = &event;
+        let (id, project_id) = (task_id.clone(), project_id.clone());
+        let status = event.status.as_ref().map(ToString::to_string);
+        let mut content = json!(event);
+        if let Value::Object(fields) = &mut content {
+            fields.remove("task_id");
+            fields.remove("project_id");
+        }
+        let content = Content::of(content)?;
+        let (base, hash) = (Some(WHICHEVER), content.hash);
+        let content = Some(content.canonical);
+        Ok(Self { kind: Kind::Task, id, project_id, status, updated_at: now, base, hash, content, key_id: None })
+    }
+}
+
+#[derive(Debug)]
+struct Content {
+    value: Value,
+    canonical: Vec<u8>,
+    hash: ContentHash,
+    key_id: Option<String>,
+}
+
+impl Content {
+    fn read(text: Option<&RawValue>) -> Result<Self, Rejection> {
+        let Some(text) = text else {
+            return Err(Rejection::new(
+                Code::InvalidRecord,
+                "The content is missing. Send it, or `\"deleted\": true`.",
+            ));
+        };
+        // Neither whitespace nor escapes make a content that fits eight times as long.
+        if text.get().len() > 8 * MAX_CONTENT_BYTES {
+            return Err(too_large());
+        }
+        Self::of(serde_json::from_str(text.get()).map_err(|e| Rejection::new(Code::InvalidContent, sentence(&e)))?)
+    }
+
+    fn of(value: Value) -> Result<Self, Rejection> {
+        if !value.is_object() {
+            return Err(Rejection::new(
+                Code::InvalidContent,
+                "The content is not an object. Put it in a field of one.",
+            ));
+        }
+        let unusable = |e: content::ContentError| Rejection::new(Code::InvalidContent, e.to_string());
+        let canonical = content::canonical_json(&value).map_err(unusable)?;
+        if canonical.len() > MAX_CONTENT_BYTES {
+            return Err(too_large());
+        }
+        let envelope = Envelope::of(&value).map_err(unusable)?;
+        let (hash, key_id) = match envelope {
+            Some(envelope) => (envelope.content_hash(), Some(envelope.key_id)),
+            None => (ContentHash::of_canonical(&canonical), None),
+        };
+        Ok(Self { value, canonical, hash, key_id })
+    }
+
+    fn status(&self) -> Option<String> {
+        let status = self.value.get("status")?.as_str()?;
+        TaskStatus::parse(status).ok().map(String::from)
+    }
+}
+
+fn hash_of_nothing() -> ContentHash {
+    ContentHash::of_canonical(b"null")
+}
+
+fn too_large() -> Rejection {
+    Rejection::new(Code::ContentTooLarge, "The content is larger than 256 KiB. Shorten it, or split it into several.")
+}
+
+/// Whose record could not be read.
+fn unverified_id(text: &RawValue) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        id: String,
+    }
+    serde_json::from_str(text.get()).ok().map(|Named { id }| id)
+}
+
+/// serde's words without the position, which is that in the record's own text.
+pub(crate) fn sentence(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" at line ").next().unwrap_or_default();
+    format!("The record can't be used: {}.", text.trim_end_matches('.'))
+}
