@@ -1,5 +1,9 @@
 //! What can be said on the command line.
 
+mod hook;
+
+pub(crate) use hook::{HookCommand, HookPlace};
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -52,6 +56,9 @@ pub(crate) enum Command {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
         command: Vec<OsString>,
     },
+    /// Record what an agent plans, each time it changes its plan
+    #[command(subcommand)]
+    Hook(HookCommand),
     /// Read or change the settings
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -2,6 +2,7 @@
 
 mod activate;
 mod config;
+mod hook;
 mod run;
 mod status;
 mod validate;
@@ -29,6 +30,7 @@ pub(crate) fn execute(arguments: impl Iterator<Item = OsString>) -> ExitStatus {
         Command::Validate => validate::validate(printer, &common),
         Command::Status => status::status(printer, &common),
         Command::Run { command } => run::run(printer, &common, &command),
+        Command::Hook(command) => hook::hook(printer, &common, &command),
         Command::Config(command) => config::config(printer, &common, command),
     };
     done.unwrap_or_else(|error| printer.error(&error))

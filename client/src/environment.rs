@@ -12,7 +12,12 @@ pub const HARDWARE_ID: &str = "CODITECT_HARDWARE_ID";
 /// The folder that is used unless a caller names another.
 pub(crate) fn home() -> Option<PathBuf> {
     let named = read(HOME).map(PathBuf::from);
-    named.or_else(|| read("HOME").map(|home| PathBuf::from(home).join(".coditect")))
+    named.or_else(|| persons_home().map(|home| home.join(".coditect")))
+}
+
+/// The folder that a person's own files are in.
+pub(crate) fn persons_home() -> Option<PathBuf> {
+    read("HOME").map(PathBuf::from)
 }
 
 /// What `CODITECT_HARDWARE_ID` says.

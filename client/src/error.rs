@@ -10,6 +10,7 @@ use protocol::problem::{Code, ProblemDocument};
 use protocol::token::TokenError;
 
 use crate::ContextError;
+use crate::hook::HookError;
 
 /// Why a question could not be answered, or the answer is a refusal.
 ///
@@ -65,6 +66,8 @@ pub enum Error {
     HardwareId(HardwareIdError),
     /// Something about the context that is kept here, or its sync.
     Context(ContextError),
+    /// Something about an agent's hook.
+    Hook(HookError),
 }
 
 /// A problem document, and the text it came as.
@@ -106,6 +109,7 @@ impl Error {
             Self::NoHome => "no_home",
             Self::HardwareId(_) => "invalid_hardware_id",
             Self::Context(error) => error.code(),
+            Self::Hook(error) => error.code(),
         }
     }
 
@@ -138,6 +142,7 @@ impl Error {
                 "`unset CODITECT_HARDWARE_ID` makes coditect use the machine's own; `coditect status` shows it.".into()
             }
             Self::Context(error) => error.hint(),
+            Self::Hook(error) => error.hint(),
         }
     }
 
@@ -191,6 +196,7 @@ impl fmt::Display for Error {
             Self::NoHome => f.write_str("There is no home folder to keep the license key in."),
             Self::HardwareId(error) => write!(f, "CODITECT_HARDWARE_ID is not usable. {error}"),
             Self::Context(error) => error.fmt(f),
+            Self::Hook(error) => error.fmt(f),
         }
     }
 }

@@ -41,12 +41,14 @@ pub mod environment;
 mod error;
 mod hardware;
 mod home;
+pub mod hook;
 mod license;
 mod notice;
 mod random;
 mod remaining;
 mod seat;
 mod status;
+mod sync;
 mod validation;
 mod vault;
 

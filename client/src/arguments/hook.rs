@@ -1,0 +1,27 @@
+//! `coditect hook`
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum HookCommand {
+    /// Record the tasks in an agent's event, which is read from standard input (for agents, who call it)
+    TaskPlan,
+    /// Add the hook to the agent's settings
+    Install(HookPlace),
+    /// Take the hook out of the agent's settings
+    Uninstall(HookPlace),
+    /// Show where the hook is installed, and what last went wrong
+    Status(HookPlace),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HookPlace {
+    /// The agent's settings file [default: ~/.claude/settings.json]
+    #[arg(long, value_name = "FILE", conflicts_with = "project")]
+    pub(crate) settings: Option<PathBuf>,
+    /// The settings of the project in this folder: .claude/settings.json
+    #[arg(long)]
+    pub(crate) project: bool,
+}

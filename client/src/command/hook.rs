@@ -1,0 +1,100 @@
+//! `coditect hook task-plan|install|uninstall|status`
+
+use std::io;
+use std::panic;
+use std::path::PathBuf;
+
+use coditect::Error;
+use coditect::hook::{AgentHook, AgentSettings, Installed};
+use serde_json::json;
+
+use crate::arguments::{Common, HookCommand, HookPlace};
+use crate::exit_status::ExitStatus;
+use crate::printer::Printer;
+
+pub(super) fn hook(printer: Printer, common: &Common, command: &HookCommand) -> Result<ExitStatus, Error> {
+    match command {
+        HookCommand::TaskPlan => Ok(task_plan(common)),
+        HookCommand::Install(place) => install(printer, common, place),
+        HookCommand::Uninstall(place) => uninstall(printer, common, place),
+        HookCommand::Status(place) => status(printer, common, place),
+    }
+}
+
+/// Whatever happens, the agent goes on, and reads nothing.
+fn task_plan(common: &Common) -> ExitStatus {
+    panic::set_hook(Box::new(|_| ()));
+    let home = common.home.clone();
+    let recorded = panic::catch_unwind(|| AgentHook::open(home).and_then(|hook| hook.task_plan(io::stdin().lock())));
+    // Errors were written down for `coditect hook status`.
+    drop(recorded);
+    ExitStatus::Yes
+}
+
+fn install(printer: Printer, common: &Common, place: &HookPlace) -> Result<ExitStatus, Error> {
+    let settings = settings(common, place)?;
+    let program = std::env::current_exe().map_err(|cause| Error::File { path: "this program".into(), cause })?;
+    let command = AgentHook::command(&program, common.home.as_deref())?;
+    let installed = settings.install(&command)?;
+    let path = settings.path().display();
+    let text = match installed {
+        Installed::New => format!("The agent's plan is recorded from its next session on: {path}."),
+        Installed::Already => format!("The hook is in {path} already."),
+        Installed::Renewed => format!("The hook in {path} was renewed."),
+    };
+    let object = json!({ "settings": settings.path(), "command": command, "changed": installed != Installed::Already });
+    Ok(printer.answer(&object, &text, ExitStatus::Yes))
+}
+
+fn uninstall(printer: Printer, common: &Common, place: &HookPlace) -> Result<ExitStatus, Error> {
+    let settings = settings(common, place)?;
+    let changed = settings.uninstall()?;
+    let path = settings.path().display();
+    let text = match changed {
+        true => format!("The hook was taken out of {path}."),
+        false => format!("There is no hook of coditect in {path}."),
+    };
+    Ok(printer.answer(&json!({ "settings": settings.path(), "changed": changed }), &text, ExitStatus::Yes))
+}
+
+fn status(printer: Printer, common: &Common, place: &HookPlace) -> Result<ExitStatus, Error> {
+    let hook = AgentHook::open(common.home.clone())?;
+    let mut places = hook.installed()?;
+    let asked = settings(common, place)?;
+    if !places.iter().any(|settings| settings.path() == asked.path()) {
+        places.push(asked);
+    }
+    let (mut data, mut lines, mut there) = (Vec::new(), Vec::new(), false);
+    for settings in &places {
+        let commands = settings.commands()?;
+        there |= !commands.is_empty();
+        let says = commands.first().map_or("not installed", String::as_str);
+        lines.push(format!("{}  {says}", settings.path().display()));
+        data.push(
+            json!({ "settings": settings.path(), "installed": !commands.is_empty(), "command": commands.first() }),
+        );
+    }
+    let trouble = hook.trouble()?;
+    if let Some(trouble) = &trouble {
+        lines.push(format!("last failure at {} ({} in all): {}", trouble.at, trouble.times, trouble.error));
+    }
+    if !there {
+        lines.push("`coditect hook install` adds it to the agent's settings.".to_owned());
+    }
+    let object = json!({ "installed": there, "data": data, "trouble": trouble });
+    Ok(printer.answer(&object, &lines.join("\n"), if there { ExitStatus::Yes } else { ExitStatus::No }))
+}
+
+fn settings(common: &Common, place: &HookPlace) -> Result<AgentSettings, Error> {
+    // Where the agent's settings are is one matter, and where coditect keeps its own things another.
+    let hook = AgentHook::open(common.home.clone())?;
+    let here = || std::env::current_dir().map_err(|cause| Error::File { path: PathBuf::from("."), cause });
+    match place {
+        HookPlace { settings: Some(path), .. } => {
+            let path = std::path::absolute(path).map_err(|cause| Error::File { path: path.clone(), cause })?;
+            Ok(hook.settings(path))
+        }
+        HookPlace { project: true, .. } => Ok(hook.project_settings(&here()?)),
+        HookPlace { .. } => hook.personal_settings(),
+    }
+}

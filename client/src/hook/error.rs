@@ -1,0 +1,67 @@
+//! What can go wrong with an agent's hook.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// Why the hook can't be installed, or an event can't be recorded.
+#[derive(Debug)]
+pub enum HookError {
+    /// A file is not an agent's settings.
+    Settings {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: String,
+    },
+    /// A path that can't be written into settings.
+    Path {
+        /// The path.
+        path: PathBuf,
+    },
+    /// What the agent said is not an event.
+    Event {
+        /// What is wrong with it.
+        fault: String,
+    },
+}
+
+impl HookError {
+    /// The stable word for programs.
+    pub(crate) const fn code(&self) -> &'static str {
+        match self {
+            Self::Settings { .. } => "invalid_agent_settings",
+            Self::Path { .. } => "invalid_path",
+            Self::Event { .. } => "invalid_event",
+        }
+    }
+
+    /// The command that helps.
+    pub(crate) fn hint(&self) -> String {
+        match self {
+            Self::Settings { .. } => {
+                "Correct it, or use `coditect hook install --settings FILE` for another one. It was left as it is."
+                    .into()
+            }
+            Self::Path { .. } => {
+                "Install coditect in a folder whose name is UTF-8, and `coditect hook install` again.".into()
+            }
+            Self::Event { .. } => "`coditect hook install` sets the hook up as the agent expects it.".into(),
+        }
+    }
+}
+
+impl fmt::Display for HookError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Settings { path, fault } => write!(f, "{} can't be changed: {fault}.", path.display()),
+            Self::Path { path } => write!(f, "{} is not UTF-8, which an agent's settings are.", path.display()),
+            Self::Event { fault } => write!(f, "What the agent said can't be read: {fault}."),
+        }
+    }
+}
+
+impl From<HookError> for crate::Error {
+    fn from(error: HookError) -> Self {
+        Self::Hook(error)
+    }
+}

@@ -1,0 +1,298 @@
+//! What an agent tells after it has used a tool, as far as it is about tasks.
+//!
+//! Agents change, so whatever can be understood is: fields that are missing, named otherwise or of another type are looked
+//! past, and what is left over is nothing to record.
+
+use std::collections::HashMap;
+
+use protocol::id::{RecordId, TaskStatus};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+/// A task that vanished from an agent's list before it was done: given up, or put in other words. It isn't deleted, so that
+/// whoever looks later sees that it was planned.
+const DROPPED: &str = "dropped";
+pub(super) const COMPLETED: &str = "completed";
+
+/// More than any plan has. The rest of a longer one is left out.
+const MAX_TASKS: usize = 500;
+
+/// How many bytes of a text are kept; the longest that the cloud shows.
+const MAX_TEXT: usize = 64 * 1024;
+
+/// A task as an event shows it.
+#[derive(Debug, PartialEq)]
+pub(super) struct Sighting {
+    pub(super) id: RecordId,
+    /// What the event says about it; what it doesn't, stays.
+    pub(super) fields: Map<String, Value>,
+    /// What is new about it.
+    pub(super) news: News,
+}
+
+/// What is new about a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// Something, or it isn't known what.
+    Changed,
+    /// The agent listed it before just as it does now.
+    Same,
+    /// The agent doesn't list it any more.
+    Vanished,
+}
+
+/// The folder that the agent works in.
+pub(super) fn folder(event: &Value) -> Option<&str> {
+    text(event, &["cwd"])
+}
+
+/// The tasks that an event is about; none if it is about something else.
+pub(super) fn sightings(event: &Value) -> Vec<Sighting> {
+    let about_use = text(event, &["hook_event_name"]).is_none_or(|name| name == "PostToolUse");
+    let (tool, input) = (text(event, &["tool_name"]).unwrap_or_default(), &event["tool_input"]);
+    let answer = [&event["tool_response"], &event["tool_result"], &event["tool_output"]];
+    let answer = answer.into_iter().find(|answer| !answer.is_null()).unwrap_or(&Value::Null);
+    if !about_use || answer["success"] == false || answer["is_error"] == true {
+        return Vec::new();
+    }
+    let session = text(event, &["session_id", "sessionId"]).unwrap_or("no session");
+    match tool {
+        "TaskCreate" => created(session, input, answer).into_iter().collect(),
+        "TaskUpdate" => updated(session, input, answer).into_iter().collect(),
+        _ => {
+            // The list of an agent inside the session's agent is one of its own.
+            let scope = match text(event, &["agent_id"]) {
+                Some(agent) => format!("{session}:{agent}"),
+                None => session.to_owned(),
+            };
+            listed(&scope, input, answer)
+        }
+    }
+}
+
+/// `TaskCreate`: the id is in the answer alone.
+fn created(session: &str, input: &Value, answer: &Value) -> Option<Sighting> {
+    let mut fields = fields(input);
+    fields.entry("status").or_insert_with(|| "pending".into());
+    let subject = text(input, &["subject", "title", "description"])?;
+    let given = [&answer["task"]["id"], &answer["taskId"], &answer["id"]].into_iter().find_map(name);
+    let id = match given.or_else(|| number_in(answer)) {
+        Some(task) => agents_own(session, &task),
+        None => derived(session, subject, 0),
+    };
+    Some(Sighting { id, fields, news: News::Changed })
+}
+
+/// `TaskUpdate`: only what changed.
+fn updated(session: &str, input: &Value, answer: &Value) -> Option<Sighting> {
+    let task = [&input["taskId"], &input["task_id"], &input["id"], &answer["taskId"]].into_iter().find_map(name)?;
+    let mut fields = fields(input);
+    if fields.get("status").is_some_and(|status| status == "deleted") {
+        fields.insert("status".into(), DROPPED.into());
+    }
+    (!fields.is_empty()).then(|| Sighting { id: agents_own(session, &task), fields, news: News::Changed })
+}
+
+/// `TodoWrite`, and whatever else has a list of tasks: all of it, each time.
+fn listed(scope: &str, input: &Value, answer: &Value) -> Vec<Sighting> {
+    let Some(list) = ["todos", "plan", "tasks"].into_iter().find_map(|name| list(&input[name])) else {
+        return Vec::new();
+    };
+    let mut now = todos(scope, &list);
+    let before = todos(scope, &list_or_none(&answer["oldTodos"]));
+    for todo in &mut now {
+        if before.iter().any(|before| before == todo) {
+            todo.news = News::Same;
+        }
+    }
+    let vanished = before.into_iter().filter(|before| !now.iter().any(|todo| todo.id == before.id));
+    let vanished = vanished.filter(|todo| todo.fields.get("status").is_none_or(|status| status != COMPLETED));
+    let vanished: Vec<Sighting> = vanished
+        .map(|Sighting { id, mut fields, .. }| {
+            fields.insert("status".into(), DROPPED.into());
+            Sighting { id, fields, news: News::Vanished }
+        })
+        .collect();
+    now.extend(vanished);
+    now
+}
+
+fn todos(scope: &str, list: &[Value]) -> Vec<Sighting> {
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    let todos = list.iter().take(MAX_TASKS).filter_map(|todo| {
+        let content = text(todo, &["content", "step", "text", "subject", "title", "description"])?;
+        // The same words twice are two tasks.
+        let nth = seen.entry(content).and_modify(|nth| *nth += 1).or_default();
+        let id = name(&todo["id"]).map_or_else(|| derived(scope, content, *nth), |id| agents_own(scope, &id));
+        let mut fields = fields(todo);
+        if !fields.contains_key("description") {
+            fields.insert("description".into(), clean(content).into());
+        }
+        Some(Sighting { id, fields, news: News::Changed })
+    });
+    todos.collect()
+}
+
+/// What is kept of a task: what it is, how far it is, and no more.
+fn fields(from: &Value) -> Map<String, Value> {
+    let mut fields = Map::new();
+    for name in ["subject", "description", "priority"] {
+        if let Some(text) = text(from, &[name]) {
+            fields.insert(name.into(), clean(text).into());
+        }
+    }
+    if let Some(status) = text(from, &["status"]).and_then(status) {
+        fields.insert("status".into(), status.as_str().into());
+    }
+    fields
+}
+
+/// A status in the spelling that the cloud has for them.
+fn status(text: &str) -> Option<TaskStatus> {
+    let text = text.trim().to_ascii_lowercase().replace([' ', '-'], "_");
+    TaskStatus::parse(text).ok()
+}
+
+fn agents_own(scope: &str, task: &str) -> RecordId {
+    RecordId::parse(format!("{scope}:{task}")).unwrap_or_else(|_| derived(scope, task, 0))
+}
+
+/// The id of a task whose agent gives it none: its words in this session. So the same todo is the same record however far
+/// it is, and a todo in other words is another one.
+fn derived(scope: &str, content: &str, nth: usize) -> RecordId {
+    let mut hash = Sha256::new_with_prefix("coditect todo 1");
+    for part in [scope, content] {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.update((nth as u64).to_le_bytes());
+    let id = hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    RecordId::parse(format!("todo-{id}")).expect("37 letters and digits are an id")
+}
+
+/// A text that isn't empty, under the first of these names that has one.
+fn text<'a>(from: &'a Value, names: &[&str]) -> Option<&'a str> {
+    names.iter().find_map(|name| from[*name].as_str()).filter(|text| !text.trim().is_empty())
+}
+
+/// What an agent calls a task: a text or a number.
+fn name(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// The number in a sentence such as `Task #5 created`, for answers that are only words.
+fn number_in(answer: &Value) -> Option<String> {
+    let words = answer.as_str().or_else(|| answer[0]["text"].as_str()).or_else(|| answer["content"].as_str())?;
+    let number: String = words.split_once('#')?.1.chars().take_while(char::is_ascii_digit).collect();
+    (!number.is_empty()).then_some(number)
+}
+
+/// A list, also one that was written into a text.
+fn list(value: &Value) -> Option<Vec<Value>> {
+    match value {
+        Value::Array(items) => Some(items.clone()),
+        Value::String(text) => serde_json::from_str(text).ok(),
+        _ => None,
+    }
+}
+
+fn list_or_none(value: &Value) -> Vec<Value> {
+    list(value).unwrap_or_default()
+}
+
+/// A text as a record may hold it.
+fn clean(text: &str) -> String {
+    let end = text.floor_char_boundary(MAX_TEXT);
+    text[..end].replace('\0', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn event(tool: &str, input: Value, answer: Value) -> Vec<Sighting> {
+        sightings(&json!({
+            "session_id": "s1", "cwd": "/w", "hook_event_name": "PostToolUse",
+            "tool_name": tool, "tool_input": input, "tool_response": answer,
+        }))
+    }
+
+    #[test]
+    fn a_todo_is_the_same_record_however_far_it_is() {
+        let at = |status: &str| {
+            event(
+                "TodoWrite",
+                json!({"todos": [{"content": "Write it", "status": status, "activeForm": "Writing"}]}),
+                json!({}),
+            )
+        };
+        let (first, last) = (at("pending"), at("In-Progress"));
+        assert_eq!(first[0].id, last[0].id);
+        assert_eq!(Value::from(last[0].fields.clone()), json!({"description": "Write it", "status": "in_progress"}));
+    }
+
+    #[test]
+    fn the_same_words_twice_are_two_tasks_and_so_are_those_of_another_session() {
+        let todos = json!({"todos": [{"content": "a"}, {"content": "a"}]});
+        let mut ids: Vec<_> = event("TodoWrite", todos.clone(), json!({})).into_iter().map(|seen| seen.id).collect();
+        for scope in [json!({"session_id": "s2"}), json!({"session_id": "s1", "agent_id": "a1"})] {
+            let mut other = json!({"tool_name": "TodoWrite", "tool_input": todos});
+            other.as_object_mut().unwrap().extend(scope.as_object().unwrap().clone());
+            ids.extend(sightings(&other).into_iter().map(|seen| seen.id));
+        }
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), 6);
+    }
+
+    #[test]
+    fn what_vanished_unfinished_was_dropped() {
+        let before = json!([{"content": "a", "status": "pending"}, {"content": "b", "status": "completed"}, {"content": "c", "status": "pending"}]);
+        let seen =
+            event("TodoWrite", json!({"todos": [{"content": "c", "status": "pending"}]}), json!({"oldTodos": before}));
+        let told: Vec<_> = seen.iter().map(|seen| (seen.fields["description"].as_str().unwrap(), seen.news)).collect();
+        assert_eq!(told, [("c", News::Same), ("a", News::Vanished)]);
+        assert_eq!(seen[1].fields["status"], "dropped");
+    }
+
+    #[test]
+    fn a_task_has_its_agents_id() {
+        let input = json!({"subject": "Wire it", "description": "All of it", "activeForm": "Wiring"});
+        for answer in
+            [json!({"task": {"id": "7", "subject": "Wire it"}}), json!("Task #7 created successfully: Wire it")]
+        {
+            let seen = event("TaskCreate", input.clone(), answer);
+            assert_eq!(seen[0].id.as_str(), "s1:7");
+            assert_eq!(
+                Value::from(seen[0].fields.clone()),
+                json!({"subject": "Wire it", "description": "All of it", "status": "pending"})
+            );
+        }
+        let seen =
+            event("TaskUpdate", json!({"taskId": 7, "status": "completed"}), json!({"success": true, "taskId": "7"}));
+        assert_eq!((seen[0].id.as_str(), seen[0].fields.len()), ("s1:7", 1));
+        let seen = event("TaskUpdate", json!({"taskId": "7", "status": "deleted"}), Value::Null);
+        assert_eq!(seen[0].fields["status"], "dropped");
+    }
+
+    #[test]
+    fn other_events_are_about_nothing() {
+        assert_eq!(event("Bash", json!({"command": "ls"}), json!({})), []);
+        assert_eq!(event("TaskUpdate", json!({"taskId": "7", "status": "completed"}), json!({"success": false})), []);
+        assert_eq!(event("TaskUpdate", json!({"taskId": "7", "addBlocks": ["8"]}), json!({})), []);
+        assert_eq!(
+            event("TodoWrite", json!({"todos": [1, null, {"content": " "}, {"status": "pending"}]}), json!([])),
+            []
+        );
+        let early = json!({"hook_event_name": "PreToolUse", "tool_name": "TodoWrite", "tool_input": {"todos": [{"content": "a"}]}});
+        for odd in [early, Value::Null, json!([]), json!("x"), json!({"tool_name": 1, "tool_input": "x"})] {
+            assert_eq!(sightings(&odd), [], "{odd}");
+        }
+    }
+}

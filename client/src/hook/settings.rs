@@ -1,0 +1,203 @@
+//! An agent's settings file: read whole, changed at one place, put back whole.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
+
+use super::entry::{self, Fault, Made};
+use super::{HookError, trouble};
+use crate::Error;
+use crate::home::Home;
+
+/// No settings are larger.
+const MAX_LEN: u64 = 4 * 1024 * 1024;
+
+/// How many links may lead from one to the next; as many as the system follows.
+const MAX_LINKS: usize = 40;
+
+/// What was made in which settings file, by its path.
+const INSTALLED: &str = "hooks.json";
+
+/// What installing came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Installed {
+    /// The entry is new.
+    New,
+    /// It was there already.
+    Already,
+    /// It stands in the place of one by another path, or for fewer tools.
+    Renewed,
+}
+
+/// The settings of an agent.
+#[derive(Clone, Debug)]
+pub struct AgentSettings {
+    home: Home,
+    path: PathBuf,
+}
+
+impl AgentSettings {
+    pub(super) fn new(home: Home, path: PathBuf) -> Self {
+        Self { home, path }
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Adds the hook, unless it is there.
+    ///
+    /// # Errors
+    /// When the file is not an agent's settings; then it stays as it is.
+    pub fn install(&self, command: &str) -> Result<Installed, Error> {
+        let target = self.target()?;
+        let before = self.read(&target)?;
+        let (text, file) = match before.as_deref() {
+            // Somebody may have made an empty file to begin with.
+            Some(text) if !text.trim().is_empty() => (text.to_owned(), Made::Entry),
+            _ => ("{}\n".to_owned(), Made::File),
+        };
+        let found = entry::find(&text).map_err(|fault| self.fault(fault))?;
+        if found.len() == 1 && found[0].command == command && found[0].covers {
+            return Ok(Installed::Already);
+        }
+        let mut installed = self.installed()?;
+        let known = installed.get(&self.name()).copied();
+        let cleared = entry::take_out(&text, Made::Entry).map_err(|fault| self.fault(fault))?;
+        let (after, made) = entry::add(&cleared, command).map_err(|fault| self.fault(fault))?;
+        // What was made for an entry that is replaced now is still ours.
+        let made = if found.is_empty() { made.max(file) } else { known.unwrap_or(made) };
+        self.replace(&target, before.as_deref(), &after)?;
+        installed.insert(self.name(), made);
+        self.remember(&installed)?;
+        trouble::clear(&self.home)?;
+        Ok(if found.is_empty() { Installed::New } else { Installed::Renewed })
+    }
+
+    /// Takes the hook out, and what was made for it. Says whether it was there.
+    ///
+    /// # Errors
+    /// When the file is not an agent's settings; then it stays as it is.
+    pub fn uninstall(&self) -> Result<bool, Error> {
+        let target = self.target()?;
+        let mut installed = self.installed()?;
+        // Empty containers of an entry that nobody remembers were most likely made for it.
+        let made = installed.remove(&self.name()).unwrap_or(Made::Hooks);
+        let mut taken = false;
+        if let Some(text) = self.read(&target)?.filter(|text| !text.trim().is_empty()) {
+            taken = !entry::find(&text).map_err(|fault| self.fault(fault))?.is_empty();
+            if taken {
+                let after = entry::take_out(&text, made).map_err(|fault| self.fault(fault))?;
+                if made == Made::File && entry::is_empty(&after) {
+                    fs::remove_file(&target).map_err(|cause| Error::file(&target, cause))?;
+                } else {
+                    self.replace(&target, Some(&text), &after)?;
+                }
+            }
+        }
+        self.remember(&installed)?;
+        Ok(taken)
+    }
+
+    /// The commands of the hooks that are installed: one, if all is well.
+    ///
+    /// # Errors
+    /// When the file is not an agent's settings.
+    pub fn commands(&self) -> Result<Vec<String>, Error> {
+        let text = self.read(&self.target()?)?.filter(|text| !text.trim().is_empty());
+        let found = text.map(|text| entry::find(&text).map_err(|fault| self.fault(fault))).transpose()?;
+        Ok(found.unwrap_or_default().into_iter().map(|found| found.command).collect())
+    }
+
+    /// The file itself, where the path is a link; links are kept, also those to a file that is not there yet.
+    fn target(&self) -> Result<PathBuf, Error> {
+        let mut path = self.path.clone();
+        for _ in 0..MAX_LINKS {
+            match fs::read_link(&path) {
+                Ok(next) => path = path.parent().unwrap_or(Path::new("")).join(next),
+                Err(_) => return Ok(path),
+            }
+        }
+        Err(Error::file(&self.path, io::Error::from(io::ErrorKind::TooManyLinks)))
+    }
+
+    fn read(&self, target: &Path) -> Result<Option<String>, Error> {
+        let file = match File::open(target) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(cause) => return Err(Error::file(target, cause)),
+        };
+        let mut text = Vec::new();
+        file.take(MAX_LEN + 1).read_to_end(&mut text).map_err(|cause| Error::file(target, cause))?;
+        if text.len() as u64 > MAX_LEN {
+            return Err(self.fault(Fault::Shape("it is larger than 4 MiB")));
+        }
+        let text = String::from_utf8(text).map_err(|_| self.fault(Fault::Shape("it is not UTF-8")))?;
+        Ok(Some(text))
+    }
+
+    /// Puts the new text in the old one's place, with its permissions, unless somebody else has changed it meanwhile.
+    fn replace(&self, target: &Path, before: Option<&str>, after: &str) -> Result<(), Error> {
+        let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        fs::create_dir_all(folder).map_err(|cause| Error::file(folder, cause))?;
+        let aside = folder.join(format!(".coditect-{}", Uuid::now_v7().simple()));
+        let write = || {
+            let mut file = OpenOptions::new().write(true).create_new(true).open(&aside)?;
+            if let Ok(found) = fs::metadata(target) {
+                file.set_permissions(Permissions::from_mode(found.mode() & 0o7777))?;
+            }
+            file.write_all(after.as_bytes())?;
+            file.sync_all()
+        };
+        let written = write().map_err(|cause| Error::file(target, cause)).and_then(|()| {
+            if self.read(target)?.as_deref() != before {
+                return Err(self.fault(Fault::Shape("another program has changed it at this moment; try again")));
+            }
+            fs::rename(&aside, target).map_err(|cause| Error::file(target, cause))
+        });
+        if written.is_err() {
+            let _ = fs::remove_file(&aside);
+        }
+        written
+    }
+
+    fn name(&self) -> String {
+        std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone()).to_string_lossy().into_owned()
+    }
+
+    fn installed(&self) -> Result<BTreeMap<String, Made>, Error> {
+        installed(&self.home)
+    }
+
+    fn remember(&self, installed: &BTreeMap<String, Made>) -> Result<(), Error> {
+        if installed.is_empty() {
+            return self.home.remove(INSTALLED);
+        }
+        let text = serde_json::to_vec_pretty(installed).expect("paths and words are text");
+        self.home.write(INSTALLED, &text)
+    }
+
+    fn fault(&self, fault: Fault) -> Error {
+        let fault = match fault {
+            Fault::Syntax(error) => format!("it is not JSON: {error}"),
+            Fault::Shape(fault) => fault.to_owned(),
+        };
+        HookError::Settings { path: self.path.clone(), fault }.into()
+    }
+}
+
+/// What was made in which file. What can't be read is as good as forgotten: it only says what to tidy up.
+fn installed(home: &Home) -> Result<BTreeMap<String, Made>, Error> {
+    let text = home.read(INSTALLED)?;
+    Ok(text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default())
+}
+
+/// The settings files that a hook was added to from here.
+pub(super) fn known(home: &Home) -> Result<Vec<PathBuf>, Error> {
+    Ok(installed(home)?.into_keys().map(PathBuf::from).collect())
+}

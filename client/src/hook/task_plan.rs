@@ -1,0 +1,82 @@
+//! An event becomes records: `coditect hook task-plan`.
+
+use std::io::{self, Read};
+use std::path::Path;
+
+use protocol::envelope::Envelope;
+use protocol::id::{ProjectId, RecordId};
+use protocol::wire::Kind;
+use serde_json::{Map, Value};
+
+use super::event::{self, News, Sighting};
+use super::{AgentHook, HookError, project, trouble};
+use crate::{ContextStore, Draft, Entry, Error, environment};
+
+/// No event about tasks is larger. What uses of other tools bring may be, and isn't kept.
+const MAX_EVENT: u64 = 4 * 1024 * 1024;
+
+/// How much more is read and thrown away, since an agent may take it for a failure when nobody reads what it says.
+const MAX_IGNORED: u64 = 128 * 1024 * 1024;
+
+impl AgentHook {
+    /// Records what an agent's event says about tasks, and says how many of them changed.
+    ///
+    /// # Errors
+    /// When the event can't be read or the queue can't be written. That was written down too.
+    pub fn task_plan(&self, input: impl Read) -> Result<usize, Error> {
+        let recorded = self.record(input);
+        if let Err(error) = &recorded {
+            trouble::note(&self.home, error);
+        }
+        recorded
+    }
+
+    fn record(&self, input: impl Read) -> Result<usize, Error> {
+        let event = read(input)?;
+        let sightings = event::sightings(&event);
+        if sightings.is_empty() {
+            return Ok(0);
+        }
+        let persons_home = environment::persons_home();
+        let project = event::folder(&event).and_then(|folder| project::of(Path::new(folder), persons_home.as_deref()));
+        let store = ContextStore::open(Some(self.home.path().to_owned()))?;
+        let ids: Vec<&RecordId> = sightings.iter().map(|seen| &seen.id).collect();
+        let mut seen = sightings.iter();
+        store.edit_all(Kind::Task, &ids, |known| Ok(seen.next().and_then(|seen| draft(seen, known, project.as_ref()))))
+    }
+}
+
+/// What a task's record is to be; none leaves it as it is.
+fn draft(seen: &Sighting, known: Option<Entry>, project: Option<&ProjectId>) -> Option<Draft> {
+    let mut content = Map::new();
+    let mut project_id = project.cloned();
+    match (known, seen.news) {
+        // What was never recorded need not be dropped, and what the agent didn't change may have been changed by a person.
+        (None, News::Vanished) | (Some(_), News::Same) => return None,
+        (None, _) => {}
+        (Some(known), news) => {
+            let Value::Object(fields) = known.content else { return None };
+            let done = fields.get("status").is_some_and(|status| status == event::COMPLETED);
+            // One that can't be read here (its key is elsewhere) can't be changed in part either.
+            if Envelope::of(&Value::Object(fields.clone())) != Ok(None) || (done && news == News::Vanished) {
+                return None;
+            }
+            content = fields;
+            project_id = known.project_id.or(project_id);
+        }
+    }
+    content.extend(seen.fields.clone());
+    Some(Draft { kind: Kind::Task, id: seen.id.clone(), project_id, content: Value::Object(content) })
+}
+
+fn read(mut input: impl Read) -> Result<Value, Error> {
+    let unread = |cause| Error::File { path: "standard input".into(), cause };
+    let mut text = Vec::new();
+    input.by_ref().take(MAX_EVENT).read_to_end(&mut text).map_err(unread)?;
+    let more = io::copy(&mut input.take(MAX_IGNORED), &mut io::sink()).map_err(unread)?;
+    let fault = |fault: String| Error::from(HookError::Event { fault });
+    if more > 0 {
+        return Err(fault("it is larger than 4 MiB".into()));
+    }
+    serde_json::from_slice(&text).map_err(|error| fault(error.to_string()))
+}

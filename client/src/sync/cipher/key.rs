@@ -1,0 +1,59 @@
+//! A tenant's key, and the keys that are derived from it.
+
+use hkdf::Hkdf;
+use sha2::{Digest, Sha256};
+
+use super::hex;
+use crate::random;
+
+/// The length of a key.
+pub(crate) const KEY_LEN: usize = 32;
+
+/// The secret that all of a tenant's devices share, and the cloud never has.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct TenantKey([u8; KEY_LEN]);
+
+impl TenantKey {
+    /// A new one.
+    pub(crate) fn generate() -> Self {
+        Self(random::bytes())
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8; KEY_LEN] {
+        &self.0
+    }
+
+    /// What the cloud and people call it: 16 hex characters that say nothing of the key.
+    pub(crate) fn id(&self) -> String {
+        self.name()[..16].to_owned()
+    }
+
+    /// More of the same, for people who compare two devices' keys.
+    pub(crate) fn fingerprint(&self) -> String {
+        let name = self.name();
+        let groups: Vec<&str> = (0..32).step_by(4).map(|at| &name[at..at + 4]).collect();
+        groups.join(" ")
+    }
+
+    /// A key for one purpose, which tells nothing of those for others.
+    pub(super) fn derive(&self, purpose: &str) -> [u8; KEY_LEN] {
+        let mut key = [0; KEY_LEN];
+        let derived = Hkdf::<Sha256>::new(Some(b"coditect context 1"), &self.0).expand(purpose.as_bytes(), &mut key);
+        derived.expect("32 bytes are less than HKDF's limit");
+        key
+    }
+
+    fn name(&self) -> String {
+        hex(&Sha256::digest(self.derive("name")))
+    }
+}
+
+impl std::fmt::Debug for TenantKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "TenantKey({})", self.id())
+    }
+}
