@@ -15,6 +15,9 @@ use crate::home::Home;
 /// How long a writer waits for another one. No transaction takes nearly as long.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long one waits that somebody else waits for.
+const HASTE: Duration = Duration::from_secs(2);
+
 /// Held while a file is made or changed in its shape, since the switch to WAL does not wait by itself.
 const LOCK: &str = "databases.lock";
 
@@ -54,9 +57,11 @@ impl Database {
     }
 
     /// A connection to the file, which is made where there is none.
-    pub(super) fn open(self, home: &Home) -> Result<Connection, Error> {
+    ///
+    /// One in haste does not wait for the disk either: what it writes survives any crash but the machine's.
+    pub(super) fn open(self, home: &Home, haste: bool) -> Result<Connection, Error> {
         home.reserve(self.file())?;
-        self.connect(home).map_err(|cause| self.failed(home, &cause))?.ok_or_else(|| {
+        self.connect(home, haste).map_err(|cause| self.failed(home, &cause))?.ok_or_else(|| {
             let path = home.file(self.file());
             ContextError::Newer { path }.into()
         })
@@ -68,10 +73,10 @@ impl Database {
     }
 
     /// None if a newer version has written the file.
-    fn connect(self, home: &Home) -> rusqlite::Result<Option<Connection>> {
+    fn connect(self, home: &Home, haste: bool) -> rusqlite::Result<Option<Connection>> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(home.file(self.file()), flags)?;
-        connection.busy_timeout(PATIENCE)?;
+        connection.busy_timeout(if haste { HASTE } else { PATIENCE })?;
         // A short command should not pay for what thousands of them have written; every thousandth page does.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         let newest = self.steps().len();
@@ -81,6 +86,9 @@ impl Database {
             let lock = home.lock_file(LOCK).ok();
             let _held = lock.as_ref().map(std::fs::File::lock);
             self.migrate(&connection)?;
+        }
+        if haste {
+            connection.pragma_update(None, "synchronous", "normal")?;
         }
         Ok((version <= newest).then_some(connection))
     }

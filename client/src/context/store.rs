@@ -48,6 +48,7 @@ pub struct ContextStore {
     config: Config,
     clock: Clock,
     files: [OnceCell<Connection>; 4],
+    haste: bool,
 }
 
 impl ContextStore {
@@ -57,7 +58,12 @@ impl ContextStore {
     }
 
     pub(crate) fn with(config: Config, clock: Clock) -> Self {
-        Self { config, clock, files: Default::default() }
+        Self { config, clock, files: Default::default(), haste: false }
+    }
+
+    /// The same for somebody whom others wait for.
+    pub(crate) fn in_haste(self) -> Self {
+        Self { haste: true, ..self }
     }
 
     /// Queues a change: the record is to be this. A change that changes nothing is not queued.
@@ -261,7 +267,7 @@ impl ContextStore {
         if let Some(file) = cell.get() {
             return Ok(file);
         }
-        let file = database.open(self.home())?;
+        let file = database.open(self.home(), self.haste)?;
         Ok(cell.get_or_init(|| file))
     }
 }

@@ -39,7 +39,7 @@ impl AgentHook {
         }
         let persons_home = environment::persons_home();
         let project = event::folder(&event).and_then(|folder| project::of(Path::new(folder), persons_home.as_deref()));
-        let store = ContextStore::open(Some(self.home.path().to_owned()))?;
+        let store = ContextStore::open(Some(self.home.path().to_owned()))?.in_haste();
         let ids: Vec<&RecordId> = sightings.iter().map(|seen| &seen.id).collect();
         let mut seen = sightings.iter();
         store.edit_all(Kind::Task, &ids, |known| Ok(seen.next().and_then(|seen| draft(seen, known, project.as_ref()))))

@@ -7,6 +7,8 @@ mod clock;
 mod cloud;
 mod config;
 mod heartbeat;
+mod hook;
+mod hook_settings;
 mod machine;
 mod output;
 mod run;
