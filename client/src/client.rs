@@ -7,12 +7,12 @@ use jiff::Timestamp;
 use protocol::id::HardwareId;
 use protocol::key::LicenseKey;
 
+use crate::access::Access;
 use crate::clock::{Clock, Timekeeper};
 use crate::cloud::Cloud;
 use crate::directory::Directories;
 use crate::home::Home;
 use crate::notice::{Notice, Notify};
-use crate::seat::Access;
 use crate::vault::Vault;
 use crate::{Address, Config, Error, hardware};
 

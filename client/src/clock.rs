@@ -65,6 +65,11 @@ impl Timekeeper {
         Self { clock, vault, notify }
     }
 
+    /// The wall clock itself.
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock.clone()
+    }
+
     /// The wall clock, believed or not.
     pub(crate) fn wall(&self) -> Timestamp {
         self.clock.now()

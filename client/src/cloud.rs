@@ -1,8 +1,11 @@
 //! One HTTP call, and what its answer means.
 
+use std::io::{Read, Write};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use protocol::id::IdempotencyKey;
 use protocol::problem::ProblemDocument;
 use serde::Serialize;
@@ -19,6 +22,15 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The longest answer that is read: a set of keys is the largest, and has a few kilobytes.
 const MAX_ANSWER_LEN: u64 = 1024 * 1024;
+
+/// The same of a page of records: 4 MiB of contents, and what is said about them.
+const MAX_PAGE_LEN: u64 = 16 * 1024 * 1024;
+
+/// Megabytes over a slow line take their time,
+const TRANSFER_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// but what was sent is answered soon, or not at all.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// While somebody waits, there are no more attempts than this,
 const ATTEMPTS: u32 = 3;
@@ -76,7 +88,39 @@ impl Cloud {
     pub(crate) fn get<T: DeserializeOwned>(&self, from: &Address, effort: Effort) -> Result<T, Error> {
         patiently(effort, || {
             let answer = self.agent(from).get(from.as_str()).call();
-            read(from, answer)
+            read(from, answer, MAX_ANSWER_LEN)
+        })
+    }
+
+    /// A page of records; `from` is an address with its query.
+    pub(crate) fn get_page<T: DeserializeOwned>(
+        &self,
+        from: &Address,
+        bearer: &str,
+        effort: Effort,
+    ) -> Result<T, Error> {
+        patiently(effort, || {
+            let request = self.agent(from).get(from.as_str()).header("authorization", format!("Bearer {bearer}"));
+            let request = request.config().timeout_global(Some(TRANSFER_TIMEOUT));
+            read(from, request.timeout_recv_response(Some(ANSWER_TIMEOUT)).build().call(), MAX_PAGE_LEN)
+        })
+    }
+
+    /// Sends JSON that is worth compressing.
+    pub(crate) fn post_packed<T: DeserializeOwned>(
+        &self,
+        to: &Address,
+        bearer: &str,
+        json: &[u8],
+        effort: Effort,
+    ) -> Result<T, Error> {
+        let mut packed = GzEncoder::new(Vec::with_capacity(json.len() / 4), Compression::fast());
+        let packed = packed.write_all(json).and_then(|()| packed.finish()).expect("memory takes what is written");
+        patiently(effort, || {
+            let request = self.agent(to).post(to.as_str()).header("authorization", format!("Bearer {bearer}"));
+            let request = request.header("content-type", "application/json").header("content-encoding", "gzip");
+            let request = request.config().timeout_global(Some(TRANSFER_TIMEOUT));
+            read(to, request.timeout_recv_response(Some(ANSWER_TIMEOUT)).build().send(&packed[..]), MAX_PAGE_LEN)
         })
     }
 
@@ -89,7 +133,7 @@ impl Cloud {
             if let Some(key) = ask.idempotency_key {
                 request = request.header("idempotency-key", key.as_str());
             }
-            read(&ask.to, request.send_json(ask.body))
+            read(&ask.to, request.send_json(ask.body), MAX_ANSWER_LEN)
         })
     }
 
@@ -117,15 +161,21 @@ fn patiently<T>(effort: Effort, attempt: impl Fn() -> Result<T, Error>) -> Resul
     }
 }
 
-fn read<T: DeserializeOwned>(to: &Address, answer: Result<Response<Body>, ureq::Error>) -> Result<T, Error> {
+fn read<T: DeserializeOwned>(
+    to: &Address,
+    answer: Result<Response<Body>, ureq::Error>,
+    max_len: u64,
+) -> Result<T, Error> {
     let outage = |cause: String| {
         Error::Unavailable(Box::new(Outage { url: to.to_string(), cause, refusal: None, retry_after: None }))
     };
     let mut answer = answer.map_err(|error| outage(cause(&error)))?;
     let header = answer.headers().get("retry-after").and_then(|value| value.to_str().ok()?.trim().parse().ok());
     let status = answer.status();
-    let text = answer.body_mut().with_config().limit(MAX_ANSWER_LEN).read_to_string();
-    let text = text.map_err(|error| outage(cause(&error)))?;
+    // Of what is decompressed; the limit of the body itself is of what arrives.
+    let mut text = String::new();
+    let mut body = answer.body_mut().with_config().limit(max_len).reader().take(max_len);
+    body.read_to_string(&mut text).map_err(|error| outage(cause(&ureq::Error::from(error))))?;
     if status.is_success() {
         // What is not our JSON is not our cloud's: a hotel's login page, say.
         return serde_json::from_str(&text).map_err(|_| outage("the answer is not one of CODITECT Cloud".into()));

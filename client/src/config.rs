@@ -31,6 +31,10 @@ impl Config {
         Ok(Self { home: Home::new(path) })
     }
 
+    pub(crate) fn in_home(home: Home) -> Self {
+        Self { home }
+    }
+
     /// Where the cloud is: what was set, else [`Address::DEFAULT`].
     pub fn cloud_url(&self) -> Result<Address, Error> {
         self.read()?.cloud_url.as_deref().unwrap_or(Address::DEFAULT).parse()

@@ -31,10 +31,12 @@
 mod change;
 mod database;
 mod error;
+mod exchange;
 mod journal;
 mod progress;
 mod queue;
 mod record;
+mod start_over;
 mod status;
 mod store;
 mod table;
@@ -46,6 +48,7 @@ pub use status::{SyncStatus, Trouble};
 pub use store::ContextStore;
 
 pub(crate) use database::Database;
+pub(crate) use exchange::{Answered, Page};
 pub(crate) use progress::Progress;
-pub(crate) use queue::Waiting;
+pub(crate) use queue::{Answer, Waiting};
 pub(crate) use table::Row;

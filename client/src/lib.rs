@@ -29,6 +29,7 @@
 //! user or root on this machine, who can run this program and so open what it opens, or put back an older copy of
 //! the folder. Tokens are checked at every use, so changing one is of no use to anybody.
 
+mod access;
 mod address;
 mod backoff;
 mod client;
@@ -67,3 +68,4 @@ pub use protocol::problem::ProblemDocument;
 pub use protocol::wire::{Feature, InvalidLicense, InvalidReason, Kind, Quotas, SeatCounts, Tier};
 pub use seat::{Ending, Seat};
 pub use status::Status;
+pub use sync::{Context, Pulled, Pushed, SyncProgress, Synced};

@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 
+use protocol::id::RecordId;
+use protocol::wire::Kind;
+
 use crate::remaining::{about, more};
 use crate::{Ending, Error};
 
@@ -50,6 +53,23 @@ pub enum Notice {
     },
     /// An answer could not be stored. It serves this once.
     NotStored(Error),
+    /// The cloud had later changes of these records than those made here, which are in the records' history now.
+    ConflictsLost {
+        /// Which.
+        records: Vec<(Kind, RecordId)>,
+    },
+    /// The cloud has refused changes of these records for the last time.
+    ChangesParked {
+        /// Which.
+        records: Vec<(Kind, RecordId)>,
+    },
+    /// The cloud did not know how far this machine had pulled, so everything is fetched again.
+    StartedOver,
+    /// The cloud had lost some of what it once had.
+    QueuedAgain {
+        /// How many changes are sent again.
+        count: usize,
+    },
     /// The operating system does not say which machine this is, so an id was made up.
     MachineInvented,
 }
@@ -80,11 +100,54 @@ impl fmt::Display for Notice {
             }
             Self::CacheRefused { cause } => write!(f, "What was stored is not used. {cause} The cloud is asked again."),
             Self::NotStored(error) => write!(f, "The answer could not be stored. {error} {}", error.hint()),
+            Self::ConflictsLost { records } => write!(
+                f,
+                "{} changed elsewhere later than here. What you changed is kept: `coditect {} show {} --history`.",
+                listed(records, "was", "were"),
+                records.first().map_or("task", |(kind, _)| command(*kind)),
+                records.first().map_or("ID", |(_, id)| id.as_str()),
+            ),
+            Self::ChangesParked { records } => write!(
+                f,
+                "{} refused by the cloud, and {} sent no more. `coditect sync status` says why, `coditect sync retry` sends \
+                 again.",
+                listed(records, "was", "were"),
+                if records.len() == 1 { "is" } else { "are" },
+            ),
+            Self::StartedOver => f.write_str(
+                "The cloud does not know how far this machine had pulled, as after a restore. Everything is compared again.",
+            ),
+            Self::QueuedAgain { count } => write!(f, "The cloud had lost {count} records of this machine, which are sent again."),
             Self::MachineInvented => f.write_str(
                 "This machine has no id of its own, so one was made up and stored. \
                  In containers, set CODITECT_HARDWARE_ID to 64 hex characters that stay the same.",
             ),
         }
+    }
+}
+
+/// `The task "a" was`, `3 records (task "a", decision "b", …) were`.
+fn listed(records: &[(Kind, RecordId)], one: &str, more: &str) -> String {
+    const SHOWN: usize = 5;
+    let name = |(kind, id): &(Kind, RecordId)| format!("{kind} \"{id}\"");
+    match records {
+        [record] => format!("The {} {one}", name(record)),
+        records => {
+            let mut names: Vec<String> = records.iter().take(SHOWN).map(name).collect();
+            if records.len() > SHOWN {
+                names.push("…".to_owned());
+            }
+            format!("{} records ({}) {more}", records.len(), names.join(", "))
+        }
+    }
+}
+
+/// The command that shows records of a kind, where there is one.
+fn command(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Decision => "decision",
+        Kind::SkillLearning => "learning",
+        _ => "task",
     }
 }
 

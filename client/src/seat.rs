@@ -1,11 +1,8 @@
 //! A seat: taken, kept by a thread of its own, and given back.
 
-mod access;
 mod grant;
 mod heart;
 mod holders;
-
-pub(crate) use access::Access;
 
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

@@ -1,1 +1,177 @@
+//! The sync of the context with the cloud: changes go out in order, records come in by pages.
+//!
+//! What must hold after a crash at any point:
+//! - A change leaves the queue after the cloud has said that it has it. Sent twice, it is a `duplicate` the second time.
+//! - The cursor moves in the transaction that writes the last of a page's records. Pulled twice, a page changes nothing.
+//!
+//! One process syncs at a time, by a lock that the operating system drops with it; writers and readers of the queue do not
+//! notice. No write transaction is open while the cloud is asked.
+
 pub(crate) mod cipher;
+mod pull;
+mod push;
+mod pushed;
+mod record;
+mod session;
+
+use std::fs::File;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use protocol::id::{DeviceId, RecordId};
+use protocol::wire::{ContextStatus, HistoryPage, Kind};
+
+use crate::context::Progress;
+use crate::{Config, ContextError, ContextStore, Error, LicenseClient, Trouble};
+
+pub use pull::Pulled;
+pub use pushed::Pushed;
+
+/// The file that whoever syncs holds a lock on.
+const LOCK: &str = "sync.lock";
+
+/// How long to wait for another process that syncs. It is usually soon done.
+const PATIENCE: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The context of a home folder and the cloud it is synced with.
+///
+/// ```no_run
+/// # fn main() -> Result<(), coditect::Error> {
+/// let client = coditect::LicenseClient::builder().build()?;
+/// let context = client.context();
+/// let synced = context.sync(|_| ())?;
+/// println!("{} changes sent, {} records fetched", synced.pushed.sent(), synced.pulled.records);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Context {
+    client: LicenseClient,
+    store: ContextStore,
+    device: DeviceId,
+}
+
+/// How far a push or pull is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncProgress {
+    /// So many changes of so many are answered.
+    Pushing {
+        /// Answered in this run.
+        done: u64,
+        /// That waited when it began.
+        total: u64,
+    },
+    /// So many records have come.
+    Pulling {
+        /// Since the last pull that got through, in this run or interrupted ones.
+        done: u64,
+        /// Of so many, where that is known: when everything is fetched for the first time.
+        total: Option<u64>,
+    },
+}
+
+/// What a sync did.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+pub struct Synced {
+    /// What went out.
+    pub pushed: Pushed,
+    /// What came in.
+    pub pulled: Pulled,
+}
+
+impl LicenseClient {
+    /// The context that is kept in this client's home folder, and its sync with this client's cloud.
+    pub fn context(&self) -> Context {
+        let config = Config::in_home(self.inner.home.clone());
+        let store = ContextStore::with(config, self.inner.time.clock());
+        let device = DeviceId::parse(self.inner.machine.as_str()).expect("a hardware id is 64 hex characters");
+        Context { client: self.clone(), store, device }
+    }
+}
+
+impl Context {
+    /// The context on this machine.
+    pub fn store(&self) -> &ContextStore {
+        &self.store
+    }
+
+    /// Sends what waits.
+    pub fn push(&self, mut on: impl FnMut(SyncProgress)) -> Result<Pushed, Error> {
+        let _turn = self.turn()?;
+        self.push_in_turn(&mut on)
+    }
+
+    /// Fetches what is new.
+    pub fn pull(&self, mut on: impl FnMut(SyncProgress)) -> Result<Pulled, Error> {
+        let _turn = self.turn()?;
+        self.pull_in_turn(&mut on)
+    }
+
+    /// Sends what waits, fetches what is new, and sends what the cloud turns out to have lost.
+    pub fn sync(&self, mut on: impl FnMut(SyncProgress)) -> Result<Synced, Error> {
+        let _turn = self.turn()?;
+        let mut pushed = self.push_in_turn(&mut on)?;
+        let mut pulled = self.pull_in_turn(&mut on)?;
+        if pulled.queued_again > 0 {
+            pushed.add(self.push_in_turn(&mut on)?);
+            pulled.records += self.pull_in_turn(&mut on)?.records;
+        }
+        Ok(Synced { pushed, pulled })
+    }
+
+    /// What a record was, and when, as the cloud has it; the newest first. `cursor` goes on where a page ended.
+    pub fn history(&self, kind: Kind, id: &RecordId, limit: u16, cursor: Option<&str>) -> Result<HistoryPage, Error> {
+        self.ask_history(kind, id, limit, cursor)
+    }
+
+    /// What the cloud holds of the tenant.
+    pub fn cloud_status(&self) -> Result<ContextStatus, Error> {
+        self.ask("/api/v1/context/status", &[])
+    }
+
+    fn push_in_turn(&self, on: &mut dyn FnMut(SyncProgress)) -> Result<Pushed, Error> {
+        let result = self.push_all(on);
+        let trouble = match &result {
+            Ok(pushed) => pushed.trouble(self.store.now()),
+            Err(error) => Some(self.trouble(error)),
+        };
+        self.note(result, |progress| progress.push_trouble = trouble)
+    }
+
+    fn pull_in_turn(&self, on: &mut dyn FnMut(SyncProgress)) -> Result<Pulled, Error> {
+        let result = self.pull_all(on);
+        let trouble = result.as_ref().err().map(|error| self.trouble(error));
+        self.note(result, |progress| progress.pull_trouble = trouble)
+    }
+
+    /// Keeps why something did not get through, for whoever asks for the status.
+    fn note<T>(&self, result: Result<T, Error>, set: impl FnOnce(&mut Progress)) -> Result<T, Error> {
+        let noted = self.store.set_progress(set);
+        // What went wrong first counts more than that it could not be noted.
+        let result = result?;
+        noted.map(|()| result)
+    }
+
+    fn trouble(&self, error: &Error) -> Trouble {
+        Trouble { code: error.code().to_owned(), detail: error.to_string(), hint: error.hint(), at: self.store.now() }
+    }
+
+    /// The right to sync, for as long as the file is open.
+    fn turn(&self) -> Result<File, Error> {
+        if !self.store.is_on()? {
+            return Err(ContextError::Off.into());
+        }
+        let home = self.store.home();
+        let file = home.lock_file(LOCK)?;
+        let begin = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(std::fs::TryLockError::WouldBlock) if begin.elapsed() < PATIENCE => thread::sleep(LOOK),
+                Err(std::fs::TryLockError::WouldBlock) => return Err(ContextError::Busy.into()),
+                Err(std::fs::TryLockError::Error(cause)) => return Err(Error::file(&home.file(LOCK), cause)),
+            }
+        }
+    }
+}

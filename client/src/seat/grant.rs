@@ -10,8 +10,8 @@ use protocol::token::{LicenseClaims, TokenError, verify_claims, verify_license};
 use protocol::wire::{AcquireAnswer, AcquireRequest, Feature, Quotas, SeatCounts, Tier};
 use uuid::Uuid;
 
-use super::access;
 use crate::Error;
+use crate::access;
 use crate::client::Inner;
 use crate::cloud::{Ask, Effort};
 use crate::notice::Notice;

@@ -9,7 +9,8 @@ use protocol::key::LicenseKey;
 use protocol::problem::Code;
 use protocol::wire::{EndedReason, HeartbeatAnswer, HeartbeatRequest};
 
-use super::{Ending, Shared, access, grant};
+use super::{Ending, Shared, grant};
+use crate::access;
 use crate::backoff::Backoff;
 use crate::cloud::{Ask, Effort};
 use crate::error::{Error, Outage, Refusal};

@@ -3,6 +3,7 @@
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
+use protocol::id::TenantId;
 use protocol::key::LicenseKey;
 use protocol::wire::{AuthAnswer, AuthRequest};
 
@@ -13,10 +14,11 @@ use crate::cloud::{Ask, Effort};
 /// A token is not used in its last minute, so that it does not end on the way.
 const MARGIN: Duration = Duration::from_secs(60);
 
-/// An access token and its end.
+/// An access token, whose it is, and its end.
 #[derive(Clone)]
 pub(crate) struct Access {
     token: String,
+    tenant: TenantId,
     until: Instant,
 }
 
@@ -27,12 +29,17 @@ impl std::fmt::Debug for Access {
 }
 
 /// The token at hand, or a new one.
-pub(super) fn token(client: &Inner, key: &LicenseKey, effort: Effort) -> Result<String, Error> {
+pub(crate) fn token(client: &Inner, key: &LicenseKey, effort: Effort) -> Result<String, Error> {
+    token_and_tenant(client, key, effort).map(|(token, _)| token)
+}
+
+/// The same, with whose it is.
+pub(crate) fn token_and_tenant(client: &Inner, key: &LicenseKey, effort: Effort) -> Result<(String, TenantId), Error> {
     let mut access = client.access.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(access) = access.as_ref()
         && Instant::now() < access.until
     {
-        return Ok(access.token.clone());
+        return Ok((access.token.clone(), access.tenant));
     }
     let directory = client.directories.current(client.time.wall(), effort)?;
     let body = AuthRequest { license_key: key.into(), machine_id: Some(client.machine.clone()) };
@@ -40,11 +47,12 @@ pub(super) fn token(client: &Inner, key: &LicenseKey, effort: Effort) -> Result<
     let answer: AuthAnswer =
         client.cloud.post(&Ask { to, body: &body, bearer: None, idempotency_key: None }, effort)?;
     let lifetime = Duration::from_secs(answer.expires_in.min(86_400)).saturating_sub(MARGIN);
-    *access = Some(Access { token: answer.access_token.clone(), until: Instant::now() + lifetime });
-    Ok(answer.access_token)
+    let until = Instant::now() + lifetime;
+    *access = Some(Access { token: answer.access_token.clone(), tenant: answer.tenant_id, until });
+    Ok((answer.access_token, answer.tenant_id))
 }
 
 /// The next one is a new one.
-pub(super) fn forget(client: &Inner) {
+pub(crate) fn forget(client: &Inner) {
     *client.access.lock().unwrap_or_else(PoisonError::into_inner) = None;
 }

@@ -1,0 +1,168 @@
+//! What the sync does to the store. Only one process does it at a time.
+
+use protocol::id::{DeviceId, RecordId};
+use protocol::wire::Kind;
+use rusqlite::Connection;
+
+use super::{Answer, ContextStore, Database, JournalEvent, Progress, Row, Waiting, journal, queue, table};
+use crate::Error;
+
+/// The files of kinds that are not beside the queue.
+const OTHERS: [Database; 3] = [Database::Org, Database::Projects, Database::Platform];
+
+/// A change, and what the cloud said about it.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) change: Waiting,
+    pub(crate) answer: Answer,
+    /// What the cloud has now, if that is this change.
+    pub(crate) row: Option<Row>,
+    pub(crate) event: JournalEvent,
+    pub(crate) detail: String,
+}
+
+/// A page of the cloud's records.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) rows: Vec<(Kind, Row)>,
+    pub(crate) next_cursor: String,
+    pub(crate) has_more: bool,
+}
+
+impl ContextStore {
+    pub(crate) fn progress(&self) -> Result<Progress, Error> {
+        self.on_sessions(Progress::read)
+    }
+
+    /// Changes how far the sync is.
+    pub(crate) fn set_progress(&self, set: impl FnOnce(&mut Progress)) -> Result<(), Error> {
+        let transaction = self.begin()?;
+        let mut progress = self.progress()?;
+        set(&mut progress);
+        self.on_sessions(|sessions| progress.write(sessions))?;
+        self.sessions_done(transaction.commit())
+    }
+
+    /// Begins a run of pushes: what an earlier run held back is tried again.
+    pub(crate) fn begin_push(&self) -> Result<(), Error> {
+        self.on_sessions(queue::begin)
+    }
+
+    /// How many changes wait to be sent.
+    pub(crate) fn waiting(&self) -> Result<u64, Error> {
+        self.on_sessions(queue::count).map(|(waiting, ..)| waiting)
+    }
+
+    /// Calls with the next changes that can be sent together, until it says that it is enough.
+    pub(crate) fn next_changes(&self, take: impl FnMut(Waiting) -> Result<bool, Error>) -> Result<(), Error> {
+        self.on_sessions(|sessions| queue::first(sessions, take))?
+    }
+
+    /// Does what follows from the cloud's answers. Which records' changes were parked.
+    ///
+    /// The rows first: after a crash in between the changes are sent again, and the cloud has them already.
+    pub(crate) fn settle(&self, answered: &[Answered]) -> Result<Vec<(Kind, RecordId)>, Error> {
+        let rows = || answered.iter().filter_map(|answered| Some((answered.change.kind, answered.row.as_ref()?)));
+        self.write_others(rows)?;
+        let now = self.now();
+        let transaction = self.begin()?;
+        let parked = self.on_sessions(|sessions| {
+            write_rows(sessions, Database::Sessions, rows())?;
+            let mut parked = Vec::new();
+            for Answered { change, answer, event, detail, .. } in answered {
+                let record = Some((change.kind, &change.id));
+                journal::write(sessions, now, *event, record, detail)?;
+                if queue::answer(sessions, change, answer, now)? {
+                    journal::write(sessions, now, JournalEvent::Parked, record, detail)?;
+                    parked.push((change.kind, change.id.clone()));
+                }
+            }
+            journal::trim(sessions)?;
+            Ok(parked)
+        })?;
+        self.sessions_done(transaction.commit())?;
+        Ok(parked)
+    }
+
+    /// Takes a page in, with the cursor behind it. How many changes were queued since the cloud had lost them.
+    ///
+    /// The cursor last, and with the records beside it: after a crash in between the page comes again, and changes nothing.
+    pub(crate) fn apply(&self, page: &Page, device: &DeviceId) -> Result<usize, Error> {
+        let before = self.progress()?;
+        let mut again = if before.starting_over { self.queue_lost(&page.rows, device)? } else { 0 };
+        let rows = || page.rows.iter().map(|(kind, row)| (*kind, row));
+        self.write_others(rows)?;
+        let over = before.starting_over && !page.has_more;
+        if over {
+            // Before the end is noted, so that a crash in between does this again.
+            self.apply_sessions(page, true)?;
+            again += self.queue_unseen(before.pass)?;
+        }
+        self.apply_sessions(page, before.starting_over && !over)?;
+        Ok(again)
+    }
+
+    fn apply_sessions(&self, page: &Page, starting_over: bool) -> Result<(), Error> {
+        let now = self.now();
+        let transaction = self.begin()?;
+        self.on_sessions(|sessions| {
+            write_rows(sessions, Database::Sessions, page.rows.iter().map(|(kind, row)| (*kind, row)))?;
+            let mut progress = Progress::read(sessions)?;
+            if progress.cursor.as_deref() != Some(&page.next_cursor) {
+                progress.pulled += page.rows.len() as u64;
+                progress.cursor = Some(page.next_cursor.clone());
+                if !page.rows.is_empty() {
+                    let detail = format!("{} records", page.rows.len());
+                    journal::write(sessions, now, JournalEvent::Pulled, None, &detail)?;
+                }
+            }
+            progress.starting_over = starting_over;
+            if !page.has_more && !starting_over {
+                progress.pulled_at = Some(now);
+                progress.pull_trouble = None;
+            }
+            progress.write(sessions)
+        })?;
+        self.sessions_done(transaction.commit())
+    }
+
+    /// Writes the rows that are not beside the queue, a transaction for each file.
+    fn write_others<'a, I>(&self, rows: impl Fn() -> I) -> Result<(), Error>
+    where
+        I: Iterator<Item = (Kind, &'a Row)>,
+    {
+        for database in OTHERS {
+            if rows().any(|(kind, _)| Database::of(kind) == database) {
+                let transaction = self.write_to(database)?;
+                self.on(database, |file| write_rows(file, database, rows()))?;
+                self.done(database, transaction.commit())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that the cloud did not know the cursor: everything is fetched again.
+    pub(crate) fn start_over(&self) -> Result<(), Error> {
+        let now = self.now();
+        let transaction = self.begin()?;
+        self.on_sessions(|sessions| {
+            let mut progress = Progress::read(sessions)?;
+            progress.cursor = None;
+            progress.pass += 1;
+            progress.starting_over = true;
+            progress.pulled = 0;
+            journal::write(sessions, now, JournalEvent::StartedOver, None, "the cloud did not know the cursor")?;
+            progress.write(sessions)
+        })?;
+        self.sessions_done(transaction.commit())
+    }
+}
+
+/// Writes those of the rows that belong into a file.
+fn write_rows<'a>(
+    file: &Connection,
+    database: Database,
+    mut rows: impl Iterator<Item = (Kind, &'a Row)>,
+) -> rusqlite::Result<()> {
+    rows.try_for_each(|(kind, row)| if Database::of(kind) == database { table::write(file, kind, row) } else { Ok(()) })
+}

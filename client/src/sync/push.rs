@@ -1,0 +1,184 @@
+//! Changes go out: in the order in which they were made, per record one at a time, many records together.
+
+use protocol::wire::{MAX_PUSH_BYTES, MAX_PUSH_RECORDS, PushAnswer, PushResult, PushStatus, Rejection};
+
+use super::record::Outgoing;
+use super::{Context, Pushed, SyncProgress};
+use crate::context::{Answer, Answered, Row};
+use crate::error::{Outage, Refusal};
+use crate::notice::Notice;
+use crate::{Error, JournalEvent};
+
+/// How many bytes a push has at most, with some room below the cloud's limit.
+const MAX_BYTES: usize = MAX_PUSH_BYTES - MAX_PUSH_BYTES / 8;
+
+const PATH: &str = "/api/v1/context/push";
+
+impl Context {
+    pub(super) fn push_all(&self, on: &mut dyn FnMut(SyncProgress)) -> Result<Pushed, Error> {
+        self.store.begin_push()?;
+        let mut pushed = Pushed::default();
+        let total = self.store.waiting()?;
+        let result = loop {
+            match self.push_next(&mut pushed) {
+                Ok(true) => on(SyncProgress::Pushing { done: pushed.answered(), total }),
+                Ok(false) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        // Told also when it did not get to the end.
+        let notify = &self.client.inner.notify;
+        if !pushed.lost.is_empty() {
+            notify.send(&Notice::ConflictsLost { records: std::mem::take(&mut pushed.lost) });
+        }
+        if !pushed.given_up.is_empty() {
+            notify.send(&Notice::ChangesParked { records: std::mem::take(&mut pushed.given_up) });
+        }
+        result?;
+        if pushed.hindered == 0 {
+            let now = self.store.now();
+            self.store.set_progress(|progress| progress.pushed_at = Some(now))?;
+        }
+        Ok(pushed)
+    }
+
+    /// Sends a batch. Whether another one may be worth sending.
+    fn push_next(&self, pushed: &mut Pushed) -> Result<bool, Error> {
+        let batch = self.batch()?;
+        if batch.is_empty() {
+            return Ok(false);
+        }
+        let (answered, hindered) = (pushed.answered(), pushed.hindered);
+        self.send(batch, pushed)?;
+        // Where the cloud takes nothing at all, as when a quota is used up, the rest can wait.
+        let hindered = pushed.hindered - hindered;
+        Ok(hindered == 0 || pushed.answered() - answered > hindered)
+    }
+
+    fn batch(&self) -> Result<Vec<Outgoing>, Error> {
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        self.store.next_changes(|change| {
+            let outgoing = self.seal(change)?;
+            bytes += outgoing.json.len() + 1;
+            if bytes > MAX_BYTES && !batch.is_empty() {
+                return Ok(false);
+            }
+            batch.push(outgoing);
+            Ok(batch.len() < MAX_PUSH_RECORDS)
+        })?;
+        Ok(batch)
+    }
+
+    /// Sends changes. If the cloud refuses them all together, it is because of one of them, which is found by halves.
+    fn send(&self, mut changes: Vec<Outgoing>, pushed: &mut Pushed) -> Result<(), Error> {
+        match self.post(&changes) {
+            Ok(results) => self.settle(changes, results.into_iter().map(Ok).collect(), pushed),
+            Err(Error::Refused(refusal)) if blames_a_record(&refusal) => {
+                if changes.len() == 1 {
+                    return self.settle(changes, vec![Err(refusal.to_string())], pushed);
+                }
+                let rest = changes.split_off(changes.len() / 2);
+                self.send(changes, pushed)?;
+                self.send(rest, pushed)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn post(&self, changes: &[Outgoing]) -> Result<Vec<PushResult>, Error> {
+        let records: Vec<&str> = changes.iter().map(|change| change.json.as_str()).collect();
+        // This machine's id is hex, and needs no escapes.
+        let json = format!("{{\"device_id\":\"{}\",\"records\":[{}]}}", self.device, records.join(","));
+        let answer: PushAnswer = self.tell(PATH, json.as_bytes())?;
+        if answer.results.len() != changes.len() {
+            let cause = "it did not answer for every record".to_owned();
+            let outage = Outage { url: PATH.to_owned(), cause, refusal: None, retry_after: None };
+            return Err(Error::Unavailable(Box::new(outage)));
+        }
+        Ok(answer.results)
+    }
+
+    fn settle(
+        &self,
+        changes: Vec<Outgoing>,
+        results: Vec<Result<PushResult, String>>,
+        pushed: &mut Pushed,
+    ) -> Result<(), Error> {
+        let pass = self.store.progress()?.pass;
+        let understood = changes.into_iter().zip(results).map(|(change, result)| match result {
+            Ok(result) => self.understand(change, result, pass, pushed),
+            Err(why) => refused(change, why, pushed),
+        });
+        let answered: Vec<Answered> = understood.collect();
+        let parked = self.store.settle(&answered)?;
+        pushed.parked += parked.len() as u64;
+        pushed.given_up.extend(parked);
+        Ok(())
+    }
+
+    /// What a result means for a change.
+    fn understand(&self, outgoing: Outgoing, result: PushResult, pass: u64, pushed: &mut Pushed) -> Answered {
+        let (version, hash) = match (result.status, result.version, result.content_hash) {
+            (PushStatus::Rejected, ..) | (_, None, _) | (_, _, None) => {
+                return rejected(outgoing, result.error, pushed);
+            }
+            (_, Some(version), Some(hash)) => (version, hash),
+        };
+        let ours = hash == outgoing.content_hash;
+        let change = outgoing.change;
+        let mut event = JournalEvent::Pushed;
+        match result.status {
+            PushStatus::Created => pushed.created += 1,
+            PushStatus::Updated => pushed.updated += 1,
+            PushStatus::Conflict if ours => pushed.conflicts_won += 1,
+            PushStatus::Conflict => {
+                pushed.conflicts_lost += 1;
+                pushed.lost.push((change.kind, change.id.clone()));
+                event = JournalEvent::Lost;
+            }
+            PushStatus::Duplicate | PushStatus::Rejected => pushed.duplicates += 1,
+        }
+        let row = ours.then(|| Row {
+            id: change.id.clone(),
+            project_id: change.project_id.clone(),
+            content: change.content.clone(),
+            content_hash: hash,
+            version,
+            updated_at: change.updated_at,
+            deleted: change.deleted,
+            device_id: self.device.clone(),
+            user_id: None,
+            written_at: None,
+            pass,
+        });
+        // The next change after one that has lost was made from what has lost: the cloud is to see a conflict.
+        let next_base = if ours { Some(version) } else { change.base_version };
+        let detail = format!("{}, version {version}", result.status);
+        Answered { change, answer: Answer::Taken { next_base }, row, event, detail }
+    }
+}
+
+fn rejected(outgoing: Outgoing, rejection: Option<Rejection>, pushed: &mut Pushed) -> Answered {
+    let unknown = || Rejection { code: "unknown".to_owned(), detail: "The cloud did not say why.".to_owned() };
+    let rejection = rejection.unwrap_or_else(unknown);
+    if rejection.is_the_records_own_fault() {
+        return refused(outgoing, rejection.detail, pushed);
+    }
+    pushed.hindered += 1;
+    let detail = rejection.detail.clone();
+    let answer = Answer::Hindered(detail.clone());
+    pushed.hindrance.get_or_insert(rejection);
+    Answered { change: outgoing.change, answer, row: None, event: JournalEvent::Refused, detail }
+}
+
+fn refused(outgoing: Outgoing, why: String, pushed: &mut Pushed) -> Answered {
+    pushed.refused += 1;
+    let answer = Answer::Faulty(why.clone());
+    Answered { change: outgoing.change, answer, row: None, event: JournalEvent::Refused, detail: why }
+}
+
+/// Whether a refusal of a whole push is about what is in it, and not about who sends it or where it was sent to.
+fn blames_a_record(refusal: &Refusal) -> bool {
+    matches!(refusal.problem.status, 400 | 413 | 422)
+}

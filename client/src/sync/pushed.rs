@@ -1,0 +1,69 @@
+//! What a push did.
+
+use jiff::Timestamp;
+use protocol::id::RecordId;
+use protocol::wire::{Kind, Rejection};
+use serde::Serialize;
+
+use crate::Trouble;
+
+/// What a push did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Pushed {
+    /// New in the cloud.
+    pub created: u64,
+    /// Took the place of the version they were made from.
+    pub updated: u64,
+    /// Were in the cloud already.
+    pub duplicates: u64,
+    /// Met another change of the same record, and were the later one.
+    pub conflicts_won: u64,
+    /// Met another change of the same record that was later. They are in its history.
+    pub conflicts_lost: u64,
+    /// Were refused for a fault of their own.
+    pub refused: u64,
+    /// Of these, are sent no more.
+    pub parked: u64,
+    /// Were not taken for a reason that is not theirs, and still wait.
+    pub hindered: u64,
+    /// That reason.
+    pub hindrance: Option<Rejection>,
+    /// The records of what has lost.
+    #[serde(skip)]
+    pub(super) lost: Vec<(Kind, RecordId)>,
+    /// The records of what is sent no more.
+    #[serde(skip)]
+    pub(super) given_up: Vec<(Kind, RecordId)>,
+}
+
+impl Pushed {
+    /// How many changes the cloud has now.
+    pub fn sent(&self) -> u64 {
+        self.created + self.updated + self.duplicates + self.conflicts_won + self.conflicts_lost
+    }
+
+    /// How many changes were answered.
+    pub(super) fn answered(&self) -> u64 {
+        self.sent() + self.refused + self.hindered
+    }
+
+    pub(super) fn add(&mut self, more: Self) {
+        self.created += more.created;
+        self.updated += more.updated;
+        self.duplicates += more.duplicates;
+        self.conflicts_won += more.conflicts_won;
+        self.conflicts_lost += more.conflicts_lost;
+        self.refused += more.refused;
+        self.parked += more.parked;
+        // These were tried again.
+        self.hindered = more.hindered;
+        self.hindrance = more.hindrance;
+    }
+
+    /// Why not everything has got through, if that is not for the records.
+    pub(super) fn trouble(&self, at: Timestamp) -> Option<Trouble> {
+        let Rejection { code, detail } = self.hindrance.clone()?;
+        let hint = "`coditect sync status` shows how much waits.".to_owned();
+        Some(Trouble { code, detail, hint, at })
+    }
+}

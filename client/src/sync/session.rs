@@ -1,0 +1,95 @@
+//! Asking the cloud on behalf of the tenant whose context is kept here.
+
+use protocol::id::RecordId;
+use protocol::problem::Code;
+use protocol::wire::{HistoryPage, Kind};
+use serde::de::DeserializeOwned;
+
+use super::Context;
+use crate::cloud::Effort;
+use crate::{Address, ContextError, Error, access};
+
+impl Context {
+    /// A question that is answered with what is in the cloud.
+    pub(super) fn ask<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, Error> {
+        let question: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+        let path = if query.is_empty() { path.to_owned() } else { format!("{path}?{}", question.join("&")) };
+        let cloud = &self.client.inner.cloud;
+        self.authorized("sync-pull", &path, |to, bearer| cloud.get_page(to, bearer, Effort::Few))
+    }
+
+    /// Brings something to the cloud.
+    pub(super) fn tell<T: DeserializeOwned>(&self, path: &str, json: &[u8]) -> Result<T, Error> {
+        let cloud = &self.client.inner.cloud;
+        self.authorized("sync-push", path, |to, bearer| cloud.post_packed(to, bearer, json, Effort::Few))
+    }
+
+    pub(super) fn ask_history(
+        &self,
+        kind: Kind,
+        id: &RecordId,
+        limit: u16,
+        cursor: Option<&str>,
+    ) -> Result<HistoryPage, Error> {
+        let limit = limit.to_string();
+        let mut query = vec![("kind", kind.as_str()), ("id", id.as_str()), ("limit", &limit)];
+        query.extend(cursor.map(|cursor| ("cursor", cursor)));
+        let mut page: HistoryPage = self.ask("/api/v1/context/history", &query)?;
+        for entry in &mut page.data {
+            self.open_history(kind, id, entry)?;
+        }
+        Ok(page)
+    }
+
+    /// Calls with an access token; once more with a new one, if the cloud does not take the one at hand.
+    fn authorized<T>(
+        &self,
+        function: &str,
+        path: &str,
+        call: impl Fn(&Address, &str) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let attempt = || {
+            let bearer = self.bearer()?;
+            let client = &self.client.inner;
+            let directory = client.directories.current(client.time.wall(), Effort::Few)?;
+            call(&directory.endpoint(function, path)?, &bearer)
+        };
+        match attempt() {
+            Err(Error::Refused(refusal)) if refusal.problem.known_code() == Some(Code::InvalidToken) => {
+                access::forget(&self.client.inner);
+                attempt()
+            }
+            other => other,
+        }
+    }
+
+    /// An access token of the tenant whose context this is: the first one that it is synced with. Another tenant must never
+    /// be sent what belongs to this one.
+    fn bearer(&self) -> Result<String, Error> {
+        let key = self.client.license_key()?.ok_or(Error::NoKey)?;
+        let (bearer, tenant) = access::token_and_tenant(&self.client.inner, &key, Effort::Few)?;
+        match self.store.progress()?.tenant {
+            Some(known) if known == tenant => Ok(bearer),
+            Some(_) => Err(ContextError::OtherTenant.into()),
+            None => {
+                self.store.set_progress(|progress| progress.tenant = Some(tenant))?;
+                Ok(bearer)
+            }
+        }
+    }
+}
+
+/// A value as it stands in a query.
+fn encoded(value: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+    let one = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    value.bytes().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_value_stays_in_its_place() {
+        assert_eq!(super::encoded("a-Z_0.~ &=?#/ü"), "a-Z_0.~%20%26%3D%3F%23%2F%C3%BC");
+    }
+}
