@@ -52,24 +52,35 @@ impl ContentHash {
 
 /// The canonical form of a content, unless it has none that tells it from every other.
 pub fn canonical_json(content: &Value) -> Result<Vec<u8>, ContentError> {
-    check(content, 0)?;
+    let canonical = if check(content, 0)? {
+        serde_json::to_vec(content).map_err(drop)
+    } else {
+        serde_json_canonicalizer::to_vec(content).map_err(drop)
+    };
     // Numbers that are not finite, and keys that are not text, cannot occur in a `Value`.
-    serde_json_canonicalizer::to_vec(content).map_err(|_| ContentError::Number)
+    canonical.map_err(|()| ContentError::Number)
 }
 
-fn check(value: &Value, depth: usize) -> Result<(), ContentError> {
-    let inside = |value| check(value, depth + 1);
+/// Whether serde's own writing is canonical already, which takes a fifth of the time: it escapes as RFC 8785 does, but writes
+/// fractions otherwise, and sorts names by their UTF-8, which is another order where one is beyond the first 65,536 characters.
+fn check(value: &Value, depth: usize) -> Result<bool, ContentError> {
+    let both = |so_far, value| Ok(check(value, depth + 1)? && so_far);
     match value {
         Value::Array(_) | Value::Object(_) if depth == MAX_DEPTH => Err(ContentError::Depth),
-        Value::Array(items) => items.iter().try_for_each(inside),
-        Value::Object(fields) if fields.keys().any(|name| name.contains('\0')) => Err(ContentError::Nul),
-        Value::Object(fields) => fields.values().try_for_each(inside),
+        Value::Array(items) => items.iter().try_fold(true, both),
+        Value::Object(fields) => fields.iter().try_fold(true, |so_far, (name, value)| {
+            if name.contains('\0') {
+                return Err(ContentError::Nul);
+            }
+            both(so_far && name.chars().all(|char| char < '\u{10000}'), value)
+        }),
         Value::String(text) if text.contains('\0') => Err(ContentError::Nul),
         // However it was written: from here on every number is whole, and different ones read alike.
         Value::Number(number) if number.as_f64().is_none_or(|number| number.abs() > MAX_INTEGER as f64) => {
             Err(ContentError::Number)
         }
-        _ => Ok(()),
+        Value::Number(number) => Ok(!number.is_f64()),
+        _ => Ok(true),
     }
 }
 

@@ -19,7 +19,7 @@ pub use billing::{CheckoutAnswer, CheckoutRequest, PortalAnswer, PortalRequest, 
 pub use context::{
     ContextStatus, Device, Encryption, HistoryEntry, HistoryPage, Kind, KindStatus, MAX_CONTENT_BYTES, MAX_PAGE_BYTES,
     MAX_PULL_RECORDS, MAX_PUSH_BYTES, MAX_PUSH_RECORDS, NoteView, Outcome, Page, PullAnswer, PushAnswer, PushRecord,
-    PushRequest, PushResult, PushStatus, Record, Rejection, RejectionCode, TaskEvent, TaskView, Usage,
+    PushRequest, PushResult, PushStatus, Record, Rejection, RejectionCode, TaskEvent, TaskEvents, TaskView, Usage,
 };
 pub use discovery::{Discovery, Oidc};
 pub use plan::{Feature, Quotas, Tier, UNLIMITED, UnknownWord};

@@ -13,7 +13,7 @@ pub use history::{HistoryEntry, HistoryPage, Outcome};
 pub use pull::{PullAnswer, Record};
 pub use push::{PushAnswer, PushRecord, PushRequest, PushResult, PushStatus, Rejection, RejectionCode};
 pub use status::{ContextStatus, Device, Encryption, KindStatus, Usage};
-pub use view::{NoteView, Page, TaskEvent, TaskView};
+pub use view::{NoteView, Page, TaskEvent, TaskEvents, TaskView};
 
 use super::words;
 

@@ -73,7 +73,14 @@ fn spelling_does_not_matter_and_content_does() {
     assert_eq!(hash(r#"{"a": 1.0, "b": "\u0041"}"#), hash(r#"{"b":"A","a":1}"#));
     assert_ne!(hash(r#"{"a":1}"#), hash(r#"{"a":"1"}"#));
     assert_ne!(hash("[1,2]"), hash("[2,1]"));
-    assert_ne!(hash(r#""\u0000""#), hash(r#""""#));
+    assert_ne!(hash(r#""\u0001""#), hash(r#""""#));
+}
+
+#[test]
+fn a_nul_is_refused_wherever_it_is() {
+    for text in [r#""\u0000""#, r#"{"a":["b\u0000"]}"#, r#"{"a":{"\u0000b":1}}"#] {
+        assert_eq!(ContentHash::of(&serde_json::from_str(text).unwrap()), Err(ContentError::Nul), "{text}");
+    }
 }
 
 #[test]
@@ -106,18 +113,24 @@ fn deep_nesting_is_refused() {
     assert!(ContentError::Depth.to_string().contains("64"));
 }
 
+/// With control characters, and with characters beyond the first 65,536.
+fn any_text() -> impl Strategy<Value = String> {
+    prop::collection::vec(any::<char>(), 0..12)
+        .prop_map(|chars| chars.into_iter().filter(|char| *char != '\0').collect())
+}
+
 fn any_content() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
         (-(MAX_INTEGER as i64)..=MAX_INTEGER as i64).prop_map(Value::from),
         (-9e15..9e15).prop_map(|number: f64| json!(number)),
-        any::<String>().prop_map(Value::from),
+        any_text().prop_map(Value::from),
     ];
     leaf.prop_recursive(5, 50, 6, |inside| {
         prop_oneof![
             prop::collection::vec(inside.clone(), 0..6).prop_map(Value::from),
-            prop::collection::btree_map(any::<String>(), inside, 0..6)
+            prop::collection::btree_map(any_text(), inside, 0..6)
                 .prop_map(|map| Value::Object(map.into_iter().collect())),
         ]
     })
@@ -130,6 +143,11 @@ proptest! {
         let read: Value = serde_json::from_slice(&text).unwrap();
         prop_assert_eq!(canonical_json(&read).unwrap(), text);
         prop_assert_eq!(ContentHash::of(&read), ContentHash::of(&content));
+    }
+
+    #[test]
+    fn whoever_writes_it_canonical_text_is_the_same(content in any_content()) {
+        prop_assert_eq!(canonical_json(&content).unwrap(), serde_json_canonicalizer::to_vec(&content).unwrap());
     }
 
     #[test]

@@ -9,14 +9,15 @@ use crate::content::ContentHash;
 use crate::id::{DeviceId, ProjectId, RecordId};
 use crate::wire::words;
 
-/// Brings changed records. They are read one by one, so `R` is their text where a wrong one must not harm the others.
+/// Brings changed records.
+// They are read one by one, so `R` is their text where a wrong one must not harm the others.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PushRequest<R = PushRecord> {
     /// The device they were changed on.
     pub device_id: DeviceId,
     /// At most 500.
-    #[cfg_attr(feature = "openapi", schema(max_items = 500))]
+    #[cfg_attr(feature = "openapi", schema(max_items = 500, value_type = Vec<PushRecord>))]
     pub records: Vec<R>,
 }
 

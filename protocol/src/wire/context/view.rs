@@ -37,6 +37,17 @@ pub struct TaskEvent {
     pub user_corrections: Option<u32>,
 }
 
+/// One task as it is now, or several.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(untagged)]
+pub enum TaskEvents {
+    /// One.
+    One(TaskEvent),
+    /// At most 500.
+    Several(Vec<TaskEvent>),
+}
+
 /// A page of views, the latest change first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
