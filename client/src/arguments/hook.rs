@@ -8,6 +8,9 @@ use clap::{Args, Subcommand};
 pub(crate) enum HookCommand {
     /// Record the tasks in an agent's event, which is read from standard input (for agents, who call it)
     TaskPlan,
+    /// Do what recording has left to be done
+    #[command(hide = true)]
+    Tidy,
     /// Add the hook to the agent's settings
     Install(HookPlace),
     /// Take the hook out of the agent's settings

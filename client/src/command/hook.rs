@@ -1,8 +1,10 @@
 //! `coditect hook task-plan|install|uninstall|status`
 
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::panic;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use coditect::Error;
 use coditect::hook::{AgentHook, AgentSettings, Installed};
@@ -15,6 +17,7 @@ use crate::printer::Printer;
 pub(super) fn hook(printer: Printer, common: &Common, command: &HookCommand) -> Result<ExitStatus, Error> {
     match command {
         HookCommand::TaskPlan => Ok(task_plan(common)),
+        HookCommand::Tidy => AgentHook::open(common.home.clone())?.tidy().map(|()| ExitStatus::Yes),
         HookCommand::Install(place) => install(printer, common, place),
         HookCommand::Uninstall(place) => uninstall(printer, common, place),
         HookCommand::Status(place) => status(printer, common, place),
@@ -25,10 +28,28 @@ pub(super) fn hook(printer: Printer, common: &Common, command: &HookCommand) -> 
 fn task_plan(common: &Common) -> ExitStatus {
     panic::set_hook(Box::new(|_| ()));
     let home = common.home.clone();
-    let recorded = panic::catch_unwind(|| AgentHook::open(home).and_then(|hook| hook.task_plan(io::stdin().lock())));
+    let recorded = panic::catch_unwind(|| {
+        let hook = AgentHook::open(home)?;
+        let recorded = hook.task_plan(io::stdin().lock());
+        if hook.is_untidy() {
+            tidy_later(common);
+        }
+        recorded
+    });
     // Errors were written down for `coditect hook status`.
     drop(recorded);
     ExitStatus::Yes
+}
+
+/// In a process of its own, which the agent doesn't wait for. If it can't be started, the next event does it.
+fn tidy_later(common: &Common) {
+    let Ok(program) = std::env::current_exe() else { return };
+    let mut command = Command::new(program);
+    if let Some(home) = &common.home {
+        command.arg("--home").arg(home);
+    }
+    command.args(["hook", "tidy"]).process_group(0);
+    let _ = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
 }
 
 fn install(printer: Printer, common: &Common, place: &HookPlace) -> Result<ExitStatus, Error> {

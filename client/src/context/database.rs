@@ -67,6 +67,11 @@ impl Database {
         })
     }
 
+    /// The bytes in the file's log, which whoever opens it reads.
+    pub(super) fn log_len(self, home: &Home) -> u64 {
+        std::fs::metadata(home.file(&format!("{}-wal", self.file()))).map_or(0, |log| log.len())
+    }
+
     /// The error of this file.
     pub(super) fn failed(self, home: &Home, cause: &rusqlite::Error) -> Error {
         ContextError::Database { path: home.file(self.file()), cause: cause.to_string() }.into()
@@ -77,8 +82,6 @@ impl Database {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(home.file(self.file()), flags)?;
         connection.busy_timeout(if haste { HASTE } else { PATIENCE })?;
-        // A short command should not pay for what thousands of them have written; every thousandth page does.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         let newest = self.steps().len();
         let version = version(&connection)?;
         if version < newest {
@@ -88,7 +91,11 @@ impl Database {
             self.migrate(&connection)?;
         }
         if haste {
+            // Moving the log into the file waits for the disk, and is left to others. Whoever does without on closing must
+            // do without on commits, too: only the last one to close can shorten the log, so each would move it again.
             connection.pragma_update(None, "synchronous", "normal")?;
+            connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         }
         Ok((version <= newest).then_some(connection))
     }

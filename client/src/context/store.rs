@@ -18,6 +18,9 @@ use crate::clock::Clock;
 use crate::home::Home;
 use crate::{Config, Error};
 
+/// A log of so many bytes costs whoever opens the file a millisecond.
+const MAX_LOG: u64 = 1024 * 1024;
+
 /// How many parked changes a status shows.
 const SHOWN: usize = 20;
 
@@ -64,6 +67,17 @@ impl ContextStore {
     /// The same for somebody whom others wait for.
     pub(crate) fn in_haste(self) -> Self {
         Self { haste: true, ..self }
+    }
+
+    /// Whether those in haste have left so much undone that it slows them down.
+    pub(crate) fn is_untidy(&self) -> bool {
+        Database::Sessions.log_len(self.home()) > MAX_LOG
+    }
+
+    /// Does what those in haste have left to others; most of it while others write.
+    pub(crate) fn tidy(self) -> Result<(), Error> {
+        // The rest is done when the last one closes the file.
+        self.on_sessions(|sessions| sessions.query_row("PRAGMA wal_checkpoint(passive)", [], |_| Ok(())))
     }
 
     /// Queues a change: the record is to be this. A change that changes nothing is not queued.

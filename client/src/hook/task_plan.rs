@@ -31,6 +31,23 @@ impl AgentHook {
         recorded
     }
 
+    /// Whether the recording has left something to be done while nobody waits: [`tidy`](Self::tidy).
+    pub fn is_untidy(&self) -> bool {
+        self.store().is_ok_and(|store| store.is_untidy())
+    }
+
+    /// Does what the recording has left to be done.
+    ///
+    /// # Errors
+    /// When the databases can't be used.
+    pub fn tidy(&self) -> Result<(), Error> {
+        self.store()?.tidy()
+    }
+
+    fn store(&self) -> Result<ContextStore, Error> {
+        ContextStore::open(Some(self.home.path().to_owned()))
+    }
+
     fn record(&self, input: impl Read) -> Result<usize, Error> {
         let event = read(input)?;
         let sightings = event::sightings(&event);
@@ -39,7 +56,7 @@ impl AgentHook {
         }
         let persons_home = environment::persons_home();
         let project = event::folder(&event).and_then(|folder| project::of(Path::new(folder), persons_home.as_deref()));
-        let store = ContextStore::open(Some(self.home.path().to_owned()))?.in_haste();
+        let store = self.store()?.in_haste();
         let ids: Vec<&RecordId> = sightings.iter().map(|seen| &seen.id).collect();
         let mut seen = sightings.iter();
         store.edit_all(Kind::Task, &ids, |known| Ok(seen.next().and_then(|seen| draft(seen, known, project.as_ref()))))

@@ -205,6 +205,21 @@ fn an_agent_does_not_wait_for_long() {
 }
 
 #[test]
+fn what_events_leave_behind_is_tidied_up_behind_the_agents_back() {
+    let machine = Machine::new(NOWHERE);
+    let log = machine.home().join("sessions.db-wal");
+    for n in 0..40 {
+        tell(&machine, &todo_write(&json!([todo(&format!("{n}{}", "x".repeat(60_000)), "pending")]), &json!([])));
+    }
+    let deadline = std::time::Instant::now() + crate::cloud::PATIENCE;
+    while fs::metadata(&log).map_or(0, |log| log.len()) > 1024 * 1024 {
+        assert!(std::time::Instant::now() < deadline, "nobody shortens the log");
+        std::thread::yield_now();
+    }
+    assert_eq!(tasks(&machine).len(), 40);
+}
+
+#[test]
 fn agents_at_the_same_time_lose_nothing() {
     let machine = Machine::new(NOWHERE);
     std::thread::scope(|scope| {
