@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use testing::http::{Answer, Client, Method};
 use testing::world::License;
 
-use crate::world::{ACQUIRE, AUTH, CHECKOUT, HEARTBEAT, PORTAL, RELEASE, VALIDATE, all_with, device, signed_in};
+use crate::world::{ACQUIRE, AUTH, CHECKOUT, HEARTBEAT, PORTAL, PUSH, RELEASE, VALIDATE, all_with, device, signed_in};
 
 /// Every route that takes a body, with one that it accepts.
 fn routes(license: &License) -> Vec<(&'static str, Value)> {
@@ -21,7 +21,13 @@ fn routes(license: &License) -> Vec<(&'static str, Value)> {
             json!({"plan": "TEAM", "seats": 7, "success_url": "https://a.test", "cancel_url": "https://a.test"}),
         ),
         (PORTAL, json!({"return_url": "https://a.test"})),
+        (PUSH, json!({"device_id": "laptop", "records": []})),
     ]
+}
+
+/// The most bytes that a route takes.
+fn limit(path: &str) -> usize {
+    if path == PUSH { 4 << 20 } else { 64 << 10 }
 }
 
 /// A whole problem document, with nothing internal in it.
@@ -67,7 +73,7 @@ async fn what_is_not_json_is_a_400() {
             ("invalid UTF-8", b"{\"license_key\":\"\xff\xfe\"}".to_vec()),
             (
                 "half a surrogate",
-                br#"{"license_key":"\ud800","session_id":"\ud800","hardware_id":"\ud800","plan":"\ud800","return_url":"\ud800"}"#
+                br#"{"license_key":"\ud800","session_id":"\ud800","hardware_id":"\ud800","plan":"\ud800","return_url":"\ud800","device_id":"\ud800"}"#
                     .to_vec(),
             ),
             ("deep nesting", "[".repeat(50_000).into_bytes()),
@@ -108,8 +114,8 @@ async fn what_is_too_large_is_a_413() {
         if let Ok(response) = request.send().await {
             assert_eq!(response.status(), 413, "{path}");
         }
-        let just_over = format!("{{\"license_key\":\"{}\"}}", "x".repeat(64 << 10));
-        let answer = send(&caller, path, just_over.into_bytes(), 413, "64 KiB").await;
+        let just_over = format!("{{\"license_key\":\"{}\"}}", "x".repeat(limit(path)));
+        let answer = send(&caller, path, just_over.into_bytes(), 413, "just over the limit").await;
         assert_eq!(answer.text("/code"), "body_too_large");
     }
     client.get("/health", 200).await;
@@ -161,7 +167,9 @@ async fn wrong_types_and_values_are_a_422_that_points_at_them() {
                 // An optional field may be null; a license key may be any text, and is answered as not being one.
                 let key = field == "license_key" && value.as_str().is_some_and(|text| text.len() < 1000);
                 let one_seat = field == "seats" && *value == json!(1);
-                if (optional && value.is_null()) || key || one_seat {
+                // Records are judged one by one.
+                let records = field == "records" && value.is_array();
+                if (optional && value.is_null()) || key || one_seat || records {
                     continue;
                 }
                 let mut body = good.clone();

@@ -47,6 +47,10 @@ pub(crate) fn operations(openapi: &Value) -> BTreeMap<(String, String), Value> {
 async fn the_openapi_document_is_current() {
     let document = openapi().await;
     assert_eq!(document["openapi"], "3.1.0");
+    let text = document.to_string();
+    for name in text.split("\"#/components/schemas/").skip(1).filter_map(|rest| rest.split('"').next()) {
+        assert!(document["components"]["schemas"][name].is_object(), "the document doesn't say what {name} is");
+    }
     compare("docs/openapi.json", &format!("{document:#}\n"));
 }
 
@@ -83,6 +87,14 @@ const OPEN: &[&str] = &[
 const GUARDED: &[&str] = &[
     "POST /api/v1/billing/checkout",
     "POST /api/v1/billing/portal",
+    "GET /api/v1/context/decisions",
+    "GET /api/v1/context/history",
+    "GET /api/v1/context/learnings",
+    "GET /api/v1/context/pull",
+    "GET /api/v1/context/status",
+    "GET /api/v1/context/tasks",
+    "POST /api/v1/context/push",
+    "POST /api/v1/context/tasks",
     "POST /api/v1/licenses/acquire",
     "POST /api/v1/licenses/heartbeat",
     "POST /api/v1/licenses/release",
@@ -126,6 +138,8 @@ async fn the_configuration_reference_is_current() {
     ask("auth", &|s| drop(auth::State::connect(s)));
     ask("webhook-stripe", &|s| drop(webhook_stripe::State::connect(s)));
     ask("billing", &|s| drop(billing::State::connect(s)));
+    ask("sync-push", &|s| drop(sync_push::State::connect(s)));
+    ask("sync-pull", &|s| drop(sync_pull::State::connect(s)));
 
     let mut text = "# Configuration\n\n<!-- Generated from common/src/config.rs by the tests of all-in-one; change it there. -->\n\n\
         Environment variables only, read once at start. Whatever is missing or wrong is named in one go, and the process\n\

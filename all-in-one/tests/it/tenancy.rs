@@ -17,8 +17,13 @@ const ROLES: &[&str] = &[
     "coditect_auth",
     "coditect_webhook_stripe",
     "coditect_billing",
+    "coditect_sync_push",
+    "coditect_sync_pull",
     "coditect_all",
 ];
+
+/// What even a new tenant has a row in.
+const OF_EVERY_TENANT: &[&str] = &["tenants", "context_heads"];
 
 /// A row of this tenant in every table that has tenants.
 async fn seeded(world: &World) -> Uuid {
@@ -37,7 +42,14 @@ async fn seeded(world: &World) -> Uuid {
              insert into stripe_customers (id, tenant_id, livemode) values ('cus_1', '{tenant}', false);
              insert into subscriptions (id, tenant_id, customer_id, facts) values ('sub_1', '{tenant}', 'cus_1', '{{}}');
              insert into stripe_references (reference, tenant_id, subscription_id) values ('in_1', '{tenant}', 'sub_1');
-             insert into outbox (id, tenant_id, kind, once, payload) values (gen_random_uuid(), '{tenant}', 'mail', 'o', '{{}}')"
+             insert into outbox (id, tenant_id, kind, once, payload) values (gen_random_uuid(), '{tenant}', 'mail', 'o', '{{}}');
+             insert into context_records (tenant_id, seq, version, updated_at, kind, deleted, id, device_id, content_hash, content)
+                 values ('{tenant}', 2, 2, now(), 3, false, 'd', 'laptop', '\\x01', '{{}}');
+             insert into context_history (tenant_id, seq, version, updated_at, written_at, replaced_at, kind, deleted, id, device_id, content_hash)
+                 values ('{tenant}', 1, 1, now(), now(), now(), 3, true, 'd', 'laptop', '\\x00');
+             insert into context_totals (tenant_id, kind, records, deleted, bytes) values ('{tenant}', 3, 1, 0, 2);
+             insert into context_devices (tenant_id, device_id) values ('{tenant}', 'laptop');
+             update context_heads set seq = 2 where tenant_id = '{tenant}'"
         ))
         .await;
     tenant.as_uuid()
@@ -111,6 +123,9 @@ async fn every_table_with_a_tenant_has_the_policy_forced() {
                 Some("lookup") => {
                     assert_eq!(&all[1..], [Some("SELECT"), Some("{coditect_lookup}"), Some("true"), None], "{table}")
                 }
+                Some("founder") if table == "context_heads" => {
+                    assert_eq!(&all[1..], [Some("INSERT"), Some("{coditect_founder}"), None, Some("true")], "{table}")
+                }
                 other => panic!("{table} has a policy {other:?}"),
             }
         }
@@ -138,7 +153,7 @@ async fn no_role_sees_or_touches_a_row_of_no_tenant_or_another() {
         for table in &tables {
             let count = sql.query_one(&format!("select count(*) from {table}"), &[]).await.unwrap();
             assert!(count.get::<_, i64>(0) > 0, "{table} has no row to be tried with: add one above");
-            let own = if table == "tenants" { 1 } else { 0 };
+            let own = u64::from(OF_EVERY_TENANT.contains(&table.as_str()));
             set_tenant(&role, None).await;
             assert_eq!(visible(&role, table).await, 0, "{role_name} sees {table} without a tenant");
             set_tenant(&role, Some(other)).await;
@@ -164,7 +179,8 @@ async fn untouchable(role: &Client, name: &str, table: &str, sql: &Client, mine:
     let key = if table == "tenants" { "id" } else { "tenant_id" };
     for column in columns.iter().filter(|c| c.get(1)) {
         let column: &str = column.get(0);
-        let updated = role.execute(&format!("update {table} set {column} = default"), &[]).await;
+        let others = if OF_EVERY_TENANT.contains(&table) { "where tenant_id <> current_tenant()" } else { "" };
+        let updated = role.execute(&format!("update {table} set {column} = default {others}"), &[]).await;
         assert_eq!(
             count_or_denied(updated, table),
             u64::from(false),
@@ -202,9 +218,9 @@ async fn every_grant_is_in_the_list() {
     let sql = world.db.connect("postgres").await;
     let mut text = "# Who may do what in the database\n\n<!-- Generated from the catalogue by the tests of all-in-one, after all migrations. -->\n\n\
         Nothing else is granted. Rows are narrowed further by row-level security: without `app.tenant_id` there are none. \
-        `coditect_all`, for one process of all functions, is a member of the other five.\n"
+        `coditect_all`, for one process of all functions, is a member of all the others but the founder.\n"
         .to_owned();
-    for role in ROLES.iter().filter(|r| **r != "coditect_all") {
+    for role in ROLES.iter().chain(&["coditect_founder"]).filter(|r| **r != "coditect_all") {
         write!(text, "\n## {role}\n\n| object | right | columns |\n|---|---|---|\n").unwrap();
         let rows = sql
             .query(
@@ -243,11 +259,58 @@ async fn every_grant_is_in_the_list() {
         .unwrap();
     text.push_str("\n## Functions that look across tenants\n\nEach returns just what its name says, runs as its owner, and can be executed by the roles above alone.\n\n| function | owner | settings |\n|---|---|---|\n");
     for row in &definers {
-        let (owner, settings): (&str, &str) = (row.get(1), row.get(2));
-        assert_eq!(owner, "coditect_lookup", "{}", row.get::<_, &str>(0));
+        let (function, owner, settings): (&str, &str, &str) = (row.get(0), row.get(1), row.get(2));
+        // A new tenant's head is made by the trigger, in a transaction of whichever tenant.
+        let expected = if function == "context_head_found()" { "coditect_founder" } else { "coditect_lookup" };
+        assert_eq!(owner, expected, "{function}");
         assert!(settings.starts_with("search_path=pg_catalog"), "{settings}");
         assert!(!row.get::<_, bool>(3), "{} can be executed by everybody", row.get::<_, &str>(0));
         writeln!(text, "| `{}` | {owner} | `{settings}` |", row.get::<_, &str>(0)).unwrap();
     }
     compare("docs/grants.md", &text);
+
+    // Who sees or writes across tenants is nobody that can log in, or that somebody else is.
+    let held = "select count(*) from pg_roles who, pg_roles r
+        where r.rolname in ('coditect_lookup', 'coditect_founder') and not who.rolsuper
+            and (r.rolcanlogin or (who.oid <> r.oid and pg_has_role(who.oid, r.oid, 'usage')))";
+    assert_eq!(world.number(held).await, 0);
+}
+
+#[tokio::test]
+async fn a_push_writes_nothing_without_a_tenant_or_under_anothers_licence() {
+    let world = World::new().await;
+    let mine = world.license(world.tenant("acme").await, "ENT", 5).await;
+    let other = world.license(world.tenant("elsewhere").await, "ENT", 5).await;
+    let unlicensed = world.tenant("unlicensed").await.as_uuid();
+    let push = "select n, outcome from context_push($1, null, 'laptop', '{3}', '{d}', '{null}', '{null}', '{2026-11-01}', '{false}',
+        '{null}', '{\\x01}', '{\\x7b7d}', null, 2, '{3}', '{1}', '{0}', '{2}')";
+    let (mine_id, other_id) = (mine.id.as_uuid(), other.id.as_uuid());
+    for role_name in ["coditect_sync_push", "coditect_all"] {
+        let role = world.db.connect(role_name).await;
+        for (tenant, license) in [
+            (None, None),
+            (None, Some(mine_id)),
+            (Some(other.tenant.as_uuid()), Some(mine_id)),
+            (Some(mine.tenant.as_uuid()), Some(other_id)),
+            (Some(unlicensed), None),
+            (Some(Uuid::now_v7()), None),
+        ] {
+            set_tenant(&role, tenant).await;
+            let answered = role.query(push, &[&license]).await.unwrap();
+            let words: Vec<(i64, &str)> = answered.iter().map(|row| (row.get(0), row.get(1))).collect();
+            assert_eq!(words, [(0, "revoked")], "{role_name}: {tenant:?}, {license:?}");
+            let written = "select (select count(*) from context_records) + (select count(*) from context_devices) + (select sum(seq)::bigint from context_heads)";
+            assert_eq!(world.number(written).await, 0);
+        }
+    }
+    for role_name in ROLES.iter().filter(|role| !["coditect_sync_push", "coditect_all"].contains(role)) {
+        let role = world.db.connect(role_name).await;
+        set_tenant(&role, Some(mine.tenant.as_uuid())).await;
+        let refused = role.query(push, &[&Some(mine_id)]).await.unwrap_err();
+        assert_eq!(refused.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{role_name}");
+    }
+    let role = world.db.connect("coditect_sync_push").await;
+    set_tenant(&role, Some(mine.tenant.as_uuid())).await;
+    assert!(role.query(push, &[&Some(mine_id)]).await.unwrap().is_empty(), "its own licence may");
+    assert_eq!(world.number("select count(*) from context_records").await, 1);
 }

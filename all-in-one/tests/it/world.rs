@@ -17,6 +17,8 @@ pub(crate) const VALIDATE: &str = "/api/v1/licenses/validate";
 pub(crate) const CHECKOUT: &str = "/api/v1/billing/checkout";
 /// Where what was bought is changed.
 pub(crate) const PORTAL: &str = "/api/v1/billing/portal";
+/// Where records are pushed.
+pub(crate) const PUSH: &str = "/api/v1/context/push";
 /// Where a key becomes an access token.
 pub(crate) const AUTH: &str = "/api/v1/auth/license";
 

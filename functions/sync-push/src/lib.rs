@@ -17,7 +17,7 @@ use common::{Answer, Caller, Callers, Db, Problem, Setup, body};
 use context::Listing;
 use jiff::Timestamp;
 use protocol::id::DeviceId;
-use protocol::wire::{MAX_PUSH_RECORDS, PushAnswer, PushRequest, Rejection, RejectionCode, TaskEvent};
+use protocol::wire::{MAX_PUSH_RECORDS, PushAnswer, PushRequest, Rejection, RejectionCode, TaskEvent, TaskEvents};
 use serde_json::value::RawValue;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -75,7 +75,7 @@ async fn push(
 /// Push tasks as they are now: one event, or a list of them. The body may be compressed with gzip or zstd.
 #[utoipa::path(
     post, path = "/api/v1/context/tasks", tag = "context", operation_id = "context_push_tasks",
-    request_body(content = TaskEvent, description = "A task event, or a list of at most 500."), security(("bearer" = [])),
+    request_body(content = TaskEvents, description = "A task event, or a list of at most 500."), security(("bearer" = [])),
     responses((status = 200, description = "What became of each task, in order.", body = PushAnswer)),
 )]
 async fn push_tasks(
