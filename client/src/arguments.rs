@@ -1,15 +1,19 @@
 //! What can be said on the command line.
 
 mod hook;
+mod record;
+mod sync;
 
 pub(crate) use hook::{HookCommand, HookPlace};
+pub(crate) use record::{CommonFields, ListFilter, NoteCommand, NoteFields, ShowArguments, TaskCommand, TaskFields};
+pub(crate) use sync::{SyncArguments, SyncCommand};
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-/// Validate your CODITECT licence, and hold a seat while you work.
+/// Validate your CODITECT licence, hold a seat while you work, and have your context on all your machines.
 #[derive(Debug, Parser)]
 #[command(name = "coditect", version, subcommand_required = true, arg_required_else_help = false)]
 #[command(
@@ -56,6 +60,17 @@ pub(crate) enum Command {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
         command: Vec<OsString>,
     },
+    /// Add, change and list tasks
+    #[command(subcommand)]
+    Task(TaskCommand),
+    /// Add, change and list decisions
+    #[command(subcommand)]
+    Decision(NoteCommand),
+    /// Add, change and list what was learned
+    #[command(subcommand)]
+    Learning(NoteCommand),
+    /// Send what was changed here, and fetch what was changed elsewhere
+    Sync(SyncArguments),
     /// Record what an agent plans, each time it changes its plan
     #[command(subcommand)]
     Hook(HookCommand),
@@ -68,12 +83,12 @@ pub(crate) enum Command {
 pub(crate) enum ConfigCommand {
     /// Print a setting
     Get {
-        /// Its name: cloud-url
+        /// Its name: cloud-url or sync
         name: String,
     },
     /// Change a setting
     Set {
-        /// Its name: cloud-url
+        /// Its name: cloud-url or sync
         name: String,
         /// Its value
         value: String,

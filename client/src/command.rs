@@ -3,15 +3,17 @@
 mod activate;
 mod config;
 mod hook;
+mod record;
 mod run;
 mod status;
+mod sync;
 mod validate;
 
 use std::ffi::OsString;
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use coditect::{Error, LicenseClient};
+use coditect::{Error, Kind, LicenseClient};
 
 use crate::arguments::{Arguments, Command, Common};
 use crate::exit_status::ExitStatus;
@@ -30,6 +32,10 @@ pub(crate) fn execute(arguments: impl Iterator<Item = OsString>) -> ExitStatus {
         Command::Validate => validate::validate(printer, &common),
         Command::Status => status::status(printer, &common),
         Command::Run { command } => run::run(printer, &common, &command),
+        Command::Task(command) => record::task(printer, &common, command),
+        Command::Decision(command) => record::note(printer, &common, Kind::Decision, command),
+        Command::Learning(command) => record::note(printer, &common, Kind::SkillLearning, command),
+        Command::Sync(arguments) => sync::sync(printer, &common, arguments),
         Command::Hook(command) => hook::hook(printer, &common, &command),
         Command::Config(command) => config::config(printer, &common, command),
     };

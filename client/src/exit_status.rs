@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use coditect::Error;
+use coditect::{ContextError, Error};
 use protocol::problem::Code;
 
 /// How a command ended.
@@ -31,6 +31,11 @@ impl ExitStatus {
                 _ => Self::Broken,
             },
             Error::HardwareId(_) => Self::Usage,
+            Error::Context(error) => match error {
+                ContextError::Database { .. } | ContextError::Newer { .. } => Self::Broken,
+                error if error.is_wrong_usage() => Self::Usage,
+                _ => Self::No,
+            },
             _ => Self::Broken,
         }
     }

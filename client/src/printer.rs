@@ -3,7 +3,8 @@
 //! With `--json`, standard output is one object, also for errors. There are no colours, so `NO_COLOR` has nothing to turn
 //! off.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use coditect::Error;
 use serde::Serialize;
@@ -34,6 +35,18 @@ impl Printer {
         if !self.quiet {
             words(&plain(sentence));
         }
+    }
+
+    /// How far something is: a line that the next one takes the place of. Shown to people at a terminal alone.
+    pub(crate) fn progress(self, line: &str) {
+        if self.json || self.quiet || !io::stderr().is_terminal() {
+            return;
+        }
+        let line = plain(line);
+        let width = line.chars().count();
+        let before = OPEN_LINE.swap(width, Ordering::Relaxed);
+        // What is longer than this line is covered by spaces.
+        let _ = write!(io::stderr().lock(), "\r{line}{:1$}", "", before.saturating_sub(width));
     }
 
     /// What went wrong, and the command that helps.
@@ -82,6 +95,7 @@ impl Printer {
     }
 
     fn data(self, text: &str, status: ExitStatus) -> ExitStatus {
+        wipe();
         let mut out = io::stdout().lock();
         match writeln!(out, "{text}").and_then(|()| out.flush()) {
             // Whoever closed the pipe has read enough.
@@ -96,8 +110,20 @@ impl Printer {
     }
 }
 
+/// How wide the line of progress is that stands on standard error at the moment.
+static OPEN_LINE: AtomicUsize = AtomicUsize::new(0);
+
+/// Takes the line of progress away.
+fn wipe() {
+    let width = OPEN_LINE.swap(0, Ordering::Relaxed);
+    if width > 0 {
+        let _ = write!(io::stderr().lock(), "\r{:width$}\r", "");
+    }
+}
+
 /// Nobody is left to be told when standard error is closed.
 fn words(text: &str) {
+    wipe();
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 

@@ -13,6 +13,7 @@ mod push;
 mod pushed;
 mod record;
 mod session;
+mod watch;
 
 use std::fs::File;
 use std::thread;

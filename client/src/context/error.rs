@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use protocol::content::ContentError;
+use protocol::id::TextError;
 use protocol::wire::MAX_CONTENT_BYTES;
 
 /// Why something could not be done to the context.
@@ -21,6 +22,13 @@ pub enum ContextError {
         /// The file.
         path: PathBuf,
     },
+    /// An id, or another short text, that nobody could take.
+    Text(TextError),
+    /// A content that is not JSON.
+    NotJson {
+        /// What the parser says.
+        cause: String,
+    },
     /// A content that nobody could take.
     Content(ContentError),
     /// A content that is no object.
@@ -34,6 +42,11 @@ pub enum ContextError {
     ReadOnly,
     /// There is no such record here.
     NotFound {
+        /// Its kind and id, for people.
+        what: String,
+    },
+    /// There is such a record already, and it says something else.
+    Exists {
         /// Its kind and id, for people.
         what: String,
     },
@@ -51,14 +64,21 @@ impl ContextError {
         match self {
             Self::Database { .. } => "database_failed",
             Self::Newer { .. } => "newer_database",
-            Self::Content(_) | Self::NoObject => "invalid_content",
+            Self::Text(_) => "invalid_text",
+            Self::Content(_) | Self::NoObject | Self::NotJson { .. } => "invalid_content",
             Self::TooLarge { .. } => "content_too_large",
             Self::ReadOnly => "read_only_kind",
             Self::NotFound { .. } => "record_not_found",
+            Self::Exists { .. } => "record_exists",
             Self::Off => "sync_off",
             Self::Busy => "sync_busy",
             Self::OtherTenant => "other_organisation",
         }
+    }
+
+    /// Whether it is in what somebody has typed.
+    pub fn is_wrong_usage(&self) -> bool {
+        matches!(self, Self::Text(_) | Self::NotJson { .. } | Self::Content(_) | Self::NoObject | Self::TooLarge { .. })
     }
 
     /// The command that helps.
@@ -68,11 +88,19 @@ impl ContextError {
                 format!("`ls -l {}*` shows whether it can be written and has space.", path.display())
             }
             Self::Newer { .. } => "Update coditect; `coditect --version` prints the version that is installed.".into(),
-            Self::Content(_) | Self::NoObject => "`--content '{\"title\": \"…\"}'` is an example.".into(),
+            Self::Text(_) => {
+                "`coditect task --help`, and the same of decision and learning, shows what can be said.".into()
+            }
+            Self::Content(_) | Self::NoObject | Self::NotJson { .. } => {
+                "`--content '{\"title\": \"…\"}'` is an example.".into()
+            }
             Self::TooLarge { .. } => "Keep the text in a file, and `--content` short.".into(),
             Self::ReadOnly => "`coditect sync pull` fetches what is new of them.".into(),
             Self::NotFound { .. } => {
                 "`coditect task list`, and the same of decision and learning, shows what there is.".into()
+            }
+            Self::Exists { .. } => {
+                "`coditect task update ID …`, or `edit` of decision and learning, changes it.".into()
             }
             Self::Off => "`coditect config set sync on` turns it on.".into(),
             Self::Busy => "`coditect sync status` shows how far it is.".into(),
@@ -90,6 +118,8 @@ impl fmt::Display for ContextError {
             Self::Newer { path } => {
                 write!(f, "{} was written by a newer version of this program, so it is left alone.", path.display())
             }
+            Self::Text(error) => error.fmt(f),
+            Self::NotJson { cause } => write!(f, "The content is not JSON: {cause}."),
             Self::Content(error) => error.fmt(f),
             Self::NoObject => f.write_str("A content is a JSON object, and this is none."),
             Self::TooLarge { bytes } => {
@@ -97,12 +127,19 @@ impl fmt::Display for ContextError {
             }
             Self::ReadOnly => f.write_str("Components come from the cloud, and are not changed here."),
             Self::NotFound { what } => write!(f, "There is no {what} here."),
+            Self::Exists { what } => write!(f, "There is a {what} already, and it says something else."),
             Self::Off => f.write_str("Sync is off. What you change is kept here and will be sent when it is on."),
             Self::Busy => f.write_str("Another coditect is syncing at this moment."),
             Self::OtherTenant => f.write_str(
                 "The context that is kept here belongs to another organisation than your license key, so nothing was sent.",
             ),
         }
+    }
+}
+
+impl From<TextError> for crate::Error {
+    fn from(error: TextError) -> Self {
+        ContextError::Text(error).into()
     }
 }
 

@@ -48,6 +48,11 @@ impl ContextStore {
         self.on_sessions(queue::begin)
     }
 
+    /// The number of the last change that was queued, sent or not.
+    pub(crate) fn last_change(&self) -> Result<i64, Error> {
+        self.on_sessions(queue::last)
+    }
+
     /// How many changes wait to be sent.
     pub(crate) fn waiting(&self) -> Result<u64, Error> {
         self.on_sessions(queue::count).map(|(waiting, ..)| waiting)

@@ -171,6 +171,11 @@ pub(super) fn count(sessions: &Connection) -> rusqlite::Result<(u64, u64, Option
     sessions.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, super::table::time_or_none(row, 2)?)))
 }
 
+/// The number of the last change that was ever queued.
+pub(super) fn last(sessions: &Connection) -> rusqlite::Result<i64> {
+    sessions.query_row("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'queue'", [], |row| row.get(0))
+}
+
 /// What the cloud said about the first change that it did not take, for a reason that is not the record's.
 pub(super) fn hindrance(sessions: &Connection) -> rusqlite::Result<Option<String>> {
     let sql = "SELECT error FROM queue WHERE parked_at IS NULL AND error IS NOT NULL ORDER BY n LIMIT 1";

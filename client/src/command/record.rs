@@ -1,0 +1,200 @@
+//! `coditect task|decision|learning add|update|edit|done|list|show|rm`
+
+mod text;
+
+use std::io::Read;
+
+use coditect::{Change, ContextError, ContextStore, Draft, Entry, Error, Filter, Kind, RecordId, TaskStatus};
+use serde_json::{Map, Value, json};
+
+use super::client;
+use crate::arguments::{
+    Common, CommonFields, ListFilter, NoteCommand, NoteFields, ShowArguments, TaskCommand, TaskFields,
+};
+use crate::exit_status::ExitStatus;
+use crate::printer::Printer;
+
+/// More than any content, however it is written.
+const MAX_INPUT_LEN: u64 = 2 * 1024 * 1024;
+
+/// How many entries of a history are shown.
+const HISTORY: u16 = 50;
+
+pub(super) fn task(printer: Printer, common: &Common, command: TaskCommand) -> Result<ExitStatus, Error> {
+    let records = Records::open(printer, common, Kind::Task)?;
+    match command {
+        TaskCommand::Add { text, id, mut fields } => {
+            let given = fields.common.content.is_some();
+            fields.status = fields.status.or_else(|| (!given).then(|| "pending".to_owned()));
+            records.add(id, &fields.common, task_fields(text, &fields)?)
+        }
+        TaskCommand::Update { id, text, fields } => records.change(&id, &fields.common, task_fields(text, &fields)?),
+        TaskCommand::Done { id, outcome } => {
+            let fields = TaskFields { status: Some("completed".to_owned()), outcome, ..TaskFields::default() };
+            records.change(&id, &fields.common, task_fields(None, &fields)?)
+        }
+        TaskCommand::List { filter, status } => records.list(filter, status),
+        TaskCommand::Show(arguments) => records.show(common, &arguments),
+        TaskCommand::Rm { id } => records.remove(&id),
+    }
+}
+
+pub(super) fn note(printer: Printer, common: &Common, kind: Kind, command: NoteCommand) -> Result<ExitStatus, Error> {
+    let records = Records::open(printer, common, kind)?;
+    match command {
+        NoteCommand::Add { text, id, fields } => records.add(id, &fields.common, note_fields(text, &fields)),
+        NoteCommand::Edit { id, text, fields } => records.change(&id, &fields.common, note_fields(text, &fields)),
+        NoteCommand::List { filter } => records.list(filter, None),
+        NoteCommand::Show(arguments) => records.show(common, &arguments),
+        NoteCommand::Rm { id } => records.remove(&id),
+    }
+}
+
+/// The fields of a task that were named.
+fn task_fields(text: Option<String>, fields: &TaskFields) -> Result<Map<String, Value>, Error> {
+    let status = fields.status.as_deref().map(TaskStatus::parse).transpose()?;
+    Ok(named([
+        ("description", json!(text)),
+        ("status", json!(status)),
+        ("outcome", json!(fields.outcome)),
+        ("tool_success_count", json!(fields.tool_success_count)),
+        ("tool_error_count", json!(fields.tool_error_count)),
+        ("user_corrections", json!(fields.user_corrections)),
+    ]))
+}
+
+/// The fields of a decision or a learning that were named.
+fn note_fields(text: Option<String>, fields: &NoteFields) -> Map<String, Value> {
+    named([("title", json!(text)), ("why", json!(fields.why))])
+}
+
+fn named<const N: usize>(fields: [(&str, Value); N]) -> Map<String, Value> {
+    fields.into_iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// The records of a kind on this machine.
+struct Records {
+    printer: Printer,
+    store: ContextStore,
+    kind: Kind,
+}
+
+impl Records {
+    fn open(printer: Printer, common: &Common, kind: Kind) -> Result<Self, Error> {
+        Ok(Self { printer, store: ContextStore::open(common.home.clone())?, kind })
+    }
+
+    fn add(&self, id: Option<String>, common: &CommonFields, fields: Map<String, Value>) -> Result<ExitStatus, Error> {
+        let id = match id {
+            Some(id) => RecordId::parse(id)?,
+            None => RecordId::parse(uuid::Uuid::now_v7().to_string())?,
+        };
+        let mut content = content(common)?;
+        content.extend(fields);
+        if content.is_empty() {
+            let hint = format!("`coditect {} add TEXT` is the shortest.", self.noun());
+            return Ok(self.printer.failure("There is nothing to add.", &hint, "nothing_said", ExitStatus::Usage));
+        }
+        let project_id = common.project.as_deref().map(str::parse).transpose()?;
+        let wanted = Draft { kind: self.kind, id: id.clone(), project_id, content: content.into() };
+        let change = self.store.edit(self.kind, &id, |found| match found {
+            Some(found) if found.content != wanted.content || found.project_id != wanted.project_id => {
+                Err(ContextError::Exists { what: self.name(&id) }.into())
+            }
+            _ => Ok(Some(wanted)),
+        })?;
+        self.changed(&id, change, "Added")
+    }
+
+    fn change(&self, id: &str, common: &CommonFields, fields: Map<String, Value>) -> Result<ExitStatus, Error> {
+        let id = RecordId::parse(id)?;
+        let mut named = content(common)?;
+        named.extend(fields);
+        let project_id = common.project.as_deref().map(str::parse).transpose()?;
+        let change = self.store.edit(self.kind, &id, |found| {
+            let found = found.ok_or_else(|| ContextError::NotFound { what: self.name(&id) })?;
+            let mut content = match found.content {
+                Value::Object(content) if !content.contains_key("encrypted") => content,
+                _ => return Err(ContextError::NoObject.into()),
+            };
+            content.extend(named);
+            let project_id = project_id.or(found.project_id);
+            Ok(Some(Draft { kind: self.kind, id: id.clone(), project_id, content: content.into() }))
+        })?;
+        self.changed(&id, change, "Changed")
+    }
+
+    fn changed(&self, id: &RecordId, change: Change, done: &str) -> Result<ExitStatus, Error> {
+        let entry = self.found(id)?;
+        let text = match change {
+            Change::Queued(_) => format!("{done} {} {id}.", self.noun()),
+            Change::Unchanged => format!("The {} {id} says that already.", self.noun()),
+        };
+        Ok(self.printer.answer(&entry, &text, ExitStatus::Yes))
+    }
+
+    fn list(&self, filter: ListFilter, status: Option<String>) -> Result<ExitStatus, Error> {
+        let project_id = filter.project.as_deref().map(str::parse).transpose()?;
+        let entries = self.store.list(self.kind, &Filter { project_id, status, limit: filter.limit })?;
+        let lines: Vec<String> = entries.iter().map(text::line).collect();
+        let text = if lines.is_empty() { format!("There is no {}.", self.noun()) } else { lines.join("\n") };
+        Ok(self.printer.answer(&json!({ "data": entries }), &text, ExitStatus::Yes))
+    }
+
+    fn show(&self, common: &Common, arguments: &ShowArguments) -> Result<ExitStatus, Error> {
+        let id = RecordId::parse(arguments.id.as_str())?;
+        if arguments.history {
+            let page = client(self.printer, common)?.context().history(self.kind, &id, HISTORY, None)?;
+            let lines: Vec<String> = page.data.iter().map(text::past).collect();
+            return Ok(self.printer.answer(&page, &lines.join("\n"), ExitStatus::Yes));
+        }
+        let entry = self.found(&id)?;
+        Ok(self.printer.answer(&entry, &text::whole(&entry), ExitStatus::Yes))
+    }
+
+    fn remove(&self, id: &str) -> Result<ExitStatus, Error> {
+        let id = RecordId::parse(id)?;
+        if !self.store.delete(self.kind, &id)? {
+            return Err(ContextError::NotFound { what: self.name(&id) }.into());
+        }
+        let object = json!({ "kind": self.kind, "id": id, "deleted": true });
+        Ok(self.printer.answer(&object, &format!("Deleted {} {id}.", self.noun()), ExitStatus::Yes))
+    }
+
+    fn found(&self, id: &RecordId) -> Result<Entry, Error> {
+        let found = self.store.get(self.kind, id)?;
+        found.ok_or_else(|| ContextError::NotFound { what: self.name(id) }.into())
+    }
+
+    fn name(&self, id: &RecordId) -> String {
+        format!("{} {id:?}", self.noun(), id = id.as_str())
+    }
+
+    fn noun(&self) -> &'static str {
+        match self.kind {
+            Kind::SkillLearning => "learning",
+            kind => kind.as_str(),
+        }
+    }
+}
+
+/// What `--content` says.
+fn content(common: &CommonFields) -> Result<Map<String, Value>, Error> {
+    let text = match common.content.as_deref() {
+        None => return Ok(Map::new()),
+        Some("-") => standard_input()?,
+        Some(text) => text.to_owned(),
+    };
+    match serde_json::from_str(&text) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(_) => Err(ContextError::NoObject.into()),
+        Err(cause) => Err(ContextError::NotJson { cause: cause.to_string() }.into()),
+    }
+}
+
+fn standard_input() -> Result<String, Error> {
+    let mut input = String::new();
+    let read = std::io::stdin().take(MAX_INPUT_LEN).read_to_string(&mut input);
+    read.map_err(|cause| Error::File { path: "standard input".into(), cause })?;
+    Ok(input)
+}

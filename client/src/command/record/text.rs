@@ -1,0 +1,65 @@
+//! Records as people read them.
+
+use coditect::Entry;
+use protocol::wire::HistoryEntry;
+use serde_json::Value;
+
+/// How many characters of a text a list shows.
+const SHOWN: usize = 80;
+
+/// A line of a list.
+pub(super) fn line(entry: &Entry) -> String {
+    let field = |name: &str| entry.content.get(name).and_then(Value::as_str);
+    let mut words = vec![entry.id.to_string()];
+    words.extend(field("status").map(|status| format!("{status:<11}")));
+    words.push(match title(&entry.content) {
+        Some(title) => short(title),
+        None if entry.content.get("encrypted").is_some() => "(encrypted)".to_owned(),
+        None => short(&entry.content.to_string()),
+    });
+    words.join("  ").trim_end().to_owned()
+}
+
+/// All that is known of a record.
+pub(super) fn whole(entry: &Entry) -> String {
+    let mut lines = vec![row("id", entry.id.as_str())];
+    lines.extend(entry.project_id.as_ref().map(|project| row("project", project.as_str())));
+    match &entry.content {
+        Value::Object(fields) => lines.extend(fields.iter().map(|(name, value)| row(name, &plain(value)))),
+        other => lines.push(row("content", &other.to_string())),
+    }
+    lines.push(row("changed", &entry.updated_at.to_string()));
+    lines.push(match (entry.queued, entry.version) {
+        (true, _) => row("version", "waits to be sent"),
+        (false, version) => row("version", &version.map(|version| version.to_string()).unwrap_or_default()),
+    });
+    lines.join("\n")
+}
+
+/// A line of a history.
+pub(super) fn past(entry: &HistoryEntry) -> String {
+    let version = entry.version.map_or_else(|| "-".to_owned(), |version| version.to_string());
+    let content = if entry.deleted { "deleted" } else { entry.content.get() };
+    format!("{version:>4}  {:<8}  {}  {content}", entry.outcome.as_str(), entry.updated_at)
+}
+
+fn title(content: &Value) -> Option<&str> {
+    ["title", "description", "text", "message"].iter().find_map(|name| content.get(name)?.as_str())
+}
+
+fn row(name: &str, value: &str) -> String {
+    format!("{name:<11}  {value}")
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// In one line, of which the beginning is enough.
+fn short(text: &str) -> String {
+    let mut words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if words.chars().count() > SHOWN {
+        words = words.chars().take(SHOWN - 1).chain(['…']).collect();
+    }
+    words
+}

@@ -1,0 +1,62 @@
+//! `coditect sync [push|pull|status|retry|log]`
+
+mod bar;
+mod report;
+mod watch;
+
+use coditect::{ContextStore, Error, Pulled, Pushed, RecordId};
+use serde_json::{Value, json};
+
+use super::client;
+use crate::arguments::{Common, SyncArguments, SyncCommand};
+use crate::exit_status::ExitStatus;
+use crate::printer::Printer;
+use bar::Bar;
+
+pub(super) fn sync(printer: Printer, common: &Common, arguments: SyncArguments) -> Result<ExitStatus, Error> {
+    match arguments.command {
+        None if arguments.watch => watch::watch(printer, &client(printer, common)?.context()),
+        None => {
+            let synced = client(printer, common)?.context().sync(Bar::new(printer).shower())?;
+            let text = format!("{}\n{}", report::pushed(&synced.pushed), report::pulled(&synced.pulled));
+            Ok(outcome(printer, &json!(synced), &text, Some(&synced.pushed)))
+        }
+        Some(SyncCommand::Push) => {
+            let pushed = client(printer, common)?.context().push(Bar::new(printer).shower())?;
+            Ok(outcome(printer, &json!(pushed), &report::pushed(&pushed), Some(&pushed)))
+        }
+        Some(SyncCommand::Pull) => {
+            let pulled: Pulled = client(printer, common)?.context().pull(Bar::new(printer).shower())?;
+            Ok(outcome(printer, &json!(pulled), &report::pulled(&pulled), None))
+        }
+        Some(SyncCommand::Status) => {
+            let status = ContextStore::open(common.home.clone())?.status()?;
+            Ok(printer.answer(&status, &report::status(&status), ExitStatus::Yes))
+        }
+        Some(SyncCommand::Retry { ids }) => retry(printer, common, ids),
+        Some(SyncCommand::Log { limit }) => {
+            let entries = ContextStore::open(common.home.clone())?.journal(limit)?;
+            let lines: Vec<String> = entries.iter().map(report::happened).collect();
+            let text = if lines.is_empty() { "Nothing was sent or fetched yet.".to_owned() } else { lines.join("\n") };
+            Ok(printer.answer(&json!({ "data": entries }), &text, ExitStatus::Yes))
+        }
+    }
+}
+
+fn retry(printer: Printer, common: &Common, ids: Vec<String>) -> Result<ExitStatus, Error> {
+    let ids = ids.into_iter().map(RecordId::parse).collect::<Result<Vec<_>, _>>()?;
+    let freed = ContextStore::open(common.home.clone())?.retry(&ids)?;
+    let text = match freed {
+        0 => "There is nothing to retry.".to_owned(),
+        1 => "1 change will be sent again by the next `coditect sync push`.".to_owned(),
+        more => format!("{more} changes will be sent again by the next `coditect sync push`."),
+    };
+    Ok(printer.answer(&json!({ "retried": freed }), &text, ExitStatus::Yes))
+}
+
+/// What was done; and no, if not everything has got through.
+fn outcome(printer: Printer, object: &Value, text: &str, pushed: Option<&Pushed>) -> ExitStatus {
+    let Some(no) = pushed.and_then(report::remainder) else { return printer.answer(object, text, ExitStatus::Yes) };
+    let status = printer.answer(object, text, ExitStatus::No);
+    if printer.json { status } else { printer.failure(&no.sentence, no.hint, &no.code, ExitStatus::No) }
+}
