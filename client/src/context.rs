@@ -33,6 +33,7 @@ mod database;
 mod error;
 mod exchange;
 mod journal;
+mod locked;
 mod progress;
 mod queue;
 mod record;
@@ -49,6 +50,7 @@ pub use store::ContextStore;
 
 pub(crate) use database::Database;
 pub(crate) use exchange::{Answered, Page};
+pub(crate) use locked::locked;
 pub(crate) use progress::Progress;
 pub(crate) use queue::{Answer, Waiting};
 pub(crate) use table::Row;

@@ -11,6 +11,7 @@ use protocol::token::TokenError;
 
 use crate::ContextError;
 use crate::hook::HookError;
+use crate::sync::keys::KeysError;
 
 /// Why a question could not be answered, or the answer is a refusal.
 ///
@@ -68,6 +69,8 @@ pub enum Error {
     Context(ContextError),
     /// Something about an agent's hook.
     Hook(HookError),
+    /// Something about the tenant's key.
+    Keys(KeysError),
 }
 
 /// A problem document, and the text it came as.
@@ -110,6 +113,7 @@ impl Error {
             Self::HardwareId(_) => "invalid_hardware_id",
             Self::Context(error) => error.code(),
             Self::Hook(error) => error.code(),
+            Self::Keys(error) => error.code(),
         }
     }
 
@@ -143,6 +147,7 @@ impl Error {
             }
             Self::Context(error) => error.hint(),
             Self::Hook(error) => error.hint(),
+            Self::Keys(error) => error.hint(),
         }
     }
 
@@ -197,6 +202,7 @@ impl fmt::Display for Error {
             Self::HardwareId(error) => write!(f, "CODITECT_HARDWARE_ID is not usable. {error}"),
             Self::Context(error) => error.fmt(f),
             Self::Hook(error) => error.fmt(f),
+            Self::Keys(error) => error.fmt(f),
         }
     }
 }

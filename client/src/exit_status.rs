@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use coditect::{ContextError, Error};
+use coditect::{ContextError, Error, ExportFault, KeysError};
 use protocol::problem::Code;
 
 /// How a command ended.
@@ -30,6 +30,10 @@ impl ExitStatus {
                 Some(Code::PlanLacksFeature | Code::Forbidden) => Self::No,
                 _ => Self::Broken,
             },
+            Error::Keys(KeysError::Export(ExportFault::WrongPassphrase)) => Self::No,
+            Error::Keys(KeysError::Export(_) | KeysError::Unreadable { .. }) => Self::Broken,
+            Error::Keys(KeysError::ShortPassphrase { .. }) => Self::Usage,
+            Error::Keys(_) => Self::No,
             Error::HardwareId(_) => Self::Usage,
             Error::Context(error) => match error {
                 ContextError::Database { .. } | ContextError::Newer { .. } => Self::Broken,

@@ -68,4 +68,5 @@ pub use protocol::problem::ProblemDocument;
 pub use protocol::wire::{Feature, InvalidLicense, InvalidReason, Kind, Quotas, SeatCounts, Tier};
 pub use seat::{Ending, Seat};
 pub use status::Status;
+pub use sync::keys::{ExportFault, KeyName, KeyStatus, KeyTaken, KeysError, exported_key_id};
 pub use sync::{Context, Pulled, Pushed, SyncProgress, Synced};

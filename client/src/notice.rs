@@ -70,6 +70,16 @@ pub enum Notice {
         /// How many changes are sent again.
         count: usize,
     },
+    /// Records came whose contents are encrypted with a key that is not here.
+    Locked {
+        /// How many.
+        count: u64,
+    },
+    /// Records came whose contents are not what was encrypted for them.
+    Forged {
+        /// How many.
+        count: u64,
+    },
     /// The operating system does not say which machine this is, so an id was made up.
     MachineInvented,
 }
@@ -118,6 +128,16 @@ impl fmt::Display for Notice {
                 "The cloud does not know how far this machine had pulled, as after a restore. Everything is compared again.",
             ),
             Self::QueuedAgain { count } => write!(f, "The cloud had lost {count} records of this machine, which are sent again."),
+            Self::Locked { count } => write!(
+                f,
+                "{count} records are encrypted with a key that this machine doesn't have. `coditect sync keys import FILE` \
+                 takes over another machine's, and opens them."
+            ),
+            Self::Forged { count } => write!(
+                f,
+                "{count} records are not what your organisation encrypted for them, and are kept as they came. \
+                 `coditect sync log` names them, and `show --history` what they were before."
+            ),
             Self::MachineInvented => f.write_str(
                 "This machine has no id of its own, so one was made up and stored. \
                  In containers, set CODITECT_HARDWARE_ID to 64 hex characters that stay the same.",

@@ -114,7 +114,7 @@ impl Context {
         let _turn = self.turn()?;
         let mut pushed = self.push_in_turn(&mut on)?;
         let mut pulled = self.pull_in_turn(&mut on)?;
-        if pulled.queued_again > 0 {
+        if pulled.queued_again > 0 || pulled.bare > 0 {
             pushed.add(self.push_in_turn(&mut on)?);
             pulled.records += self.pull_in_turn(&mut on)?.records;
         }
@@ -163,6 +163,11 @@ impl Context {
         if !self.store.is_on()? {
             return Err(ContextError::Off.into());
         }
+        self.alone()
+    }
+
+    /// Keeps others from syncing, for as long as the file is open.
+    fn alone(&self) -> Result<File, Error> {
         let home = self.store.home();
         let file = home.lock_file(LOCK)?;
         let begin = Instant::now();
@@ -176,3 +181,5 @@ impl Context {
         }
     }
 }
+pub(crate) mod keys;
+pub(crate) mod secrecy;

@@ -6,6 +6,8 @@
 //! does not protect from whoever is this user, or root, on this machine: they can run this program, so they can open what
 //! it opens, and put back an older copy of a file.
 
+use std::path::PathBuf;
+
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{Key, KeyInit, XChaCha20Poly1305, XNonce};
 use hkdf::Hkdf;
@@ -53,6 +55,11 @@ impl Vault {
         let text = self.cipher(&secret).encrypt(&XNonce::from(nonce), payload);
         let text = text.expect("a content is far shorter than the cipher's limit of 256 GiB");
         self.home.write(name, &[MAGIC, &nonce, &text].concat())
+    }
+
+    /// Where a file is.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.home.file(name)
     }
 
     /// Deletes a file, if there is one.

@@ -6,7 +6,7 @@ use protocol::wire::Kind;
 
 use super::record::Canonical;
 use super::store::overlays;
-use super::{Change, ContextError, ContextStore, Database, Draft, Waiting, queue, table};
+use super::{Change, ContextError, ContextStore, Database, Draft, Waiting, locked, queue, table};
 use crate::Error;
 
 /// What a record is to be.
@@ -26,6 +26,9 @@ impl ContextStore {
         }
         let content = Canonical::of(&draft.content)?;
         let seen = self.seen(draft.kind, &draft.id)?;
+        if !seen.deleted && seen.content.as_deref().is_some_and(|content| locked(content).is_some()) {
+            return Err(ContextError::Locked.into());
+        }
         if !seen.deleted && seen.content.as_deref() == Some(&content.text) && seen.project_id == draft.project_id {
             return Ok(Change::Unchanged);
         }

@@ -40,6 +40,8 @@ pub enum ContextError {
     },
     /// Records of this kind come from the cloud alone.
     ReadOnly,
+    /// The record's content is encrypted with a key that is not here.
+    Locked,
     /// There is no such record here.
     NotFound {
         /// Its kind and id, for people.
@@ -68,6 +70,7 @@ impl ContextError {
             Self::Content(_) | Self::NoObject | Self::NotJson { .. } => "invalid_content",
             Self::TooLarge { .. } => "content_too_large",
             Self::ReadOnly => "read_only_kind",
+            Self::Locked => "record_locked",
             Self::NotFound { .. } => "record_not_found",
             Self::Exists { .. } => "record_exists",
             Self::Off => "sync_off",
@@ -95,6 +98,7 @@ impl ContextError {
                 "`--content '{\"title\": \"…\"}'` is an example.".into()
             }
             Self::TooLarge { .. } => "Keep the text in a file, and `--content` short.".into(),
+            Self::Locked => "`coditect sync keys import FILE` takes over another machine's key, and opens it.".into(),
             Self::ReadOnly => "`coditect sync pull` fetches what is new of them.".into(),
             Self::NotFound { .. } => {
                 "`coditect task list`, and the same of decision and learning, shows what there is.".into()
@@ -125,6 +129,7 @@ impl fmt::Display for ContextError {
             Self::TooLarge { bytes } => {
                 write!(f, "The content has {bytes} bytes, and {MAX_CONTENT_BYTES} is the most that the cloud takes.")
             }
+            Self::Locked => f.write_str("The record is encrypted and can't be read here, so it can't be changed either."),
             Self::ReadOnly => f.write_str("Components come from the cloud, and are not changed here."),
             Self::NotFound { what } => write!(f, "There is no {what} here."),
             Self::Exists { what } => write!(f, "There is a {what} already, and it says something else."),

@@ -73,6 +73,8 @@ events! {
     StartedOver = "started_over",
     /// The cloud had lost a record's version, which is sent again.
     QueuedAgain = "queued_again",
+    /// A record's content was not what had been encrypted for it.
+    Forged = "forged",
 }
 
 /// The word is no event of this version.

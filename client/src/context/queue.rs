@@ -6,6 +6,7 @@ use protocol::id::{ProjectId, RecordId};
 use protocol::wire::Kind;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
+use super::locked;
 use super::record::{Entry, Queued};
 use super::table::{parsed, parsed_or_none, time};
 
@@ -68,6 +69,7 @@ impl Waiting {
             deleted: self.deleted,
             device_id: None,
             queued: true,
+            locked: locked(&self.content).is_some(),
         }
     }
 }

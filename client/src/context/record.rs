@@ -55,6 +55,8 @@ pub struct Entry {
     pub device_id: Option<DeviceId>,
     /// Whether this is a change that the cloud does not have yet.
     pub queued: bool,
+    /// Whether the content is encrypted with a key that is not here; then it is as it came.
+    pub locked: bool,
 }
 
 /// Which records to list.

@@ -10,8 +10,8 @@ use protocol::wire::{Kind, Record};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, named_params};
 
-use super::Filter;
 use super::record::Entry;
+use super::{Filter, locked};
 
 /// The columns, in the order in which [`Row::read`] expects them.
 const COLUMNS: &str =
@@ -78,6 +78,7 @@ impl Row {
             deleted: self.deleted,
             device_id: Some(self.device_id),
             queued: false,
+            locked: locked(&self.content).is_some(),
         }
     }
 
@@ -151,6 +152,21 @@ pub(super) fn write(file: &Connection, kind: Kind, row: &Row) -> rusqlite::Resul
 pub(super) fn unseen(file: &Connection, kind: Kind, pass: u64, limit: usize) -> rusqlite::Result<Vec<Row>> {
     let sql = format!("SELECT {COLUMNS} FROM {} WHERE pass < ?1 LIMIT ?2", name(kind));
     file.prepare_cached(&sql)?.query_map((pass, limit), Row::read)?.collect()
+}
+
+/// Up to so many rows in the order of their ids, from behind this one on.
+pub(super) fn after(file: &Connection, kind: Kind, id: &str, limit: usize) -> rusqlite::Result<Vec<Row>> {
+    let sql = format!("SELECT {COLUMNS} FROM {} WHERE id > ?1 ORDER BY id LIMIT ?2", name(kind));
+    file.prepare_cached(&sql)?.query_map((id, limit), Row::read)?.collect()
+}
+
+/// Puts what a row says in plain in the place of what it said, unless it is another version by now. How many rows.
+pub(super) fn reveal(file: &Connection, kind: Kind, row: &Row) -> rusqlite::Result<u64> {
+    let sql = format!("UPDATE {} SET content = ?1, project_id = ?2 WHERE id = ?3 AND content_hash = ?4", name(kind));
+    let project = row.project_id.as_ref().map(ProjectId::as_str);
+    let changed =
+        file.prepare_cached(&sql)?.execute((&row.content, project, row.id.as_str(), row.content_hash.as_bytes()))?;
+    Ok(changed as u64)
 }
 
 /// Takes a row out.

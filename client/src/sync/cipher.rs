@@ -90,11 +90,6 @@ impl Cipher {
         }
     }
 
-    /// Names the key.
-    pub(crate) fn key_id(&self) -> &str {
-        &self.key_id
-    }
-
     /// What stands in a project's place where the cloud sees it.
     pub(crate) fn project(&self, project: &ProjectId) -> ProjectId {
         let digest = mac(&self.project, &[project.as_str().as_bytes()]).finalize().into_bytes();

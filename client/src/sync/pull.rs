@@ -1,12 +1,14 @@
 //! Records come in: page by page, each taken in whole together with the cursor behind it.
 
 use protocol::problem::Code;
-use protocol::wire::{MAX_PULL_RECORDS, PullAnswer};
+use protocol::wire::{Kind, MAX_PULL_RECORDS, PullAnswer, Record};
 use serde::Serialize;
 
+use super::record::Incoming;
+use super::secrecy::State;
 use super::{Context, SyncProgress};
 use crate::Error;
-use crate::context::Page;
+use crate::context::{Page, Row};
 use crate::notice::Notice;
 
 /// How often a pull starts over before it gives up: a cloud that refuses its own cursors is broken.
@@ -21,6 +23,12 @@ pub struct Pulled {
     pub started_over: bool,
     /// How many changes wait again, since the cloud had lost them.
     pub queued_again: usize,
+    /// How many records came in clear although the tenant has a key. They wait to be sent again, encrypted.
+    pub bare: u64,
+    /// How many records can't be read here, for want of their key.
+    pub locked: u64,
+    /// How many records are not what was encrypted for them. They are kept as they came.
+    pub forged: u64,
 }
 
 impl Context {
@@ -45,9 +53,8 @@ impl Context {
                 }
                 other => other?,
             };
-            let rows = page.records.iter().map(|record| Ok((record.kind, self.open(record, progress.pass)?)));
-            let rows = rows.collect::<Result<Vec<_>, Error>>()?;
-            let come = rows.len() as u64;
+            let come = page.records.len() as u64;
+            let rows = self.open_page(&page.records, progress.pass, &mut pulled)?;
             // A cloud that promises more and goes nowhere is not asked for ever.
             let has_more = page.has_more && progress.cursor.as_ref() != Some(&page.next_cursor);
             let again = self.store.apply(&Page { rows, next_cursor: page.next_cursor, has_more }, &self.device)?;
@@ -64,10 +71,38 @@ impl Context {
             let done = if all { progress.pulled + come } else { pulled.records };
             on(SyncProgress::Pulling { done, total });
         }
+        let notify = &self.client.inner.notify;
+        if pulled.locked > 0 {
+            notify.send(&Notice::Locked { count: pulled.locked });
+        }
+        if pulled.forged > 0 {
+            notify.send(&Notice::Forged { count: pulled.forged });
+        }
         if pulled.queued_again > 0 {
-            self.client.inner.notify.send(&Notice::QueuedAgain { count: pulled.queued_again });
+            notify.send(&Notice::QueuedAgain { count: pulled.queued_again });
         }
         Ok(pulled)
+    }
+
+    /// The records of a page as they are kept here. What came in clear although there is a key is queued, to be encrypted:
+    /// before it is kept, so that a crash in between does it again.
+    fn open_page(&self, records: &[Record], pass: u64, pulled: &mut Pulled) -> Result<Vec<(Kind, Row)>, Error> {
+        let secrecy = self.secrecy()?;
+        let (mut rows, mut bare, mut forged) = (Vec::new(), Vec::new(), Vec::new());
+        for record in records {
+            let Incoming { kind, row, state } = Incoming::open(&secrecy, record, pass);
+            match state {
+                State::Clear | State::Opened => {}
+                State::Bare => bare.push((kind, row.clone())),
+                State::Locked => pulled.locked += 1,
+                State::Forged => forged.push((kind, row.id.clone())),
+            }
+            rows.push((kind, row));
+        }
+        pulled.bare += self.store.queue_bare(&bare)?;
+        pulled.forged += forged.len() as u64;
+        self.store.note_forged(&forged)?;
+        Ok(rows)
     }
 
     fn page(&self, cursor: Option<&str>) -> Result<PullAnswer, Error> {

@@ -4,7 +4,7 @@ use protocol::wire::{MAX_PUSH_BYTES, MAX_PUSH_RECORDS, PushAnswer, PushResult, P
 
 use super::record::Outgoing;
 use super::{Context, Pushed, SyncProgress};
-use crate::context::{Answer, Answered, Row};
+use crate::context::{Answer, Answered, Row, Waiting};
 use crate::error::{Outage, Refusal};
 use crate::notice::Notice;
 use crate::{Error, JournalEvent};
@@ -13,6 +13,14 @@ use crate::{Error, JournalEvent};
 const MAX_BYTES: usize = MAX_PUSH_BYTES - MAX_PUSH_BYTES / 8;
 
 const PATH: &str = "/api/v1/context/push";
+
+/// The changes that are next.
+#[derive(Debug, Default)]
+struct Batch {
+    changes: Vec<Outgoing>,
+    /// Those that can't be sent as they are, and why.
+    faulty: Vec<(Waiting, String)>,
+}
 
 impl Context {
     pub(super) fn push_all(&self, on: &mut dyn FnMut(SyncProgress)) -> Result<Pushed, Error> {
@@ -44,28 +52,39 @@ impl Context {
 
     /// Sends a batch. Whether another one may be worth sending.
     fn push_next(&self, pushed: &mut Pushed) -> Result<bool, Error> {
-        let batch = self.batch()?;
-        if batch.is_empty() {
+        let Batch { changes, faulty } = self.batch()?;
+        if changes.is_empty() && faulty.is_empty() {
             return Ok(false);
         }
         let (answered, hindered) = (pushed.answered(), pushed.hindered);
-        self.send(batch, pushed)?;
+        let faulty = faulty.into_iter().map(|(change, why)| refused(change, why, pushed)).collect();
+        self.write_down(faulty, pushed)?;
+        if !changes.is_empty() {
+            self.send(changes, pushed)?;
+        }
         // Where the cloud takes nothing at all, as when a quota is used up, the rest can wait.
         let hindered = pushed.hindered - hindered;
         Ok(hindered == 0 || pushed.answered() - answered > hindered)
     }
 
-    fn batch(&self) -> Result<Vec<Outgoing>, Error> {
-        let mut batch = Vec::new();
+    fn batch(&self) -> Result<Batch, Error> {
+        let secrecy = self.secrecy()?;
+        let mut batch = Batch::default();
         let mut bytes = 0;
         self.store.next_changes(|change| {
-            let outgoing = self.seal(change)?;
+            let outgoing = match Outgoing::seal(&secrecy, change) {
+                Ok(outgoing) => outgoing,
+                Err(faulty) => {
+                    batch.faulty.push(*faulty);
+                    return Ok(batch.faulty.len() < MAX_PUSH_RECORDS);
+                }
+            };
             bytes += outgoing.json.len() + 1;
-            if bytes > MAX_BYTES && !batch.is_empty() {
+            if bytes > MAX_BYTES && !batch.changes.is_empty() {
                 return Ok(false);
             }
-            batch.push(outgoing);
-            Ok(batch.len() < MAX_PUSH_RECORDS)
+            batch.changes.push(outgoing);
+            Ok(batch.changes.len() < MAX_PUSH_RECORDS)
         })?;
         Ok(batch)
     }
@@ -108,9 +127,13 @@ impl Context {
         let pass = self.store.progress()?.pass;
         let understood = changes.into_iter().zip(results).map(|(change, result)| match result {
             Ok(result) => self.understand(change, result, pass, pushed),
-            Err(why) => refused(change, why, pushed),
+            Err(why) => refused(change.change, why, pushed),
         });
-        let answered: Vec<Answered> = understood.collect();
+        let answered = understood.collect();
+        self.write_down(answered, pushed)
+    }
+
+    fn write_down(&self, answered: Vec<Answered>, pushed: &mut Pushed) -> Result<(), Error> {
         let parked = self.store.settle(&answered)?;
         pushed.parked += parked.len() as u64;
         pushed.given_up.extend(parked);
@@ -163,7 +186,7 @@ fn rejected(outgoing: Outgoing, rejection: Option<Rejection>, pushed: &mut Pushe
     let unknown = || Rejection { code: "unknown".to_owned(), detail: "The cloud did not say why.".to_owned() };
     let rejection = rejection.unwrap_or_else(unknown);
     if rejection.is_the_records_own_fault() {
-        return refused(outgoing, rejection.detail, pushed);
+        return refused(outgoing.change, rejection.detail, pushed);
     }
     pushed.hindered += 1;
     let detail = rejection.detail.clone();
@@ -172,10 +195,10 @@ fn rejected(outgoing: Outgoing, rejection: Option<Rejection>, pushed: &mut Pushe
     Answered { change: outgoing.change, answer, row: None, event: JournalEvent::Refused, detail }
 }
 
-fn refused(outgoing: Outgoing, why: String, pushed: &mut Pushed) -> Answered {
+fn refused(change: Waiting, why: String, pushed: &mut Pushed) -> Answered {
     pushed.refused += 1;
     let answer = Answer::Faulty(why.clone());
-    Answered { change: outgoing.change, answer, row: None, event: JournalEvent::Refused, detail: why }
+    Answered { change, answer, row: None, event: JournalEvent::Refused, detail: why }
 }
 
 /// Whether a refusal of a whole push is about what is in it, and not about who sends it or where it was sent to.

@@ -6,6 +6,7 @@ use protocol::wire::{HistoryEntry, Kind, PushRecord, Record};
 use serde_json::value::RawValue;
 
 use super::Context;
+use super::secrecy::{Secrecy, State};
 use crate::Error;
 use crate::context::{Row, Waiting};
 
@@ -19,30 +20,56 @@ pub(super) struct Outgoing {
     pub(super) json: String,
 }
 
+/// A record on its way in.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    pub(super) kind: Kind,
+    pub(super) row: Row,
+    pub(super) state: State,
+}
+
 impl Context {
-    /// A change as the cloud gets it.
-    pub(super) fn seal(&self, change: Waiting) -> Result<Outgoing, Error> {
-        let content = RawValue::from_string(change.content.clone()).expect("the queue holds JSON");
+    /// What encrypts and decrypts at this moment: another process may bring the key while this one goes on.
+    pub(super) fn secrecy(&self) -> Result<Secrecy, Error> {
+        Secrecy::of(&self.client.inner.vault)
+    }
+
+    /// An entry of a record's history as a person reads it; as it came, where that can't be opened.
+    pub(super) fn open_history(&self, kind: Kind, id: &RecordId, entry: &mut HistoryEntry) -> Result<(), Error> {
+        let opened = self.secrecy()?.open_content(kind, id, entry.content.get(), entry.project_id.as_ref());
+        entry.content = RawValue::from_string(opened.content).expect("a content is JSON");
+        entry.project_id = opened.project_id;
+        Ok(())
+    }
+}
+
+impl Outgoing {
+    /// A change as the cloud gets it. Where that can't be, the change and why; it is the change's own fault.
+    pub(super) fn seal(secrecy: &Secrecy, change: Waiting) -> Result<Self, Box<(Waiting, String)>> {
+        let sealed = match secrecy.seal(&change) {
+            Ok(sealed) => sealed,
+            Err(error) => return Err(Box::new((change, error.to_string()))),
+        };
+        let content = RawValue::from_string(sealed.content).expect("the queue holds JSON");
         let record = PushRecord {
             kind: change.kind,
             id: change.id.clone(),
-            project_id: change.project_id.clone(),
+            project_id: sealed.project_id,
             content: (!change.deleted).then_some(content),
             updated_at: change.updated_at,
             base_version: change.base_version,
             deleted: change.deleted,
         };
         let json = serde_json::to_string(&record).expect("a record is text with names");
-        Ok(Outgoing { content_hash: change.content_hash, change, json })
+        Ok(Self { content_hash: sealed.content_hash, change, json })
     }
+}
 
+impl Incoming {
     /// A record as it is kept here.
-    pub(super) fn open(&self, record: &Record, pass: u64) -> Result<Row, Error> {
-        Ok(Row::pulled(record, record.content.get().to_owned(), pass))
-    }
-
-    /// An entry of a record's history as a person reads it.
-    pub(super) fn open_history(&self, _kind: Kind, _id: &RecordId, _entry: &mut HistoryEntry) -> Result<(), Error> {
-        Ok(())
+    pub(super) fn open(secrecy: &Secrecy, record: &Record, pass: u64) -> Self {
+        let opened = secrecy.open(record);
+        let row = Row { project_id: opened.project_id, ..Row::pulled(record, opened.content, pass) };
+        Self { kind: record.kind, row, state: opened.state }
     }
 }

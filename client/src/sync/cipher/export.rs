@@ -43,7 +43,7 @@ const MAX_LANES: u32 = 16;
 
 /// Why an export can't be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ExportError {
+pub enum ExportFault {
     /// It is something else.
     NotAnExport,
     /// Characters are missing or were changed.
@@ -83,32 +83,32 @@ pub(crate) fn key_id(text: &str) -> Option<String> {
 }
 
 /// Unwraps a key.
-pub(crate) fn read(text: &str, passphrase: &str) -> Result<TenantKey, ExportError> {
+pub(crate) fn read(text: &str, passphrase: &str) -> Result<TenantKey, ExportFault> {
     let bytes = decode(text)?;
-    let (head, rest) = bytes.split_at_checked(HEAD_LEN).ok_or(ExportError::Damaged)?;
+    let (head, rest) = bytes.split_at_checked(HEAD_LEN).ok_or(ExportFault::Damaged)?;
     let cost = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
     let costs = [cost(1), cost(5), cost(9)];
     let (salt, nonce) = head[13..].split_at(SALT_LEN);
-    let cipher = cipher(passphrase, salt, costs).ok_or(ExportError::Damaged)?;
-    let nonce: [u8; NONCE_LEN] = nonce.try_into().map_err(|_| ExportError::Damaged)?;
+    let cipher = cipher(passphrase, salt, costs).ok_or(ExportFault::Damaged)?;
+    let nonce: [u8; NONCE_LEN] = nonce.try_into().map_err(|_| ExportFault::Damaged)?;
     let key = cipher.decrypt(&XNonce::from(nonce), Payload { msg: rest, aad: head });
-    TenantKey::from_bytes(&key.map_err(|_| ExportError::WrongPassphrase)?).ok_or(ExportError::Damaged)
+    TenantKey::from_bytes(&key.map_err(|_| ExportFault::WrongPassphrase)?).ok_or(ExportFault::Damaged)
 }
 
 /// The bytes of an export, without their checksum.
-fn decode(text: &str) -> Result<Vec<u8>, ExportError> {
-    let inside = text.split_once(BEGIN).ok_or(ExportError::NotAnExport)?.1;
-    let inside = inside.split_once(END).ok_or(ExportError::Damaged)?.0;
+fn decode(text: &str) -> Result<Vec<u8>, ExportFault> {
+    let inside = text.split_once(BEGIN).ok_or(ExportFault::NotAnExport)?.1;
+    let inside = inside.split_once(END).ok_or(ExportFault::Damaged)?.0;
     // Mail and chat indent and break lines as they like.
     let body: String = inside.lines().map(str::trim).filter(|line| !line.contains(':')).collect();
-    let mut bytes = BASE64_STANDARD.decode(body).map_err(|_| ExportError::Damaged)?;
+    let mut bytes = BASE64_STANDARD.decode(body).map_err(|_| ExportFault::Damaged)?;
     match bytes.first() {
         Some(&VERSION) => {}
-        Some(version) if *version > VERSION => return Err(ExportError::TooNew),
-        _ => return Err(ExportError::Damaged),
+        Some(version) if *version > VERSION => return Err(ExportFault::TooNew),
+        _ => return Err(ExportFault::Damaged),
     }
     let sum = bytes.split_off(bytes.len().saturating_sub(CHECKSUM_LEN));
-    if sum == checksum(&bytes) { Ok(bytes) } else { Err(ExportError::Damaged) }
+    if sum == checksum(&bytes) { Ok(bytes) } else { Err(ExportFault::Damaged) }
 }
 
 fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_LEN] {
@@ -142,7 +142,7 @@ mod tests {
         assert_eq!(read(&text, PASSPHRASE).unwrap(), key);
         let quoted = text.lines().map(|line| format!("  {line}\r\n")).collect::<String>();
         assert_eq!(read(&format!("Here it is:\n{quoted}bye"), PASSPHRASE).unwrap(), key);
-        assert_eq!(read(&text, "correct horse battery"), Err(ExportError::WrongPassphrase));
+        assert_eq!(read(&text, "correct horse battery"), Err(ExportFault::WrongPassphrase));
         assert_ne!(write(&key, PASSPHRASE), text, "each has a salt of its own");
     }
 
@@ -152,13 +152,13 @@ mod tests {
         let at = text.find("\n\n").unwrap() + 30;
         let flipped = if text.as_bytes()[at] == b'A' { "B" } else { "A" };
         let cases = [
-            (text.replace(BEGIN, "-----BEGIN"), ExportError::NotAnExport),
-            (text.replace(END, ""), ExportError::Damaged),
-            ([&text[..at], flipped, &text[at + 1..]].concat(), ExportError::Damaged),
-            ([&text[..at], &text[at + 4..]].concat(), ExportError::Damaged),
-            (format!("{BEGIN}\n{END}"), ExportError::Damaged),
-            (format!("{BEGIN}\nAg==\n{END}"), ExportError::TooNew),
-            (String::new(), ExportError::NotAnExport),
+            (text.replace(BEGIN, "-----BEGIN"), ExportFault::NotAnExport),
+            (text.replace(END, ""), ExportFault::Damaged),
+            ([&text[..at], flipped, &text[at + 1..]].concat(), ExportFault::Damaged),
+            ([&text[..at], &text[at + 4..]].concat(), ExportFault::Damaged),
+            (format!("{BEGIN}\n{END}"), ExportFault::Damaged),
+            (format!("{BEGIN}\nAg==\n{END}"), ExportFault::TooNew),
+            (String::new(), ExportFault::NotAnExport),
         ];
         for (text, expected) in cases {
             assert_eq!(read(&text, PASSPHRASE), Err(expected), "{text}");

@@ -56,9 +56,9 @@ proptest! {
         prop_assert_eq!(cipher.open(Kind::Component, &id, &envelope), forged.clone());
 
         let another = self::cipher();
-        let refused = Err(CipherError::OtherKey { key_id: cipher.key_id().to_owned() });
+        let refused = Err(CipherError::OtherKey { key_id: cipher.key_id.clone() });
         prop_assert_eq!(another.open(kind, &id, &envelope), refused);
-        let posing = changed(&|envelope| another.key_id().clone_into(&mut envelope.key_id));
+        let posing = changed(&|envelope| another.key_id.clone_into(&mut envelope.key_id));
         prop_assert_eq!(another.open(kind, &id, &posing), forged.clone());
 
         let flip = |text: &str| {

@@ -1,0 +1,143 @@
+//! Records whose contents can't be read here since they are encrypted, and those that the cloud can still read.
+
+use jiff::Timestamp;
+use protocol::content::ContentHash;
+use protocol::envelope::Envelope;
+use protocol::id::{ProjectId, RecordId};
+use protocol::wire::Kind;
+
+use super::{ContextStore, Database, JournalEvent, Row, journal, queue, table};
+use crate::Error;
+
+/// How many rows are looked at in one transaction.
+const PAGE: usize = 1000;
+
+/// What every envelope begins with, as canonical JSON.
+const BEGINNING: &str = "{\"encrypted\":";
+
+/// The envelope that a content is; none where it is plain.
+pub(crate) fn locked(content: &str) -> Option<Envelope> {
+    // Most contents are plain, and need not be parsed to see it.
+    if !content.starts_with(BEGINNING) {
+        return None;
+    }
+    Envelope::of(&serde_json::from_str(content).ok()?).ok().flatten()
+}
+
+impl ContextStore {
+    /// Puts plain contents in the place of locked ones, as far as they can be opened. How many.
+    pub(crate) fn unlock(
+        &self,
+        open: impl Fn(Kind, &RecordId, &Envelope) -> Option<(String, Option<ProjectId>)>,
+    ) -> Result<u64, Error> {
+        let mut unlocked = 0;
+        self.each_page(|database, kind, rows| {
+            let transaction = self.write_to(database)?;
+            for row in rows {
+                let plain = locked(&row.content).and_then(|envelope| open(kind, &row.id, &envelope));
+                let Some((content, project_id)) = plain else { continue };
+                let revealed = Row { content, project_id, ..row };
+                unlocked += self.done(database, table::reveal(&transaction, kind, &revealed))?;
+            }
+            self.done(database, transaction.commit())
+        })?;
+        Ok(unlocked)
+    }
+
+    /// Queues what the cloud has in clear, so that something else takes its place. How many.
+    ///
+    /// A record that has a change in the queue is left to that one. The time of the change stays: whoever changes the record
+    /// meanwhile means it to count more.
+    pub(crate) fn queue_clear(&self) -> Result<u64, Error> {
+        let mut queued = 0;
+        self.each_page(|_, kind, rows| {
+            let transaction = self.begin()?;
+            let now = self.now();
+            for row in rows.iter().filter(|row| is_clear(row)) {
+                queued += u64::from(self.on_sessions(|sessions| again(sessions, kind, row, now))?);
+            }
+            self.sessions_done(transaction.commit())
+        })?;
+        if queued > 0 {
+            let now = self.now();
+            let detail = format!("{queued} records, so that they are encrypted");
+            self.on_sessions(|sessions| journal::write(sessions, now, JournalEvent::QueuedAgain, None, &detail))?;
+        }
+        Ok(queued)
+    }
+
+    /// Queues records that came in clear, so that something else takes their place. How many.
+    pub(crate) fn queue_bare(&self, bare: &[(Kind, Row)]) -> Result<u64, Error> {
+        if bare.is_empty() {
+            return Ok(0);
+        }
+        let transaction = self.begin()?;
+        let now = self.now();
+        let mut queued = 0;
+        for (kind, row) in bare {
+            queued += u64::from(self.on_sessions(|sessions| again(sessions, *kind, row, now))?);
+        }
+        self.sessions_done(transaction.commit())?;
+        Ok(queued)
+    }
+
+    /// Writes down which records are not what was encrypted for them.
+    pub(crate) fn note_forged(&self, forged: &[(Kind, RecordId)]) -> Result<(), Error> {
+        let now = self.now();
+        let detail = "its content is not what was encrypted for it, and is kept as it came";
+        self.on_sessions(|sessions| {
+            let write = |(kind, id)| journal::write(sessions, now, JournalEvent::Forged, Some((kind, id)), detail);
+            forged.iter().try_for_each(|(kind, id)| write((*kind, id)))
+        })
+    }
+
+    /// How many records are locked.
+    pub(crate) fn count_locked(&self) -> Result<u64, Error> {
+        let mut count = 0;
+        self.each_page(|_, _, rows| {
+            count += rows.iter().filter(|row| locked(&row.content).is_some()).count() as u64;
+            Ok(())
+        })?;
+        Ok(count)
+    }
+
+    /// All rows of what clients push, a page at a time.
+    fn each_page(&self, mut page: impl FnMut(Database, Kind, Vec<Row>) -> Result<(), Error>) -> Result<(), Error> {
+        for kind in Kind::ALL.iter().copied().filter(|kind| kind.is_pushed()) {
+            let database = Database::of(kind);
+            let mut last = String::new();
+            loop {
+                let rows = self.on(database, |file| table::after(file, kind, &last, PAGE))?;
+                let Some(end) = rows.last() else { break };
+                last = end.id.to_string();
+                page(database, kind, rows)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether the cloud can read it: then its hash there is that of the content.
+fn is_clear(row: &Row) -> bool {
+    !row.deleted
+        && locked(&row.content).is_none()
+        && row.content_hash == ContentHash::of_canonical(row.content.as_bytes())
+}
+
+fn again(sessions: &rusqlite::Connection, kind: Kind, row: &Row, now: Timestamp) -> rusqlite::Result<bool> {
+    if queue::newest(sessions, kind, &row.id, false)?.is_some() {
+        return Ok(false);
+    }
+    let new = queue::New {
+        kind,
+        id: &row.id,
+        project_id: row.project_id.as_ref(),
+        content: &row.content,
+        content_hash: row.content_hash,
+        updated_at: row.updated_at,
+        deleted: false,
+        base_version: Some(row.version),
+        queued_at: now,
+    };
+    queue::add(sessions, &new).map(|_| true)
+}

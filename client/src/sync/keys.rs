@@ -1,0 +1,162 @@
+//! The tenant's key on this machine: made, handed on, taken over.
+
+mod error;
+
+pub use super::cipher::export::ExportFault;
+pub use error::KeysError;
+
+use protocol::wire::Encryption;
+use serde::Serialize;
+
+use super::cipher::{TenantKey, export};
+use super::secrecy;
+use crate::vault::Vault;
+use crate::{Error, LicenseClient};
+
+/// The sealed file with the key.
+const FILE: &str = "tenant-key";
+
+/// A passphrase that is shorter is guessed by whoever has the export and time.
+const MIN_PASSPHRASE: usize = 12;
+
+/// A tenant's key, by its names. The key itself is never shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct KeyName {
+    /// What the cloud knows it by.
+    pub key_id: String,
+    /// The same and more, for people who compare two machines.
+    pub fingerprint: String,
+}
+
+impl KeyName {
+    fn of(key: &TenantKey) -> Self {
+        Self { key_id: key.id(), fingerprint: key.fingerprint() }
+    }
+}
+
+/// What a new key on this machine leads to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct KeyTaken {
+    /// The key.
+    #[serde(flatten)]
+    pub key: KeyName,
+    /// Whether this machine didn't have it before.
+    pub new: bool,
+    /// How many records that were locked can be read now.
+    pub unlocked: u64,
+    /// How many records wait to be sent again, since the cloud has them in clear.
+    pub queued: u64,
+}
+
+/// What is known of the tenant's key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct KeyStatus {
+    /// The one that is here.
+    pub key: Option<KeyName>,
+    /// How many records can't be read here, for want of their key.
+    pub locked: u64,
+    /// Whether the cloud said which key it knows.
+    pub cloud_asked: bool,
+    /// That one; none as long as nothing encrypted has been sent.
+    pub cloud_key_id: Option<String>,
+}
+
+impl LicenseClient {
+    /// What is known of the tenant's key. The cloud is asked, and need not answer.
+    ///
+    /// # Errors
+    /// When the key is here and can't be opened.
+    pub fn tenant_key(&self) -> Result<KeyStatus, Error> {
+        let key = read(&self.inner.vault)?.map(|key| KeyName::of(&key));
+        let locked = self.context().store().count_locked()?;
+        let cloud = self.cloud_encryption();
+        let cloud_asked = cloud.is_ok();
+        let cloud_key_id = cloud.ok().flatten().map(|encryption| encryption.key_id);
+        Ok(KeyStatus { key, locked, cloud_asked, cloud_key_id })
+    }
+
+    /// Makes the tenant's key, which encrypts everything that is sent from now on, and queues again what the cloud has in
+    /// clear. Whoever calls this has told the person what losing the key means.
+    ///
+    /// # Errors
+    /// When there is a key already, here or on another machine, or the cloud can't be asked whether there is.
+    pub fn init_tenant_key(&self) -> Result<KeyTaken, Error> {
+        if let Some(key) = read(&self.inner.vault)? {
+            return Err(KeysError::Exists { key_id: key.id() }.into());
+        }
+        if let Some(Encryption { key_id }) = self.cloud_encryption()? {
+            return Err(KeysError::Latched { key_id }.into());
+        }
+        self.take(&TenantKey::generate(), true)
+    }
+
+    /// The tenant's key for another machine: a text that only the passphrase opens.
+    ///
+    /// # Errors
+    /// When there is no key here, or the passphrase is too short.
+    pub fn export_tenant_key(&self, passphrase: &str) -> Result<String, Error> {
+        let key = read(&self.inner.vault)?.ok_or(KeysError::Missing)?;
+        if passphrase.chars().count() < MIN_PASSPHRASE {
+            return Err(KeysError::ShortPassphrase { least: MIN_PASSPHRASE }.into());
+        }
+        Ok(export::write(&key, passphrase))
+    }
+
+    /// Takes over the key that another machine has exported, opens what was locked, and queues again what the cloud has in
+    /// clear.
+    ///
+    /// # Errors
+    /// When the text is no export, the passphrase another one, or the key not the one that the tenant encrypts with.
+    pub fn import_tenant_key(&self, text: &str, passphrase: &str) -> Result<KeyTaken, Error> {
+        let key = export::read(text, passphrase).map_err(KeysError::Export)?;
+        // One that can't be opened any more is as good as none.
+        let here = read(&self.inner.vault).ok().flatten();
+        let new = here.as_ref() != Some(&key);
+        if new {
+            let latched = self.cloud_encryption();
+            match (latched, here) {
+                (Ok(Some(Encryption { key_id })), _) if key_id != key.id() => {
+                    return Err(KeysError::Other { key_id: key.id(), latched: key_id }.into());
+                }
+                // A key that the tenant doesn't encrypt with has encrypted nothing that anybody has.
+                (Ok(Some(_)), _) | (_, None) => {}
+                (_, Some(here)) => return Err(KeysError::Undecided { here: here.id(), key_id: key.id() }.into()),
+            }
+        }
+        self.take(&key, new)
+    }
+
+    /// The key that the tenant's contents in the cloud are encrypted with.
+    fn cloud_encryption(&self) -> Result<Option<Encryption>, Error> {
+        Ok(self.context().cloud_status()?.encryption)
+    }
+
+    fn take(&self, key: &TenantKey, new: bool) -> Result<KeyTaken, Error> {
+        let context = self.context();
+        // What another process pulls meanwhile would be neither opened nor queued.
+        let _alone = context.alone()?;
+        // Queued first: a crash behind it leaves what is sent as a duplicate, and the key is yet to be made.
+        let queued = context.store().queue_clear()?;
+        if new {
+            self.inner.vault.seal(FILE, key.as_bytes())?;
+        }
+        let unlocked = secrecy::unlock(context.store(), key)?;
+        Ok(KeyTaken { key: KeyName::of(key), new, unlocked, queued })
+    }
+}
+
+/// The key in a vault.
+pub(super) fn read(vault: &Vault) -> Result<Option<TenantKey>, Error> {
+    let bytes = match vault.open(FILE) {
+        Err(Error::Sealed { path }) => return Err(KeysError::Unreadable { path }.into()),
+        other => other?,
+    };
+    let Some(bytes) = bytes else { return Ok(None) };
+    let path = || vault.path(FILE);
+    TenantKey::from_bytes(&bytes).map(Some).ok_or_else(|| KeysError::Unreadable { path: path() }.into())
+}
+
+/// Which key an export says that it holds, before its passphrase is known.
+pub fn exported_key_id(text: &str) -> Option<String> {
+    export::key_id(text)
+}

@@ -1,0 +1,144 @@
+//! What travels in the place of contents, on a machine with the tenant's key and on one without.
+//!
+//! The tables and the queue hold contents in plain; they are encrypted when they leave and decrypted when they arrive. What
+//! can't be decrypted is kept as it came, *locked*: it takes part in the sync like everything else, is shown as what it
+//! is, and is opened when the key is imported.
+
+use std::fmt;
+
+use protocol::content::ContentHash;
+use protocol::id::{ProjectId, RecordId};
+use protocol::wire::{Kind, MAX_CONTENT_BYTES, Record};
+
+use super::cipher::{Cipher, CipherError, Plain, TenantKey};
+use super::keys;
+use crate::context::{Waiting, locked};
+use crate::vault::Vault;
+use crate::{ContextStore, Error};
+
+/// Encrypts what leaves and decrypts what arrives, if there is a key.
+#[derive(Clone, Debug)]
+pub(crate) struct Secrecy {
+    cipher: Option<Cipher>,
+}
+
+/// A change as it travels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Outgoing {
+    /// JSON; `null` for a deletion.
+    pub(crate) content: String,
+    /// What the cloud will call it.
+    pub(crate) content_hash: ContentHash,
+    pub(crate) project_id: Option<ProjectId>,
+}
+
+/// A record as it is kept here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Incoming {
+    /// JSON: in plain, or locked as it came.
+    pub(crate) content: String,
+    pub(crate) project_id: Option<ProjectId>,
+    pub(crate) state: State,
+}
+
+/// How a record arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// In clear, as everything does without a key.
+    Clear,
+    /// In clear, although there is a key: it must be sent again.
+    Bare,
+    /// Encrypted, and it was opened.
+    Opened,
+    /// Encrypted with a key that isn't here.
+    Locked,
+    /// It says that it is encrypted with the key that is here, and isn't what was encrypted for this record.
+    Forged,
+}
+
+/// A content that is too large once it is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooLarge;
+
+impl fmt::Display for TooLarge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let most = MAX_CONTENT_BYTES / 4 * 3 / 1024;
+        write!(f, "The content is too large to be encrypted: {most} KiB are the most. Make it shorter.")
+    }
+}
+
+impl Secrecy {
+    /// With the key that is in a vault, if one is.
+    pub(crate) fn of(vault: &Vault) -> Result<Self, Error> {
+        Ok(Self::with(keys::read(vault)?.as_ref()))
+    }
+
+    fn with(key: Option<&TenantKey>) -> Self {
+        Self { cipher: key.map(Cipher::new) }
+    }
+
+    /// What travels of a change.
+    pub(crate) fn seal(&self, change: &Waiting) -> Result<Outgoing, TooLarge> {
+        let plain = || Outgoing {
+            content: change.content.clone(),
+            content_hash: change.content_hash,
+            project_id: change.project_id.clone(),
+        };
+        // What is locked here travels as it came: whoever lost it may get it back.
+        if let Some(envelope) = locked(&change.content) {
+            return Ok(Outgoing { content_hash: envelope.content_hash(), ..plain() });
+        }
+        let Some(cipher) = &self.cipher else { return Ok(plain()) };
+        if change.deleted {
+            // What is gone belongs to nothing.
+            return Ok(Outgoing { project_id: None, ..plain() });
+        }
+        let secret = Plain { content: change.content.clone(), project_id: change.project_id.clone() };
+        let envelope = cipher.seal(change.kind, &change.id, &secret).map_err(|_| TooLarge)?;
+        Ok(Outgoing {
+            content_hash: envelope.content_hash(),
+            content: envelope.into_content().to_string(),
+            project_id: change.project_id.as_ref().map(|project| cipher.project(project)),
+        })
+    }
+
+    /// What is kept of a record. Nothing that arrives can stop those behind it.
+    pub(crate) fn open(&self, record: &Record) -> Incoming {
+        let mut incoming = self.open_content(record.kind, &record.id, record.content.get(), record.project_id.as_ref());
+        let has_content = !record.deleted && record.kind.is_pushed();
+        if incoming.state == State::Clear && has_content && self.cipher.is_some() {
+            incoming.state = State::Bare;
+        }
+        incoming
+    }
+
+    /// The same for a content that a record has, or had.
+    pub(crate) fn open_content(
+        &self,
+        kind: Kind,
+        id: &RecordId,
+        content: &str,
+        project_id: Option<&ProjectId>,
+    ) -> Incoming {
+        let kept = |state| Incoming { content: content.to_owned(), project_id: project_id.cloned(), state };
+        let Some(envelope) = locked(content) else { return kept(State::Clear) };
+        let Some(cipher) = &self.cipher else { return kept(State::Locked) };
+        match cipher.open(kind, id, &envelope) {
+            Ok(Plain { content, project_id }) => Incoming { content, project_id, state: State::Opened },
+            Err(CipherError::OtherKey { .. }) => kept(State::Locked),
+            Err(CipherError::Forged | CipherError::TooLarge) => kept(State::Forged),
+        }
+    }
+}
+
+/// Opens what is locked under a key. How many records.
+pub(super) fn unlock(store: &ContextStore, key: &TenantKey) -> Result<u64, Error> {
+    let cipher = Cipher::new(key);
+    store.unlock(|kind, id, envelope| {
+        let plain = cipher.open(kind, id, envelope).ok()?;
+        Some((plain.content, plain.project_id))
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+use jiff::Timestamp;
+use protocol::content::canonical_json;
+use serde_json::{Value, json};
+
+use super::*;
+
+fn canonical(content: &Value) -> String {
+    String::from_utf8(canonical_json(content).unwrap()).unwrap()
+}
+
+fn change(content: &Value) -> Waiting {
+    let content = canonical(content);
+    Waiting {
+        n: 1,
+        kind: Kind::Decision,
+        id: "one".parse().unwrap(),
+        project_id: Some("billing".parse().unwrap()),
+        content_hash: ContentHash::of_canonical(content.as_bytes()),
+        content,
+        updated_at: Timestamp::UNIX_EPOCH,
+        deleted: false,
+        base_version: Some(3),
+        queued_at: Timestamp::UNIX_EPOCH,
+        attempts: 0,
+        error: None,
+        parked: false,
+    }
+}
+
+/// What the cloud hands out of what was sent.
+fn came(change: &Waiting, sent: &Outgoing) -> Record {
+    let record = json!({
+        "kind": change.kind, "id": change.id, "project_id": sent.project_id, "content": serde_json::from_str::<Value>(&sent.content).unwrap(),
+        "content_hash": sent.content_hash, "version": 4, "updated_at": change.updated_at, "deleted": change.deleted,
+        "device_id": "d", "user_id": null, "written_at": change.updated_at,
+    });
+    serde_json::from_str(&record.to_string()).unwrap()
+}
+
+#[test]
+fn what_one_machine_sends_another_one_with_the_key_reads() {
+    let key = TenantKey::generate();
+    let (with, without) = (Secrecy::with(Some(&key)), Secrecy::with(None));
+    let change = change(&json!({"title": "Use Postgres"}));
+    let sent = with.seal(&change).unwrap();
+    for secret in ["Postgres", "title", "billing"] {
+        assert!(!sent.content.contains(secret) && !format!("{:?}", sent.project_id).contains(secret));
+    }
+    assert_ne!(sent.content_hash, change.content_hash);
+    let envelope: Value = serde_json::from_str(&sent.content).unwrap();
+    assert_eq!(ContentHash::of(&envelope).unwrap(), sent.content_hash, "as the cloud makes it");
+
+    let record = came(&change, &sent);
+    let read = with.open(&record);
+    assert_eq!(
+        read,
+        Incoming { content: change.content.clone(), project_id: change.project_id.clone(), state: State::Opened }
+    );
+    let kept = without.open(&record);
+    assert_eq!((kept.state, &kept.content, &kept.project_id), (State::Locked, &sent.content, &sent.project_id));
+    let other = Secrecy::with(Some(&TenantKey::generate()));
+    assert_eq!(other.open(&record).state, State::Locked);
+}
+
+#[test]
+fn what_is_locked_goes_back_as_it_came() {
+    let with = Secrecy::with(Some(&TenantKey::generate()));
+    let original = change(&json!({"title": "Use Postgres"}));
+    let sent = with.seal(&original).unwrap();
+    let kept = Waiting { content: sent.content.clone(), project_id: sent.project_id.clone(), ..original };
+    for secrecy in [Secrecy::with(None), with] {
+        assert_eq!(secrecy.seal(&kept).unwrap(), sent);
+    }
+}
+
+#[test]
+fn what_was_swapped_or_comes_in_clear_is_told_apart() {
+    let key = TenantKey::generate();
+    let (with, without) = (Secrecy::with(Some(&key)), Secrecy::with(None));
+    let change = change(&json!({"title": "Use Postgres"}));
+    let record = came(&change, &with.seal(&change).unwrap());
+    let swapped = Record { id: "other".parse().unwrap(), ..record.clone() };
+    let kept = with.open(&swapped);
+    assert_eq!((kept.state, kept.content.as_str()), (State::Forged, record.content.get()));
+
+    let clear = came(&change, &without.seal(&change).unwrap());
+    assert_eq!(without.open(&clear).state, State::Clear);
+    assert_eq!(with.open(&clear).state, State::Bare);
+    let component = Record { kind: Kind::Component, ..clear };
+    assert_eq!(with.open(&component).state, State::Clear, "which the cloud writes");
+}
+
+#[test]
+fn a_deletion_names_no_project_and_is_none_of_the_ciphers_business() {
+    let with = Secrecy::with(Some(&TenantKey::generate()));
+    let gone = Waiting { deleted: true, ..change(&Value::Null) };
+    let sent = with.seal(&gone).unwrap();
+    assert_eq!((sent.content.as_str(), sent.content_hash, &sent.project_id), ("null", gone.content_hash, &None));
+    assert_eq!(with.open(&came(&gone, &sent)).state, State::Clear);
+}
+
+#[test]
+fn what_grows_too_large_is_the_records_own_fault() {
+    let with = Secrecy::with(Some(&TenantKey::generate()));
+    let large = change(&json!({"text": "x".repeat(200 * 1024)}));
+    assert!(with.seal(&large).unwrap_err().to_string().contains("192 KiB"));
+    assert!(Secrecy::with(None).seal(&large).is_ok());
+}
+
+#[test]
+fn a_malformed_envelope_is_kept_like_any_content() {
+    let with = Secrecy::with(Some(&TenantKey::generate()));
+    let odd = change(&json!({"encrypted": {"v": 9}}));
+    let record = came(&odd, &Secrecy::with(None).seal(&odd).unwrap());
+    assert_eq!(with.open(&record).content, odd.content);
+}
