@@ -1,10 +1,12 @@
 //! What can be said on the command line.
 
 mod hook;
+mod keys;
 mod record;
 mod sync;
 
 pub(crate) use hook::{HookCommand, HookPlace};
+pub(crate) use keys::{KeysCommand, PassphraseSource};
 pub(crate) use record::{CommonFields, ListFilter, NoteCommand, NoteFields, ShowArguments, TaskCommand, TaskFields};
 pub(crate) use sync::{SyncArguments, SyncCommand};
 

@@ -7,6 +7,7 @@ mod record;
 mod run;
 mod status;
 mod sync;
+mod sync_keys;
 mod validate;
 
 use std::ffi::OsString;

@@ -4,6 +4,7 @@ mod arguments;
 mod command;
 mod exit_status;
 mod printer;
+mod terminal;
 
 use std::process::ExitCode;
 

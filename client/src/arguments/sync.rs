@@ -2,6 +2,8 @@
 
 use clap::{Args, Subcommand};
 
+use super::KeysCommand;
+
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct SyncArguments {
@@ -26,6 +28,9 @@ pub(crate) enum SyncCommand {
         #[arg(value_name = "ID")]
         ids: Vec<String>,
     },
+    /// Encrypt contents with a key that the cloud never has
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Show what was sent and fetched lately
     Log {
         /// The latest so many

@@ -7,7 +7,7 @@ mod watch;
 use coditect::{ContextStore, Error, Pulled, Pushed, RecordId};
 use serde_json::{Value, json};
 
-use super::client;
+use super::{client, sync_keys};
 use crate::arguments::{Common, SyncArguments, SyncCommand};
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
@@ -33,6 +33,7 @@ pub(super) fn sync(printer: Printer, common: &Common, arguments: SyncArguments) 
             let status = ContextStore::open(common.home.clone())?.status()?;
             Ok(printer.answer(&status, &report::status(&status), ExitStatus::Yes))
         }
+        Some(SyncCommand::Keys(command)) => sync_keys::keys(printer, common, &command),
         Some(SyncCommand::Retry { ids }) => retry(printer, common, ids),
         Some(SyncCommand::Log { limit }) => {
             let entries = ContextStore::open(common.home.clone())?.journal(limit)?;

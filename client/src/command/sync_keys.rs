@@ -1,0 +1,222 @@
+//! `coditect sync keys init|export|import|status`
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use coditect::{Error, KeyStatus, KeyTaken, LicenseClient, exported_key_id};
+use serde_json::json;
+
+use super::client;
+use crate::arguments::{Common, KeysCommand, PassphraseSource};
+use crate::exit_status::ExitStatus;
+use crate::printer::Printer;
+use crate::terminal::Terminal;
+
+/// No export and no passphrase is longer.
+const MAX_LEN: u64 = 64 * 1024;
+
+/// What a person must know before there is a key.
+const WARNING: &str = "From now on, everything that this machine sends is encrypted with a key that the cloud never has, and your \
+organisation's other machines can only sync once they have it too.\n\
+If every machine that has the key is lost, and every export, or their passphrases: the contents in the cloud are unreadable \
+for ever, for everybody. Nobody can restore them, and there is no way back to contents in clear.\n\
+What is in the cloud already is encrypted too, but what it was before stays in its history in clear.";
+
+pub(super) fn keys(printer: Printer, common: &Common, command: &KeysCommand) -> Result<ExitStatus, Error> {
+    match command {
+        KeysCommand::Init { yes } => init(printer, &client(printer, common)?, *yes),
+        KeysCommand::Export { file, passphrase } => {
+            export(printer, &client(printer, common)?, file.as_deref(), passphrase)
+        }
+        KeysCommand::Import { file, passphrase } => import(printer, &client(printer, common)?, file, passphrase),
+        KeysCommand::Status => status(printer, &client(printer, common)?),
+    }
+}
+
+fn init(printer: Printer, client: &LicenseClient, yes: bool) -> Result<ExitStatus, Error> {
+    if !yes {
+        let Some(mut terminal) = Terminal::open().filter(|_| !printer.json) else {
+            let hint = "`coditect sync keys init --yes` makes the key.";
+            return Ok(printer.failure(WARNING, hint, "confirmation_needed", ExitStatus::No));
+        };
+        let question = format!("{WARNING}\nType yes to make the key: ");
+        if terminal.ask(&question).map_err(at_terminal)?.as_deref() != Some("yes") {
+            return Ok(printer.failure(
+                "No key was made.",
+                "`coditect sync keys init` asks again.",
+                "not_confirmed",
+                ExitStatus::No,
+            ));
+        }
+    }
+    let taken = client.init_tenant_key()?;
+    let text = format!(
+        "{}\n`coditect sync keys export FILE` writes it for your other machines, and for a safe place. Do it now.",
+        describe(&taken)
+    );
+    Ok(printer.answer(&taken, &text, ExitStatus::Yes))
+}
+
+fn export(
+    printer: Printer,
+    client: &LicenseClient,
+    file: Option<&Path>,
+    source: &PassphraseSource,
+) -> Result<ExitStatus, Error> {
+    let passphrase = match passphrase(source, true)? {
+        Given::Passphrase(passphrase) => passphrase,
+        other => return Ok(other.refuse(printer)),
+    };
+    let text = client.export_tenant_key(&passphrase)?;
+    let key_id = exported_key_id(&text);
+    let Some(path) = file.filter(|path| *path != Path::new("-")) else {
+        return Ok(printer.answer(&json!({ "key_id": key_id, "export": text }), text.trim_end(), ExitStatus::Yes));
+    };
+    let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let written = opened.and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let sentence = format!("{} is there already, and is not overwritten.", path.display());
+            let hint = "`coditect sync keys export FILE` with another name.";
+            Ok(printer.failure(&sentence, hint, "file_exists", ExitStatus::No))
+        }
+        Err(cause) => Err(Error::File { path: path.to_owned(), cause }),
+        Ok(()) => {
+            let text = format!(
+                "The key is in {}, and opens with the passphrase alone. Keep both, and not together.\n\
+                 `coditect sync keys import FILE` takes it over on another machine.",
+                path.display()
+            );
+            Ok(printer.answer(&json!({ "key_id": key_id, "file": path }), &text, ExitStatus::Yes))
+        }
+    }
+}
+
+fn import(
+    printer: Printer,
+    client: &LicenseClient,
+    file: &Path,
+    source: &PassphraseSource,
+) -> Result<ExitStatus, Error> {
+    let standard_input = Path::new("-");
+    if file == standard_input && source.passphrase_file.as_deref() == Some(standard_input) {
+        let sentence = "The key and its passphrase can't both come from standard input.";
+        let hint = "`coditect sync keys import FILE --passphrase-file -` reads the passphrase from there.";
+        return Ok(printer.failure(sentence, hint, "usage", ExitStatus::Usage));
+    }
+    let text = read(file)?;
+    // What is no export is told before anybody types a passphrase.
+    let passphrase = match exported_key_id(&text) {
+        None => String::new(),
+        Some(_) => match passphrase(source, false)? {
+            Given::Passphrase(passphrase) => passphrase,
+            other => return Ok(other.refuse(printer)),
+        },
+    };
+    let taken = client.import_tenant_key(&text, &passphrase)?;
+    Ok(printer.answer(&taken, &describe(&taken), ExitStatus::Yes))
+}
+
+fn status(printer: Printer, client: &LicenseClient) -> Result<ExitStatus, Error> {
+    let status = client.tenant_key()?;
+    let mut lines = vec![match &status.key {
+        Some(key) => format!("key here      {}\nfingerprint   {}", key.key_id, key.fingerprint),
+        None => "key here      none: contents travel in clear".to_owned(),
+    }];
+    lines.push(match (&status.cloud_key_id, status.cloud_asked) {
+        (Some(key_id), _) => format!("cloud knows   {key_id}"),
+        (None, true) => "cloud knows   none: nothing encrypted was sent yet".to_owned(),
+        (None, false) => "cloud knows   it did not say".to_owned(),
+    });
+    if status.locked > 0 {
+        lines.push(format!("locked        {} records can't be read here", status.locked));
+    }
+    if let Some(advice) = advice(&status) {
+        lines.push(advice.to_owned());
+    }
+    Ok(printer.answer(&status, &lines.join("\n"), ExitStatus::Yes))
+}
+
+/// What is to be done, if something is.
+fn advice(status: &KeyStatus) -> Option<&'static str> {
+    let here = status.key.as_ref().map(|key| &key.key_id);
+    if status.cloud_key_id.is_some() && status.cloud_key_id.as_ref() != here {
+        return Some("`coditect sync keys import FILE` takes over the key from a machine that has it.");
+    }
+    if status.locked > 0 {
+        return Some("`coditect sync keys import FILE` opens what is locked.");
+    }
+    here.is_none().then_some("`coditect sync keys init` makes a key.")
+}
+
+fn describe(taken: &KeyTaken) -> String {
+    let new = if taken.new { "is on this machine now" } else { "was on this machine already" };
+    let mut lines = vec![format!("The key {} {new}.", taken.key.key_id)];
+    lines.push(format!("fingerprint   {}", taken.key.fingerprint));
+    if taken.unlocked > 0 {
+        lines.push(format!("{} records that were locked can be read now.", taken.unlocked));
+    }
+    if taken.queued > 0 {
+        lines.push(format!(
+            "{} records that the cloud has in clear are encrypted by the next `coditect sync push`.",
+            taken.queued
+        ));
+    }
+    lines.join("\n")
+}
+
+/// What came of asking for a passphrase.
+enum Given {
+    Passphrase(String),
+    /// There is nobody to ask.
+    Nobody,
+    /// The person gave up, or typed two different ones.
+    Not(&'static str),
+}
+
+impl Given {
+    fn refuse(self, printer: Printer) -> ExitStatus {
+        let hint = "`--passphrase-file FILE` reads it from a file, or from standard input where FILE is -.";
+        match self {
+            Self::Not(sentence) => printer.failure(sentence, hint, "no_passphrase", ExitStatus::No),
+            _ => printer.failure("There is no terminal to ask for the passphrase.", hint, "no_passphrase", ExitStatus::No),
+        }
+    }
+}
+
+fn passphrase(source: &PassphraseSource, twice: bool) -> Result<Given, Error> {
+    if let Some(path) = &source.passphrase_file {
+        // Editors end the last line, too.
+        let text = read(path)?;
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        return Ok(Given::Passphrase(text.strip_suffix('\r').unwrap_or(text).to_owned()));
+    }
+    let Some(mut terminal) = Terminal::open() else { return Ok(Given::Nobody) };
+    let gave_up = Given::Not("No passphrase was typed.");
+    let Some(first) = terminal.ask_secretly("Passphrase: ").map_err(at_terminal)? else { return Ok(gave_up) };
+    if twice {
+        match terminal.ask_secretly("Once more:  ").map_err(at_terminal)? {
+            None => return Ok(gave_up),
+            Some(second) if second != first => return Ok(Given::Not("These are two different passphrases.")),
+            Some(_) => {}
+        }
+    }
+    Ok(Given::Passphrase(first))
+}
+
+fn read(path: &Path) -> Result<String, Error> {
+    let mut bytes = Vec::new();
+    let read = if path == Path::new("-") {
+        io::stdin().lock().take(MAX_LEN).read_to_end(&mut bytes)
+    } else {
+        File::open(path).and_then(|file| file.take(MAX_LEN).read_to_end(&mut bytes))
+    };
+    read.map_err(|cause| Error::File { path: path.to_owned(), cause })?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn at_terminal(cause: io::Error) -> Error {
+    Error::File { path: "/dev/tty".into(), cause }
+}

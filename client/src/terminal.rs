@@ -1,0 +1,98 @@
+//! The person in front of the terminal: asked for a passphrase, which is not shown, or for a yes.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal, Read, Write};
+
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+
+/// More is no passphrase.
+const MAX_LEN: usize = 1024;
+
+const INTERRUPT: u8 = 0x03;
+const END: u8 = 0x04;
+const ERASE: [u8; 2] = [0x08, 0x7f];
+const ERASE_ALL: u8 = 0x15;
+
+/// The terminal that this program was started from, wherever its input and output go.
+pub(crate) struct Terminal(File);
+
+impl Terminal {
+    /// None where there is nobody.
+    pub(crate) fn open() -> Option<Self> {
+        let file = OpenOptions::new().read(true).write(true).open("/dev/tty").ok()?;
+        file.is_terminal().then_some(Self(file))
+    }
+
+    /// Asks for a line, and shows what is typed. None when the person gave up.
+    pub(crate) fn ask(&mut self, question: &str) -> io::Result<Option<String>> {
+        write!(self.0, "{question}")?;
+        let mut line = Vec::new();
+        loop {
+            match self.byte()? {
+                None if line.is_empty() => return Ok(None),
+                None | Some(b'\n') => return Ok(Some(String::from_utf8_lossy(&line).trim().to_owned())),
+                Some(byte) if line.len() < MAX_LEN => line.push(byte),
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Asks for a line, and shows nothing. None when the person gave up.
+    pub(crate) fn ask_secretly(&mut self, question: &str) -> io::Result<Option<String>> {
+        write!(self.0, "{question}")?;
+        let hidden = Hidden::new(&self.0)?;
+        let line = self.hidden_line();
+        drop(hidden);
+        writeln!(self.0)?;
+        line
+    }
+
+    /// Byte by byte, since the terminal edits nothing while it shows nothing; Ctrl-C arrives as one, so that the terminal is
+    /// always left as it was.
+    fn hidden_line(&mut self) -> io::Result<Option<String>> {
+        let mut line = Vec::new();
+        loop {
+            match self.byte()? {
+                None | Some(INTERRUPT) => return Ok(None),
+                Some(END) if line.is_empty() => return Ok(None),
+                Some(b'\n' | b'\r' | END) => return Ok(String::from_utf8(line).ok()),
+                Some(ERASE_ALL) => line.clear(),
+                Some(byte) if ERASE.contains(&byte) => {
+                    // A whole character: its last byte, and those before it that only go on.
+                    while line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {}
+                }
+                Some(byte) if line.len() < MAX_LEN => line.push(byte),
+                Some(_) => {}
+            }
+        }
+    }
+
+    fn byte(&mut self) -> io::Result<Option<u8>> {
+        let mut byte = [0];
+        Ok((self.0.read(&mut byte)? == 1).then_some(byte[0]))
+    }
+}
+
+/// A terminal that shows nothing, until this is dropped.
+struct Hidden {
+    file: File,
+    before: Termios,
+}
+
+impl Hidden {
+    fn new(terminal: &File) -> io::Result<Self> {
+        let file = terminal.try_clone()?;
+        let before = tcgetattr(&file)?;
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
+        tcsetattr(&file, OptionalActions::Flush, &silent)?;
+        Ok(Self { file, before })
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        // What was typed too early stays with the terminal; there is nobody to tell that it could not be set back.
+        let _ = tcsetattr(&self.file, OptionalActions::Now, &self.before);
+    }
+}
