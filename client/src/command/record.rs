@@ -17,8 +17,8 @@ use crate::printer::Printer;
 /// More than any content, however it is written.
 const MAX_INPUT_LEN: u64 = 2 * 1024 * 1024;
 
-/// How many entries of a history are shown.
-const HISTORY: u16 = 50;
+/// How many entries of a history are shown; the cloud tells no more at once.
+const HISTORY: u16 = 16;
 
 pub(super) fn task(printer: Printer, common: &Common, command: TaskCommand) -> Result<ExitStatus, Error> {
     let records = Records::open(printer, common, Kind::Task)?;
@@ -114,7 +114,8 @@ impl Records {
         let change = self.store.edit(self.kind, &id, |found| {
             let found = found.ok_or_else(|| ContextError::NotFound { what: self.name(&id) })?;
             let mut content = match found.content {
-                Value::Object(content) if !content.contains_key("encrypted") => content,
+                _ if found.locked => return Err(ContextError::Locked.into()),
+                Value::Object(content) => content,
                 _ => return Err(ContextError::NoObject.into()),
             };
             content.extend(named);

@@ -181,7 +181,12 @@ impl Given {
         let hint = "`--passphrase-file FILE` reads it from a file, or from standard input where FILE is -.";
         match self {
             Self::Not(sentence) => printer.failure(sentence, hint, "no_passphrase", ExitStatus::No),
-            _ => printer.failure("There is no terminal to ask for the passphrase.", hint, "no_passphrase", ExitStatus::No),
+            _ => printer.failure(
+                "There is no terminal to ask for the passphrase.",
+                hint,
+                "no_passphrase",
+                ExitStatus::No,
+            ),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use protocol::id::RecordId;
-use protocol::wire::{Kind, Rejection};
+use protocol::wire::{Kind, Rejection, RejectionCode};
 use serde::Serialize;
 
 use crate::Trouble;
@@ -63,7 +63,12 @@ impl Pushed {
     /// Why not everything has got through, if that is not for the records.
     pub(super) fn trouble(&self, at: Timestamp) -> Option<Trouble> {
         let Rejection { code, detail } = self.hindrance.clone()?;
-        let hint = "`coditect sync status` shows how much waits.".to_owned();
-        Some(Trouble { code, detail, hint, at })
+        let hint = match code.parse() {
+            Ok(RejectionCode::EncryptionRequired) => {
+                "`coditect sync keys import FILE` takes over the key from another machine."
+            }
+            _ => "`coditect sync status` shows how much waits.",
+        };
+        Some(Trouble { code, detail, hint: hint.to_owned(), at })
     }
 }

@@ -14,7 +14,7 @@ pub(super) fn line(entry: &Entry) -> String {
     words.extend(field("status").map(|status| format!("{status:<11}")));
     words.push(match title(&entry.content) {
         Some(title) => short(title),
-        None if entry.content.get("encrypted").is_some() => "(encrypted)".to_owned(),
+        None if entry.locked => "(encrypted)".to_owned(),
         None => short(&entry.content.to_string()),
     });
     words.join("  ").trim_end().to_owned()
@@ -23,8 +23,11 @@ pub(super) fn line(entry: &Entry) -> String {
 /// All that is known of a record.
 pub(super) fn whole(entry: &Entry) -> String {
     let mut lines = vec![row("id", entry.id.as_str())];
-    lines.extend(entry.project_id.as_ref().map(|project| row("project", project.as_str())));
+    // A project of what is locked has another name there.
+    let project = entry.project_id.as_ref().filter(|_| !entry.locked);
+    lines.extend(project.map(|project| row("project", project.as_str())));
     match &entry.content {
+        _ if entry.locked => lines.push(row("content", "encrypted; `coditect sync keys import FILE` opens it")),
         Value::Object(fields) => lines.extend(fields.iter().map(|(name, value)| row(name, &plain(value)))),
         other => lines.push(row("content", &other.to_string())),
     }
@@ -44,7 +47,7 @@ pub(super) fn past(entry: &HistoryEntry) -> String {
 }
 
 fn title(content: &Value) -> Option<&str> {
-    ["title", "description", "text", "message"].iter().find_map(|name| content.get(name)?.as_str())
+    ["title", "subject", "description", "text", "message"].iter().find_map(|name| content.get(name)?.as_str())
 }
 
 fn row(name: &str, value: &str) -> String {

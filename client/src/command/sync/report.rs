@@ -1,6 +1,7 @@
 //! Pushes, pulls and how things stand, as people read them.
 
 use coditect::{JournalEntry, Pulled, Pushed, SyncStatus, Trouble};
+use protocol::wire::RejectionCode;
 
 pub(super) fn pushed(pushed: &Pushed) -> String {
     let parts = [
@@ -36,7 +37,12 @@ pub(super) struct Remainder {
 pub(super) fn remainder(pushed: &Pushed) -> Option<Remainder> {
     if let Some(why) = &pushed.hindrance {
         let sentence = format!("{} still wait: {}", counted(pushed.hindered, "change"), why.detail);
-        let hint = "`coditect sync status` shows how much waits; it is kept, and sent when that has passed.";
+        let hint = match why.code.parse() {
+            Ok(RejectionCode::EncryptionRequired) => {
+                "`coditect sync keys import FILE` takes over the key from another machine."
+            }
+            _ => "`coditect sync status` shows how much waits; it is kept, and sent when that has passed.",
+        };
         return Some(Remainder { sentence, hint, code: why.code.clone() });
     }
     (pushed.refused > 0).then(|| Remainder {
