@@ -15,8 +15,9 @@ use utoipa::IntoParams;
 use crate::State;
 use crate::queries::{self, Wish};
 
-/// How many entries a page has; each may have 256 KiB.
-const USUAL_ENTRIES: u16 = 16;
+/// How many entries a page has, and how many at most.
+const USUAL_ENTRIES: u16 = 50;
+const MAX_ENTRIES: u16 = 200;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -27,8 +28,8 @@ pub(crate) struct HistoryParameters {
     /// The record's id.
     #[param(value_type = String, min_length = 1, max_length = 128)]
     id: RecordId,
-    /// How many; 16 unless said, and at most.
-    #[param(minimum = 1, maximum = 16)]
+    /// How many; 50 unless said. A page may have fewer, where contents are long, and there may still be more.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u16>,
     /// Where to go on: `next_cursor` of the page before.
     cursor: Option<String>,
@@ -51,7 +52,7 @@ pub(crate) async fn history(
     caller: Caller,
     Query(ask): Query<HistoryParameters>,
 ) -> Result<Answer<HistoryPage>, Problem> {
-    let limit = limit(ask.limit, USUAL_ENTRIES, USUAL_ENTRIES)?;
+    let limit = limit(ask.limit, USUAL_ENTRIES, MAX_ENTRIES)?;
     let cursor = ask.cursor.as_deref().map(Cursor::parse).transpose()?;
     let before = cursor.map_or(i64::MAX, |cursor| cursor.unverified_seq);
     let wish = Wish { after: before, limit, kind: Some(ask.kind), project: None };
@@ -61,7 +62,8 @@ pub(crate) async fn history(
     } else if rows.is_empty() {
         return Err(Problem::not_found("record"));
     }
-    let taken = &rows[..rows.len().min(usize::from(limit))];
+    let fitting = rows.iter().take(usize::from(limit)).take_while(|row| row.get("fits")).count();
+    let taken = &rows[..fitting];
     let has_more = taken.len() < rows.len();
     let next_cursor = taken.last().filter(|_| has_more).map(|row| head.cursor(Listing::History, row.get("seq")));
     let data = taken.iter().map(entry).collect::<Result<_, _>>()?;

@@ -8,7 +8,7 @@ use common::postgres::Query;
 use common::{Caller, Db, Problem};
 use context::Head;
 use protocol::id::{RecordId, TenantId};
-use protocol::wire::Kind;
+use protocol::wire::{Kind, MAX_PAGE_BYTES};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -17,17 +17,31 @@ use tokio_postgres::types::ToSql;
 const COLUMNS: &str = "kind, id, project_id, case when octet_length(content) <= 4096 then content end as content, \
     octet_length(content) as length, content_hash, version, updated_at, deleted, device_id, user_id, written_at, seq";
 
+/// As Postgres counts.
+const PAGE_BYTES: i64 = MAX_PAGE_BYTES as i64;
+
 const CONTENTS: &str = "/* contents */ select seq, content from context_records where kind = any($1) and seq = any($2)";
 
-/// The row itself comes first: the history's numbers are all smaller, or lost against it.
+/// The row itself comes first: the history's numbers are all smaller, or lost against it. Contents beyond a page's bytes are not
+/// read, but for the first.
 const HISTORY: &str = "/* context_history */
-    select seq, version, updated_at, written_at, null::timestamptz as replaced_at, deleted, device_id, user_id, project_id, content_hash,
-           content, true as is_current
-    from context_records where kind = $1 and id = $2 and seq < $3
-    union all
-    select seq, version, updated_at, written_at, replaced_at, deleted, device_id, user_id, project_id, content_hash, content, false
-    from context_history where kind = $1 and id = $2 and seq < $3
-    order by seq desc limit $4";
+    select seq, version, updated_at, written_at, replaced_at, deleted, device_id, user_id, project_id, content_hash, is_current, fits,
+           case when fits then content end as content
+    from (
+        select *, coalesce(sum(octet_length(content)) over (order by seq desc rows unbounded preceding), 0) <= $5
+                  or row_number() over (order by seq desc) = 1 as fits
+        from (
+            select seq, version, updated_at, written_at, null::timestamptz as replaced_at, deleted, device_id, user_id, project_id,
+                   content_hash, content, true as is_current
+            from context_records where kind = $1 and id = $2 and seq < $3
+            union all
+            select seq, version, updated_at, written_at, replaced_at, deleted, device_id, user_id, project_id, content_hash, content,
+                   false
+            from context_history where kind = $1 and id = $2 and seq < $3
+            order by seq desc limit $4
+        ) entry
+    ) entry
+    order by seq desc";
 
 const TOTALS: &str =
     "/* context_totals */ select kind, records, deleted, bytes, changed_at from context_totals order by kind";
@@ -56,12 +70,21 @@ static PAGES: LazyLock<Vec<[String; 2]>> = LazyLock::new(|| {
     choices.map(|kinds| [page(kinds, false), page(kinds, true)]).collect()
 });
 
-/// One kind's records from the latest back: all, those of a project, of a status, and of both.
+/// One kind's records from the latest back: all, those of a project, of a status, and of both. Contents beyond a page's bytes are
+/// not read, but for the first.
 static VIEWS: LazyLock<[String; 4]> = LazyLock::new(|| {
-    ["", "and project_id = $4", "and status = $4", "and project_id = $4 and status = $5"].map(|narrowed| {
+    ["", "and project_id = $5", "and status = $5", "and project_id = $5 and status = $6"].map(|narrowed| {
         format!(
-            "/* context_view */ select id, project_id, content, version, updated_at, device_id, seq from context_records
-             where kind = $1 and seq < $2 and not deleted {narrowed} order by seq desc limit $3"
+            "/* context_view */ select id, project_id, case when fits then content end, version, updated_at, device_id, seq, fits
+             from (
+                select *, coalesce(sum(octet_length(content)) over (order by seq desc rows unbounded preceding), 0) <= $4
+                          or row_number() over (order by seq desc) = 1 as fits
+                from (
+                    select id, project_id, content, version, updated_at, device_id, seq from context_records
+                    where kind = $1 and seq < $2 and not deleted {narrowed} order by seq desc limit $3
+                ) part
+             ) part
+             order by seq desc"
         )
     })
 });
@@ -123,13 +146,14 @@ pub(crate) async fn view(
 ) -> Result<(Head, Vec<Row>), Problem> {
     let license = context::head::license_of(caller);
     let (kind, limit) = (context::kind::number(kind), i64::from(wish.limit) + 1);
-    let all: [&(dyn ToSql + Sync); 5] = [&kind, &wish.after, &limit, &wish.project, &status];
-    let (sql, params): (&str, Vec<&(dyn ToSql + Sync)>) = match (wish.project.is_some(), status.is_some()) {
-        (false, false) => (&VIEWS[0], all[..3].to_vec()),
-        (true, false) => (&VIEWS[1], all[..4].to_vec()),
-        (false, true) => (&VIEWS[2], vec![all[0], all[1], all[2], all[4]]),
-        (true, true) => (&VIEWS[3], all.to_vec()),
-    };
+    let mut params: Vec<&(dyn ToSql + Sync)> = vec![&kind, &wish.after, &limit, &PAGE_BYTES];
+    if wish.project.is_some() {
+        params.push(&wish.project);
+    }
+    if status.is_some() {
+        params.push(&status);
+    }
+    let sql = &VIEWS[usize::from(wish.project.is_some()) + 2 * usize::from(status.is_some())];
     let tx = db.tenant("context_view", caller.tenant()).await?;
     let [head, rows] = tx.finish([Head::query(&[&license]), (sql, &params)]).await?;
     Ok((allowed(db, caller, &head).await?, rows))
@@ -146,7 +170,7 @@ pub(crate) async fn history(
     let license = context::head::license_of(caller);
     let (kind, limit) = (context::kind::number(kind), i64::from(wish.limit) + 1);
     let tx = db.tenant("context_history", caller.tenant()).await?;
-    let history: Query<'_> = (HISTORY, &[&kind, &id.as_str(), &wish.after, &limit]);
+    let history: Query<'_> = (HISTORY, &[&kind, &id.as_str(), &wish.after, &limit, &PAGE_BYTES]);
     let [head, rows] = tx.finish([Head::query(&[&license]), history]).await?;
     Ok((allowed(db, caller, &head).await?, rows))
 }

@@ -125,7 +125,8 @@ async fn list<T>(
     if let Some(cursor) = cursor {
         cursor.check(Listing::View, &head)?;
     }
-    let taken = &rows[..rows.len().min(usize::from(limit))];
+    let fitting = rows.iter().take(usize::from(limit)).take_while(|row| row.get("fits")).count();
+    let taken = &rows[..fitting];
     let has_more = taken.len() < rows.len();
     let next_cursor = taken.last().filter(|_| has_more).map(|row| head.cursor(Listing::View, row.get(6)));
     let data = taken.iter().map(|row| Record::from_row(row).map(view)).collect::<Result<_, _>>()?;
