@@ -192,6 +192,7 @@ declare
     barred bigint[];
     barred_for text[];
     made integer;
+    arrived timestamptz;
 begin
     select * into allowed from context_right(of_license);
     if allowed.word <> 'allowed' then
@@ -214,6 +215,8 @@ begin
     end if;
 
     perform pg_advisory_xact_lock(hashtextextended(tenant::text, 0));
+    -- Not the transaction's beginning: who waited longer for the lock did not come earlier.
+    arrived := clock_timestamp();
     select h.seq, h.key_id into head from context_heads h where h.tenant_id = tenant;
     if not found then
         raise exception 'tenant % has no head', tenant;
@@ -222,7 +225,7 @@ begin
     if head.key_id is not null or key_ids is not null then
         -- The first encrypted content says which key it is from then on.
         head.key_id := coalesce(head.key_id, (select k from unnest(key_ids) k where k is not null limit 1));
-        select array_agg(b.n), array_agg('encryption_required') into barred, barred_for
+        select array_agg(b.n), array_agg('encryption_required'::text) into barred, barred_for
         from unnest(deletions) with ordinality as b (deleted, n)
         where not b.deleted and key_ids[b.n] is distinct from head.key_id;
     end if;
@@ -231,30 +234,40 @@ begin
         select coalesce(sum(t.records), 0) as records, coalesce(sum(t.bytes), 0) as bytes into used from context_totals t;
         if (allowed.max_records >= 0 and used.records + total > allowed.max_records)
             or (allowed.max_bytes >= 0 and used.bytes + total_bytes > allowed.max_bytes) then
-            -- Close to the limit, records are let in one by one. What takes no more room than before always is.
-            select barred || array_agg(x.n), barred_for || array_agg('quota_exceeded') into barred, barred_for
+            -- Close to the limit, records are let in one by one, and none after the first that doesn't fit. What takes no more
+            -- room than before always is let in; the room that it makes is there for the next push.
+            select barred || array_agg(x.n), barred_for || array_agg('quota_exceeded'::text) into barred, barred_for
             from (
-                select b.n, d.grows,
+                select b.n, d.records > 0 as more_records, d.bytes > 0 as more_bytes,
                        used.records + sum(d.records) over in_order as records, used.bytes + sum(d.bytes) over in_order as bytes
-                from unnest(kinds, ids, deletions, contents) with ordinality as b (kind, id, deleted, content, n)
+                from unnest(kinds, ids, updated, deletions, bases, hashes, contents)
+                    with ordinality as b (kind, id, updated_at, deleted, base, content_hash, content, n)
                 left join context_records r using (kind, id)
                 cross join lateral (
-                    select case when b.deleted or (r.id is not null and not r.deleted) then 0 else 1 end as records,
-                           coalesce(octet_length(b.content), 0) - coalesce(octet_length(r.content), 0) as bytes
+                    -- The late retry of what was replaced meanwhile changes nothing.
+                    select b.base is distinct from -1 and b.base is distinct from r.version and exists (
+                        select from context_history h
+                        where h.kind = b.kind and h.id = b.id and h.content_hash = b.content_hash
+                          and h.deleted = b.deleted and h.updated_at = b.updated_at and h.device_id = of_device
+                    ) as is_late
+                ) retry
+                cross join lateral (
+                    select case when is_late or b.deleted or (r.id is not null and not r.deleted) then 0 else 1 end as records,
+                           case when is_late then 0 else coalesce(octet_length(b.content), 0) - coalesce(octet_length(r.content), 0) end as bytes
                 ) size
                 cross join lateral (
-                    select size.records, greatest(size.bytes, 0) as bytes, size.records > 0 or size.bytes > 0 as grows
+                    select size.records, greatest(size.bytes, 0) as bytes
                 ) d
                 where barred is null or b.n <> all (barred)
                 window in_order as (order by b.n)
             ) x
-            where x.grows and ((allowed.max_records >= 0 and x.records > allowed.max_records)
-                or (allowed.max_bytes >= 0 and x.bytes > allowed.max_bytes));
+            where (allowed.max_records >= 0 and x.more_records and x.records > allowed.max_records)
+                or (allowed.max_bytes >= 0 and x.more_bytes and x.bytes > allowed.max_bytes);
         end if;
     end if;
 
-    insert into context_records (tenant_id, seq, version, updated_at, kind, deleted, id, device_id, user_id, project_id, status, content_hash, content)
-    select tenant, head.seq + b.n, 1, b.updated_at, b.kind, b.deleted, b.id, of_device, of_user, b.project_id, b.status, b.content_hash, b.content
+    insert into context_records (tenant_id, seq, version, updated_at, written_at, kind, deleted, id, device_id, user_id, project_id, status, content_hash, content)
+    select tenant, head.seq + b.n, 1, b.updated_at, arrived, b.kind, b.deleted, b.id, of_device, of_user, b.project_id, b.status, b.content_hash, b.content
     from unnest(kinds, ids, projects, statuses, updated, deletions, hashes, contents)
         with ordinality as b (kind, id, project_id, status, updated_at, deleted, content_hash, content, n)
     where barred is null or b.n <> all (barred)
@@ -282,7 +295,7 @@ begin
                         ) then 'duplicate'
                         else 'conflict' end as outcome,
                    -- Whose clock is ahead must not win for ever.
-                   (least(b.updated_at, now()), b.content_hash) > (least(r.updated_at, r.written_at), r.content_hash) as is_later
+                   (least(b.updated_at, arrived), b.content_hash) > (least(r.updated_at, r.written_at), r.content_hash) as is_later
             from batch b join context_records r using (kind, id)
             where r.seq <= head.seq
         ),
@@ -291,19 +304,19 @@ begin
         ),
         kept as (
             insert into context_history (tenant_id, seq, version, updated_at, written_at, replaced_at, kind, deleted, id, device_id, user_id, project_id, content_hash, content)
-            select tenant, r.seq, r.version, r.updated_at, r.written_at, now(), r.kind, r.deleted, r.id, r.device_id, r.user_id, r.project_id, r.content_hash, r.content
+            select tenant, r.seq, r.version, r.updated_at, r.written_at, arrived, r.kind, r.deleted, r.id, r.device_id, r.user_id, r.project_id, r.content_hash, r.content
             from judged j join batch b using (n) join context_records r using (kind, id)
             where j.wins
         ),
         lost as (
             insert into context_history (tenant_id, seq, version, updated_at, written_at, replaced_at, kind, deleted, id, device_id, user_id, project_id, content_hash, content)
-            select tenant, head.seq + b.n, null, b.updated_at, now(), null, b.kind, b.deleted, b.id, of_device, of_user, b.project_id, b.content_hash, b.content
+            select tenant, head.seq + b.n, null, b.updated_at, arrived, null, b.kind, b.deleted, b.id, of_device, of_user, b.project_id, b.content_hash, b.content
             from judged j join batch b using (n)
             where j.outcome = 'conflict' and not j.wins
         ),
         changed as (
             update context_records r
-            set seq = head.seq + b.n, version = r.version + 1, updated_at = b.updated_at, written_at = now(), deleted = b.deleted,
+            set seq = head.seq + b.n, version = r.version + 1, updated_at = b.updated_at, written_at = arrived, deleted = b.deleted,
                 device_id = of_device, user_id = of_user, project_id = b.project_id, status = b.status,
                 content_hash = b.content_hash, content = b.content
             from judged j join batch b using (n)

@@ -53,7 +53,9 @@ impl Envelope {
 
     fn in_fields(fields: &Map<String, Value>) -> Result<Option<Self>, ContentError> {
         let Some(inside) = fields.get(FIELD) else { return Ok(None) };
-        let envelope = Self::deserialize(inside).ok().filter(Self::is_well_formed);
+        // A list of the fields' values, in order, would be taken for the object.
+        let envelope =
+            Self::deserialize(inside).ok().filter(|envelope| inside.is_object() && envelope.is_well_formed());
         envelope.map(Some).ok_or(ContentError::Envelope)
     }
 

@@ -100,6 +100,18 @@ fn free_address() -> SocketAddr {
 }
 
 impl Process {
+    /// The most memory that it ever had, in bytes.
+    ///
+    /// # Panics
+    /// When it doesn't run.
+    #[must_use]
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let peak =
+            status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+        peak.map(|kilobytes: u64| kilobytes << 10).expect("Linux says so")
+    }
+
     /// Kills it at once, as a machine that dies does.
     pub fn kill(&mut self) {
         let _ = self.child.kill();

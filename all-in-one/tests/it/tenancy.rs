@@ -43,8 +43,8 @@ async fn seeded(world: &World) -> Uuid {
              insert into subscriptions (id, tenant_id, customer_id, facts) values ('sub_1', '{tenant}', 'cus_1', '{{}}');
              insert into stripe_references (reference, tenant_id, subscription_id) values ('in_1', '{tenant}', 'sub_1');
              insert into outbox (id, tenant_id, kind, once, payload) values (gen_random_uuid(), '{tenant}', 'mail', 'o', '{{}}');
-             insert into context_records (tenant_id, seq, version, updated_at, kind, deleted, id, device_id, content_hash, content)
-                 values ('{tenant}', 2, 2, now(), 3, false, 'd', 'laptop', '\\x01', '{{}}');
+             insert into context_records (tenant_id, seq, version, updated_at, written_at, kind, deleted, id, device_id, content_hash, content)
+                 values ('{tenant}', 2, 2, now(), now(), 3, false, 'd', 'laptop', '\\x01', '{{}}');
              insert into context_history (tenant_id, seq, version, updated_at, written_at, replaced_at, kind, deleted, id, device_id, content_hash)
                  values ('{tenant}', 1, 1, now(), now(), now(), 3, true, 'd', 'laptop', '\\x00');
              insert into context_totals (tenant_id, kind, records, deleted, bytes) values ('{tenant}', 3, 1, 0, 2);

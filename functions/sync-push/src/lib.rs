@@ -99,6 +99,7 @@ async fn push_tasks(
 }
 
 fn task(text: &RawValue, now: Timestamp) -> Result<Record, Unusable> {
+    record::must_be_object(text)?;
     let event: TaskEvent = serde_json::from_str(text.get())
         .map_err(|e| Unusable { id: None, why: Rejection::new(RejectionCode::InvalidRecord, record::sentence(&e)) })?;
     let id = event.task_id.to_string();

@@ -39,6 +39,7 @@ pub(crate) struct Unusable {
 impl Record {
     /// Reads a record of a push.
     pub(crate) fn read(text: &RawValue) -> Result<Self, Unusable> {
+        must_be_object(text)?;
         let record: PushRecord = serde_json::from_str(text.get()).map_err(|e| Unusable {
             id: unverified_id(text),
             why: Rejection::new(Code::InvalidRecord, sentence(&e)),
@@ -142,6 +143,12 @@ fn too_large() -> Rejection {
     Rejection::new(Code::ContentTooLarge, "The content is larger than 256 KiB. Shorten it, or split it into several.")
 }
 
+/// serde would take a list of the fields' values, in order, for the object.
+pub(crate) fn must_be_object(text: &RawValue) -> Result<(), Unusable> {
+    let why = || Rejection::new(Code::InvalidRecord, "The record is not an object. Send one with its fields by name.");
+    text.get().starts_with('{').then_some(()).ok_or_else(|| Unusable { id: None, why: why() })
+}
+
 /// Whose record could not be read.
 fn unverified_id(text: &RawValue) -> Option<String> {
     #[derive(Deserialize)]
@@ -151,9 +158,10 @@ fn unverified_id(text: &RawValue) -> Option<String> {
     serde_json::from_str(text.get()).ok().map(|Named { id }| id)
 }
 
-/// serde's words without the position, which is that in the record's own text.
+/// serde's words without the position, which is that in the record's own text; it repeats values, which may be long.
 pub(crate) fn sentence(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let text = text.split(" at line ").next().unwrap_or_default();
+    let text: String = text.chars().take(300).collect();
     format!("The record can't be used: {}.", text.trim_end_matches('.'))
 }

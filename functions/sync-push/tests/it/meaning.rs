@@ -2,15 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::tenancy::{Cloud, decision};
+use crate::cloud::{Cloud, decision, with};
 
 const AT: &str = "2026-11-01T10:00:00Z";
 const LATER: &str = "2026-11-01T10:00:01Z";
-
-fn with(mut record: Value, name: &str, value: impl Into<Value>) -> Value {
-    record[name] = value.into();
-    record
-}
 
 fn words(results: &[Value]) -> Vec<(&str, &Value)> {
     results.iter().map(|r| (r["status"].as_str().unwrap(), &r["version"])).collect()
@@ -57,13 +52,8 @@ async fn the_later_of_two_conflicting_changes_wins_and_the_other_is_kept() {
     assert_eq!(words(&won), [("conflict", &json!(3))]);
     let now = cloud.pull_all(10).await;
     assert_eq!((&now[0]["content"]["text"], &now[0]["content_hash"]), (&json!("b's own"), &won[0]["content_hash"]));
-    let history = cloud.pull.get("/api/v1/context/history?kind=decision&id=x", 200).await;
-    let was: Vec<_> = history.body["data"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|e| (e["outcome"].as_str().unwrap(), e["content"]["text"].as_str().unwrap()))
-        .collect();
+    let history = cloud.history("decision", "x").await;
+    let was: Vec<_> = history.iter().map(|(outcome, _, text)| (outcome.as_str(), text.as_str().unwrap())).collect();
     assert_eq!(was, [("current", "b's own"), ("lost", "b's"), ("replaced", "a's"), ("replaced", "base")]);
 }
 

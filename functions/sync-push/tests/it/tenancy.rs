@@ -1,73 +1,30 @@
-//! A tenant with a plan that syncs, and clients of both functions.
+//! What is whose, over HTTP.
 
-use serde_json::{Value, json};
-use testing::World;
-use testing::http::{Answer, Client};
-use testing::world::License;
+use serde_json::json;
 
-/// A deployment with one tenant.
-pub(crate) struct Cloud {
-    pub(crate) world: World,
-    pub(crate) push: Client,
-    pub(crate) pull: Client,
-}
+use crate::cloud::{Cloud, decision, page, pull_all, push};
 
-impl Cloud {
-    pub(crate) async fn new() -> Self {
-        Self::with_plan("ENT").await
-    }
+const AT: &str = "2026-11-01T10:00:00Z";
 
-    pub(crate) async fn with_plan(plan: &str) -> Self {
-        let world = World::new().await;
-        let push = world.serve("sync-push", sync_push::State::connect, sync_push::routes).await;
-        let pull = world.serve("sync-pull", sync_pull::State::connect, sync_pull::routes).await;
-        let tenant = world.tenant("acme").await;
-        let license = world.license(tenant, plan, 5).await;
-        let token = world.access_token(&license).await;
-        Self { push: push.bearer(token.clone()), pull: pull.bearer(token), world }
-    }
+#[tokio::test]
+async fn the_same_ids_in_two_tenants_are_different_records() {
+    let cloud = Cloud::new().await;
+    let (others, their_pull) = cloud.other("elsewhere", "ENT").await;
+    let mine = cloud.push("laptop", json!([decision("x", "mine", AT), decision("y", "mine", AT)])).await;
+    let theirs = push(&others, "laptop", json!([decision("x", "theirs", AT)])).await;
+    assert_eq!((&mine[0]["status"], &theirs[0]["status"]), (&json!("created"), &json!("created")));
 
-    /// Another tenant's clients of the same deployment.
-    pub(crate) async fn other(&self, slug: &str) -> (License, Client, Client) {
-        let license = self.world.license(self.world.tenant(slug).await, "ENT", 5).await;
-        let token = self.world.access_token(&license).await;
-        (license, self.push.bearer(token.clone()), self.pull.bearer(token))
-    }
+    let all = pull_all(&their_pull, 10).await;
+    assert_eq!(all.iter().map(|r| &r["content"]["text"]).collect::<Vec<_>>(), ["theirs"]);
+    let status = their_pull.get("/api/v1/context/status", 200).await.body;
+    assert_eq!((&status["records"]["used"], status["devices"].as_array().unwrap().len()), (&json!(1), 1));
+    their_pull.get("/api/v1/context/history?kind=decision&id=y", 404).await;
+    assert_eq!(their_pull.get("/api/v1/context/decisions", 200).await.body["data"].as_array().unwrap().len(), 1);
 
-    /// Pushes records from a device and answers their results.
-    pub(crate) async fn push(&self, device: &str, records: Value) -> Vec<Value> {
-        push(&self.push, device, records).await
-    }
-
-    /// Everything in the stream, page by page.
-    pub(crate) async fn pull_all(&self, limit: u16) -> Vec<Value> {
-        pull_all(&self.pull, limit).await
-    }
-}
-
-pub(crate) async fn push(client: &Client, device: &str, records: Value) -> Vec<Value> {
-    let body = json!({"device_id": device, "records": records});
-    client.post("/api/v1/context/push", body, 200).await.body["results"].as_array().unwrap().clone()
-}
-
-pub(crate) async fn page(client: &Client, cursor: Option<&str>, rest: &str) -> Answer {
-    let cursor = cursor.map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
-    client.get(&format!("/api/v1/context/pull?{rest}{cursor}"), 200).await
-}
-
-pub(crate) async fn pull_all(client: &Client, limit: u16) -> Vec<Value> {
-    let (mut records, mut cursor) = (Vec::new(), None::<String>);
-    loop {
-        let page = page(client, cursor.as_deref(), &format!("limit={limit}")).await;
-        records.extend(page.body["records"].as_array().unwrap().iter().cloned());
-        cursor = Some(page.text("/next_cursor").to_owned());
-        if page.body["has_more"] == false {
-            return records;
-        }
-    }
-}
-
-/// A decision as it is pushed.
-pub(crate) fn decision(id: &str, text: &str, at: &str) -> Value {
-    json!({"kind": "decision", "id": id, "content": {"text": text}, "updated_at": at})
+    // A position in one tenant's stream means nothing in another's, though the numbers are the same.
+    let own = page(&cloud.pull, None, "limit=1").await;
+    let cursor = own.text("/next_cursor");
+    let refused = their_pull.get(&format!("/api/v1/context/pull?cursor={cursor}"), 400).await;
+    assert_eq!(refused.text("/code"), "invalid_cursor");
+    page(&cloud.pull, Some(cursor), "limit=1").await;
 }
