@@ -9,6 +9,7 @@ mod config;
 mod heartbeat;
 mod hook;
 mod hook_settings;
+mod keys;
 mod machine;
 mod output;
 mod run;
