@@ -20,6 +20,7 @@ mod document;
 mod entry;
 mod error;
 mod event;
+mod mend;
 mod project;
 mod settings;
 mod task_plan;

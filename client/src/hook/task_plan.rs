@@ -9,6 +9,7 @@ use protocol::wire::Kind;
 use serde_json::{Map, Value};
 
 use super::event::{self, News, Sighting};
+use super::mend::mended;
 use super::{AgentHook, HookError, project, trouble};
 use crate::{ContextStore, Draft, Entry, Error, environment};
 
@@ -95,5 +96,6 @@ fn read(mut input: impl Read) -> Result<Value, Error> {
     if more > 0 {
         return Err(fault("it is larger than 4 MiB".into()));
     }
-    serde_json::from_slice(&text).map_err(|error| fault(error.to_string()))
+    let text = mended(&text);
+    serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| fault(error.to_string()))
 }

@@ -131,6 +131,14 @@ fn the_successors_of_todos_are_tasks_too() {
 }
 
 #[test]
+fn what_an_agent_has_cut_in_the_middle_is_recorded_all_the_same() {
+    let machine = Machine::new(NOWHERE);
+    let event = todo_write(&json!([todo("cut", "pending")]), &json!([])).replace("cut", "cut \\ud83d");
+    tell(&machine, &format!("\u{feff}{event}"));
+    assert_eq!(statuses(&machine), pairs(&[("cut \u{fffd}", "pending")]));
+}
+
+#[test]
 fn an_agent_hears_nothing_whatever_goes_wrong() {
     let machine = Machine::new(NOWHERE);
     for event in
