@@ -5,7 +5,8 @@ mod report;
 mod watch;
 
 use coditect::{ContextStore, Error, Pulled, Pushed, RecordId};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 use super::{client, sync_keys};
 use crate::arguments::{Common, SyncArguments, SyncCommand};
@@ -19,15 +20,15 @@ pub(super) fn sync(printer: Printer, common: &Common, arguments: SyncArguments) 
         None => {
             let synced = client(printer, common)?.context().sync(Bar::new(printer).shower())?;
             let text = format!("{}\n{}", report::pushed(&synced.pushed), report::pulled(&synced.pulled));
-            Ok(outcome(printer, &json!(synced), &text, Some(&synced.pushed)))
+            Ok(outcome(printer, &synced, &text, Some(&synced.pushed)))
         }
         Some(SyncCommand::Push) => {
             let pushed = client(printer, common)?.context().push(Bar::new(printer).shower())?;
-            Ok(outcome(printer, &json!(pushed), &report::pushed(&pushed), Some(&pushed)))
+            Ok(outcome(printer, &pushed, &report::pushed(&pushed), Some(&pushed)))
         }
         Some(SyncCommand::Pull) => {
             let pulled: Pulled = client(printer, common)?.context().pull(Bar::new(printer).shower())?;
-            Ok(outcome(printer, &json!(pulled), &report::pulled(&pulled), None))
+            Ok(outcome(printer, &pulled, &report::pulled(&pulled), None))
         }
         Some(SyncCommand::Status) => {
             let status = ContextStore::open(common.home.clone())?.status()?;
@@ -56,7 +57,7 @@ fn retry(printer: Printer, common: &Common, ids: Vec<String>) -> Result<ExitStat
 }
 
 /// What was done; and no, if not everything has got through.
-fn outcome(printer: Printer, object: &Value, text: &str, pushed: Option<&Pushed>) -> ExitStatus {
+fn outcome(printer: Printer, object: &impl Serialize, text: &str, pushed: Option<&Pushed>) -> ExitStatus {
     let Some(no) = pushed.and_then(report::remainder) else { return printer.answer(object, text, ExitStatus::Yes) };
     let status = printer.answer(object, text, ExitStatus::No);
     if printer.json { status } else { printer.failure(&no.sentence, no.hint, &no.code, ExitStatus::No) }

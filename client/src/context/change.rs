@@ -111,10 +111,9 @@ pub(super) struct Seen {
 
 impl Seen {
     /// Now, but later than what is seen: whoever has seen a change and makes another one means it to count more, however
-    /// the clocks stand. To the millisecond, which every database keeps.
+    /// the clocks stand.
     fn later_than(&self, now: Timestamp) -> Timestamp {
-        let now = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
-        let next = self.updated_at.and_then(|seen| seen.checked_add(SignedDuration::from_millis(1)).ok());
+        let next = self.updated_at.and_then(|seen| seen.checked_add(SignedDuration::from_micros(1)).ok());
         next.map_or(now, |next| now.max(next))
     }
 }

@@ -239,8 +239,10 @@ impl ContextStore {
         self.config.home()
     }
 
+    /// What time it is, as finely as all databases keep it.
     pub(crate) fn now(&self) -> Timestamp {
-        self.clock.now()
+        let now = self.clock.now();
+        Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
     }
 
     /// A write transaction on `sessions.db`; dropped, it changes nothing.

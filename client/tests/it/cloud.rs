@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use flate2::read::GzDecoder;
 use jiff::{SignedDuration, Timestamp};
 use protocol::id::{LicenseId, SessionId, TenantId};
 use protocol::problem::{Code, ProblemDocument};
@@ -14,6 +15,7 @@ use protocol::wire::{InvalidReason, SeatCounts, ValidateAnswer};
 use serde_json::{Value, json};
 
 use crate::signer;
+use crate::stream::Stream;
 
 /// What a test may wait for at most.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -50,10 +52,17 @@ pub(crate) struct Mood {
     pub(crate) interval: u32,
     /// The session that the next acquire gives.
     pub(crate) session: SessionId,
-    /// How many requests are answered by doing the work and dropping the connection.
+    /// How many requests at paths that contain `loses` are answered by doing the work and dropping the connection.
     pub(crate) lose_answers: u32,
+    pub(crate) loses: &'static str,
     /// The time that the cloud believes it is, if not the real one.
     pub(crate) now: Option<Timestamp>,
+}
+
+impl Mood {
+    fn is_silent(&self, asked: &Asked) -> bool {
+        self.silent_on.is_some_and(|path| asked.path.contains(path))
+    }
 }
 
 pub(crate) struct Cloud {
@@ -70,8 +79,9 @@ struct Shared {
     asked: Mutex<Vec<Asked>>,
     news: Mutex<Sender<Asked>>,
     closed: Mutex<bool>,
-    tenant: TenantId,
+    tenant: Mutex<TenantId>,
     license: LicenseId,
+    stream: Mutex<Stream>,
 }
 
 impl Cloud {
@@ -89,6 +99,7 @@ impl Cloud {
             interval: 300,
             session: SessionId::new(),
             lose_answers: 0,
+            loses: "acquire",
             now: None,
         };
         let shared = Arc::new(Shared {
@@ -97,8 +108,9 @@ impl Cloud {
             asked: Mutex::default(),
             news: Mutex::new(news),
             closed: Mutex::new(false),
-            tenant: TenantId::new(),
+            tenant: Mutex::new(TenantId::new()),
             license: LicenseId::new(),
+            stream: Mutex::default(),
         });
         let serving = shared.clone();
         let thread = thread::spawn(move || {
@@ -116,6 +128,16 @@ impl Cloud {
     /// How it behaves from now on.
     pub(crate) fn mood(&self) -> MutexGuard<'_, Mood> {
         self.shared.mood.lock().unwrap()
+    }
+
+    /// The tenant's records.
+    pub(crate) fn stream(&self) -> MutexGuard<'_, Stream> {
+        self.shared.stream.lock().unwrap()
+    }
+
+    /// Every key is another tenant's from now on.
+    pub(crate) fn change_tenant(&self) {
+        *self.shared.tenant.lock().unwrap() = TenantId::new();
     }
 
     /// Everything is dropped before an answer, or nothing.
@@ -169,11 +191,12 @@ impl Shared {
         let mut reader = BufReader::new(stream);
         let asked = read(&mut reader)?;
         self.asked.lock().unwrap().push(asked.clone());
-        let (status, body) = self.answer(&asked);
+        // What goes away before it has answered has done nothing.
+        let (status, body) = if self.is_silent(&asked) { (503, Value::Null) } else { self.answer(&asked)? };
         let lost = {
             let mut mood = self.mood.lock().unwrap();
-            let silent = mood.silent_on.is_some_and(|path| asked.path.contains(path));
-            let lost = !silent && asked.path.contains("acquire") && mood.lose_answers > 0;
+            let silent = mood.is_silent(&asked);
+            let lost = !silent && asked.path.contains(mood.loses) && mood.lose_answers > 0;
             mood.lose_answers -= u32::from(lost);
             silent || lost
         };
@@ -191,21 +214,28 @@ impl Shared {
         write!(stream, "{head}\r\n\r\n{body}").ok()
     }
 
-    fn answer(&self, asked: &Asked) -> (u16, Value) {
+    fn is_silent(&self, asked: &Asked) -> bool {
+        self.mood.lock().unwrap().is_silent(asked)
+    }
+
+    fn answer(&self, asked: &Asked) -> Option<(u16, Value)> {
         let mood = self.mood.lock().unwrap();
         if let Some((path, problem)) = &mood.problem_on
             && asked.path.contains(path)
         {
-            return (problem.status, serde_json::to_value(problem).unwrap());
+            return Some((problem.status, serde_json::to_value(problem).unwrap()));
+        }
+        if asked.path.starts_with("/api/v1/context/") {
+            return self.stream.lock().unwrap().answer(asked);
         }
         let now = mood.now.unwrap_or_else(Timestamp::now);
-        match asked.path.as_str() {
+        Some(match asked.path.as_str() {
             "/.well-known/coditect.json" => (200, self.discovery()),
             "/.well-known/jwks.json" => (200, serde_json::to_value(signer::jwks()).unwrap()),
             "/api/v1/licenses/validate" => (200, self.validation(&mood, asked, now - mood.signed_ago)),
             "/api/v1/auth/license" => (
                 200,
-                json!({"access_token": "access", "token_type": "Bearer", "expires_in": 3600, "tenant_id": self.tenant,
+                json!({"access_token": "access", "token_type": "Bearer", "expires_in": 3600, "tenant_id": *self.tenant.lock().unwrap(),
                        "tier": "TEAM"}),
             ),
             "/api/v1/licenses/acquire" => (201, self.seat(&mood, asked, now - mood.signed_ago)),
@@ -221,14 +251,15 @@ impl Shared {
             }
             "/api/v1/licenses/release" => (200, json!({"status": "released"})),
             _ => (404, serde_json::to_value(ProblemDocument::new(Code::NotFound)).unwrap()),
-        }
+        })
     }
 
     fn discovery(&self) -> Value {
-        let functions: serde_json::Map<String, Value> = ["validate", "acquire", "heartbeat", "release", "auth"]
-            .map(|name| (name.to_owned(), json!(self.url)))
-            .into_iter()
-            .collect();
+        let functions: serde_json::Map<String, Value> =
+            ["validate", "acquire", "heartbeat", "release", "auth", "sync-push", "sync-pull"]
+                .map(|name| (name.to_owned(), json!(self.url)))
+                .into_iter()
+                .collect();
         json!({"issuer": self.url, "functions": functions, "jwks_uri": format!("{}/.well-known/jwks.json", self.url)})
     }
 
@@ -240,7 +271,7 @@ impl Shared {
         let grace = signed + SignedDuration::from_hours(7 * 24);
         let token = signer::sign(&json!({
             "iss": mood.issuer.as_ref().unwrap_or(&self.url), "sub": self.license, "aud": "coditect",
-            "iat": signed.as_second(), "exp": grace.as_second(), "typ": "validation", "tenant_id": self.tenant, "tier": "TEAM",
+            "iat": signed.as_second(), "exp": grace.as_second(), "typ": "validation", "tenant_id": *self.tenant.lock().unwrap(), "tier": "TEAM",
             "features": ["all_agents", "shared_context"], "quotas": {"commands_per_day": -1},
             "machine_id": asked.body["machine_id"], "refresh_after": refresh.as_second(),
         }));
@@ -253,7 +284,7 @@ impl Shared {
         let token = signer::sign(&json!({
             "iss": mood.issuer.as_ref().unwrap_or(&self.url), "sub": self.license, "aud": "coditect",
             "iat": signed.as_second(), "nbf": signed.as_second(), "exp": expires.as_second(), "jti": "1", "typ": "license",
-            "tenant_id": self.tenant, "license_id": self.license, "session_id": mood.session,
+            "tenant_id": *self.tenant.lock().unwrap(), "license_id": self.license, "session_id": mood.session,
             "hardware_id": asked.body["hardware_id"], "tier": "TEAM", "features": [], "quotas": {},
         }));
         json!({"session_id": mood.session, "license_token": token, "expires_at": expires,
@@ -309,6 +340,10 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Asked> {
                 break;
             }
         }
+    }
+    if header("content-encoding").is_some_and(|coding| coding == "gzip") {
+        let packed = std::mem::take(&mut body);
+        GzDecoder::new(&packed[..]).read_to_end(&mut body).ok()?;
     }
     Some(Asked { path, headers, body: serde_json::from_slice(&body).unwrap_or(Value::Null) })
 }

@@ -46,6 +46,13 @@ impl Machine {
         machine
     }
 
+    /// The same, with sync turned on.
+    pub(crate) fn syncing(cloud_url: &str) -> Self {
+        let machine = Self::activated(cloud_url);
+        assert_eq!(machine.coditect(&["config", "set", "sync", "on"]).code, 0);
+        machine
+    }
+
     pub(crate) fn home(&self) -> PathBuf {
         self.folder.path().join("home")
     }

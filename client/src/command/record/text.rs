@@ -1,7 +1,7 @@
 //! Records as people read them.
 
 use coditect::Entry;
-use protocol::wire::HistoryEntry;
+use protocol::wire::{HistoryEntry, whole_seconds};
 use serde_json::Value;
 
 /// How many characters of a text a list shows.
@@ -31,7 +31,7 @@ pub(super) fn whole(entry: &Entry) -> String {
         Value::Object(fields) => lines.extend(fields.iter().map(|(name, value)| row(name, &plain(value)))),
         other => lines.push(row("content", &other.to_string())),
     }
-    lines.push(row("changed", &entry.updated_at.to_string()));
+    lines.push(row("changed", &whole_seconds(entry.updated_at).to_string()));
     lines.push(match (entry.queued, entry.version) {
         (true, _) => row("version", "waits to be sent"),
         (false, version) => row("version", &version.map(|version| version.to_string()).unwrap_or_default()),
@@ -43,7 +43,7 @@ pub(super) fn whole(entry: &Entry) -> String {
 pub(super) fn past(entry: &HistoryEntry) -> String {
     let version = entry.version.map_or_else(|| "-".to_owned(), |version| version.to_string());
     let content = if entry.deleted { "deleted" } else { entry.content.get() };
-    format!("{version:>4}  {:<8}  {}  {content}", entry.outcome.as_str(), entry.updated_at)
+    format!("{version:>4}  {:<8}  {}  {content}", entry.outcome.as_str(), whole_seconds(entry.updated_at))
 }
 
 fn title(content: &Value) -> Option<&str> {

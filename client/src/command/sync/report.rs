@@ -1,7 +1,9 @@
 //! Pushes, pulls and how things stand, as people read them.
 
 use coditect::{JournalEntry, Pulled, Pushed, SyncStatus, Trouble};
+use jiff::Timestamp;
 use protocol::wire::RejectionCode;
+use protocol::wire::whole_seconds as seconds;
 
 pub(super) fn pushed(pushed: &Pushed) -> String {
     let parts = [
@@ -53,12 +55,12 @@ pub(super) fn remainder(pushed: &Pushed) -> Option<Remainder> {
 }
 
 pub(super) fn status(status: &SyncStatus) -> String {
-    let time = |time: Option<jiff::Timestamp>| time.map_or_else(|| "never".to_owned(), |time| time.to_string());
+    let time = |time: Option<Timestamp>| time.map_or_else(|| "never".to_owned(), |time| seconds(time).to_string());
     let mut lines =
         vec![row("sync", if status.enabled { "on" } else { "off; `coditect config set sync on` turns it on" })];
     lines.push(match status.waiting_since {
         None => row("waiting", "nothing"),
-        Some(since) => row("waiting", &format!("{} since {since}", counted(status.waiting, "change"))),
+        Some(since) => row("waiting", &format!("{} since {}", counted(status.waiting, "change"), seconds(since))),
     });
     lines.extend(status.waiting_error.as_ref().map(|why| row("", why)));
     if status.parked > 0 {
@@ -91,11 +93,11 @@ pub(super) fn status(status: &SyncStatus) -> String {
 /// An entry of the log.
 pub(super) fn happened(entry: &JournalEntry) -> String {
     let record = entry.kind.zip(entry.id.as_ref()).map(|(kind, id)| format!("{kind} {id}: ")).unwrap_or_default();
-    format!("{}  {:<12}  {record}{}", entry.at, entry.event.as_str(), entry.detail)
+    format!("{}  {:<12}  {record}{}", seconds(entry.at), entry.event.as_str(), entry.detail)
 }
 
 fn trouble(trouble: &Trouble) -> String {
-    row("", &format!("failed at {}: {} {}", trouble.at, trouble.detail, trouble.hint))
+    row("", &format!("{}  failed: {} {}", seconds(trouble.at), trouble.detail, trouble.hint))
 }
 
 fn row(name: &str, value: &str) -> String {

@@ -3,7 +3,6 @@
 use std::ops::ControlFlow;
 
 use coditect::{Context, Error, Synced};
-use serde_json::json;
 
 use super::report;
 use crate::exit_status::ExitStatus;
@@ -20,7 +19,7 @@ pub(super) fn watch(printer: Printer, context: &Context) -> Result<ExitStatus, E
                     printer.notice("The cloud can be reached again.");
                 }
                 if let Some(text) = news(synced) {
-                    last = printer.answer(&json!(synced), &text, ExitStatus::Yes);
+                    last = printer.answer(synced, &text, ExitStatus::Yes);
                 }
             }
             Err(error) if !std::mem::replace(&mut away, true) => {

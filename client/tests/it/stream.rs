@@ -1,0 +1,253 @@
+//! A tenant's records as the cloud keeps them: the meaning of push, pull and history, in memory.
+
+use std::collections::{BTreeMap, HashSet};
+
+use coditect::{Kind, RecordId};
+use jiff::Timestamp;
+use protocol::content::{ContentHash, canonical_json};
+use protocol::id::{DeviceId, ProjectId};
+use protocol::problem::{Code, ProblemDocument};
+use protocol::wire::{Outcome, PushRecord, PushRequest, PushResult, PushStatus, Record, Rejection, RejectionCode};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::cloud::Asked;
+
+/// A change that reached the cloud.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Change {
+    pub(crate) project_id: Option<ProjectId>,
+    pub(crate) content: Value,
+    pub(crate) hash: ContentHash,
+    pub(crate) deleted: bool,
+    pub(crate) updated_at: Timestamp,
+    pub(crate) device_id: DeviceId,
+    pub(crate) written_at: Timestamp,
+    pub(crate) version: u64,
+}
+
+/// What a record is, and what it was.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    pub(crate) current: Change,
+    pub(crate) history: Vec<(Outcome, Change)>,
+    seq: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stream {
+    pub(crate) records: BTreeMap<(Kind, RecordId), Kept>,
+    epoch: u64,
+    seq: u64,
+    /// A page has no more records than this.
+    pub(crate) page: Option<usize>,
+    /// There are never more records than this.
+    pub(crate) quota: Option<usize>,
+    /// Records with these ids are rejected.
+    pub(crate) rejected: HashSet<String>,
+    /// A push with a record of such an id is refused whole.
+    pub(crate) poison: HashSet<String>,
+    /// So many pulls are answered, and then none.
+    pub(crate) pulls_left: Option<u32>,
+}
+
+impl Stream {
+    /// The answer; none where there is to be silence.
+    pub(crate) fn answer(&mut self, asked: &Asked) -> Option<(u16, Value)> {
+        let (path, query) = asked.path.split_once('?').unwrap_or((&asked.path, ""));
+        let query: BTreeMap<&str, &str> = query.split('&').filter_map(|pair| pair.split_once('=')).collect();
+        Some(match path {
+            "/api/v1/context/push" => self.push(&asked.body),
+            "/api/v1/context/pull" => {
+                if let Some(left) = &mut self.pulls_left {
+                    *left = left.checked_sub(1)?;
+                }
+                self.pull(&query)
+            }
+            "/api/v1/context/status" => (200, self.status()),
+            "/api/v1/context/history" => (200, self.history(&query)),
+            _ => refusal(Code::NotFound),
+        })
+    }
+
+    /// As after a restore: this state again, and cursors of before are not known.
+    pub(crate) fn restore(&mut self, old: Self) {
+        let epoch = self.epoch + 1;
+        *self = Self { epoch, ..old };
+    }
+
+    /// A record as it is now.
+    pub(crate) fn current(&self, kind: Kind, id: &str) -> &Change {
+        &self.records[&(kind, id.parse().unwrap())].current
+    }
+
+    /// Everything that a record ever was, or might have been.
+    pub(crate) fn ever(&self, kind: Kind, id: &str) -> Vec<&Change> {
+        let kept = &self.records[&(kind, id.parse().unwrap())];
+        kept.history.iter().map(|(_, change)| change).chain([&kept.current]).collect()
+    }
+
+    /// Puts records in, as another device would.
+    pub(crate) fn fill(&mut self, kind: Kind, ids: impl Iterator<Item = String>) {
+        for id in ids {
+            let record = json!({"kind": kind, "id": id, "content": {"title": id}, "updated_at": Timestamp::now()});
+            let result = self.push_one(&"elsewhere".parse().unwrap(), &serde_json::from_value(record).unwrap());
+            assert_eq!(result.status, PushStatus::Created, "{result:?}");
+        }
+    }
+
+    fn push(&mut self, body: &Value) -> (u16, Value) {
+        let request: PushRequest<Box<RawValue>> = serde_json::from_str(&body.to_string()).unwrap();
+        assert!(request.records.len() <= 500 && body.to_string().len() <= 4 * 1024 * 1024);
+        let records = request.records.iter().map(|record| serde_json::from_str::<PushRecord>(record.get()).unwrap());
+        let records: Vec<PushRecord> = records.collect();
+        if records.iter().any(|record| self.poison.contains(record.id.as_str())) {
+            return refusal(Code::ValidationFailed);
+        }
+        let mut seen = HashSet::new();
+        assert!(records.iter().all(|record| seen.insert((record.kind, &record.id))), "a record twice in a push");
+        let results: Vec<PushResult> = records.iter().map(|record| self.push_one(&request.device_id, record)).collect();
+        (200, json!({"results": results, "cursor": self.cursor(self.seq)}))
+    }
+
+    fn push_one(&mut self, device: &DeviceId, record: &PushRecord) -> PushResult {
+        let rejection = if self.rejected.contains(record.id.as_str()) {
+            Some(Rejection::new(RejectionCode::InvalidRecord, "This record is not liked."))
+        } else {
+            let key = (record.kind, record.id.clone());
+            let full = self.quota.is_some_and(|quota| self.records.len() >= quota);
+            (full && !self.records.contains_key(&key))
+                .then(|| Rejection::new(RejectionCode::QuotaExceeded, "Your plan's 2 records are used up."))
+        };
+        if let Some(error) = rejection {
+            let id = Some(record.id.to_string());
+            return PushResult {
+                id,
+                status: PushStatus::Rejected,
+                version: None,
+                content_hash: None,
+                error: Some(error),
+            };
+        }
+        let content: Value = match &record.content {
+            Some(content) if !record.deleted => serde_json::from_str(content.get()).unwrap(),
+            _ => Value::Null,
+        };
+        let change = Change {
+            project_id: record.project_id.clone(),
+            hash: ContentHash::of(&content).unwrap(),
+            content,
+            deleted: record.deleted,
+            updated_at: record.updated_at,
+            device_id: device.clone(),
+            written_at: Timestamp::now(),
+            version: 1,
+        };
+        let status = self.merge((record.kind, record.id.clone()), change, record.base_version);
+        let current = &self.records[&(record.kind, record.id.clone())].current;
+        let (version, content_hash) = (Some(current.version), Some(current.hash));
+        PushResult { id: Some(record.id.to_string()), status, version, content_hash, error: None }
+    }
+
+    fn merge(&mut self, key: (Kind, RecordId), mut change: Change, base: Option<u64>) -> PushStatus {
+        let Some(kept) = self.records.get_mut(&key) else {
+            self.seq += 1;
+            self.records.insert(key, Kept { current: change, history: Vec::new(), seq: self.seq });
+            return PushStatus::Created;
+        };
+        let row = &kept.current;
+        if row.hash == change.hash && row.deleted == change.deleted && row.project_id == change.project_id {
+            return PushStatus::Duplicate;
+        }
+        let known = |(_, old): &(Outcome, Change)| {
+            (old.hash, old.deleted, old.updated_at, &old.device_id)
+                == (change.hash, change.deleted, change.updated_at, &change.device_id)
+        };
+        let updated = base == Some(row.version);
+        if !updated && kept.history.iter().any(known) {
+            return PushStatus::Duplicate;
+        }
+        let rank = |change: &Change| (change.updated_at.min(change.written_at), *change.hash.as_bytes());
+        if updated || rank(&change) > rank(row) {
+            change.version = row.version + 1;
+            let old = std::mem::replace(&mut kept.current, change);
+            kept.history.push((Outcome::Replaced, old));
+            self.seq += 1;
+            kept.seq = self.seq;
+        } else {
+            kept.history.push((Outcome::Lost, change));
+        }
+        if updated { PushStatus::Updated } else { PushStatus::Conflict }
+    }
+
+    fn pull(&self, query: &BTreeMap<&str, &str>) -> (u16, Value) {
+        let after = match query.get("cursor").map(|cursor| cursor.split_once('.')) {
+            None => 0,
+            Some(Some((epoch, seq))) if epoch == self.epoch.to_string() => seq.parse().unwrap(),
+            Some(_) => return refusal(Code::InvalidCursor),
+        };
+        let limit: usize = query["limit"].parse().unwrap();
+        let limit = self.page.unwrap_or(limit).min(limit);
+        let mut kept: Vec<_> = self.records.iter().filter(|(_, kept)| kept.seq > after).collect();
+        kept.sort_by_key(|(_, kept)| kept.seq);
+        let has_more = kept.len() > limit;
+        kept.truncate(limit);
+        let next = kept.last().map_or(after, |(_, kept)| kept.seq);
+        let records: Vec<Record> = kept.into_iter().map(|((kind, id), kept)| wire(*kind, id, &kept.current)).collect();
+        (200, json!({"records": records, "next_cursor": self.cursor(next), "has_more": has_more}))
+    }
+
+    fn cursor(&self, seq: u64) -> String {
+        format!("{}.{seq}", self.epoch)
+    }
+
+    fn status(&self) -> Value {
+        let kinds: Vec<Value> = Kind::ALL
+            .iter()
+            .filter_map(|kind| {
+                let all: Vec<_> = self.records.iter().filter(|((its, _), _)| its == kind).collect();
+                let deleted = all.iter().filter(|(_, kept)| kept.current.deleted).count();
+                (!all.is_empty()).then(|| {
+                    json!({"kind": kind, "count": all.len() - deleted, "deleted": deleted, "bytes": 0,
+                           "last_change": Timestamp::now()})
+                })
+            })
+            .collect();
+        let usage = json!({"used": 0, "limit": -1});
+        json!({"kinds": kinds, "devices": [], "records": usage, "bytes": usage, "encryption": null})
+    }
+
+    fn history(&self, query: &BTreeMap<&str, &str>) -> Value {
+        let kept = &self.records[&(query["kind"].parse().unwrap(), query["id"].parse().unwrap())];
+        let past = kept.history.iter().rev().map(|(outcome, change)| (*outcome, change));
+        let entries = [(Outcome::Current, &kept.current)].into_iter().chain(past).map(|(outcome, change)| {
+            json!({"outcome": outcome, "version": (outcome != Outcome::Lost).then_some(change.version),
+                   "project_id": change.project_id, "content": change.content, "content_hash": change.hash,
+                   "deleted": change.deleted, "updated_at": change.updated_at, "device_id": change.device_id,
+                   "user_id": null, "written_at": change.written_at, "replaced_at": null})
+        });
+        json!({"data": entries.collect::<Vec<_>>(), "next_cursor": null, "has_more": false})
+    }
+}
+
+fn wire(kind: Kind, id: &RecordId, change: &Change) -> Record {
+    let content = String::from_utf8(canonical_json(&change.content).unwrap()).unwrap();
+    Record {
+        kind,
+        id: id.clone(),
+        project_id: change.project_id.clone(),
+        content: RawValue::from_string(content).unwrap(),
+        content_hash: change.hash,
+        version: change.version,
+        updated_at: change.updated_at,
+        deleted: change.deleted,
+        device_id: change.device_id.clone(),
+        user_id: None,
+        written_at: change.written_at,
+    }
+}
+
+fn refusal(code: Code) -> (u16, Value) {
+    let problem = ProblemDocument::new(code);
+    (problem.status, serde_json::to_value(problem).unwrap())
+}
