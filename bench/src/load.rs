@@ -99,22 +99,36 @@ impl Connection {
 
     /// Sends a request and answers with status and body.
     pub(crate) async fn ask(&mut self, request: &[u8]) -> (u16, Vec<u8>) {
+        let (status, body) = self.exchange(request).await;
+        (status, body.to_vec())
+    }
+
+    /// The same without a copy of the body, which stays here until the next request. One in chunks is with their lengths.
+    pub(crate) async fn exchange(&mut self, request: &[u8]) -> (u16, &[u8]) {
         self.stream.write_all(request).await.expect("the server reads");
-        answer(&mut self.stream, &mut self.buffer).await
+        let (status, head) = answer(&mut self.stream, &mut self.buffer).await;
+        (status, &self.buffer[head..])
     }
 }
 
-/// Reads one answer with a `Content-Length`.
-async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> (u16, Vec<u8>) {
+/// Reads one answer; says its status, and where its body begins.
+async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> (u16, usize) {
     buffer.clear();
+    let mut head = None;
     loop {
         let read = stream.read_buf(buffer).await.expect("the server answers");
         assert!(read > 0, "the server closed the connection: {}", String::from_utf8_lossy(buffer));
-        let Some(head) = find(buffer, b"\r\n\r\n") else { continue };
-        let length = content_length(&buffer[..head]);
-        if buffer.len() >= head + 4 + length {
+        if head.is_none() {
+            head = find(buffer, b"\r\n\r\n").map(|at| (at + 4, content_length(&buffer[..at])));
+        }
+        let Some((begin, length)) = head else { continue };
+        let is_whole = match length {
+            Some(length) => buffer.len() >= begin + length,
+            None => buffer[begin..].ends_with(b"\r\n0\r\n\r\n"),
+        };
+        if is_whole {
             let status = std::str::from_utf8(&buffer[9..12]).ok().and_then(|s| s.parse().ok()).unwrap_or(0);
-            return (status, buffer[head + 4..head + 4 + length].to_vec());
+            return (status, begin);
         }
     }
 }
@@ -123,9 +137,13 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len()).position(|w| w == needle)
 }
 
-fn content_length(head: &[u8]) -> usize {
+/// The length of the body that follows; none when it comes in chunks.
+fn content_length(head: &[u8]) -> Option<usize> {
     let head = String::from_utf8_lossy(head).to_ascii_lowercase();
-    head.split("\r\n").find_map(|l| l.strip_prefix("content-length:")?.trim().parse().ok()).unwrap_or(0)
+    if head.contains("\r\ntransfer-encoding: chunked") {
+        return None;
+    }
+    Some(head.split("\r\n").find_map(|l| l.strip_prefix("content-length:")?.trim().parse().ok()).unwrap_or(0))
 }
 
 /// A POST as bytes.

@@ -2,6 +2,7 @@
 //! does without them, in one run. `scripts/bench` starts what it needs and calls it.
 
 mod ceilings;
+mod context;
 mod functions;
 mod load;
 mod startup;
@@ -44,6 +45,7 @@ async fn main() -> ExitCode {
             };
             ceilings::serve_redis(listener().await, &variables["REDIS_URL"], seat).await;
         }
+        "context" => context::run(&variables, std::env::args().nth(2).as_deref()).await,
         _ => run(&variables).await,
     }
     ExitCode::SUCCESS

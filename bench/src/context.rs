@@ -1,0 +1,35 @@
+//! Context sync beside the same work done by SQL alone, on the same Postgres, in turns.
+
+mod cpu;
+mod poll;
+mod pull;
+mod push;
+mod record;
+mod round;
+mod rows;
+mod sql;
+mod tenant;
+
+use std::collections::HashMap;
+
+use crate::say;
+
+/// Tenants that `scripts/bench` makes: 16 that we push to, 16 that SQL alone does.
+const PUSHED: usize = 32;
+
+/// All tables, or one: `push`, `pull` or `polls`.
+pub(crate) async fn run(v: &HashMap<String, String>, part: Option<&str>) {
+    let tenants = tenant::all(v).await;
+    let (pushed, rest) = tenants.split_at(PUSHED);
+    let is_wanted = |name| part.is_none_or(|part| part == name);
+    let print = |table: String| say(&format!("{table}\n"));
+    if is_wanted("push") {
+        print(push::table(v, pushed).await);
+    }
+    if is_wanted("pull") {
+        print(pull::table(v, &rest[0]).await);
+    }
+    if is_wanted("polls") {
+        print(poll::table(v, &rest[1..]).await);
+    }
+}

@@ -1,0 +1,88 @@
+//! What a round costs the machine: the processor time of the function, of Postgres, and of this program.
+
+use std::path::Path;
+use std::time::Duration;
+
+/// The clock of `/proc`, which is the same on every Linux that we run on.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// The processes that are looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Processes {
+    function: Option<u32>,
+    postmaster: u32,
+}
+
+/// Processor time, of user and kernel together.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Spent {
+    pub(crate) function: Duration,
+    pub(crate) postgres: Duration,
+    pub(crate) generator: Duration,
+}
+
+impl Processes {
+    /// Those of a stack; without a function where nothing of ours takes part.
+    pub(crate) fn of(stack: &Path, function: Option<&str>) -> Self {
+        let id = |name: &str| {
+            let file = stack.join(format!("run/{name}.pid"));
+            let text = std::fs::read_to_string(&file).unwrap_or_default();
+            let id = text.split_whitespace().next().and_then(|id| id.parse().ok());
+            id.unwrap_or_else(|| panic!("{} names no process", file.display()))
+        };
+        Self { function: function.map(id), postmaster: id("postgres") }
+    }
+
+    /// What they have taken until now.
+    pub(crate) fn spent(self) -> Spent {
+        Spent {
+            function: self.function.and_then(stat).map(|s| s.own).unwrap_or_default(),
+            postgres: self.postgres(),
+            generator: stat(std::process::id()).map(|s| s.own).unwrap_or_default(),
+        }
+    }
+
+    /// The postmaster's, of all that it started and are there, and of those that ended and it knows of.
+    fn postgres(self) -> Duration {
+        let Some(postmaster) = stat(self.postmaster) else { return Duration::ZERO };
+        let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let children = ids.filter_map(stat).filter(|s| s.parent == self.postmaster).map(|s| s.own);
+        postmaster.own + postmaster.ended_children + children.sum::<Duration>()
+    }
+}
+
+impl Spent {
+    /// What was taken since.
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self {
+            function: self.function.saturating_sub(before.function),
+            postgres: self.postgres.saturating_sub(before.postgres),
+            generator: self.generator.saturating_sub(before.generator),
+        }
+    }
+
+    /// Both together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            function: self.function + other.function,
+            postgres: self.postgres + other.postgres,
+            generator: self.generator + other.generator,
+        }
+    }
+}
+
+struct Stat {
+    parent: u32,
+    own: Duration,
+    ended_children: Duration,
+}
+
+fn stat(process: u32) -> Option<Stat> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name before it may have spaces and brackets of its own.
+    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    let number = |at: usize| fields.get(at)?.parse::<u32>().ok();
+    let time = |at: usize| Some(Duration::from_secs_f64(f64::from(number(at)? + number(at + 1)?) / TICKS_PER_SECOND));
+    Some(Stat { parent: number(1)?, own: time(11)?, ended_children: time(13)? })
+}
