@@ -21,7 +21,7 @@ const MAX_LEN: u64 = 64 * 1024;
 const WARNING: &str = "From now on, everything that this machine sends is encrypted with a key that the cloud never has, and your \
 organisation's other machines can only sync once they have it too.\n\
 If every machine that has the key is lost, and every export, or their passphrases: the contents in the cloud are unreadable \
-for ever, for everybody. Nobody can restore them, and there is no way back to contents in clear.\n\
+for ever, for everybody. Nobody can restore them.\n\
 What is in the cloud already is encrypted too, but what it was before stays in its history in clear.";
 
 pub(super) fn keys(printer: Printer, common: &Common, command: &KeysCommand) -> Result<ExitStatus, Error> {

@@ -141,3 +141,6 @@ fn again(sessions: &rusqlite::Connection, kind: Kind, row: &Row, now: Timestamp)
     };
     queue::add(sessions, &new).map(|_| true)
 }
+
+#[cfg(test)]
+mod tests;
