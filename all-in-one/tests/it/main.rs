@@ -2,11 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should stop where it is")]
 
 mod bad_input;
+mod context_life;
 mod devices;
 mod documents;
 mod guessing;
 mod keys;
 mod lifetimes;
+mod machine;
 mod oidc;
 mod outages;
 mod seat_flow;

@@ -10,8 +10,9 @@ use testing::process::{Process, until};
 use testing::stripe::{Event, Events, Signer, Subscription, Version};
 use testing::world::WEBHOOK_SECRET;
 
+use crate::machine::Machine;
 use crate::world::{ACQUIRE, AUTH, Seat, VALIDATE, device, seat};
-use counterparts::{API_KEY, Localstripe, Machine, MailServer, ops};
+use counterparts::{API_KEY, Localstripe, MailServer, ops};
 
 /// A deployment that sells, and its customer.
 struct Shop {

@@ -3,7 +3,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 use testing::World;
@@ -155,7 +155,7 @@ impl MailServer {
 /// Runs `ops` as an operator does, with a mail server at hand, and answers what it printed.
 pub(crate) fn ops(world: &World, mail: &MailServer, words: &[&str]) -> String {
     let url = format!("smtp://127.0.0.1:{}", mail.port);
-    let output = program("ops")
+    let output = crate::machine::program("ops")
         .env_clear()
         .envs(world.variables("coditect_owner"))
         .envs([("SMTP_URL", url.as_str()), ("USER", "alice")])
@@ -164,40 +164,4 @@ pub(crate) fn ops(world: &World, mail: &MailServer, words: &[&str]) -> String {
         .unwrap();
     assert!(output.status.success(), "ops {words:?}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
-}
-
-/// A developer's machine with the real command line.
-pub(crate) struct Machine {
-    home: tempfile::TempDir,
-    hardware_id: String,
-}
-
-impl Machine {
-    pub(crate) fn new(n: usize, cloud: &str) -> Self {
-        let machine = Self { home: tempfile::tempdir().unwrap(), hardware_id: crate::world::device(n) };
-        let (status, said) = machine.coditect(&["config", "set", "cloud-url", cloud]);
-        assert_eq!(status, 0, "{said}");
-        machine
-    }
-
-    /// Exit status, and everything that it said.
-    pub(crate) fn coditect(&self, words: &[&str]) -> (i32, String) {
-        let Output { status, stdout, stderr } = program("coditect")
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin")
-            // Which makes it itself, for nobody else to read.
-            .env("CODITECT_HOME", self.home.path().join("home"))
-            .env("CODITECT_HARDWARE_ID", &self.hardware_id)
-            .args(words)
-            .output()
-            .unwrap();
-        (status.code().unwrap(), String::from_utf8([stdout, stderr].concat()).unwrap())
-    }
-}
-
-/// A program that was built beside this one.
-fn program(name: &str) -> Command {
-    let path = Path::new(env!("CARGO_BIN_EXE_all-in-one")).with_file_name(name);
-    assert!(path.exists(), "{} is not built; `cargo build -p ops -p coditect` does it", path.display());
-    Command::new(path)
 }

@@ -1,0 +1,63 @@
+//! A developer's machine with the real command line.
+
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// A developer's machine with the real command line.
+pub(crate) struct Machine {
+    home: tempfile::TempDir,
+    hardware_id: String,
+}
+
+impl Machine {
+    pub(crate) fn new(n: usize, cloud: &str) -> Self {
+        let machine = Self { home: tempfile::tempdir().unwrap(), hardware_id: crate::world::device(n) };
+        let (status, said) = machine.coditect(&["config", "set", "cloud-url", cloud]);
+        assert_eq!(status, 0, "{said}");
+        machine
+    }
+
+    /// Exit status, and everything that it said.
+    pub(crate) fn coditect(&self, words: &[&str]) -> (i32, String) {
+        let Output { status, stdout, stderr } = self.command(words).output().unwrap();
+        (status.code().unwrap(), String::from_utf8([stdout, stderr].concat()).unwrap())
+    }
+
+    /// What it printed as JSON, having ended well.
+    pub(crate) fn json(&self, words: &[&str]) -> Value {
+        let Output { status, stdout, stderr } = self.command(&[words, &["--json"]].concat()).output().unwrap();
+        assert!(
+            status.success(),
+            "{words:?}: {}{}",
+            String::from_utf8_lossy(&stdout),
+            String::from_utf8_lossy(&stderr)
+        );
+        serde_json::from_slice(&stdout).unwrap()
+    }
+
+    /// The same while it runs, to be killed.
+    pub(crate) fn start(&self, words: &[&str]) -> Child {
+        self.command(words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = program("coditect");
+        command
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            // Which makes it itself, for nobody else to read.
+            .env("CODITECT_HOME", self.home.path().join("home"))
+            .env("CODITECT_HARDWARE_ID", &self.hardware_id)
+            .args(words);
+        command
+    }
+}
+
+/// A program that was built beside this one.
+pub(crate) fn program(name: &str) -> Command {
+    let path = Path::new(env!("CARGO_BIN_EXE_all-in-one")).with_file_name(name);
+    assert!(path.exists(), "{} is not built; `cargo build -p ops -p coditect` does it", path.display());
+    Command::new(path)
+}
