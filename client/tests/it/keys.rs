@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::machine::{Machine, Printed, expect};
 
 const NOWHERE: &str = "http://127.0.0.1:1";
-const PASSPHRASE: &str = "correct horse battery";
+pub(crate) const PASSPHRASE: &str = "correct horse battery";
 
 /// Two exports of version 1. What opens them must open them in every later version.
 pub(crate) const EXPORT: &str = "-----BEGIN CODITECT TENANT KEY-----
@@ -19,7 +19,7 @@ U83COT1XZbign4Ex419uq3zYA1vzdK8hBckxY+lEyCrY2S1rFFAPVRSaxUhAa1wQ
 FUujWXmczfWj
 -----END CODITECT TENANT KEY-----
 ";
-const OTHER: &str = "-----BEGIN CODITECT TENANT KEY-----
+pub(crate) const OTHER: &str = "-----BEGIN CODITECT TENANT KEY-----
 key-id: bb18295e2219df69
 
 AQAAAQADAAAAAQAAABXOow7swleHAPZ73xS4iCdJ31kB4aHgCT1eH9cls8yENpyb

@@ -10,6 +10,7 @@ mod heartbeat;
 mod hook;
 mod hook_settings;
 mod keys;
+mod keys_sync;
 mod machine;
 mod output;
 mod queue;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use coditect::{Kind, RecordId};
 use jiff::Timestamp;
 use protocol::content::{ContentHash, canonical_json};
+use protocol::envelope::Envelope;
 use protocol::id::{DeviceId, ProjectId};
 use protocol::problem::{Code, ProblemDocument};
 use protocol::wire::{Outcome, PushRecord, PushRequest, PushResult, PushStatus, Record, Rejection, RejectionCode};
@@ -47,6 +48,8 @@ pub(crate) struct Stream {
     pub(crate) rejected: HashSet<String>,
     /// A push with a record of such an id is refused whole.
     pub(crate) poison: HashSet<String>,
+    /// The key that contents must be encrypted with, since the first one that was.
+    pub(crate) key_id: Option<String>,
     /// So many pulls are answered, and then none.
     pub(crate) pulls_left: Option<u32>,
 }
@@ -111,7 +114,9 @@ impl Stream {
     }
 
     fn push_one(&mut self, device: &DeviceId, record: &PushRecord) -> PushResult {
-        let rejection = if self.rejected.contains(record.id.as_str()) {
+        let rejection = if self.is_bare(record) {
+            Some(Rejection::new(RejectionCode::EncryptionRequired, "Your organisation encrypts its context."))
+        } else if self.rejected.contains(record.id.as_str()) {
             Some(Rejection::new(RejectionCode::InvalidRecord, "This record is not liked."))
         } else {
             let key = (record.kind, record.id.clone());
@@ -147,6 +152,17 @@ impl Stream {
         let current = &self.records[&(record.kind, record.id.clone())].current;
         let (version, content_hash) = (Some(current.version), Some(current.hash));
         PushResult { id: Some(record.id.to_string()), status, version, content_hash, error: None }
+    }
+
+    /// Whether a record would give away what others have encrypted. The first that is encrypted says with which key.
+    fn is_bare(&mut self, record: &PushRecord) -> bool {
+        let Some(content) = record.content.as_ref().filter(|_| !record.deleted) else { return false };
+        let envelope = Envelope::of(&serde_json::from_str(content.get()).unwrap()).unwrap();
+        let key_id = envelope.map(|envelope| envelope.key_id);
+        if self.key_id.is_none() {
+            self.key_id.clone_from(&key_id);
+        }
+        key_id != self.key_id
     }
 
     fn merge(&mut self, key: (Kind, RecordId), mut change: Change, base: Option<u64>) -> PushStatus {
@@ -213,8 +229,9 @@ impl Stream {
                 })
             })
             .collect();
+        let encryption = self.key_id.as_ref().map(|key_id| json!({ "key_id": key_id }));
         let usage = json!({"used": 0, "limit": -1});
-        json!({"kinds": kinds, "devices": [], "records": usage, "bytes": usage, "encryption": null})
+        json!({"kinds": kinds, "devices": [], "records": usage, "bytes": usage, "encryption": encryption})
     }
 
     fn history(&self, query: &BTreeMap<&str, &str>) -> Value {
