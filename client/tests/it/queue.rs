@@ -64,10 +64,14 @@ fn while_sync_is_off_a_record_has_one_change() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(&folder);
     let edit = |n: u32| store.put(&draft(Kind::Decision, "a", json!({ "n": n }))).unwrap();
-    (0..20).for_each(|n| drop(edit(n)));
+    for n in 0..20 {
+        edit(n);
+    }
     assert_eq!(store.queue(100).unwrap().len(), 1);
     Config::open(Some(folder.path().join("home"))).unwrap().set_sync(true).unwrap();
-    (20..25).for_each(|n| drop(edit(n)));
+    for n in 20..25 {
+        edit(n);
+    }
     assert_eq!(store.queue(100).unwrap().len(), 6, "from now on, each is a step that others shall see");
     assert_eq!(store.get(Kind::Decision, &id("a")).unwrap().unwrap().content, json!({"n": 24}));
 }
