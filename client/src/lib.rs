@@ -1,4 +1,5 @@
-//! The client of CODITECT Cloud: asks whether this machine may run, and holds one of the licence's seats while it does.
+//! The client of CODITECT Cloud: asks whether this machine may run, holds one of the licence's seats while it does, and has
+//! the context (tasks, decisions, learnings, messages) on all of a team's machines.
 //!
 //! ```no_run
 //! use coditect::{LicenseClient, LicenseKey};
@@ -17,12 +18,46 @@
 //! Everything blocks; there is no async runtime underneath. Nothing is printed: what the person should know arrives at
 //! [`LicenseClientBuilder::on_notice`], and every [`Error`] is a sentence with a [hint](Error::hint).
 //!
+//! # Context
+//!
+//! [`ContextStore`] reads and writes records on this machine. It needs no key and no cloud, and opens within a millisecond.
+//! [`LicenseClient::context`] is the same with its sync:
+//!
+//! ```no_run
+//! use coditect::{Config, Draft, Kind, LicenseClient};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! Config::open(None)?.set_sync(true)?; // once; it is off until somebody turns it on
+//! let context = LicenseClient::builder().build()?.context();
+//! context.store().put(&Draft {
+//!     kind: Kind::Task,
+//!     id: "write-it-down".parse()?,
+//!     project_id: None,
+//!     content: serde_json::json!({"description": "Write it down", "status": "pending"}),
+//! })?; // on disk, and in the queue
+//! let synced = context.sync(|_| ())?; // or, for as long as the process lives, `context.watch`
+//! println!("{} sent, {} fetched", synced.pushed.sent(), synced.pulled.records);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - A change is kept before [`put`](ContextStore::put) returns, and leaves the queue when the cloud has said that it has it.
+//!   A process that is killed at any moment loses and doubles nothing.
+//! - Of two changes of a record that did not know of each other, the later one is the record's; the other one is in its
+//!   [history](Context::history), and a [`Notice`] tells.
+//! - A change that the cloud refuses three times for a fault of its own is parked: [`ContextStore::status`] shows it,
+//!   [`ContextStore::retry`] sends it again. No other failure counts.
+//! - A cloud that was restored from a backup gets back what it had lost and this machine has.
+//! - The context of a home folder belongs to the organisation that it was first synced with. Another one's license key is
+//!   refused, and sends nothing.
+//!
 //! # What is kept, and where
 //!
 //! In `~/.coditect`, or the folder that [`LicenseClientBuilder::home`] or `CODITECT_HOME` names, readable by its owner
 //! alone; a file that others can read is refused. `config.json` is in clear. The license key, the last answer, the last
 //! license token, what the cloud said about itself and the latest time seen are sealed with XChaCha20-Poly1305 under a key
-//! made from the file `secret` and this machine's id.
+//! made from the file `secret` and this machine's id. The context is in four SQLite files, `platform.db`, `org.db`,
+//! `sessions.db` and `projects.db`, which are not sealed: their owner's other programs may read them.
 //!
 //! That protects what leaves the machine: a copied file, backup or home folder opens nowhere else, unless the machine's id
 //! is copied with it (where the operating system has none, it is kept in the same folder). It does not protect from this

@@ -37,9 +37,12 @@ impl ContextStore {
     /// Changes how far the sync is.
     pub(crate) fn set_progress(&self, set: impl FnOnce(&mut Progress)) -> Result<(), Error> {
         let transaction = self.begin()?;
-        let mut progress = self.progress()?;
+        let before = self.progress()?;
+        let mut progress = before.clone();
         set(&mut progress);
-        self.on_sessions(|sessions| progress.write(sessions))?;
+        if progress != before {
+            self.on_sessions(|sessions| progress.write(sessions))?;
+        }
         self.sessions_done(transaction.commit())
     }
 
@@ -117,7 +120,8 @@ impl ContextStore {
                 progress.pulled += page.rows.len() as u64;
                 progress.cursor = Some(page.next_cursor.clone());
                 if !page.rows.is_empty() {
-                    let detail = format!("{} records", page.rows.len());
+                    let count = page.rows.len();
+                    let detail = format!("{count} record{}", if count == 1 { "" } else { "s" });
                     journal::write(sessions, now, JournalEvent::Pulled, None, &detail)?;
                 }
             }

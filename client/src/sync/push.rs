@@ -37,7 +37,11 @@ impl Context {
         // Told also when it did not get to the end.
         let notify = &self.client.inner.notify;
         if !pushed.lost.is_empty() {
-            notify.send(&Notice::ConflictsLost { records: std::mem::take(&mut pushed.lost) });
+            let mut records = std::mem::take(&mut pushed.lost);
+            // Several changes of one record are one piece of news.
+            records.sort();
+            records.dedup();
+            notify.send(&Notice::ConflictsLost { records });
         }
         if !pushed.given_up.is_empty() {
             notify.send(&Notice::ChangesParked { records: std::mem::take(&mut pushed.given_up) });

@@ -102,10 +102,8 @@ fn two_machines_with_a_conflict_come_to_the_same() {
     assert_eq!((pushed.conflicts_lost, pushed.conflicts_won), (2, 0));
     assert_eq!(
         told.take(),
-        [
-            "2 records (task \"t\", task \"t\") were changed elsewhere later than here. What you changed is kept: `coditect task \
-          show t --history`."
-        ]
+        ["The task \"t\" was changed elsewhere later than here. What you changed is kept: `coditect task show t \
+          --history`."]
     );
     assert_eq!(ada.store().status().unwrap().conflicts_lost, 2);
     sync(&bob);

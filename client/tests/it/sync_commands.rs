@@ -62,7 +62,7 @@ fn it_says_what_it_did() {
     expect(
         &machine.coditect(&["sync", "log"]),
         0,
-        "{time}  pulled        1 records\n{time}  pushed        task t: created, version 1\n",
+        "{time}  pulled        1 record\n{time}  pushed        task t: created, version 1\n",
         "",
     );
     expect(
