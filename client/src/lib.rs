@@ -51,11 +51,17 @@
 //! - The context of a home folder belongs to the organisation that it was first synced with. Another one's license key is
 //!   refused, and sends nothing.
 //!
+//! With a tenant key ([`LicenseClient::init_tenant_key`]) contents leave this machine encrypted, and the cloud can't read
+//! them. Other machines take the key over with [`LicenseClient::import_tenant_key`]; until then they keep what comes as it
+//! came ([`Entry::locked`]). Whoever loses the key everywhere loses what is in the cloud: nobody can restore it.
+//!
+//! [`hook::AgentHook`] makes records of what an agent plans, within milliseconds.
+//!
 //! # What is kept, and where
 //!
 //! In `~/.coditect`, or the folder that [`LicenseClientBuilder::home`] or `CODITECT_HOME` names, readable by its owner
 //! alone; a file that others can read is refused. `config.json` is in clear. The license key, the last answer, the last
-//! license token, what the cloud said about itself and the latest time seen are sealed with XChaCha20-Poly1305 under a key
+//! license token, the tenant key, what the cloud said about itself and the latest time seen are sealed with XChaCha20-Poly1305 under a key
 //! made from the file `secret` and this machine's id. The context is in four SQLite files, `platform.db`, `org.db`,
 //! `sessions.db` and `projects.db`, which are not sealed: their owner's other programs may read them.
 //!

@@ -8,7 +8,7 @@ use std::fmt;
 
 use protocol::content::ContentHash;
 use protocol::id::{ProjectId, RecordId};
-use protocol::wire::{Kind, MAX_CONTENT_BYTES, Record};
+use protocol::wire::{Kind, Record};
 
 use super::cipher::{Cipher, CipherError, Plain, TenantKey};
 use super::keys;
@@ -62,8 +62,8 @@ pub(crate) struct TooLarge;
 
 impl fmt::Display for TooLarge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let most = MAX_CONTENT_BYTES / 4 * 3 / 1024;
-        write!(f, "The content is too large to be encrypted: {most} KiB are the most. Make it shorter.")
+        // A little less than what base64 makes 256 KiB of.
+        f.write_str("The content is too large to be encrypted: 190 KiB are the most. Make it shorter.")
     }
 }
 
