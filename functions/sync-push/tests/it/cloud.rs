@@ -34,10 +34,10 @@ impl Cloud {
     }
 
     /// Another tenant's clients of the same deployment.
-    pub(crate) async fn other(&self, slug: &str, plan: &str) -> (Client, Client) {
+    pub(crate) async fn other(&self, slug: &str, plan: &str) -> (License, Client, Client) {
         let license = self.world.license(self.world.tenant(slug).await, plan, 5).await;
         let token = self.world.access_token(&license).await;
-        (self.push.bearer(token.clone()), self.pull.bearer(token))
+        (license, self.push.bearer(token.clone()), self.pull.bearer(token))
     }
 
     /// Pushes records from a device and answers their results.

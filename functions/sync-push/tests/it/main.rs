@@ -4,9 +4,14 @@
 mod bodies;
 mod callers;
 mod cloud;
+mod crashes;
 mod encryption;
 mod hostile;
+mod interleaving;
 mod meaning;
+mod model;
+mod property;
 mod quotas;
+mod raw;
 mod tasks;
 mod tenancy;

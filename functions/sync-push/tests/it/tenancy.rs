@@ -9,7 +9,7 @@ const AT: &str = "2026-11-01T10:00:00Z";
 #[tokio::test]
 async fn the_same_ids_in_two_tenants_are_different_records() {
     let cloud = Cloud::new().await;
-    let (others, their_pull) = cloud.other("elsewhere", "ENT").await;
+    let (_, others, their_pull) = cloud.other("elsewhere", "ENT").await;
     let mine = cloud.push("laptop", json!([decision("x", "mine", AT), decision("y", "mine", AT)])).await;
     let theirs = push(&others, "laptop", json!([decision("x", "theirs", AT)])).await;
     assert_eq!((&mine[0]["status"], &theirs[0]["status"]), (&json!("created"), &json!("created")));
