@@ -123,6 +123,7 @@ fn status(printer: Printer, client: &LicenseClient) -> Result<ExitStatus, Error>
     let status = client.tenant_key()?;
     let mut lines = vec![match &status.key {
         Some(key) => format!("key here      {}\nfingerprint   {}", key.key_id, key.fingerprint),
+        None if status.cloud_key_id.is_some() => "key here      none: nothing can be sent from here".to_owned(),
         None => "key here      none: contents travel in clear".to_owned(),
     }];
     lines.push(match (&status.cloud_key_id, status.cloud_asked) {
