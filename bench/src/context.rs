@@ -1,6 +1,8 @@
 //! Context sync beside the same work done by SQL alone, on the same Postgres, in turns.
 
 mod cpu;
+mod first;
+mod hook;
 mod poll;
 mod pull;
 mod push;
@@ -11,13 +13,14 @@ mod sql;
 mod tenant;
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use crate::say;
 
 /// Tenants that `scripts/bench` makes: 16 that we push to, 16 that SQL alone does.
 const PUSHED: usize = 32;
 
-/// All tables, or one: `push`, `pull` or `polls`.
+/// All tables, or those of `push`, `pull`, `polls` or `hook`.
 pub(crate) async fn run(v: &HashMap<String, String>, part: Option<&str>) {
     let tenants = tenant::all(v).await;
     let (pushed, rest) = tenants.split_at(PUSHED);
@@ -27,9 +30,14 @@ pub(crate) async fn run(v: &HashMap<String, String>, part: Option<&str>) {
         print(push::table(v, pushed).await);
     }
     if is_wanted("pull") {
-        print(pull::table(v, &rest[0]).await);
+        let stream = pull::Stream::open(v, &rest[0]).await;
+        print(pull::table(v, &stream).await);
+        print(first::table(v, &stream).await);
     }
     if is_wanted("polls") {
         print(poll::table(v, &rest[1..]).await);
+    }
+    if is_wanted("hook") {
+        print(hook::table(Path::new(&v["BENCH_BIN_DIR"]), Path::new(&v["BENCH_STACK_DIR"])));
     }
 }

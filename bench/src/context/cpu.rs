@@ -72,6 +72,11 @@ impl Spent {
     }
 }
 
+/// What the programs took that this one started and saw the end of.
+pub(crate) fn of_ended_children() -> Duration {
+    stat(std::process::id()).map(|s| s.ended_children).unwrap_or_default()
+}
+
 struct Stat {
     parent: u32,
     own: Duration,

@@ -42,7 +42,7 @@ pub(crate) enum Reader {
 /// The requests of all pages, and how long the answers are.
 #[derive(Debug, Default)]
 pub(crate) struct Pages {
-    requests: Vec<Vec<u8>>,
+    pub(crate) requests: Vec<Vec<u8>>,
     lengths: Vec<usize>,
 }
 
@@ -143,20 +143,36 @@ async fn fill(v: &HashMap<String, String>, tenant: &Tenant) {
     }
 }
 
+/// A tenant's stream, and its pages as they should come.
+pub(crate) struct Stream<'a> {
+    pub(crate) tenant: &'a Tenant,
+    pub(crate) plain: Arc<Pages>,
+    pub(crate) gzip: Arc<Pages>,
+}
+
+impl<'a> Stream<'a> {
+    /// Makes it, and reads it once.
+    pub(crate) async fn open(v: &HashMap<String, String>, tenant: &'a Tenant) -> Self {
+        fill(v, tenant).await;
+        let address = load::address(&v["SYNC_PULL_URL"]);
+        let plain = Arc::new(Pages::read(&address, &tenant.token).await);
+        let gzip = Arc::new(Pages::compressed(&address, &tenant.token, &plain).await);
+        Self { tenant, plain, gzip }
+    }
+}
+
 /// The table of pulls.
-pub(crate) async fn table(v: &HashMap<String, String>, tenant: &Tenant) -> String {
+pub(crate) async fn table(v: &HashMap<String, String>, stream: &Stream<'_>) -> String {
     let mut rows = Rows::default();
-    fill(v, tenant).await;
+    let Stream { tenant, plain, gzip } = stream;
     let address = load::address(&v["SYNC_PULL_URL"]);
-    let plain = Arc::new(Pages::read(&address, &tenant.token).await);
-    let gzip = Arc::new(Pages::compressed(&address, &tenant.token, &plain).await);
     let stack = Path::new(&v["BENCH_STACK_DIR"]);
     for (name, readers) in [("1 reader", 1), ("16 readers", 16)] {
         let (mut http, mut compressed, mut select) = (Vec::new(), Vec::new(), Vec::new());
         for n in 0..readers {
             // Readers are at different places.
             let at = n * plain.requests.len() / readers;
-            for (lane, pages) in [(&mut http, &plain), (&mut compressed, &gzip)] {
+            for (lane, pages) in [(&mut http, plain), (&mut compressed, gzip)] {
                 let connection = Connection::open(&address).await;
                 lane.push(Reader::Http { connection, pages: Arc::clone(pages), at, errors: 0 });
             }

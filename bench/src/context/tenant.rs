@@ -13,6 +13,7 @@ pub(crate) struct Tenant {
     pub(crate) id: Uuid,
     pub(crate) license: Uuid,
     pub(crate) token: String,
+    pub(crate) key: String,
 }
 
 /// Reads the tenants that `scripts/bench` made, a line each, and lets each of their licences in.
@@ -25,7 +26,8 @@ pub(crate) async fn all(v: &HashMap<String, String>) -> Vec<Tenant> {
         };
         let answer = functions::access_token(&load::address(&v["AUTH_URL"]), key).await;
         let token = answer["access_token"].as_str().expect("an access token").to_owned();
-        tenants.push(Tenant { id: id.parse().expect("an id"), license: license.parse().expect("an id"), token });
+        let (id, license) = (id.parse().expect("an id"), license.parse().expect("an id"));
+        tenants.push(Tenant { id, license, token, key: key.to_owned() });
     }
     tenants
 }

@@ -1,0 +1,128 @@
+//! `coditect hook task-plan` as an agent runs it: a whole process for each event, beside a process that does nothing.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::table::{self, ms};
+
+/// Changes in the queue; an event of a plan holds so many of them.
+const QUEUE: usize = 10_000;
+const PLAN: usize = 500;
+
+/// How often each is run, warm and cold.
+const RUNS: usize = 25;
+
+/// What empties the kernel's caches.
+const DROP_CACHES: &str = "/proc/sys/vm/drop_caches";
+
+struct Agent {
+    program: PathBuf,
+    home: PathBuf,
+}
+
+impl Agent {
+    /// Hands an event on, and says how long the agent waited.
+    fn tell(&self, event: &str) -> Duration {
+        let mut command = Command::new(&self.program);
+        command.env_clear().env("CODITECT_HOME", &self.home).args(["hook", "task-plan"]);
+        timed(command, event)
+    }
+}
+
+fn timed(mut command: Command, input: &str) -> Duration {
+    let began = Instant::now();
+    let mut process = command.stdin(Stdio::piped()).spawn().expect("a program");
+    // Whoever doesn't read it needs not.
+    let _ = process.stdin.take().map(|mut stdin| stdin.write_all(input.as_bytes()));
+    let status = process.wait().expect("it ends");
+    assert!(status.success(), "it always ends well");
+    began.elapsed()
+}
+
+/// A plan as an agent lists it, after the task `done` was finished.
+fn event(session: usize, tasks: usize, done: usize) -> String {
+    let list = |done: usize| -> Vec<Value> {
+        let status = |n| if n < done { "completed" } else { "pending" };
+        (0..tasks)
+            .map(|n| {
+                let content = format!("Step {n}: let the parser keep what it can't read, and say so in the answer");
+                json!({"content": content, "status": status(n), "activeForm": "Working on it"})
+            })
+            .collect()
+    };
+    let (now, before) = (list(done), if done == 0 { Vec::new() } else { list(done - 1) });
+    json!({
+        "session_id": format!("bench-{session}"), "cwd": "/work/bench", "hook_event_name": "PostToolUse", "tool_name": "TodoWrite",
+        "tool_input": {"todos": now}, "tool_response": {"oldTodos": before, "newTodos": now},
+    })
+    .to_string()
+}
+
+fn drop_caches() -> bool {
+    let synced = Command::new("sync").status().is_ok_and(|status| status.success());
+    synced && std::fs::write(DROP_CACHES, "3").is_ok()
+}
+
+/// The table of the hook. `folder` is for its home.
+pub(crate) fn table(programs: &Path, folder: &Path) -> String {
+    let agent = Agent { program: programs.join("coditect"), home: folder.join("bench-hook") };
+    for session in 0..QUEUE / PLAN {
+        agent.tell(&event(session, PLAN, 0));
+    }
+    let waits = waiting(&agent);
+    assert!(waits >= QUEUE as u64, "{waits} changes wait");
+    let nothing = || timed(Command::new("/bin/true"), "");
+    // A plan of its own, of which a task after the other is finished.
+    let tasks = 2 * RUNS + 2;
+    agent.tell(&event(QUEUE, tasks, 0));
+    let mut next = 0;
+    let mut plan = || {
+        next += 1;
+        event(QUEUE, tasks, next)
+    };
+    let is_permitted = drop_caches();
+    let mut rows = Vec::new();
+    for cold in [false, true] {
+        if cold && !is_permitted {
+            continue;
+        }
+        let (mut bare, mut ours) = (Vec::new(), Vec::new());
+        for _ in 0..RUNS {
+            let event = plan();
+            for (times, run) in [
+                (&mut bare, &nothing as &dyn Fn() -> Duration),
+                (&mut ours, &(|| agent.tell(&event)) as &dyn Fn() -> Duration),
+            ] {
+                // An agent works between two events, and what the last one left to be tidied up is done by then.
+                std::thread::sleep(Duration::from_millis(100));
+                if cold {
+                    drop_caches();
+                }
+                times.push(run());
+            }
+        }
+        let caches = if cold { "cold caches" } else { "warm" };
+        rows.push(row(&format!("/bin/true, {caches}"), bare));
+        rows.push(row(&format!("**coditect hook task-plan**, {QUEUE} changes waiting, {caches}"), ours));
+    }
+    let text = table::table(&["a whole process", "median", "90th percentile"], rows);
+    if is_permitted { text } else { format!("{text}\nNobody may empty the caches here, so none were cold.") }
+}
+
+fn row(what: &str, mut times: Vec<Duration>) -> Vec<String> {
+    times.sort_unstable();
+    vec![what.to_owned(), ms(times[times.len() / 2]), ms(times[times.len() * 9 / 10])]
+}
+
+/// How many changes wait in the queue.
+fn waiting(agent: &Agent) -> u64 {
+    let mut command = Command::new(&agent.program);
+    command.env_clear().env("CODITECT_HOME", &agent.home).args(["sync", "status", "--json"]);
+    let output = command.output().expect("a program");
+    let status: Value = serde_json::from_slice(&output.stdout).expect("its answer is JSON");
+    status["waiting"].as_u64().expect("how many wait")
+}
