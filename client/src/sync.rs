@@ -112,7 +112,12 @@ impl Context {
     /// Sends what waits, fetches what is new, and sends what the cloud turns out to have lost.
     pub fn sync(&self, mut on: impl FnMut(SyncProgress)) -> Result<Synced, Error> {
         let _turn = self.turn()?;
-        let mut pushed = self.push_in_turn(&mut on)?;
+        let pushed = self.push_in_turn(&mut on);
+        if matches!(&pushed, Err(Error::Unavailable(outage)) if outage.refusal.is_some()) {
+            // Pushes and pulls are served apart: the one may be overloaded, and the other not.
+            self.pull_in_turn(&mut on)?;
+        }
+        let mut pushed = pushed?;
         let mut pulled = self.pull_in_turn(&mut on)?;
         if pulled.queued_again > 0 || pulled.bare > 0 {
             pushed.add(self.push_in_turn(&mut on)?);

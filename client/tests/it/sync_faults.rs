@@ -112,6 +112,21 @@ fn faults_of_the_network_never_count() {
 }
 
 #[test]
+fn pulls_go_on_while_pushes_are_overloaded() {
+    let cloud = Cloud::start();
+    let machine = Machine::syncing(&cloud.url);
+    let here = context(&machine);
+    put(&here, Kind::Task, "mine", json!({}));
+    cloud.stream().fill(Kind::Task, ["theirs".to_owned()].into_iter());
+    cloud.mood().problem_on = Some(("/push", ProblemDocument::new(Code::Unavailable)));
+    assert!(here.sync(|_| ()).unwrap_err().is_unavailable());
+    assert_eq!(says(&here, Kind::Task, "theirs"), json!({"title": "theirs"}));
+    let status = here.store().status().unwrap();
+    assert!(status.push_trouble.is_some() && status.pull_trouble.is_none(), "{status:?}");
+    assert_eq!(status.waiting, 1);
+}
+
+#[test]
 fn a_quota_that_is_used_up_holds_back_what_is_new_and_nothing_else() {
     let cloud = Cloud::start();
     let machine = Machine::syncing(&cloud.url);
