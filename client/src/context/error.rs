@@ -100,12 +100,8 @@ impl ContextError {
             Self::TooLarge { .. } => "Keep the text in a file, and `--content` short.".into(),
             Self::Locked => "`coditect sync keys import FILE` takes over another machine's key, and opens it.".into(),
             Self::ReadOnly => "`coditect sync pull` fetches what is new of them.".into(),
-            Self::NotFound { .. } => {
-                "`coditect task list`, and the same of decision and learning, shows what there is.".into()
-            }
-            Self::Exists { .. } => {
-                "`coditect task update ID …`, or `edit` of decision and learning, changes it.".into()
-            }
+            Self::NotFound { what } => format!("`coditect {} list` shows what there is.", noun(what)),
+            Self::Exists { what } => format!("`coditect {} edit ID …` changes it.", noun(what)),
             Self::Off => "`coditect config set sync on` turns it on.".into(),
             Self::Busy => "`coditect sync status` shows how far it is.".into(),
             Self::OtherTenant => {
@@ -113,6 +109,11 @@ impl ContextError {
             }
         }
     }
+}
+
+/// The word that a record's kind has on the command line, of its kind and id.
+fn noun(what: &str) -> &str {
+    what.split(' ').next().unwrap_or_default()
 }
 
 impl fmt::Display for ContextError {

@@ -40,8 +40,7 @@ fn a_task_is_added_changed_shown_and_deleted() {
     );
     expect(&machine.coditect(&["task", "list", "--status", "pending"]), 0, "There is no task.\n", "");
     expect(&machine.coditect(&["task", "rm", "t1"]), 0, "Deleted task t1.\n", "");
-    let gone = "error: There is no task \"t1\" here.\nhint: `coditect task list`, and the same of decision and learning, shows what \
-                there is.\n";
+    let gone = "error: There is no task \"t1\" here.\nhint: `coditect task list` shows what there is.\n";
     for command in ["show", "rm", "done"] {
         expect(&machine.coditect(&["task", command, "t1"]), 1, "", gone);
     }
@@ -79,8 +78,7 @@ fn an_engine_says_all_of_it_as_json() {
         &machine.coditect(&["decision", "add", "Another", "--id", "d"]),
         1,
         "",
-        "error: There is a decision \"d\" already, and it says something else.\nhint: `coditect task update ID …`, or `edit` of \
-         decision and learning, changes it.\n",
+        "error: There is a decision \"d\" already, and it says something else.\nhint: `coditect decision edit ID …` changes it.\n",
     );
 }
 

@@ -177,7 +177,7 @@ fn a_quota_is_a_no_that_says_how_much_waits() {
         &machine.coditect(&["sync", "push"]),
         1,
         "Nothing was sent.\n",
-        "error: 1 change still wait: Your plan's 2 records are used up.\nhint: `coditect sync status` shows how much waits; it is \
+        "error: 1 change was not taken: Your plan's 2 records are used up.\nhint: `coditect sync status` shows how much waits; it is \
          kept, and sent when that has passed.\n",
     );
     let json = machine.coditect(&["sync", "push", "--json"]);

@@ -38,7 +38,7 @@ pub(super) struct Remainder {
 
 pub(super) fn remainder(pushed: &Pushed) -> Option<Remainder> {
     if let Some(why) = &pushed.hindrance {
-        let sentence = format!("{} still wait: {}", counted(pushed.hindered, "change"), why.detail);
+        let sentence = format!("{} not taken: {}", were(pushed.hindered, "change"), why.detail);
         let hint = match why.code.parse() {
             Ok(RejectionCode::EncryptionRequired) => {
                 "`coditect sync keys import FILE` takes over the key from another machine."
@@ -102,6 +102,11 @@ fn trouble(trouble: &Trouble) -> String {
 
 fn row(name: &str, value: &str) -> String {
     format!("{name:<11}  {value}")
+}
+
+/// `1 change was`, `3 changes were`.
+fn were(count: u64, noun: &str) -> String {
+    format!("{} {}", counted(count, noun), if count == 1 { "was" } else { "were" })
 }
 
 fn counted(count: u64, noun: &str) -> String {
