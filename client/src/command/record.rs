@@ -145,9 +145,15 @@ impl Records {
     fn show(&self, common: &Common, arguments: &ShowArguments) -> Result<ExitStatus, Error> {
         let id = RecordId::parse(arguments.id.as_str())?;
         if arguments.history {
-            let page = client(self.printer, common)?.context().history(self.kind, &id, HISTORY, None)?;
-            let lines: Vec<String> = page.data.iter().map(text::past).collect();
-            return Ok(self.printer.answer(&page, &lines.join("\n"), ExitStatus::Yes));
+            let context = client(self.printer, common)?.context();
+            let mut history = context.history(self.kind, &id, HISTORY, None)?;
+            while let Some(cursor) = history.next_cursor.take() {
+                let page = context.history(self.kind, &id, HISTORY, Some(&cursor))?;
+                history.data.extend(page.data);
+                (history.next_cursor, history.has_more) = (page.next_cursor, page.has_more);
+            }
+            let lines: Vec<String> = history.data.iter().map(text::past).collect();
+            return Ok(self.printer.answer(&history, &lines.join("\n"), ExitStatus::Yes));
         }
         let entry = self.found(&id)?;
         Ok(self.printer.answer(&entry, &text::whole(&entry), ExitStatus::Yes))

@@ -14,6 +14,9 @@ use serde_json::{Value, json};
 
 use crate::cloud::Asked;
 
+/// How many entries a page of a history has at most.
+const HISTORY_PAGE: usize = 4;
+
 /// A change that reached the cloud.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Change {
@@ -243,7 +246,12 @@ impl Stream {
                    "deleted": change.deleted, "updated_at": change.updated_at, "device_id": change.device_id,
                    "user_id": null, "written_at": change.written_at, "replaced_at": null})
         });
-        json!({"data": entries.collect::<Vec<_>>(), "next_cursor": null, "has_more": false})
+        // A page has no more than these, whatever is asked for.
+        let from: usize = query.get("cursor").map_or(0, |cursor| cursor.parse().unwrap());
+        let entries: Vec<Value> = entries.skip(from).collect();
+        let (page, has_more) = (&entries[..entries.len().min(HISTORY_PAGE)], entries.len() > HISTORY_PAGE);
+        let next = has_more.then(|| (from + HISTORY_PAGE).to_string());
+        json!({"data": page, "next_cursor": next, "has_more": has_more})
     }
 }
 

@@ -87,8 +87,13 @@ fn it_says_what_it_did() {
          it\",\"status\":\"pending\"}\n",
         "",
     );
+    for n in 3..12 {
+        assert_eq!(machine.coditect(&["task", "update", "t", &format!("Version {n}")]).code, 0);
+    }
+    assert_eq!(machine.coditect(&["sync", "-q"]).code, 0);
     let history = object(&machine, &["task", "show", "t", "--history", "--json"]);
-    assert_eq!(history["data"][0]["outcome"], "current");
+    let versions: Vec<_> = history["data"].as_array().unwrap().iter().map(|entry| entry["version"].clone()).collect();
+    assert_eq!(versions, (1..12).rev().collect::<Vec<_>>(), "from all pages");
 }
 
 #[test]
