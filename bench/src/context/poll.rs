@@ -33,12 +33,15 @@ const FILL: &str = "
     )
     update context_heads set seq = $1 where tenant_id = current_tenant()";
 
-/// Makes a tenant with so many records; answers the cursor of their end.
-async fn fill(v: &HashMap<String, String>, tenant: &Tenant, records: u64) -> String {
+/// Gives a tenant so many records, but one.
+async fn fill(v: &HashMap<String, String>, tenant: &Tenant, records: u64) {
     let owner = tenant::as_owner(v).await;
     owner.batch_execute(&format!("set app.tenant_id = '{}'", tenant.id)).await.expect("a setting");
     owner.execute(FILL, &[&(records as i64 - 1)]).await.expect("records");
-    // Who pushes the last one is told where the stream ends.
+}
+
+/// Pushes the last one, and answers the cursor of the end: who pushes is told.
+async fn end(v: &HashMap<String, String>, tenant: &Tenant) -> String {
     let request = load::post("/api/v1/context/push", Some(&tenant.token), &Records::new(1).body());
     let (status, body) = Connection::open(&load::address(&v["SYNC_PUSH_URL"])).await.ask(&request).await;
     assert_eq!(status, 200, "a push: {}", String::from_utf8_lossy(&body));
@@ -65,14 +68,18 @@ impl Poller {
 
 /// The table of polls.
 pub(crate) async fn table(v: &HashMap<String, String>, tenants: &[Tenant]) -> String {
-    let mut pollers = Vec::new();
     for (tenant, records) in tenants.iter().zip(SIZES) {
-        let cursor = fill(v, tenant, records).await;
+        fill(v, tenant, records).await;
+    }
+    let owner = tenant::as_owner(v).await;
+    owner.batch_execute("vacuum analyze context_records").await.expect("a table without loose ends");
+    let mut pollers = Vec::new();
+    for tenant in tenants {
+        let cursor = end(v, tenant).await;
         let request = pull::request(&tenant.token, Some(&cursor), "");
         let connection = Connection::open(&load::address(&v["SYNC_PULL_URL"])).await;
         pollers.push(Poller { connection, request, latencies: Vec::new() });
     }
-    tenant::as_owner(v).await.batch_execute("vacuum analyze context_records").await.expect("a vacuum");
     let database = Database::open(v, &tenants[0], "coditect_sync_pull", "select 1").await;
     let mut bare = Vec::new();
     for round in 0..=ROUNDS {
