@@ -1,5 +1,7 @@
 //! The command line's words.
 
+mod context;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -7,6 +9,7 @@ use jiff::Timestamp;
 use protocol::id::{HardwareId, LicenseId, SessionId};
 use protocol::key::Brand;
 
+use self::context::Context;
 use crate::license::{Change, Issue, Whose};
 use crate::office::{Need, Office};
 use crate::printer::{Failure, Shown};
@@ -53,6 +56,8 @@ enum Command {
     Outbox(Outbox),
     #[command(subcommand)]
     Stripe(Stripe),
+    #[command(subcommand)]
+    Context(Context),
 }
 
 /// Organisations.
@@ -277,6 +282,7 @@ impl Ops {
                 stripe::events(&office, state, limit).await
             }
             Command::Stripe(Stripe::Retry { event }) => stripe::retry(&office, event.as_deref()).await,
+            Command::Context(command) => command.run(&office, self.json).await,
         }
     }
 }

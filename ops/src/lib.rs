@@ -4,10 +4,11 @@
 //! - [`command`]: the command line's words.
 //! - [`printer`]: the one place that prints.
 //! - [`office`]: what every command needs: the database, seats, and who is at the desk.
-//! - [`tenant`], [`license`], [`seat`], [`device`], [`plan`], [`key`], [`outbox`]: a noun each.
+//! - [`tenant`], [`license`], [`seat`], [`device`], [`plan`], [`key`], [`outbox`], [`context`]: a noun each.
 //! - [`delivery`]: takes what is due from the outbox to where it goes; [`letter`] words its mails, [`post`] sends them.
 
 pub mod command;
+pub mod context;
 pub mod delivery;
 pub mod device;
 pub mod key;

@@ -68,6 +68,12 @@ impl Database {
         Self { name, server, is_private: false }
     }
 
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// A connection URL as a role, as functions take it.
     #[must_use]
     pub fn url(&self, role: &str) -> String {

@@ -314,3 +314,16 @@ async fn a_push_writes_nothing_without_a_tenant_or_under_anothers_licence() {
     assert!(role.query(push, &[&Some(mine_id)]).await.unwrap().is_empty(), "its own licence may");
     assert_eq!(world.number("select count(*) from context_records").await, 1);
 }
+
+/// Whoever makes a tenant: the operators have a test of their own, a purchase is here.
+#[tokio::test]
+async fn a_tenant_that_is_bought_has_a_stream_to_begin_with() {
+    let world = World::new().await;
+    let role = world.db.connect("coditect_webhook_stripe").await;
+    let tenant = Uuid::now_v7();
+    set_tenant(&role, Some(tenant)).await;
+    role.execute("insert into tenants (id, name, slug) values ($1, 'Bought', 'bought')", &[&tenant]).await.unwrap();
+    let heads =
+        "select count(*) from context_heads h join tenants t on t.id = h.tenant_id where slug = 'bought' and seq = 0";
+    assert_eq!(world.number(heads).await, 1);
+}

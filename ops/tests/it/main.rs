@@ -4,6 +4,7 @@
 mod catalogue;
 mod clients;
 mod configuration;
+mod contexts;
 mod desk;
 mod devices;
 mod licenses;

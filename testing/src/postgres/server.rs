@@ -22,12 +22,7 @@ impl Server {
     /// # Panics
     /// When it can't be made, or doesn't come up.
     pub async fn start() -> Self {
-        let dir = tempfile::Builder::new().prefix("coditect-pg").tempdir_in("/tmp").expect("/tmp is writable");
-        if is_root() {
-            let owned = Command::new("chown").arg("postgres").arg(dir.path()).status();
-            assert!(owned.expect("chown is there").success(), "the server's user has no directory");
-        }
-        let mut server = Self { dir, child: None };
+        let mut server = Self { dir: directory(), child: None };
         let data = server.data();
         let options = ["-E", "UTF8", "--no-locale", "-A", "trust", "-U", "postgres", "--no-sync", "-D", &data];
         let made = program("initdb", &options).output();
@@ -35,6 +30,16 @@ impl Server {
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
         server.start_again().await;
         server
+    }
+
+    /// What it has logged.
+    ///
+    /// # Panics
+    /// When that can't be read.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let log = std::fs::read(self.dir.path().join("log")).expect("the log is there");
+        String::from_utf8_lossy(&log).into_owned()
     }
 
     /// Makes a database with the current schema.
@@ -46,6 +51,58 @@ impl Server {
         let name = format!("test_{}", uuid::Uuid::now_v7().simple());
         migrate(&connect(&role(&server, "postgres", "postgres")).await, &server, &name).await;
         Database { name, server, is_private: true }
+    }
+
+    /// A database that is there already, as after a restore.
+    #[must_use]
+    pub fn database_named(&self, name: &str) -> Database {
+        Database { name: name.to_owned(), server: self.config(), is_private: true }
+    }
+
+    /// Brings a database to another server by a dump, with its roles.
+    ///
+    /// # Panics
+    /// When it can't be read or written.
+    pub fn dump_to(&self, other: &Self, database: &str) {
+        let (from, to) = (self.dir.path().display().to_string(), other.dir.path().display().to_string());
+        let dump = |name: &str, more: &[&str]| {
+            let dumped =
+                program(name, &[&["-h", &from, "-U", "postgres"], more].concat()).output().expect("pg_dump is there");
+            assert!(dumped.status.success(), "{name}: {}", String::from_utf8_lossy(&dumped.stderr));
+            let file = other.dir.path().join("dump.sql");
+            std::fs::write(&file, dumped.stdout).expect("the directory is writable");
+            let file = file.display().to_string();
+            let restore = ["-q", "-h", &to, "-U", "postgres", "-d", "postgres", "-f", &file];
+            let restored = program("psql", &restore).output().expect("psql is there");
+            assert!(restored.status.success(), "psql: {}", String::from_utf8_lossy(&restored.stderr));
+        };
+        dump("pg_dumpall", &["--roles-only"]);
+        dump("pg_dump", &["--create", database]);
+    }
+
+    /// A replica as it is now, which doesn't follow: a server that is ready to take over.
+    ///
+    /// # Panics
+    /// When it can't be made, or doesn't come up.
+    pub async fn copy(&self) -> Self {
+        let mut copy = Self { dir: directory(), child: None };
+        let (from, to) = (self.dir.path().display().to_string(), copy.data());
+        let options = ["-h", &from, "-U", "postgres", "-D", &to, "-X", "fetch", "-c", "fast", "--no-sync"];
+        let made = program("pg_basebackup", &options).output().expect("pg_basebackup is there");
+        assert!(made.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&made.stderr));
+        std::fs::write(Path::new(&to).join("standby.signal"), "").expect("the directory is writable");
+        copy.start_again().await;
+        copy
+    }
+
+    /// Makes a replica a primary, and waits until it is.
+    ///
+    /// # Panics
+    /// When it doesn't become one.
+    pub async fn promote(&self) {
+        let sql = connect(&role(&self.config(), "postgres", "postgres")).await;
+        let promoted = sql.query_one("select pg_promote(true, 20)", &[]).await.expect("a replica can be promoted");
+        assert!(promoted.get::<_, bool>(0), "PostgreSQL was not promoted in time");
     }
 
     /// Cuts every connection and ends it as a crash does: what was committed is in its log alone.
@@ -66,7 +123,9 @@ impl Server {
         let (data, socket) = (self.data(), self.dir.path().display().to_string());
         // A crash of the machine is not what these tests are about.
         let options = ["-D", &data, "-k", &socket, "-c", "listen_addresses=", "-c", "fsync=off"];
-        let spawned = program("postgres", &options).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let log = std::fs::File::options().create(true).append(true).open(self.dir.path().join("log"));
+        let log = log.expect("the directory is writable");
+        let spawned = program("postgres", &options).stdout(Stdio::null()).stderr(log).spawn();
         self.child = Some(spawned.expect("postgres is installed; run tests as `scripts/with-servers cargo test …`"));
         let config = role(&self.config(), "postgres", "postgres");
         let end = Instant::now() + Duration::from_secs(20);
@@ -91,6 +150,16 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.crash();
     }
+}
+
+/// Where a server lives: the server's user can write there.
+fn directory() -> TempDir {
+    let dir = tempfile::Builder::new().prefix("coditect-pg").tempdir_in("/tmp").expect("/tmp is writable");
+    if is_root() {
+        let owned = Command::new("chown").arg("postgres").arg(dir.path()).status();
+        assert!(owned.expect("chown is there").success(), "the server's user has no directory");
+    }
+    dir
 }
 
 /// One of PostgreSQL's programs, which refuse to run as root; it doesn't outlive the test process, however that ends.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use protocol::id::TenantId;
 use serde_json::{Value, json};
 use testing::http::Client;
 use testing::process::until;
@@ -14,6 +15,9 @@ use crate::cloud::{Cloud, PUSH, decision, page, pull_all, push};
 use crate::raw::Open;
 
 const AT: &str = "2026-11-01T10:00:00Z";
+
+/// A tenant, and its clients that push and pull.
+type Tenant = (TenantId, Client, Client);
 
 /// One who reads on from where they are, and refuses to be shown the same twice or an older one later.
 struct Reader {
@@ -156,10 +160,10 @@ async fn write(client: Client, writer: usize, rounds: usize) {
 }
 
 /// Transactions by raw SQL that begin and end in other orders, while some are given up.
-async fn late_commits(world: &testing::World, tenants: &[protocol::id::TenantId], rounds: usize) {
+async fn late_commits(world: &testing::World, tenants: &[Tenant], rounds: usize) {
     for round in 0..rounds {
         let mut open = Vec::new();
-        for (n, tenant) in tenants.iter().enumerate() {
+        for (n, (tenant, ..)) in tenants.iter().enumerate() {
             let transaction = Open::begin(world, *tenant).await;
             if transaction.push(&[format!("raw-{round}-{n}"), format!("raw-{round}-{n}-2")]).await.is_ok() {
                 open.push(transaction);
@@ -169,6 +173,31 @@ async fn late_commits(world: &testing::World, tenants: &[protocol::id::TenantId]
         for (n, transaction) in open.into_iter().rev().enumerate() {
             if n % 3 == 2 { transaction.rollback().await } else { transaction.commit().await }
         }
+    }
+}
+
+/// Whether a reader has seen what there is now of what it asks for, at its latest version.
+async fn has_seen_all(sql: &tokio_postgres::Client, reader: &Reader, tenants: &[Tenant]) {
+    let (tenant, ..) = tenants.iter().find(|(_, _, pull)| pull.credential() == reader.pull.credential()).unwrap();
+    let named = |name: &str| {
+        reader.query.split('&').find_map(|part| part.strip_prefix(name)?.strip_prefix('=')).map(str::to_owned)
+    };
+    let rows = sql
+        .query(
+            "select k.kind, r.id, r.version from context_records r join context_kinds k on k.code = r.kind
+             where tenant_id = $1 and ($2::text is null or k.kind = $2) and ($3::text is null or project_id = $3)",
+            &[&tenant.as_uuid(), &named("kind"), &named("project_id")],
+        )
+        .await
+        .unwrap();
+    assert!(rows.len() > 3, "{}", reader.query);
+    for row in &rows {
+        let (key, version): ((String, String), i64) = ((row.get(0), row.get(1)), row.get(2));
+        assert_eq!(reader.seen.get(&key), Some(&u64::try_from(version).unwrap()), "{}: {key:?}", reader.query);
+    }
+    // What has moved to another project was seen in the one before.
+    if named("project_id").is_none() {
+        assert_eq!(reader.seen.len(), rows.len(), "{}", reader.query);
     }
 }
 
@@ -214,8 +243,7 @@ async fn sixteen_writers_in_one_tenant_and_sixteen_tenants_lose_and_double_nothi
     for (_, _, pull) in &tenants[1..] {
         reading.spawn(keep_reading(Reader::new(pull, "limit=9"), writers.clone()));
     }
-    let ids: Vec<_> = tenants.iter().map(|(tenant, ..)| *tenant).collect();
-    late_commits(&cloud.world, &ids, 4).await;
+    late_commits(&cloud.world, &tenants, 4).await;
     while let Some(ended) = writing.join_next().await {
         ended.unwrap();
     }
@@ -225,28 +253,7 @@ async fn sixteen_writers_in_one_tenant_and_sixteen_tenants_lose_and_double_nothi
         let mut reader = reader.unwrap();
         // What was committed since its last look.
         reader.read_all().await;
-        let tenant =
-            ids[tenants.iter().position(|(_, _, pull)| pull.credential() == reader.pull.credential()).unwrap()];
-        let named = |name: &str| {
-            let at = reader.query.split('&').find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
-            at.map(str::to_owned)
-        };
-        let rows = sql
-            .query(
-                "select k.kind, r.id, r.version from context_records r join context_kinds k on k.code = r.kind
-                 where tenant_id = $1 and ($2::text is null or k.kind = $2) and ($3::text is null or project_id = $3)",
-                &[&tenant.as_uuid(), &named("kind"), &named("project_id")],
-            )
-            .await
-            .unwrap();
-        assert!(rows.len() > 3, "{}", reader.query);
-        for row in &rows {
-            let (key, version): ((String, String), i64) = ((row.get(0), row.get(1)), row.get(2));
-            assert_eq!(reader.seen.get(&key), Some(&u64::try_from(version).unwrap()), "{}: {key:?}", reader.query);
-        }
-        if named("project_id").is_none() {
-            assert_eq!(reader.seen.len(), rows.len(), "{}", reader.query);
-        }
+        has_seen_all(&sql, &reader, &tenants).await;
     }
     let holes = "select count(*) from context_records r where r.version - 1 <>
         (select count(*) from context_history h where (h.tenant_id, h.kind, h.id) = (r.tenant_id, r.kind, r.id) and h.version < r.version)";

@@ -5,6 +5,7 @@ mod bodies;
 mod callers;
 mod cloud;
 mod crashes;
+mod cursors;
 mod encryption;
 mod hostile;
 mod interleaving;

@@ -171,7 +171,7 @@ impl Case<'_> {
             }
             was.sort_by_key(|(kept, _)| std::cmp::Reverse(kept.seq));
             let expected: Vec<Value> = was.iter().take(16).map(|(kept, outcome)| entry(kept, outcome)).collect();
-            let told: Vec<Value> = history["data"].as_array().unwrap().iter().map(|e| told_entry(e)).collect();
+            let told: Vec<Value> = history["data"].as_array().unwrap().iter().map(told_entry).collect();
             assert_eq!(told, expected, "{name:?}");
         }
         self.cloud.status().await;
