@@ -25,6 +25,10 @@ const TRIP_TIMEOUT: Duration = Duration::from_millis(1500);
 /// The same as Postgres sees it, so that it doesn't go on with what nobody waits for.
 const STATEMENT_TIMEOUT_MS: u32 = 1400;
 
+/// Our statements are many and short: each is planned once per connection, and neither compiled nor spread over workers, which
+/// takes longer than they do.
+const PLANS: &str = "-c plan_cache_mode=force_generic_plan -c jit=off -c max_parallel_workers_per_gather=0";
+
 /// A statement with its parameters.
 pub type Query<'a> = (&'a str, &'a [&'a (dyn ToSql + Sync)]);
 
@@ -57,7 +61,7 @@ impl Db {
             url.parse().map_err(|_| "must be a Postgres connection URL".to_owned())?;
         let options = config.get_options().unwrap_or_default();
         config.options(format!(
-            "{options} -c statement_timeout={STATEMENT_TIMEOUT_MS} -c idle_in_transaction_session_timeout=5000"
+            "{options} -c statement_timeout={STATEMENT_TIMEOUT_MS} -c idle_in_transaction_session_timeout=5000 {PLANS}"
         ));
         config.connect_timeout(CONNECT_TIMEOUT).tcp_user_timeout(CONNECT_TIMEOUT);
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
