@@ -137,8 +137,7 @@ impl Records {
     fn list(&self, filter: ListFilter, status: Option<String>) -> Result<ExitStatus, Error> {
         let project_id = filter.project.as_deref().map(str::parse).transpose()?;
         let entries = self.store.list(self.kind, &Filter { project_id, status, limit: filter.limit })?;
-        let lines: Vec<String> = entries.iter().map(text::line).collect();
-        let text = if lines.is_empty() { format!("There is no {}.", self.noun()) } else { lines.join("\n") };
+        let text = if entries.is_empty() { format!("There is no {}.", self.noun()) } else { text::list(&entries) };
         Ok(self.printer.answer(&json!({ "data": entries }), &text, ExitStatus::Yes))
     }
 

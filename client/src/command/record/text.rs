@@ -7,10 +7,15 @@ use serde_json::Value;
 /// How many characters of a text a list shows.
 const SHOWN: usize = 80;
 
-/// A line of a list.
-pub(super) fn line(entry: &Entry) -> String {
+/// A line for each, their columns below each other.
+pub(super) fn list(entries: &[Entry]) -> String {
+    let width = entries.iter().map(|entry| entry.id.as_str().chars().count()).max().unwrap_or_default();
+    entries.iter().map(|entry| line(entry, width)).collect::<Vec<_>>().join("\n")
+}
+
+fn line(entry: &Entry, width: usize) -> String {
     let field = |name: &str| entry.content.get(name).and_then(Value::as_str);
-    let mut words = vec![entry.id.to_string()];
+    let mut words = vec![format!("{:<width$}", entry.id.as_str())];
     words.extend(field("status").map(|status| format!("{status:<11}")));
     words.push(match title(&entry.content) {
         Some(title) => short(title),
