@@ -8,7 +8,7 @@ use common::postgres::Query;
 use common::{Caller, Db, Problem};
 use context::Head;
 use protocol::id::{RecordId, TenantId};
-use protocol::wire::{Kind, MAX_PAGE_BYTES};
+use protocol::wire::{Kind, MAX_PAGE_BYTES, MAX_PULL_RECORDS};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -54,10 +54,11 @@ fn page(kinds: &[Kind], of_project: bool) -> String {
     let mut sql = "/* context_page */ select * from (".to_owned();
     for (n, kind) in kinds.iter().enumerate() {
         let (number, all) = (context::kind::number(*kind), if n > 0 { " union all " } else { "" });
-        // A number of our own, not a parameter: the planner sees that each part is in order.
+        // Numbers of our own, not parameters: the planner sees that each part is in order, and that it is short. Of a limit that
+        // it doesn't know it expects a tenth of the table, and reads all of it.
         let _ = write!(
             sql,
-            "{all}(select {COLUMNS} from context_records where kind = {number} and seq > $1 {project} order by seq)"
+            "{all}(select {COLUMNS} from context_records where kind = {number} and seq > $1 {project} order by seq limit {MAX_PULL_RECORDS})"
         );
     }
     sql.push_str(") part where (select h.seq > $1 from context_heads h where h.tenant_id = current_tenant()) order by seq limit $2");
@@ -71,9 +72,16 @@ static PAGES: LazyLock<Vec<[String; 2]>> = LazyLock::new(|| {
 });
 
 /// One kind's records from the latest back: all, those of a project, of a status, and of both. Contents beyond a page's bytes are
-/// not read, but for the first.
+/// not read, but for the first. A status that few tasks have is looked up by its own index, and not by reading through the kind:
+/// hence the sum, which no index has.
 static VIEWS: LazyLock<[String; 4]> = LazyLock::new(|| {
-    ["", "and project_id = $5", "and status = $5", "and project_id = $5 and status = $6"].map(|narrowed| {
+    let narrowed = [
+        "kind = $1",
+        "kind = $1 and project_id = $5",
+        "kind + 0::smallint = $1 and status = $5",
+        "kind = $1 and project_id = $5 and status = $6",
+    ];
+    narrowed.map(|narrowed| {
         format!(
             "/* context_view */ select id, project_id, case when fits then content end, version, updated_at, device_id, seq, fits
              from (
@@ -81,7 +89,7 @@ static VIEWS: LazyLock<[String; 4]> = LazyLock::new(|| {
                           or row_number() over (order by seq desc) = 1 as fits
                 from (
                     select id, project_id, content, version, updated_at, device_id, seq from context_records
-                    where kind = $1 and seq < $2 and not deleted {narrowed} order by seq desc limit $3
+                    where {narrowed} and seq < $2 and not deleted order by seq desc limit $3
                 ) part
              ) part
              order by seq desc"

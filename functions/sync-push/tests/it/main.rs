@@ -11,6 +11,7 @@ mod hostile;
 mod interleaving;
 mod meaning;
 mod model;
+mod plans;
 mod property;
 mod quotas;
 mod raw;

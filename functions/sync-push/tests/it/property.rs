@@ -170,7 +170,7 @@ impl Case<'_> {
                 was.push((old, if old.version.is_some() { "replaced" } else { "lost" }));
             }
             was.sort_by_key(|(kept, _)| std::cmp::Reverse(kept.seq));
-            let expected: Vec<Value> = was.iter().take(16).map(|(kept, outcome)| entry(kept, outcome)).collect();
+            let expected: Vec<Value> = was.iter().take(50).map(|(kept, outcome)| entry(kept, outcome)).collect();
             let told: Vec<Value> = history["data"].as_array().unwrap().iter().map(told_entry).collect();
             assert_eq!(told, expected, "{name:?}");
         }
