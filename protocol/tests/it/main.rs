@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that stops at an unwrap shows what it held")]
 
 mod content;
+mod context;
 mod id;
 mod key;
 #[cfg(feature = "openapi")]
