@@ -281,7 +281,18 @@ async fn large_licence(target: &Target, v: &HashMap<String, String>) {
 async fn costs(v: &HashMap<String, String>) {
     let Some(bin) = v.get("BENCH_BIN_DIR") else { return };
     let mut rows = Vec::new();
-    for name in ["validate", "acquire", "heartbeat", "release", "auth", "webhook-stripe", "billing", "all-in-one"] {
+    for name in [
+        "validate",
+        "acquire",
+        "heartbeat",
+        "release",
+        "auth",
+        "sync-push",
+        "sync-pull",
+        "webhook-stripe",
+        "billing",
+        "all-in-one",
+    ] {
         let cost = startup::cost(&PathBuf::from(bin).join(name), &v["DATABASE_URL"]).await;
         let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / 1_048_576.0);
         rows.push(vec![name.to_owned(), ms(cost.to_first_answer), mib(cost.size_bytes), mib(cost.idle_bytes)]);
