@@ -26,19 +26,21 @@ pub(super) fn hook(printer: Printer, common: &Common, command: &HookCommand) -> 
 
 /// Whatever happens, the agent goes on, and reads nothing.
 fn task_plan(common: &Common) -> ExitStatus {
-    panic::set_hook(Box::new(|_| ()));
-    let home = common.home.clone();
-    let recorded = panic::catch_unwind(|| {
-        let hook = AgentHook::open(home)?;
-        let recorded = hook.task_plan(io::stdin().lock());
+    // Also where panics don't unwind.
+    panic::set_hook(Box::new(|_| quit()));
+    if let Ok(hook) = AgentHook::open(common.home.clone()) {
+        // What went wrong was written down for `coditect hook status`.
+        let _ = hook.task_plan(io::stdin().lock());
         if hook.is_untidy() {
             tidy_later(common);
         }
-        recorded
-    });
-    // Errors were written down for `coditect hook status`.
-    drop(recorded);
+    }
     ExitStatus::Yes
+}
+
+#[expect(clippy::exit, reason = "a panic of ours must not become the agent's trouble")]
+fn quit() {
+    std::process::exit(0);
 }
 
 /// In a process of its own, which the agent doesn't wait for. If it can't be started, the next event does it.

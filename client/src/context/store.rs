@@ -19,7 +19,7 @@ use crate::home::Home;
 use crate::{Config, Error};
 
 /// A log of so many bytes costs whoever opens the file a millisecond.
-const MAX_LOG: u64 = 1024 * 1024;
+const MAX_LOG: u64 = 256 * 1024;
 
 /// How many parked changes a status shows.
 const SHOWN: usize = 20;

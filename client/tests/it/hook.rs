@@ -220,7 +220,7 @@ fn what_events_leave_behind_is_tidied_up_behind_the_agents_back() {
         tell(&machine, &todo_write(&json!([todo(&format!("{n}{}", "x".repeat(60_000)), "pending")]), &json!([])));
     }
     let deadline = std::time::Instant::now() + crate::cloud::PATIENCE;
-    while fs::metadata(&log).map_or(0, |log| log.len()) > 1024 * 1024 {
+    while fs::metadata(&log).map_or(0, |log| log.len()) > 256 * 1024 {
         assert!(std::time::Instant::now() < deadline, "nobody shortens the log");
         std::thread::yield_now();
     }

@@ -22,7 +22,7 @@ const PAGE_BYTES: i64 = MAX_PAGE_BYTES as i64;
 
 const CONTENTS: &str = "/* contents */ select seq, content from context_records where kind = any($1) and seq = any($2)";
 
-/// The row itself comes first: the history's numbers are all smaller, or lost against it. Contents beyond a page's bytes are not
+/// The row and what it was, and what lost against it, by the numbers that each was given. Contents beyond a page's bytes are not
 /// read, but for the first.
 const HISTORY: &str = "/* context_history */
     select seq, version, updated_at, written_at, replaced_at, deleted, device_id, user_id, project_id, content_hash, is_current, fits,

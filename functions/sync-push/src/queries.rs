@@ -58,6 +58,9 @@ pub(crate) async fn push(db: &Db, caller: &Caller, device: &DeviceId, batch: &mu
     };
     let head = Head::from_rows(caller.tenant(), &head)?;
     head.must_allow(db).await?;
+    if outcomes.first().is_some_and(|row| row.get::<_, i64>(0) == 0) {
+        return Err(Problem::unavailable("postgres", "context_push: the plan changed between two statements"));
+    }
     for row in &outcomes {
         note(batch, row, &head)?;
     }
