@@ -48,8 +48,11 @@ create table context_records (
 comment on column context_records.updated_at is 'by the clock of the device that changed it';
 comment on column context_records.status is 'a task''s, where it can be read';
 comment on column context_records.content is 'canonical JSON, byte for byte what was hashed; null once deleted';
--- A pull merges one range of this per kind, so that it is as quick for one kind as for all.
-create unique index context_records_stream on context_records (tenant_id, kind, seq);
+-- The stream. Every number is positive; that it is said keeps look-ups by key, which don't say it, off an index that has nothing
+-- but the tenant for them: where the statistics don't know a tenant yet, one looks as short as the other.
+create unique index context_records_stream on context_records (tenant_id, seq) where seq > 0;
+-- Messages and tool analytics are most of a stream and found by reading it; whatever else is looked for has ranges of its own.
+create index context_records_by_kind on context_records (tenant_id, kind, seq) where kind not in (1, 6);
 create index context_records_by_project on context_records (tenant_id, project_id, kind, seq) where project_id is not null;
 create index context_records_by_status on context_records (tenant_id, status, seq) where status is not null;
 
@@ -271,7 +274,7 @@ begin
     from unnest(kinds, ids, projects, statuses, updated, deletions, hashes, contents)
         with ordinality as b (kind, id, project_id, status, updated_at, deleted, content_hash, content, n)
     where barred is null or b.n <> all (barred)
-    on conflict do nothing;
+    on conflict (tenant_id, kind, id) do nothing;
     get diagnostics made = row_count;
 
     if made < total then

@@ -18,6 +18,7 @@ use axum::routing::get;
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tower::Layer;
+use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::SizeAbove;
@@ -140,7 +141,11 @@ impl App {
             .fallback(|| async { Problem::no_such_route() })
             .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
             .layer(CatchPanicLayer::custom(|_| Problem::internal_error("a handler panicked").into_response()))
-            .layer(CompressionLayer::new().compress_when(SizeAbove::new(COMPRESS_ABOVE_BYTES)))
+            .layer(
+                CompressionLayer::new()
+                    .quality(CompressionLevel::Fastest)
+                    .compress_when(SizeAbove::new(COMPRESS_ABOVE_BYTES)),
+            )
             .layer(axum::middleware::from_fn_with_state(shared, edge));
         // Around the router, because its own layers run only once a route was found.
         let service = NormalizePathLayer::trim_trailing_slash().layer(router);

@@ -15,6 +15,9 @@ use crate::head::Head;
 const BODY_LEN: usize = 16;
 const TAG_LEN: usize = 16;
 
+/// Beyond any number that is given, and with room for what is added to it.
+const MAX_SEQ: i64 = 1 << 62;
+
 /// What a cursor goes through; one of another listing is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -49,11 +52,15 @@ impl Cursor {
             _ => return Err(Problem::invalid_cursor()),
         }
         let (body, tag) = bytes.split_at(BODY_LEN);
+        let unverified_seq = i64::from_be_bytes(body[8..].try_into().expect("eight bytes"));
+        if !(0..=MAX_SEQ).contains(&unverified_seq) {
+            return Err(Problem::invalid_cursor());
+        }
         let four = |at: usize| i32::from_be_bytes(body[at..at + 4].try_into().expect("four bytes"));
         Ok(Self {
             epoch: four(0),
             timeline: four(4),
-            unverified_seq: i64::from_be_bytes(body[8..].try_into().expect("eight bytes")),
+            unverified_seq,
             tag: tag.try_into().expect("the tag is what is left"),
         })
     }

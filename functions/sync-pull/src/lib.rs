@@ -111,7 +111,7 @@ async fn pull(Is(app): Is<State>, caller: Caller, Query(ask): Query<PullParamete
     };
     let is_whole = taken.len() == rows.len() && rows.len() < usize::from(limit);
     let last = taken.last().map_or(after, page::seq);
-    let next = if is_whole { last.max(head.seq) } else { last };
+    let next = if is_whole { last.max(head.seq.min(wish.horizon())) } else { last };
     // What changed while its content was fetched is on a later page.
     let has_more = next < head.seq || contents.len() < long.len();
     Ok(json(StatusCode::OK, page::write(taken, &contents, &head, next, has_more)?))

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use common::Problem;
 use context::{Head, Listing};
 use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
 use protocol::wire::MAX_PAGE_BYTES;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -19,10 +20,10 @@ pub(crate) fn fitting(rows: &[Row]) -> usize {
     taken.count().max(1).min(rows.len())
 }
 
-/// The contents that are not in their rows, by kind and number.
-pub(crate) fn missing(rows: &[Row]) -> Vec<(i16, i64)> {
+/// The numbers of the records whose contents are not in their rows.
+pub(crate) fn missing(rows: &[Row]) -> Vec<i64> {
     let is_missing = |row: &&Row| length(row) > 0 && row.get::<_, Option<&[u8]>>(3).is_none();
-    rows.iter().filter(is_missing).map(|row| (row.get(0), seq(row))).collect()
+    rows.iter().filter(is_missing).map(seq).collect()
 }
 
 fn length(row: &Row) -> usize {
@@ -116,7 +117,11 @@ fn plain(out: &mut Vec<u8>, value: impl std::fmt::Display) {
 }
 
 fn time(out: &mut Vec<u8>, time: Timestamp) {
-    plain(out, format_args!("\"{time}\""));
+    // As `Display` writes it, without its detour.
+    const PRINTER: DateTimePrinter = DateTimePrinter::new();
+    out.push(b'"');
+    PRINTER.print_timestamp(&time, &mut *out).expect("a time is written to memory");
+    out.push(b'"');
 }
 
 fn hex(bytes: &[u8; 32]) -> String {

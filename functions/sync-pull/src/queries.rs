@@ -1,7 +1,6 @@
 //! The statements of `sync-pull`.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use common::postgres::Query;
@@ -20,7 +19,11 @@ const COLUMNS: &str = "kind, id, project_id, case when octet_length(content) <= 
 /// As Postgres counts.
 const PAGE_BYTES: i64 = MAX_PAGE_BYTES as i64;
 
-const CONTENTS: &str = "/* contents */ select seq, content from context_records where kind = any($1) and seq = any($2)";
+const CONTENTS: &str = "/* contents */ select seq, content from context_records where seq > 0 and seq = any($1)";
+
+/// How many numbers of a stream are looked through for one of the kinds that have no index of their own; then the answer is a
+/// page that may be empty, and a cursor to go on with.
+const WINDOW: i64 = 50_000;
 
 /// The row and what it was, and what lost against it, by the numbers that each was given. Contents beyond a page's bytes are not
 /// read, but for the first.
@@ -47,55 +50,78 @@ const TOTALS: &str =
     "/* context_totals */ select kind, records, deleted, bytes, changed_at from context_totals order by kind";
 const DEVICES: &str = "/* context_devices */ select device_id, last_seen_at from context_devices order by last_seen_at desc, device_id limit 200";
 
-/// The stream of some kinds, and of one project or all, from a number on. Each kind's part is a range of an index, and they
-/// are merged as they are read; where nothing is new, none is.
-fn page(kinds: &[Kind], of_project: bool) -> String {
-    let project = if of_project { "and project_id = $3" } else { "" };
-    let mut sql = "/* context_page */ select * from (".to_owned();
-    for (n, kind) in kinds.iter().enumerate() {
-        let (number, all) = (context::kind::number(*kind), if n > 0 { " union all " } else { "" });
-        // Numbers of our own, not parameters: the planner sees that each part is in order, and that it is short. Of a limit that
-        // it doesn't know it expects a tenth of the table, and reads all of it.
-        let _ = write!(
-            sql,
-            "{all}(select {COLUMNS} from context_records where kind = {number} and seq > $1 {project} order by seq limit {MAX_PULL_RECORDS})"
-        );
+/// Where a page's records are found: ranges of an index, each in order, that are merged as they are read.
+fn ranges(kind: Option<Kind>, of_project: bool) -> Vec<String> {
+    let of_kind = |kind| format!("kind = {}", context::kind::number(kind));
+    match kind {
+        None if of_project => Kind::ALL.iter().map(|kind| format!("{} and project_id = $3", of_kind(*kind))).collect(),
+        Some(kind) if of_project => vec![format!("{} and project_id = $3", of_kind(kind))],
+        // That numbers are positive says that the index of the stream will do.
+        Some(kind) if is_windowed(Some(kind), of_project) => {
+            vec![format!("{} and seq > 0 and seq <= $1::bigint + {WINDOW}", of_kind(kind))]
+        }
+        Some(kind) => vec![of_kind(kind)],
+        None => vec!["seq > 0".to_owned()],
     }
-    sql.push_str(") part where (select h.seq > $1 from context_heads h where h.tenant_id = current_tenant()) order by seq limit $2");
-    sql
+}
+
+/// Whether there is no index of this kind, because it is most of what there is.
+fn is_windowed(kind: Option<Kind>, of_project: bool) -> bool {
+    matches!(kind, Some(Kind::Message | Kind::ToolAnalytics)) && !of_project
+}
+
+/// A page of the stream, from a number on. Where nothing is new, no record is looked at.
+fn page(kind: Option<Kind>, of_project: bool) -> String {
+    // Numbers of our own, not parameters: the planner sees that each part is in order, and that it is short. Of a limit that
+    // it doesn't know it expects a tenth of the table, and reads all of it.
+    let part = |range: String| {
+        format!(
+            "(select {COLUMNS} from context_records where {range} and seq > $1 order by seq limit {MAX_PULL_RECORDS})"
+        )
+    };
+    let parts: Vec<String> = ranges(kind, of_project).into_iter().map(part).collect();
+    format!(
+        "/* context_page */ select * from ({}) part
+         where (select h.seq > $1 from context_heads h where h.tenant_id = current_tenant()) order by seq limit $2",
+        parts.join(" union all ")
+    )
 }
 
 /// The same for every choice, written once: a statement's text is what a connection knows it by.
 static PAGES: LazyLock<Vec<[String; 2]>> = LazyLock::new(|| {
-    let choices = std::iter::once(Kind::ALL).chain(Kind::ALL.chunks(1));
-    choices.map(|kinds| [page(kinds, false), page(kinds, true)]).collect()
+    let choices = std::iter::once(None).chain(Kind::ALL.iter().copied().map(Some));
+    choices.map(|kind| [page(kind, false), page(kind, true)]).collect()
 });
 
 /// One kind's records from the latest back: all, those of a project, of a status, and of both. Contents beyond a page's bytes are
 /// not read, but for the first. A status that few tasks have is looked up by its own index, and not by reading through the kind:
 /// hence the sum, which no index has.
-static VIEWS: LazyLock<[String; 4]> = LazyLock::new(|| {
+static VIEWS: LazyLock<HashMap<Kind, [String; 4]>> =
+    LazyLock::new(|| [Kind::Task, Kind::Decision, Kind::SkillLearning].map(|kind| (kind, views(kind))).into());
+
+fn views(kind: Kind) -> [String; 4] {
+    let kind = context::kind::number(kind);
     let narrowed = [
-        "kind = $1",
-        "kind = $1 and project_id = $5",
-        "kind + 0::smallint = $1 and status = $5",
-        "kind = $1 and project_id = $5 and status = $6",
+        format!("kind = {kind}"),
+        format!("kind = {kind} and project_id = $4"),
+        format!("kind + 0 = {kind} and status = $4"),
+        format!("kind = {kind} and project_id = $4 and status = $5"),
     ];
     narrowed.map(|narrowed| {
         format!(
             "/* context_view */ select id, project_id, case when fits then content end, version, updated_at, device_id, seq, fits
              from (
-                select *, coalesce(sum(octet_length(content)) over (order by seq desc rows unbounded preceding), 0) <= $4
+                select *, coalesce(sum(octet_length(content)) over (order by seq desc rows unbounded preceding), 0) <= $3
                           or row_number() over (order by seq desc) = 1 as fits
                 from (
                     select id, project_id, content, version, updated_at, device_id, seq from context_records
-                    where {narrowed} and seq < $2 and not deleted order by seq desc limit $3
+                    where {narrowed} and seq < $1 and not deleted order by seq desc limit $2
                 ) part
              ) part
              order by seq desc"
         )
     })
-});
+}
 
 /// What is asked of a listing; `after` is before it, where the listing goes back.
 #[derive(Debug)]
@@ -110,6 +136,11 @@ impl Wish<'_> {
     fn sql(&self) -> &'static str {
         let kind = self.kind.map_or(0, |kind| Kind::ALL.iter().position(|k| *k == kind).map_or(0, |at| at + 1));
         &PAGES[kind][usize::from(self.project.is_some())]
+    }
+
+    /// How far the stream was looked through, where a page is not full.
+    pub(crate) fn horizon(&self) -> i64 {
+        if is_windowed(self.kind, self.project.is_some()) { self.after.saturating_add(WINDOW) } else { i64::MAX }
     }
 }
 
@@ -126,13 +157,8 @@ pub(crate) async fn pull(db: &Db, caller: &Caller, wish: &Wish<'_>) -> Result<(H
 }
 
 /// The contents of these records, as long as their numbers are still theirs: a record that changed meanwhile is on a later page.
-pub(crate) async fn contents(
-    db: &Db,
-    tenant: TenantId,
-    wanted: &[(i16, i64)],
-) -> Result<HashMap<i64, Vec<u8>>, Problem> {
-    let (kinds, seqs): (Vec<i16>, Vec<i64>) = wanted.iter().copied().unzip();
-    let [rows] = db.tenant("contents", tenant).await?.finish([(CONTENTS, &[&kinds, &seqs])]).await?;
+pub(crate) async fn contents(db: &Db, tenant: TenantId, wanted: &[i64]) -> Result<HashMap<i64, Vec<u8>>, Problem> {
+    let [rows] = db.tenant("contents", tenant).await?.finish([(CONTENTS, &[&wanted])]).await?;
     Ok(rows.iter().filter_map(|row| Some((row.get(0), row.get::<_, Option<Vec<u8>>>(1)?))).collect())
 }
 
@@ -153,15 +179,16 @@ pub(crate) async fn view(
     status: Option<&str>,
 ) -> Result<(Head, Vec<Row>), Problem> {
     let license = context::head::license_of(caller);
-    let (kind, limit) = (context::kind::number(kind), i64::from(wish.limit) + 1);
-    let mut params: Vec<&(dyn ToSql + Sync)> = vec![&kind, &wish.after, &limit, &PAGE_BYTES];
+    let limit = i64::from(wish.limit) + 1;
+    let mut params: Vec<&(dyn ToSql + Sync)> = vec![&wish.after, &limit, &PAGE_BYTES];
     if wish.project.is_some() {
         params.push(&wish.project);
     }
     if status.is_some() {
         params.push(&status);
     }
-    let sql = &VIEWS[usize::from(wish.project.is_some()) + 2 * usize::from(status.is_some())];
+    let views = VIEWS.get(&kind).ok_or_else(|| Problem::internal_error(format_args!("there is no view of {kind}")))?;
+    let sql = &views[usize::from(wish.project.is_some()) + 2 * usize::from(status.is_some())];
     let tx = db.tenant("context_view", caller.tenant()).await?;
     let [head, rows] = tx.finish([Head::query(&[&license]), (sql, &params)]).await?;
     Ok((allowed(db, caller, &head).await?, rows))
