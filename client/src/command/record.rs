@@ -17,7 +17,7 @@ use crate::printer::Printer;
 /// More than any content, however it is written.
 const MAX_INPUT_LEN: u64 = 2 * 1024 * 1024;
 
-/// How many entries of a history are shown; the cloud tells no more at once.
+/// How many entries of a history are asked for at once.
 const HISTORY: u16 = 16;
 
 pub(super) fn task(printer: Printer, common: &Common, command: TaskCommand) -> Result<ExitStatus, Error> {

@@ -288,7 +288,8 @@ impl ContextStore {
     }
 }
 
-/// Whether a queued change is what the record is: the later one of the two, as the cloud will decide.
+/// Whether a queued change is what the record is: the later one of the two, as the cloud will decide, unless a clock is ahead:
+/// there, a time from the future counts as the moment it arrived.
 pub(super) fn overlays(change: &Waiting, row: Option<&Row>) -> bool {
     row.is_none_or(|row| change.updated_at >= row.updated_at)
 }

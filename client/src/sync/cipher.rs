@@ -10,7 +10,9 @@
 //! whether a record's content was pushed again unchanged (the [`Envelope`]'s digest). The digest is keyed and covers kind
 //! and id, so equal contents of different records don't show.
 //!
-//! It can't read, and can't change unnoticed. It can withhold, or hand out an older version: it orders the changes.
+//! It can't read, and can't change what is inside an envelope unnoticed. Everything around it is the cloud's word: it can
+//! withhold, hand out an older version, say that a record was deleted, or hand out a content in clear, which is taken for one
+//! of a device without the key.
 
 pub(crate) mod export;
 mod key;

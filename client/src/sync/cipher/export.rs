@@ -31,7 +31,8 @@ const SALT_LEN: usize = 16;
 const NONCE_LEN: usize = 24;
 const CHECKSUM_LEN: usize = 4;
 
-/// What a guess costs: 64 MiB and three passes, as RFC 9106 recommends where memory is not plenty.
+/// What a guess costs: 64 MiB and three passes, as RFC 9106 recommends where memory is not plenty; in one lane, not four, since
+/// nothing here runs in parallel.
 const MEMORY_KIB: u32 = 64 * 1024;
 const PASSES: u32 = 3;
 const LANES: u32 = 1;
