@@ -249,14 +249,16 @@ async fn pipeline(
     queries: &[Query<'_>],
     commit: bool,
 ) -> Result<Vec<Vec<Row>>, tokio_postgres::Error> {
+    // Said, and not left to the database's default: who waited for a lock must see what was committed meanwhile.
+    const BEGIN: &str = "begin isolation level read committed";
     const SET_BY_KEY: &str = "select set_config('app.tenant_id', coalesce(tenant_of_license_key($1)::text, ''), true)";
     let mut prepared = Vec::with_capacity(queries.len());
     for (sql, _) in queries {
         prepared.push(client.prepare_cached(sql).await?);
     }
     let opening = match scope {
-        Scope::Tenant(tenant) => format!("begin; set local app.tenant_id = '{}'", tenant.as_uuid()),
-        Scope::KeyHash(_) => "begin".to_owned(),
+        Scope::Tenant(tenant) => format!("{BEGIN}; set local app.tenant_id = '{}'", tenant.as_uuid()),
+        Scope::KeyHash(_) => BEGIN.to_owned(),
     };
     let set_by_key = match scope {
         Scope::KeyHash(hash) if begin => Some((client.prepare_cached(SET_BY_KEY).await?, hash)),

@@ -13,7 +13,7 @@ const NOWHERE: &str = "https://cloud.example";
 
 fn todo_write(now: &Value, before: &Value) -> String {
     json!({
-        "session_id": "5e55", "transcript_path": "/t.jsonl", "cwd": "/work/billing", "hook_event_name": "PostToolUse",
+        "session_id": "5e55", "transcript_path": "/t.jsonl", "cwd": "/home/ada/billing", "hook_event_name": "PostToolUse",
         "tool_name": "TodoWrite", "tool_input": {"todos": now}, "tool_response": {"oldTodos": before, "newTodos": now},
     })
     .to_string()
@@ -25,7 +25,7 @@ fn todo(content: &str, status: &str) -> Value {
 
 fn task_tool(tool: &str, input: &Value, answer: &Value) -> String {
     json!({
-        "session_id": "5e55", "cwd": "/work/billing", "hook_event_name": "PostToolUse",
+        "session_id": "5e55", "cwd": "/home/ada/billing", "hook_event_name": "PostToolUse",
         "tool_name": tool, "tool_input": input, "tool_response": answer,
     })
     .to_string()

@@ -11,6 +11,7 @@ mod batch;
 mod compressed;
 mod queries;
 mod record;
+mod turn;
 
 use axum::extract::{FromRef, State as Is};
 use common::{Answer, Caller, Callers, Db, Problem, Setup, body};
@@ -25,6 +26,7 @@ use utoipa_axum::routes;
 use batch::Batch;
 use compressed::Compressed;
 use record::{Record, Unusable};
+use turn::Turns;
 
 /// The device of what comes by no client.
 const API_DEVICE: &str = "api";
@@ -34,13 +36,14 @@ const API_DEVICE: &str = "api";
 pub struct State {
     db: Db,
     callers: Callers,
+    turns: Turns,
 }
 
 impl State {
     /// Asks for what this function needs.
     pub fn connect(setup: &mut Setup) -> Option<Self> {
         let (db, callers) = (setup.postgres(), Callers::ask(setup));
-        Some(Self { db: db?, callers: callers? })
+        Some(Self { db: db?, callers: callers?, turns: Turns::default() })
     }
 }
 
@@ -122,6 +125,7 @@ async fn store(
     device: &DeviceId,
     mut batch: Batch,
 ) -> Result<Answer<PushAnswer>, Problem> {
+    let _turn = app.turns.take(caller.tenant()).await?;
     let head = queries::push(&app.db, caller, device, &mut batch).await?;
     Ok(Answer::ok(PushAnswer { results: batch.into_results(), cursor: head.cursor(Listing::Stream, head.seq) }))
 }

@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 /// A base version that matches whatever there is.
 const WHICHEVER: i64 = -1;
 
+/// How long the texts of a task event may be, as its schema says.
+const MAX_TASK_CHARS: usize = 100_000;
+
 /// A record that can be stored.
 #[derive(Debug)]
 pub(crate) struct Record {
@@ -71,7 +74,12 @@ impl Record {
 
     /// A task event is the whole task as it is now, whatever it was before.
     pub(crate) fn of_task(event: TaskEvent, now: Timestamp) -> Result<Self, Rejection> {
-        let TaskEvent { task_id, project_id, .. } = &event;
+        let TaskEvent { task_id, project_id, description, outcome, .. } = &event;
+        let is_long = |text: &Option<String>| text.as_ref().is_some_and(|text| text.chars().count() > MAX_TASK_CHARS);
+        if is_long(description) || is_long(outcome) {
+            let detail = "A task's description and outcome have at most 100000 characters. Shorten it.";
+            return Err(Rejection::new(Code::InvalidRecord, detail));
+        }
         let (id, project_id) = (task_id.clone(), project_id.clone());
         let status = event.status.as_ref().map(ToString::to_string);
         let mut content = json!(event);

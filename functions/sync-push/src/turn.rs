@@ -1,0 +1,40 @@
+//! Who may use a connection next. A tenant's pushes wait for each other in Postgres, each on a connection; without a bound, the
+//! machines of one tenant that come back together would hold all connections, and everybody else would wait for them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::Problem;
+use protocol::id::TenantId;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// How many pushes of a tenant are with Postgres at once: one that writes, and the next ones, ready to.
+const AT_ONCE: usize = 4;
+
+/// How long a push waits for its turn before it is told to come again.
+const PATIENCE: Duration = Duration::from_millis(1000);
+
+/// Tenants share this many queues. Two in one queue only wait for each other.
+const QUEUES: usize = 256;
+
+/// The queues of one process.
+#[derive(Debug, Clone)]
+pub(crate) struct Turns(Arc<[Semaphore; QUEUES]>);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Arc::new(std::array::from_fn(|_| Semaphore::new(AT_ONCE))))
+    }
+}
+
+impl Turns {
+    /// Waits for a turn of this tenant, which lasts until it is dropped.
+    pub(crate) async fn take(&self, tenant: TenantId) -> Result<SemaphorePermit<'_>, Problem> {
+        // The last byte of a UUIDv7 is random.
+        let [.., byte] = *tenant.as_uuid().as_bytes();
+        match tokio::time::timeout(PATIENCE, self.0[usize::from(byte)].acquire()).await {
+            Ok(turn) => turn.map_err(Problem::internal_error),
+            Err(_) => Err(Problem::unavailable("postgres", "too many pushes of one tenant at once")),
+        }
+    }
+}
