@@ -55,7 +55,7 @@ pub(crate) struct Cipher {
 /// A record's content and project, as its own devices know them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Plain {
-    /// The content, as canonical JSON.
+    /// The content: canonical JSON, as whoever encrypted it wrote that.
     pub(crate) content: String,
     pub(crate) project_id: Option<ProjectId>,
 }
@@ -131,14 +131,15 @@ impl Cipher {
         let payload = Payload { msg: &decoded(&envelope.ciphertext)?, aad: &bound(kind, id) };
         let text = self.content.decrypt(&XNonce::from(nonce), payload).map_err(|_| CipherError::Forged)?;
         let inside: Inside<'_> = serde_json::from_slice(&text).map_err(|_| CipherError::Forged)?;
-        // Who has the key may have written something that a record can't be.
-        let content: Value = serde_json::from_str(inside.content.get()).map_err(|_| CipherError::Forged)?;
-        let content = canonical_json(&content).map_err(|_| CipherError::Forged)?;
-        // The digest is what the cloud tells contents apart by, so another one would hide a change, or make one up.
+        let content = inside.content.get();
+        // The digest is what the cloud tells contents apart by, so another one would hide a change, or make one up. It is of
+        // the text as it was encrypted: another version of this program may write the same numbers otherwise.
         let digest = unhex(&envelope.digest).ok_or(CipherError::Forged)?;
-        self.digest(kind, id, &content).verify_slice(&digest).map_err(|_| CipherError::Forged)?;
-        let content = String::from_utf8(content).map_err(|_| CipherError::Forged)?;
-        Ok(Plain { content, project_id: inside.project_id })
+        self.digest(kind, id, content.as_bytes()).verify_slice(&digest).map_err(|_| CipherError::Forged)?;
+        // Who has the key may have written something that a record can't be.
+        let value: Value = serde_json::from_str(content).map_err(|_| CipherError::Forged)?;
+        canonical_json(&value).map_err(|_| CipherError::Forged)?;
+        Ok(Plain { content: content.to_owned(), project_id: inside.project_id })
     }
 
     fn digest(&self, kind: Kind, id: &RecordId, content: &[u8]) -> Hmac<Sha256> {
