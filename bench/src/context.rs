@@ -38,6 +38,6 @@ pub(crate) async fn run(v: &HashMap<String, String>, part: Option<&str>) {
         print(poll::table(v, &rest[1..]).await);
     }
     if is_wanted("hook") {
-        print(hook::table(Path::new(&v["BENCH_BIN_DIR"]), Path::new(&v["BENCH_STACK_DIR"])));
+        print(hook::table(Path::new(&v["BENCH_CLIENT"]), Path::new(&v["BENCH_STACK_DIR"])));
     }
 }

@@ -46,9 +46,9 @@ async fn read(address: &str, pages: &Pages) -> Duration {
 
 /// The table of first pulls.
 pub(crate) async fn table(v: &HashMap<String, String>, stream: &Stream<'_>) -> String {
-    let programs = Path::new(&v["BENCH_BIN_DIR"]);
+    let program = PathBuf::from(&v["BENCH_CLIENT"]);
     let home = Path::new(&v["BENCH_STACK_DIR"]).join("bench-machine");
-    let machine = Machine { program: programs.join("coditect"), home, cloud: &v["CODITECT_URL"] };
+    let machine = Machine { program, home, cloud: &v["CODITECT_URL"] };
     let address = load::address(&v["SYNC_PULL_URL"]);
     let (mut ours, mut cpu, mut plain, mut gzip) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {

@@ -67,9 +67,9 @@ fn drop_caches() -> bool {
     synced && std::fs::write(DROP_CACHES, "3").is_ok()
 }
 
-/// The table of the hook. `folder` is for its home.
-pub(crate) fn table(programs: &Path, folder: &Path) -> String {
-    let agent = Agent { program: programs.join("coditect"), home: folder.join("bench-hook") };
+/// The table of the hook. `client` is the command line, `folder` is for its home.
+pub(crate) fn table(client: &Path, folder: &Path) -> String {
+    let agent = Agent { program: client.to_owned(), home: folder.join("bench-hook") };
     for session in 0..QUEUE / PLAN {
         agent.tell(&event(session, PLAN, 0));
     }
