@@ -80,8 +80,38 @@ pub enum Notice {
         /// How many.
         count: u64,
     },
+    /// Records came in clear although the organisation encrypted already.
+    Exposed {
+        /// How many.
+        count: u64,
+    },
     /// The operating system does not say which machine this is, so an id was made up.
     MachineInvented,
+}
+
+impl Notice {
+    /// What is to be told of encrypted contents.
+    fn write_encryption(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Locked { count } => write!(
+                f,
+                "{count} records are encrypted with a key that this machine doesn't have. `coditect sync keys import FILE` \
+                 takes over another machine's, and opens them."
+            ),
+            Self::Forged { count } => write!(
+                f,
+                "{count} records are not what your organisation encrypted for them, and are kept as they came. \
+                 `coditect sync log` names them, and `show --history` what they were before."
+            ),
+            Self::Exposed { count } => write!(
+                f,
+                "{count} records came in clear although your organisation encrypts, so somebody else may have written them. They \
+                 are kept as they came; `coditect sync log` names them. If encryption was turned off, `coditect sync keys \
+                 remove` ends it here, too."
+            ),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl fmt::Display for Notice {
@@ -128,16 +158,7 @@ impl fmt::Display for Notice {
                 "The cloud does not know how far this machine had pulled, as after a restore. Everything is compared again.",
             ),
             Self::QueuedAgain { count } => write!(f, "The cloud had lost {count} records of this machine, which are sent again."),
-            Self::Locked { count } => write!(
-                f,
-                "{count} records are encrypted with a key that this machine doesn't have. `coditect sync keys import FILE` \
-                 takes over another machine's, and opens them."
-            ),
-            Self::Forged { count } => write!(
-                f,
-                "{count} records are not what your organisation encrypted for them, and are kept as they came. \
-                 `coditect sync log` names them, and `show --history` what they were before."
-            ),
+            Self::Locked { .. } | Self::Forged { .. } | Self::Exposed { .. } => self.write_encryption(f),
             Self::MachineInvented => f.write_str(
                 "This machine has no id of its own, so one was made up and stored. \
                  In containers, set CODITECT_HARDWARE_ID to 64 hex characters that stay the same.",

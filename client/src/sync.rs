@@ -8,6 +8,7 @@
 //! notice. No write transaction is open while the cloud is asked.
 
 pub(crate) mod cipher;
+mod encryption;
 mod pull;
 mod push;
 mod pushed;
@@ -133,7 +134,9 @@ impl Context {
 
     /// What the cloud holds of the tenant.
     pub fn cloud_status(&self) -> Result<ContextStatus, Error> {
-        self.ask("/api/v1/context/status", &[])
+        let status = self.ask("/api/v1/context/status", &[])?;
+        self.note_encryption(&status)?;
+        Ok(status)
     }
 
     fn push_in_turn(&self, on: &mut dyn FnMut(SyncProgress)) -> Result<Pushed, Error> {

@@ -26,6 +26,12 @@ pub(crate) enum KeysCommand {
         #[command(flatten)]
         passphrase: PassphraseSource,
     },
+    /// Forget the key on this machine, after your organisation's encryption was turned off
+    Remove {
+        /// Don't ask whether you know what it means
+        #[arg(long)]
+        yes: bool,
+    },
     /// Show which key is here, and which one the cloud knows
     Status,
 }

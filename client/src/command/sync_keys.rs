@@ -1,4 +1,4 @@
-//! `coditect sync keys init|export|import|status`
+//! `coditect sync keys init|export|import|remove|status`
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -24,6 +24,12 @@ If every machine that has the key is lost, and every export, or their passphrase
 for ever, for everybody. Nobody can restore them.\n\
 What is in the cloud already is encrypted too, but what it was before stays in its history in clear.";
 
+/// What a person must know before a key is forgotten.
+const FAREWELL: &str = "This machine forgets the key. If your organisation's encryption was turned off, everything that this \
+machine sends from then on travels in clear; otherwise it can send no contents any more.\n\
+What is here in plain stays so, and what is encrypted in the cloud, too. If no other machine and no export has the key, nobody \
+can ever read that again.";
+
 pub(super) fn keys(printer: Printer, common: &Common, command: &KeysCommand) -> Result<ExitStatus, Error> {
     match command {
         KeysCommand::Init { yes } => init(printer, &client(printer, common)?, *yes),
@@ -31,6 +37,7 @@ pub(super) fn keys(printer: Printer, common: &Common, command: &KeysCommand) -> 
             export(printer, &client(printer, common)?, file.as_deref(), passphrase)
         }
         KeysCommand::Import { file, passphrase } => import(printer, &client(printer, common)?, file, passphrase),
+        KeysCommand::Remove { yes } => remove(printer, &client(printer, common)?, *yes),
         KeysCommand::Status => status(printer, &client(printer, common)?),
     }
 }
@@ -41,14 +48,9 @@ fn init(printer: Printer, client: &LicenseClient, yes: bool) -> Result<ExitStatu
             let hint = "`coditect sync keys init --yes` makes the key.";
             return Ok(printer.failure(WARNING, hint, "confirmation_needed", ExitStatus::No));
         };
-        let question = format!("{WARNING}\nType yes to make the key: ");
-        if terminal.ask(&question).map_err(at_terminal)?.as_deref() != Some("yes") {
-            return Ok(printer.failure(
-                "No key was made.",
-                "`coditect sync keys init` asks again.",
-                "not_confirmed",
-                ExitStatus::No,
-            ));
+        if !agrees(&mut terminal, &format!("{WARNING}\nType yes to make the key: "))? {
+            let hint = "`coditect sync keys init` asks again.";
+            return Ok(printer.failure("No key was made.", hint, "not_confirmed", ExitStatus::No));
         }
     }
     let taken = client.init_tenant_key()?;
@@ -119,6 +121,30 @@ fn import(
     Ok(printer.answer(&taken, &describe(&taken), ExitStatus::Yes))
 }
 
+fn remove(printer: Printer, client: &LicenseClient, yes: bool) -> Result<ExitStatus, Error> {
+    if !yes {
+        let Some(mut terminal) = Terminal::open().filter(|_| !printer.json) else {
+            let hint = "`coditect sync keys remove --yes` forgets the key.";
+            return Ok(printer.failure(FAREWELL, hint, "confirmation_needed", ExitStatus::No));
+        };
+        if !agrees(&mut terminal, &format!("{FAREWELL}\nType yes to forget the key: "))? {
+            let hint = "`coditect sync keys remove` asks again.";
+            return Ok(printer.failure("The key was kept.", hint, "not_confirmed", ExitStatus::No));
+        }
+    }
+    let removed = client.remove_tenant_key()?;
+    let key_id = removed.map(|key| key.key_id);
+    let text = format!(
+        "The key {}is not on this machine any more.",
+        key_id.iter().map(|id| format!("{id} ")).collect::<String>()
+    );
+    Ok(printer.answer(&json!({ "removed": key_id }), &text, ExitStatus::Yes))
+}
+
+fn agrees(terminal: &mut Terminal, question: &str) -> Result<bool, Error> {
+    Ok(terminal.ask(question).map_err(at_terminal)?.as_deref() == Some("yes"))
+}
+
 fn status(printer: Printer, client: &LicenseClient) -> Result<ExitStatus, Error> {
     let status = client.tenant_key()?;
     let mut lines = vec![match &status.key {
@@ -161,7 +187,7 @@ fn describe(taken: &KeyTaken) -> String {
     }
     if taken.queued > 0 {
         lines.push(format!(
-            "{} records that the cloud has in clear are encrypted by the next `coditect sync push`.",
+            "{} records that the cloud has in clear, or under another key, are encrypted by the next `coditect sync push`.",
             taken.queued
         ));
     }

@@ -116,7 +116,11 @@ impl Database {
         match self {
             Self::Platform => &[|file| schema::tables(file, Self::Platform)],
             Self::Org => &[|file| schema::tables(file, Self::Org)],
-            Self::Sessions => &[|file| schema::tables(file, Self::Sessions), |file| schema::queue(file)],
+            Self::Sessions => &[
+                |file| schema::tables(file, Self::Sessions),
+                |file| schema::queue(file),
+                |file| schema::encryption(file),
+            ],
             Self::Projects => &[|file| schema::tables(file, Self::Projects)],
         }
     }

@@ -27,6 +27,8 @@ pub(crate) struct Page {
     pub(crate) rows: Vec<(Kind, Row)>,
     pub(crate) next_cursor: String,
     pub(crate) has_more: bool,
+    /// The key of the last envelope in the stream up to its end.
+    pub(crate) envelope_key_id: Option<String>,
 }
 
 impl ContextStore {
@@ -79,7 +81,10 @@ impl ContextStore {
             let mut parked = Vec::new();
             for Answered { change, answer, event, detail, .. } in answered {
                 let record = Some((change.kind, &change.id));
-                journal::write(sessions, now, *event, record, detail)?;
+                // What is in the way says the same each time, and would fill the log.
+                if !matches!(answer, Answer::Hindered(why) if change.error.as_ref() == Some(why)) {
+                    journal::write(sessions, now, *event, record, detail)?;
+                }
                 if queue::answer(sessions, change, answer, now)? {
                     journal::write(sessions, now, JournalEvent::Parked, record, detail)?;
                     parked.push((change.kind, change.id.clone()));
@@ -126,6 +131,10 @@ impl ContextStore {
                 }
             }
             progress.starting_over = starting_over;
+            if progress.tenant_key_id.is_none() && progress.envelope_key_id != page.envelope_key_id {
+                progress.tenant_key_id.clone_from(&page.envelope_key_id);
+            }
+            progress.envelope_key_id.clone_from(&page.envelope_key_id);
             if !page.has_more && !starting_over {
                 progress.pulled_at = Some(now);
                 progress.pull_trouble = None;
@@ -160,6 +169,7 @@ impl ContextStore {
             progress.pass += 1;
             progress.starting_over = true;
             progress.pulled = 0;
+            progress.envelope_key_id = None;
             journal::write(sessions, now, JournalEvent::StartedOver, None, "the cloud did not know the cursor")?;
             progress.write(sessions)
         })?;

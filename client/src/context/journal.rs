@@ -75,6 +75,8 @@ events! {
     QueuedAgain = "queued_again",
     /// A record's content was not what had been encrypted for it.
     Forged = "forged",
+    /// A record came in clear although the tenant encrypts.
+    Exposed = "exposed",
 }
 
 /// The word is no event of this version.

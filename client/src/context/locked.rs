@@ -45,15 +45,25 @@ impl ContextStore {
     }
 
     /// Queues what the cloud has in clear, so that something else takes its place. How many.
+    pub(crate) fn queue_clear(&self) -> Result<u64, Error> {
+        self.queue_unless(|_, row| row.content_hash != ContentHash::of_canonical(row.content.as_bytes()))
+    }
+
+    /// Queues what can be read here and isn't in the cloud under this hash: in clear, or encrypted with another key. How many.
+    pub(crate) fn queue_others(&self, hash: impl Fn(Kind, &RecordId, &str) -> ContentHash) -> Result<u64, Error> {
+        self.queue_unless(|kind, row| row.content_hash == hash(kind, &row.id, &row.content))
+    }
+
+    /// Queues all readable records but some.
     ///
     /// A record that has a change in the queue is left to that one. The time of the change stays: whoever changes the record
     /// meanwhile means it to count more.
-    pub(crate) fn queue_clear(&self) -> Result<u64, Error> {
+    fn queue_unless(&self, but: impl Fn(Kind, &Row) -> bool) -> Result<u64, Error> {
         let mut queued = 0;
         self.each_page(|_, kind, rows| {
             let transaction = self.begin()?;
             let now = self.now();
-            for row in rows.iter().filter(|row| is_clear(row)) {
+            for row in rows.iter().filter(|row| !row.deleted && locked(&row.content).is_none() && !but(kind, row)) {
                 queued += u64::from(self.on_sessions(|sessions| again(sessions, kind, row, now))?);
             }
             self.sessions_done(transaction.commit())
@@ -81,13 +91,11 @@ impl ContextStore {
         Ok(queued)
     }
 
-    /// Writes down which records are not what was encrypted for them.
-    pub(crate) fn note_forged(&self, forged: &[(Kind, RecordId)]) -> Result<(), Error> {
+    /// Writes down which records did not come as they should have.
+    pub(crate) fn note_odd(&self, event: JournalEvent, odd: &[(Kind, RecordId)], detail: &str) -> Result<(), Error> {
         let now = self.now();
-        let detail = "its content is not what was encrypted for it, and is kept as it came";
         self.on_sessions(|sessions| {
-            let write = |(kind, id)| journal::write(sessions, now, JournalEvent::Forged, Some((kind, id)), detail);
-            forged.iter().try_for_each(|(kind, id)| write((*kind, id)))
+            odd.iter().try_for_each(|(kind, id)| journal::write(sessions, now, event, Some((*kind, id)), detail))
         })
     }
 
@@ -117,13 +125,6 @@ impl ContextStore {
     }
 }
 
-/// Whether the cloud can read it: then its hash there is that of the content.
-fn is_clear(row: &Row) -> bool {
-    !row.deleted
-        && locked(&row.content).is_none()
-        && row.content_hash == ContentHash::of_canonical(row.content.as_bytes())
-}
-
 fn again(sessions: &rusqlite::Connection, kind: Kind, row: &Row, now: Timestamp) -> rusqlite::Result<bool> {
     if queue::newest(sessions, kind, &row.id, false)?.is_some() {
         return Ok(false);
@@ -133,7 +134,7 @@ fn again(sessions: &rusqlite::Connection, kind: Kind, row: &Row, now: Timestamp)
         id: &row.id,
         project_id: row.project_id.as_ref(),
         content: &row.content,
-        content_hash: row.content_hash,
+        content_hash: ContentHash::of_canonical(row.content.as_bytes()),
         updated_at: row.updated_at,
         deleted: false,
         base_version: Some(row.version),

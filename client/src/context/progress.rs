@@ -25,13 +25,17 @@ pub(crate) struct Progress {
     /// Why the last push, or pull, did not get through.
     pub(crate) push_trouble: Option<Trouble>,
     pub(crate) pull_trouble: Option<Trouble>,
+    /// The key that the tenant encrypts with, as far as is known: none where nobody has said that it does.
+    pub(crate) tenant_key_id: Option<String>,
+    /// The key of the last envelope that this pass has brought.
+    pub(crate) envelope_key_id: Option<String>,
 }
 
 impl Progress {
     pub(super) fn read(sessions: &Connection) -> rusqlite::Result<Self> {
         let sql =
-            "SELECT tenant_id, cursor, pass, starting_over, pulled, pushed_at, pulled_at, push_trouble, pull_trouble
-                   FROM progress";
+            "SELECT tenant_id, cursor, pass, starting_over, pulled, pushed_at, pulled_at, push_trouble, pull_trouble,
+                    tenant_key_id, envelope_key_id FROM progress";
         let trouble = |text: Option<String>| text.and_then(|text| serde_json::from_str(&text).ok());
         sessions.prepare_cached(sql)?.query_row([], |row| {
             Ok(Self {
@@ -44,6 +48,8 @@ impl Progress {
                 pulled_at: time_or_none(row, 6)?,
                 push_trouble: trouble(row.get(7)?),
                 pull_trouble: trouble(row.get(8)?),
+                tenant_key_id: row.get(9)?,
+                envelope_key_id: row.get(10)?,
             })
         })
     }
@@ -51,7 +57,7 @@ impl Progress {
     pub(super) fn write(&self, sessions: &Connection) -> rusqlite::Result<()> {
         let sql = "UPDATE progress SET tenant_id = :tenant, cursor = :cursor, pass = :pass, starting_over = :starting,
                    pulled = :pulled, pushed_at = :pushed_at, pulled_at = :pulled_at, push_trouble = :push_trouble,
-                   pull_trouble = :pull_trouble";
+                   pull_trouble = :pull_trouble, tenant_key_id = :tenant_key, envelope_key_id = :envelope_key";
         let trouble = |trouble: &Option<Trouble>| trouble.as_ref().and_then(|it| serde_json::to_string(it).ok());
         let parameters = named_params! {
             ":tenant": self.tenant.map(|tenant| tenant.to_string()),
@@ -63,6 +69,8 @@ impl Progress {
             ":pulled_at": self.pulled_at.map(Timestamp::as_microsecond),
             ":push_trouble": trouble(&self.push_trouble),
             ":pull_trouble": trouble(&self.pull_trouble),
+            ":tenant_key": self.tenant_key_id,
+            ":envelope_key": self.envelope_key_id,
         };
         sessions.prepare_cached(sql)?.execute(parameters).map(drop)
     }

@@ -120,12 +120,21 @@ pub(super) fn list(file: &Connection, kind: Kind, filter: &Filter, limit: usize)
 }
 
 /// Puts a record's row in place of an older one, or of one that an earlier pass has seen.
+///
+/// An envelope does not take the place of what is in it: its hash says that it is the same content, and whoever has lost the
+/// key may have no other copy.
 pub(super) fn write(file: &Connection, kind: Kind, row: &Row) -> rusqlite::Result<()> {
+    let same = if locked(&row.content).is_some() {
+        "old.content_hash = excluded.content_hash AND NOT old.deleted"
+    } else {
+        "false"
+    };
     let sql = format!(
         "INSERT INTO {} AS old ({COLUMNS})
          VALUES (:id, :project, :content, :hash, :version, :updated, :deleted, :device, :user, :written, :pass)
          ON CONFLICT (id) DO UPDATE SET
-            project_id = excluded.project_id, content = excluded.content, content_hash = excluded.content_hash,
+            project_id = iif({same}, old.project_id, excluded.project_id),
+            content = iif({same}, old.content, excluded.content), content_hash = excluded.content_hash,
             version = excluded.version, updated_at = excluded.updated_at, deleted = excluded.deleted,
             device_id = excluded.device_id, user_id = excluded.user_id, written_at = excluded.written_at,
             pass = excluded.pass

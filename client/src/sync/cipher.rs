@@ -12,7 +12,7 @@
 //!
 //! It can't read, and can't change what is inside an envelope unnoticed. Everything around it is the cloud's word: it can
 //! withhold, hand out an older version, say that a record was deleted, or hand out a content in clear, which is taken for one
-//! of a device without the key.
+//! from before the tenant encrypted as long as no envelope of the key has come before it (`super::secrecy`).
 
 pub(crate) mod export;
 mod key;
@@ -24,7 +24,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac};
-use protocol::content::canonical_json;
+use protocol::content::{ContentHash, canonical_json};
 use protocol::envelope::Envelope;
 use protocol::id::{ProjectId, RecordId};
 use protocol::wire::{Kind, MAX_CONTENT_BYTES};
@@ -96,6 +96,17 @@ impl Cipher {
     pub(crate) fn project(&self, project: &ProjectId) -> ProjectId {
         let digest = mac(&self.project, &[project.as_str().as_bytes()]).finalize().into_bytes();
         ProjectId::parse(hex(&digest)).expect("64 hex characters are a project's id")
+    }
+
+    /// Which key it is.
+    pub(crate) fn key_id(&self) -> &str {
+        &self.key_id
+    }
+
+    /// What the cloud calls a content that is encrypted with this key.
+    pub(crate) fn content_hash(&self, kind: Kind, id: &RecordId, content: &str) -> ContentHash {
+        let digest = self.digest(kind, id, content.as_bytes()).finalize().into_bytes();
+        Envelope::new(self.key_id.clone(), hex(&digest), String::new(), String::new()).content_hash()
     }
 
     /// Encrypts a record's content: canonical JSON.

@@ -8,7 +8,7 @@ pub use error::KeysError;
 use protocol::wire::Encryption;
 use serde::Serialize;
 
-use super::cipher::{TenantKey, export};
+use super::cipher::{Cipher, TenantKey, export};
 use super::secrecy;
 use crate::vault::Vault;
 use crate::{Error, LicenseClient};
@@ -44,7 +44,7 @@ pub struct KeyTaken {
     pub new: bool,
     /// How many records that were locked can be read now.
     pub unlocked: u64,
-    /// How many records wait to be sent again, since the cloud has them in clear.
+    /// How many records wait to be sent again, since the cloud has them in clear, or encrypted with another key.
     pub queued: u64,
 }
 
@@ -81,8 +81,11 @@ impl LicenseClient {
     /// # Errors
     /// When there is a key already, here or on another machine, or the cloud can't be asked whether there is.
     pub fn init_tenant_key(&self) -> Result<KeyTaken, Error> {
-        if let Some(key) = read(&self.inner.vault)? {
-            return Err(KeysError::Exists { key_id: key.id() }.into());
+        match read(&self.inner.vault) {
+            Ok(Some(key)) => return Err(KeysError::Exists { key_id: key.id() }.into()),
+            // One that can't be opened any more is as good as none, unless the cloud knows it.
+            Ok(None) | Err(Error::Keys(KeysError::Unreadable { .. })) => {}
+            Err(error) => return Err(error),
         }
         if let Some(Encryption { key_id }) = self.cloud_encryption()? {
             return Err(KeysError::Latched { key_id }.into());
@@ -126,6 +129,30 @@ impl LicenseClient {
         self.take(&key, new)
     }
 
+    /// Forgets the tenant's key, on this machine alone: after an operator has turned encryption off, or to make room for
+    /// another one. Whoever calls this has told the person what it means. Its name, if it could still be read.
+    ///
+    /// # Errors
+    /// When there is no key here.
+    pub fn remove_tenant_key(&self) -> Result<Option<KeyName>, Error> {
+        let context = self.context();
+        let _alone = context.alone()?;
+        let key = match read(&self.inner.vault) {
+            Ok(None) => return Err(KeysError::Missing.into()),
+            Ok(Some(key)) => Some(key),
+            Err(Error::Keys(KeysError::Unreadable { .. })) => None,
+            Err(error) => return Err(error),
+        };
+        if let Some(key) = &key {
+            // Nothing leaves in clear before the cloud has said that the tenant doesn't encrypt.
+            context.store().set_progress(|progress| {
+                progress.tenant_key_id.get_or_insert_with(|| key.id());
+            })?;
+        }
+        self.inner.vault.remove(FILE)?;
+        Ok(key.as_ref().map(KeyName::of))
+    }
+
     /// The key that the tenant's contents in the cloud are encrypted with.
     fn cloud_encryption(&self) -> Result<Option<Encryption>, Error> {
         Ok(self.context().cloud_status()?.encryption)
@@ -136,10 +163,13 @@ impl LicenseClient {
         // What another process pulls meanwhile would be neither opened nor queued.
         let _alone = context.alone()?;
         // Queued first: a crash behind it leaves what is sent as a duplicate, and the key is yet to be made.
-        let queued = context.store().queue_clear()?;
+        let mut queued = context.store().queue_clear()?;
         if new {
             self.inner.vault.seal(FILE, key.as_bytes())?;
         }
+        // And this behind it: what another key has encrypted must never be sent in clear.
+        let cipher = Cipher::new(key);
+        queued += context.store().queue_others(|kind, id, content| cipher.content_hash(kind, id, content))?;
         let unlocked = secrecy::unlock(context.store(), key)?;
         Ok(KeyTaken { key: KeyName::of(key), new, unlocked, queued })
     }

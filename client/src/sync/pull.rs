@@ -1,15 +1,15 @@
 //! Records come in: page by page, each taken in whole together with the cursor behind it.
 
 use protocol::problem::Code;
-use protocol::wire::{Kind, MAX_PULL_RECORDS, PullAnswer, Record};
+use protocol::wire::{MAX_PULL_RECORDS, PullAnswer};
 use serde::Serialize;
 
 use super::record::Incoming;
 use super::secrecy::State;
 use super::{Context, SyncProgress};
-use crate::Error;
-use crate::context::{Page, Row};
+use crate::context::{Page, Progress};
 use crate::notice::Notice;
+use crate::{Error, JournalEvent};
 
 /// How often a pull starts over before it gives up: a cloud that refuses its own cursors is broken.
 const MAX_RESTARTS: u32 = 2;
@@ -23,8 +23,10 @@ pub struct Pulled {
     pub started_over: bool,
     /// How many changes wait again, since the cloud had lost them.
     pub queued_again: usize,
-    /// How many records came in clear although the tenant has a key. They wait to be sent again, encrypted.
+    /// How many records came in clear from before the tenant encrypted. They wait to be sent again, encrypted.
     pub bare: u64,
+    /// How many records came in clear although the tenant encrypted already. They are kept as they came.
+    pub exposed: u64,
     /// How many records can't be read here, for want of their key.
     pub locked: u64,
     /// How many records are not what was encrypted for them. They are kept as they came.
@@ -54,10 +56,9 @@ impl Context {
                 other => other?,
             };
             let come = page.records.len() as u64;
-            let rows = self.open_page(&page.records, progress.pass, &mut pulled)?;
-            // A cloud that promises more and goes nowhere is not asked for ever.
-            let has_more = page.has_more && progress.cursor.as_ref() != Some(&page.next_cursor);
-            let again = self.store.apply(&Page { rows, next_cursor: page.next_cursor, has_more }, &self.device)?;
+            let page = self.open_page(page, &progress, &mut pulled)?;
+            let has_more = page.has_more;
+            let again = self.store.apply(&page, &self.device)?;
             pulled.records += come;
             pulled.queued_again += again;
             if !has_more {
@@ -78,22 +79,27 @@ impl Context {
         if pulled.forged > 0 {
             notify.send(&Notice::Forged { count: pulled.forged });
         }
+        if pulled.exposed > 0 {
+            notify.send(&Notice::Exposed { count: pulled.exposed });
+        }
         if pulled.queued_again > 0 {
             notify.send(&Notice::QueuedAgain { count: pulled.queued_again });
         }
         Ok(pulled)
     }
 
-    /// The records of a page as they are kept here. What came in clear although there is a key is queued, to be encrypted:
-    /// before it is kept, so that a crash in between does it again.
-    fn open_page(&self, records: &[Record], pass: u64, pulled: &mut Pulled) -> Result<Vec<(Kind, Row)>, Error> {
+    /// A page as it is kept here. What came in clear from before the tenant encrypted is queued, to be encrypted: before it is
+    /// kept, so that a crash in between does it again.
+    fn open_page(&self, page: PullAnswer, progress: &Progress, pulled: &mut Pulled) -> Result<Page, Error> {
         let secrecy = self.secrecy()?;
-        let (mut rows, mut bare, mut forged) = (Vec::new(), Vec::new(), Vec::new());
-        for record in records {
-            let Incoming { kind, row, state } = Incoming::open(&secrecy, record, pass);
+        let mut envelope_key_id = progress.envelope_key_id.clone();
+        let (mut rows, mut bare, mut forged, mut exposed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for record in &page.records {
+            let Incoming { kind, row, state } = Incoming::open(&secrecy, record, progress.pass, &mut envelope_key_id);
             match state {
                 State::Clear | State::Opened => {}
                 State::Bare => bare.push((kind, row.clone())),
+                State::Exposed => exposed.push((kind, row.id.clone())),
                 State::Locked => pulled.locked += 1,
                 State::Forged => forged.push((kind, row.id.clone())),
             }
@@ -101,8 +107,21 @@ impl Context {
         }
         pulled.bare += self.store.queue_bare(&bare)?;
         pulled.forged += forged.len() as u64;
-        self.store.note_forged(&forged)?;
-        Ok(rows)
+        let detail = "its content is not what was encrypted for it, and is kept as it came";
+        self.store.note_odd(JournalEvent::Forged, &forged, detail)?;
+        if !exposed.is_empty() && !secrecy.has_key() {
+            // An operator may have turned encryption off.
+            let _ = self.cloud_status();
+            if self.store.progress()?.tenant_key_id.is_none() {
+                exposed.clear();
+            }
+        }
+        pulled.exposed += exposed.len() as u64;
+        let detail = "it came in clear although your organisation encrypts, and is kept as it came";
+        self.store.note_odd(JournalEvent::Exposed, &exposed, detail)?;
+        // A cloud that promises more and goes nowhere is not asked for ever.
+        let has_more = page.has_more && progress.cursor.as_ref() != Some(&page.next_cursor);
+        Ok(Page { rows, next_cursor: page.next_cursor, has_more, envelope_key_id })
     }
 
     fn page(&self, cursor: Option<&str>) -> Result<PullAnswer, Error> {

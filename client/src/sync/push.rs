@@ -1,8 +1,9 @@
 //! Changes go out: in the order in which they were made, per record one at a time, many records together.
 
-use protocol::wire::{MAX_PUSH_BYTES, MAX_PUSH_RECORDS, PushAnswer, PushResult, PushStatus, Rejection};
+use protocol::wire::{MAX_PUSH_BYTES, MAX_PUSH_RECORDS, PushAnswer, PushResult, PushStatus, Rejection, RejectionCode};
 
 use super::record::Outgoing;
+use super::secrecy::Unsealed;
 use super::{Context, Pushed, SyncProgress};
 use crate::context::{Answer, Answered, Row, Waiting};
 use crate::error::{Outage, Refusal};
@@ -19,12 +20,13 @@ const PATH: &str = "/api/v1/context/push";
 struct Batch {
     changes: Vec<Outgoing>,
     /// Those that can't be sent as they are, and why.
-    faulty: Vec<(Waiting, String)>,
+    faulty: Vec<(Waiting, Unsealed)>,
 }
 
 impl Context {
     pub(super) fn push_all(&self, on: &mut dyn FnMut(SyncProgress)) -> Result<Pushed, Error> {
         self.store.begin_push()?;
+        self.ask_for_key()?;
         let mut pushed = Pushed::default();
         let total = self.store.waiting()?;
         let result = loop {
@@ -60,9 +62,9 @@ impl Context {
         if changes.is_empty() && faulty.is_empty() {
             return Ok(false);
         }
-        let (answered, hindered) = (pushed.answered(), pushed.hindered);
-        let faulty = faulty.into_iter().map(|(change, why)| refused(change, why, pushed)).collect();
+        let faulty = faulty.into_iter().map(|(change, why)| unsealed(change, why, pushed)).collect();
         self.write_down(faulty, pushed)?;
+        let (answered, hindered) = (pushed.answered(), pushed.hindered);
         if !changes.is_empty() {
             self.send(changes, pushed)?;
         }
@@ -129,6 +131,7 @@ impl Context {
         pushed: &mut Pushed,
     ) -> Result<(), Error> {
         let pass = self.store.progress()?.pass;
+        self.learn_from(results.iter().flatten())?;
         let understood = changes.into_iter().zip(results).map(|(change, result)| match result {
             Ok(result) => self.understand(change, result, pass, pushed),
             Err(why) => refused(change.change, why, pushed),
@@ -192,11 +195,23 @@ fn rejected(outgoing: Outgoing, rejection: Option<Rejection>, pushed: &mut Pushe
     if rejection.is_the_records_own_fault() {
         return refused(outgoing.change, rejection.detail, pushed);
     }
+    hindered(outgoing.change, rejection, pushed)
+}
+
+fn hindered(change: Waiting, rejection: Rejection, pushed: &mut Pushed) -> Answered {
     pushed.hindered += 1;
     let detail = rejection.detail.clone();
     let answer = Answer::Hindered(detail.clone());
     pushed.hindrance.get_or_insert(rejection);
-    Answered { change: outgoing.change, answer, row: None, event: JournalEvent::Refused, detail }
+    Answered { change, answer, row: None, event: JournalEvent::Refused, detail }
+}
+
+/// What could not even be sent.
+fn unsealed(change: Waiting, why: Unsealed, pushed: &mut Pushed) -> Answered {
+    match why {
+        Unsealed::TooLarge => refused(change, why.to_string(), pushed),
+        Unsealed::NoKey => hindered(change, Rejection::new(RejectionCode::EncryptionRequired, why.to_string()), pushed),
+    }
 }
 
 fn refused(change: Waiting, why: String, pushed: &mut Pushed) -> Answered {

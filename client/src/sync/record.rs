@@ -6,7 +6,7 @@ use protocol::wire::{HistoryEntry, Kind, PushRecord, Record};
 use serde_json::value::RawValue;
 
 use super::Context;
-use super::secrecy::{Secrecy, State};
+use super::secrecy::{Secrecy, State, Unsealed};
 use crate::Error;
 use crate::context::{Row, Waiting};
 
@@ -31,7 +31,7 @@ pub(super) struct Incoming {
 impl Context {
     /// What encrypts and decrypts at this moment: another process may bring the key while this one goes on.
     pub(super) fn secrecy(&self) -> Result<Secrecy, Error> {
-        Secrecy::of(&self.client.inner.vault)
+        Secrecy::of(&self.client.inner.vault, self.store.progress()?.tenant_key_id)
     }
 
     /// An entry of a record's history as a person reads it; as it came, where that can't be opened.
@@ -44,11 +44,11 @@ impl Context {
 }
 
 impl Outgoing {
-    /// A change as the cloud gets it. Where that can't be, the change and why; it is the change's own fault.
-    pub(super) fn seal(secrecy: &Secrecy, change: Waiting) -> Result<Self, Box<(Waiting, String)>> {
+    /// A change as the cloud gets it. Where that can't be, the change and why.
+    pub(super) fn seal(secrecy: &Secrecy, change: Waiting) -> Result<Self, Box<(Waiting, Unsealed)>> {
         let sealed = match secrecy.seal(&change) {
             Ok(sealed) => sealed,
-            Err(error) => return Err(Box::new((change, error.to_string()))),
+            Err(error) => return Err(Box::new((change, error))),
         };
         let content = RawValue::from_string(sealed.content).expect("the queue holds JSON");
         let record = PushRecord {
@@ -66,9 +66,9 @@ impl Outgoing {
 }
 
 impl Incoming {
-    /// A record as it is kept here.
-    pub(super) fn open(secrecy: &Secrecy, record: &Record, pass: u64) -> Self {
-        let opened = secrecy.open(record);
+    /// A record as it is kept here. `before` is the key of the last envelope before it in the stream.
+    pub(super) fn open(secrecy: &Secrecy, record: &Record, pass: u64, before: &mut Option<String>) -> Self {
+        let opened = secrecy.open(record, before);
         let row = Row { project_id: opened.project_id, ..Row::pulled(record, opened.content, pass) };
         Self { kind: record.kind, row, state: opened.state }
     }

@@ -3,6 +3,14 @@
 //! The tables and the queue hold contents in plain; they are encrypted when they leave and decrypted when they arrive. What
 //! can't be decrypted is kept as it came, *locked*: it takes part in the sync like everything else, is shown as what it
 //! is, and is opened when the key is imported.
+//!
+//! A machine that knows that the tenant encrypts, and hasn't the key, sends no content at all: the cloud would refuse it, but
+//! it would have read it.
+//!
+//! What arrives in clear on a machine with the key is encrypted and sent again as long as no envelope of the key stood before
+//! it in the stream: the tenant is switching over. The cloud refuses contents in clear from the first envelope on, so one that
+//! comes behind it was let in by the cloud, or by an operator who has turned encryption off: it is kept as it came, told, and
+//! not encrypted as if the tenant had written it.
 
 use std::fmt;
 
@@ -20,6 +28,8 @@ use crate::{ContextStore, Error};
 #[derive(Clone, Debug)]
 pub(crate) struct Secrecy {
     cipher: Option<Cipher>,
+    /// The key that the tenant encrypts with, as far as is known.
+    tenant_key_id: Option<String>,
 }
 
 /// A change as it travels.
@@ -46,8 +56,10 @@ pub(crate) struct Incoming {
 pub(crate) enum State {
     /// In clear, as everything does without a key.
     Clear,
-    /// In clear, although there is a key: it must be sent again.
+    /// In clear from before the tenant encrypted, and there is a key: it must be sent again.
     Bare,
+    /// In clear although the tenant encrypted already.
+    Exposed,
     /// Encrypted, and it was opened.
     Opened,
     /// Encrypted with a key that isn't here.
@@ -56,29 +68,51 @@ pub(crate) enum State {
     Forged,
 }
 
-/// A content that is too large once it is encrypted.
+/// Why a content can't leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TooLarge;
+pub(crate) enum Unsealed {
+    /// It is too large once it is encrypted.
+    TooLarge,
+    /// The tenant encrypts, with a key that isn't here.
+    NoKey,
+}
 
-impl fmt::Display for TooLarge {
+impl fmt::Display for Unsealed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A little less than what base64 makes 256 KiB of.
-        f.write_str("The content is too large to be encrypted: 190 KiB are the most. Make it shorter.")
+        f.write_str(match self {
+            // A little less than what base64 makes 256 KiB of.
+            Self::TooLarge => "The content is too large to be encrypted: 190 KiB are the most. Make it shorter.",
+            Self::NoKey => {
+                "Your organisation encrypts its context. Import the key: `coditect sync keys import FILE`. Until then, no \
+                 content leaves this machine."
+            }
+        })
     }
 }
 
 impl Secrecy {
-    /// With the key that is in a vault, if one is.
-    pub(crate) fn of(vault: &Vault) -> Result<Self, Error> {
-        Ok(Self::with(keys::read(vault)?.as_ref()))
+    /// With the key that is in a vault, if one is, and what is known of the tenant's.
+    pub(crate) fn of(vault: &Vault, tenant_key_id: Option<String>) -> Result<Self, Error> {
+        Ok(Self { tenant_key_id, ..Self::with(keys::read(vault)?.as_ref()) })
     }
 
     fn with(key: Option<&TenantKey>) -> Self {
-        Self { cipher: key.map(Cipher::new) }
+        Self { cipher: key.map(Cipher::new), tenant_key_id: None }
+    }
+
+    /// Whether there is a key.
+    pub(crate) fn has_key(&self) -> bool {
+        self.cipher.is_some()
+    }
+
+    /// Whether the tenant encrypts with a key that isn't here.
+    pub(crate) fn lacks_key(&self) -> bool {
+        let here = self.cipher.as_ref().map(Cipher::key_id);
+        self.tenant_key_id.is_some() && self.tenant_key_id.as_deref() != here
     }
 
     /// What travels of a change.
-    pub(crate) fn seal(&self, change: &Waiting) -> Result<Outgoing, TooLarge> {
+    pub(crate) fn seal(&self, change: &Waiting) -> Result<Outgoing, Unsealed> {
         let plain = || Outgoing {
             content: change.content.clone(),
             content_hash: change.content_hash,
@@ -88,13 +122,16 @@ impl Secrecy {
         if let Some(envelope) = locked(&change.content) {
             return Ok(Outgoing { content_hash: envelope.content_hash(), ..plain() });
         }
+        if !change.deleted && self.lacks_key() {
+            return Err(Unsealed::NoKey);
+        }
         let Some(cipher) = &self.cipher else { return Ok(plain()) };
         if change.deleted {
             // What is gone belongs to nothing.
             return Ok(Outgoing { project_id: None, ..plain() });
         }
         let secret = Plain { content: change.content.clone(), project_id: change.project_id.clone() };
-        let envelope = cipher.seal(change.kind, &change.id, &secret).map_err(|_| TooLarge)?;
+        let envelope = cipher.seal(change.kind, &change.id, &secret).map_err(|_| Unsealed::TooLarge)?;
         Ok(Outgoing {
             content_hash: envelope.content_hash(),
             content: envelope.into_content().to_string(),
@@ -103,11 +140,27 @@ impl Secrecy {
     }
 
     /// What is kept of a record. Nothing that arrives can stop those behind it.
-    pub(crate) fn open(&self, record: &Record) -> Incoming {
+    ///
+    /// `before` is the key of the last envelope before it in the stream, and is brought up to date.
+    pub(crate) fn open(&self, record: &Record, before: &mut Option<String>) -> Incoming {
         let mut incoming = self.open_content(record.kind, &record.id, record.content.get(), record.project_id.as_ref());
-        let has_content = !record.deleted && record.kind.is_pushed();
-        if incoming.state == State::Clear && has_content && self.cipher.is_some() {
-            incoming.state = State::Bare;
+        let here = self.cipher.as_ref().map(Cipher::key_id);
+        match incoming.state {
+            State::Opened => *before = here.map(str::to_owned),
+            // Whoever has a key is only interested in that one: others may be of before it.
+            State::Locked if here.is_none() => *before = locked(&incoming.content).map(|envelope| envelope.key_id),
+            State::Clear if !record.deleted && record.kind.is_pushed() => {
+                let encrypts = match here {
+                    Some(here) => before.as_deref() == Some(here),
+                    None => before.is_some() && self.tenant_key_id.is_some(),
+                };
+                incoming.state = match here {
+                    _ if encrypts => State::Exposed,
+                    Some(_) => State::Bare,
+                    None => State::Clear,
+                };
+            }
+            _ => {}
         }
         incoming
     }

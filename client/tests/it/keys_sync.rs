@@ -10,27 +10,27 @@ use crate::machine::{Hands, Machine, Told};
 use crate::queue::{draft, id};
 use crate::sync::{context, put, says, sync};
 
-const SECRET: &str = "Use Postgres";
+pub(crate) const SECRET: &str = "Use Postgres";
 
-fn secret() -> Value {
+pub(crate) fn secret() -> Value {
     json!({ "title": SECRET })
 }
 
 /// A machine that syncs, and has the key that the others have.
-fn with_key(cloud: &Cloud) -> (Machine, Context) {
+pub(crate) fn with_key(cloud: &Cloud) -> (Machine, Context) {
     let machine = Machine::syncing(&cloud.url);
     machine.client().build().unwrap().import_tenant_key(EXPORT, PASSPHRASE).unwrap();
     let context = context(&machine);
     (machine, context)
 }
 
-fn without_key(cloud: &Cloud) -> (Machine, Context) {
+pub(crate) fn without_key(cloud: &Cloud) -> (Machine, Context) {
     let machine = Machine::syncing(&cloud.url);
     let context = context(&machine);
     (machine, context)
 }
 
-fn is_locked(context: &Context, kind: Kind, record: &str) -> bool {
+pub(crate) fn is_locked(context: &Context, kind: Kind, record: &str) -> bool {
     context.store().get(kind, &id(record)).unwrap().unwrap().locked
 }
 

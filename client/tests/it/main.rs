@@ -11,6 +11,7 @@ mod hook;
 mod hook_settings;
 mod keys;
 mod keys_sync;
+mod keys_turned;
 mod machine;
 mod output;
 mod queue;

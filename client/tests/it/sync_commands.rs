@@ -54,7 +54,7 @@ fn it_says_what_it_did() {
     expect(
         &machine.coditect(&["sync", "pull", "--json"]),
         0,
-        "{\"records\":1,\"started_over\":false,\"queued_again\":0,\"bare\":0,\"locked\":0,\"forged\":0}\n",
+        "{\"records\":1,\"started_over\":false,\"queued_again\":0,\"bare\":0,\"exposed\":0,\"locked\":0,\"forged\":0}\n",
         "",
     );
     let both = object(&machine, &["sync", "--json"]);

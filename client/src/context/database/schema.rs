@@ -74,3 +74,11 @@ pub(super) fn queue(file: &Connection) -> rusqlite::Result<()> {
         INSERT INTO progress (one) VALUES (1);",
     )
 }
+
+/// What is known of the tenant's encryption.
+pub(super) fn encryption(file: &Connection) -> rusqlite::Result<()> {
+    file.execute_batch(
+        "ALTER TABLE progress ADD COLUMN tenant_key_id TEXT;   -- the key that the tenant encrypts with
+         ALTER TABLE progress ADD COLUMN envelope_key_id TEXT; -- the key of the last envelope of this pass",
+    )
+}

@@ -95,6 +95,39 @@ fn only_what_the_cloud_can_read_is_queued_and_only_once() {
 }
 
 #[test]
+fn what_another_key_has_encrypted_is_queued_where_it_can_be_read() {
+    let (_folder, store) = store();
+    let (old, new) = (ContentHash::of_canonical(b"the old key's"), ContentHash::of_canonical(b"the new key's"));
+    keep(&store, Kind::Decision, &row("done", &json!({"title": "x"}), Some(new)));
+    keep(&store, Kind::Decision, &row("old", &json!({"title": "x"}), Some(old)));
+    keep(&store, Kind::Decision, &lock("locked"));
+    assert_eq!(store.queue_clear().unwrap(), 0);
+    assert_eq!(store.queue_others(|_, _, _| new).unwrap(), 1);
+    let change = store.on_sessions(|file| queue::newest(file, Kind::Decision, &"old".parse().unwrap(), true));
+    let change = change.unwrap().unwrap();
+    assert_eq!(change.content_hash, ContentHash::of_canonical(change.content.as_bytes()), "of what is in plain");
+}
+
+#[test]
+fn an_envelope_does_not_take_the_place_of_what_is_in_it() {
+    let (_folder, store) = store();
+    let id: RecordId = "a".parse().unwrap();
+    let content = || store.get(Kind::Task, &id).unwrap().unwrap();
+    keep(&store, Kind::Task, &row("a", &json!({"title": "x"}), Some(envelope().content_hash())));
+    let project = content().project_id;
+    let again = Row { pass: 2, version: 3, project_id: Some("keyed".parse().unwrap()), ..lock("a") };
+    keep(&store, Kind::Task, &again);
+    let kept = content();
+    assert_eq!((kept.content, kept.project_id, kept.locked), (json!({"title": "x"}), project, false));
+    assert_eq!(kept.version, Some(3), "the rest is the cloud's");
+    let mut other = envelope();
+    other.digest = "b".repeat(64);
+    let hash = other.content_hash();
+    keep(&store, Kind::Task, &Row { pass: 2, version: 4, ..row("a", &other.into_content(), Some(hash)) });
+    assert!(content().locked, "which is another content");
+}
+
+#[test]
 fn many_are_looked_at_page_by_page() {
     let (_folder, store) = store();
     let many = 2 * PAGE + 1;

@@ -1,5 +1,4 @@
 use proptest::prelude::*;
-use protocol::content::ContentHash;
 use serde_json::json;
 
 use super::*;
@@ -96,6 +95,7 @@ proptest! {
         let (first, again) = (seal(&id, &one), seal(&id, &one));
         prop_assert_ne!(&first.ciphertext, &again.ciphertext);
         prop_assert_eq!(hash(first.clone()), hash(again));
+        prop_assert_eq!(hash(first.clone()), cipher.content_hash(Kind::Task, &id, &one.content));
         prop_assert_eq!(first.digest == seal(&id, &other).digest, one.content == other.content);
         let other_id = RecordId::parse(format!("{id}x")).unwrap();
         prop_assert_ne!(first.digest, seal(&other_id, &one).digest, "equal contents of two records don't show");

@@ -77,7 +77,9 @@ impl KeysError {
                 "`coditect sync keys import FILE` again when the cloud can be asked; `coditect sync keys status` shows both."
                     .into()
             }
-            Self::Unreadable { .. } => "`coditect sync keys import FILE` takes over another machine's.".into(),
+            Self::Unreadable { .. } => {
+                "`coditect sync keys import FILE` takes over another machine's; `coditect sync keys remove` does without.".into()
+            }
             Self::Export(ExportFault::WrongPassphrase) => "`coditect sync keys import FILE` asks for it again.".into(),
             Self::Export(ExportFault::TooNew) => {
                 "Update coditect; `coditect --version` prints the version that is installed.".into()

@@ -51,15 +51,15 @@ fn what_one_machine_sends_another_one_with_the_key_reads() {
     assert_eq!(ContentHash::of(&envelope).unwrap(), sent.content_hash, "as the cloud makes it");
 
     let record = came(&change, &sent);
-    let read = with.open(&record);
+    let read = with.open(&record, &mut None);
     assert_eq!(
         read,
         Incoming { content: change.content.clone(), project_id: change.project_id.clone(), state: State::Opened }
     );
-    let kept = without.open(&record);
+    let kept = without.open(&record, &mut None);
     assert_eq!((kept.state, &kept.content, &kept.project_id), (State::Locked, &sent.content, &sent.project_id));
     let other = Secrecy::with(Some(&TenantKey::generate()));
-    assert_eq!(other.open(&record).state, State::Locked);
+    assert_eq!(other.open(&record, &mut None).state, State::Locked);
 }
 
 #[test]
@@ -80,14 +80,14 @@ fn what_was_swapped_or_comes_in_clear_is_told_apart() {
     let change = change(&json!({"title": "Use Postgres"}));
     let record = came(&change, &with.seal(&change).unwrap());
     let swapped = Record { id: "other".parse().unwrap(), ..record.clone() };
-    let kept = with.open(&swapped);
+    let kept = with.open(&swapped, &mut None);
     assert_eq!((kept.state, kept.content.as_str()), (State::Forged, record.content.get()));
 
     let clear = came(&change, &without.seal(&change).unwrap());
-    assert_eq!(without.open(&clear).state, State::Clear);
-    assert_eq!(with.open(&clear).state, State::Bare);
+    assert_eq!(without.open(&clear, &mut None).state, State::Clear);
+    assert_eq!(with.open(&clear, &mut None).state, State::Bare);
     let component = Record { kind: Kind::Component, ..clear };
-    assert_eq!(with.open(&component).state, State::Clear, "which the cloud writes");
+    assert_eq!(with.open(&component, &mut None).state, State::Clear, "which the cloud writes");
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn a_deletion_names_no_project_and_is_none_of_the_ciphers_business() {
     let gone = Waiting { deleted: true, ..change(&Value::Null) };
     let sent = with.seal(&gone).unwrap();
     assert_eq!((sent.content.as_str(), sent.content_hash, &sent.project_id), ("null", gone.content_hash, &None));
-    assert_eq!(with.open(&came(&gone, &sent)).state, State::Clear);
+    assert_eq!(with.open(&came(&gone, &sent), &mut None).state, State::Clear);
 }
 
 #[test]
@@ -108,9 +108,43 @@ fn what_grows_too_large_is_the_records_own_fault() {
 }
 
 #[test]
+fn in_clear_behind_an_envelope_is_not_in_clear_before_it() {
+    let key = TenantKey::generate();
+    let (with, without) = (Secrecy::with(Some(&key)), Secrecy::with(None));
+    let knowing = Secrecy { tenant_key_id: Some(key.id()), ..without.clone() };
+    let change = change(&json!({"title": "Use Postgres"}));
+    let (sealed, clear) = (came(&change, &with.seal(&change).unwrap()), came(&change, &without.seal(&change).unwrap()));
+    let states = |secrecy: &Secrecy, before: &mut Option<String>| {
+        [&clear, &sealed, &clear].map(|record| secrecy.open(record, before).state)
+    };
+    let mut before = None;
+    assert_eq!(states(&with, &mut before), [State::Bare, State::Opened, State::Exposed]);
+    assert_eq!(before, Some(key.id()));
+    assert_eq!(states(&knowing, &mut None), [State::Clear, State::Locked, State::Exposed]);
+    assert_eq!(states(&without, &mut None), [State::Clear, State::Locked, State::Clear], "it may encrypt no more");
+    let other = Secrecy::with(Some(&TenantKey::generate()));
+    assert_eq!(states(&other, &mut before), [State::Bare, State::Locked, State::Bare], "which takes that one's place");
+}
+
+#[test]
+fn without_the_tenants_key_no_content_leaves() {
+    let key = TenantKey::generate();
+    let change = change(&json!({"title": "Use Postgres"}));
+    let required = Some(key.id());
+    let sent = Secrecy::with(Some(&key)).seal(&change).unwrap();
+    for secrecy in [Secrecy::with(None), Secrecy::with(Some(&TenantKey::generate()))] {
+        let secrecy = Secrecy { tenant_key_id: required.clone(), ..secrecy };
+        assert_eq!(secrecy.seal(&change), Err(Unsealed::NoKey));
+        assert!(secrecy.seal(&Waiting { deleted: true, ..change.clone() }).is_ok());
+        assert!(secrecy.seal(&Waiting { content: sent.content.clone(), ..change.clone() }).is_ok(), "an envelope does");
+    }
+    assert!(Secrecy { tenant_key_id: required, ..Secrecy::with(Some(&key)) }.seal(&change).is_ok());
+}
+
+#[test]
 fn a_malformed_envelope_is_kept_like_any_content() {
     let with = Secrecy::with(Some(&TenantKey::generate()));
     let odd = change(&json!({"encrypted": {"v": 9}}));
     let record = came(&odd, &Secrecy::with(None).seal(&odd).unwrap());
-    assert_eq!(with.open(&record).content, odd.content);
+    assert_eq!(with.open(&record, &mut None).content, odd.content);
 }
