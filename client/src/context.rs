@@ -49,8 +49,8 @@ pub use status::{SyncStatus, Trouble};
 pub use store::ContextStore;
 
 pub(crate) use database::Database;
-pub(crate) use exchange::{Answered, Page};
+pub(crate) use exchange::{Answered, Page, Settled};
 pub(crate) use locked::locked;
 pub(crate) use progress::Progress;
-pub(crate) use queue::{Answer, Waiting};
+pub(crate) use queue::{Answer, Scope, Waiting};
 pub(crate) use table::Row;

@@ -4,7 +4,8 @@ use protocol::id::{DeviceId, RecordId};
 use protocol::wire::Kind;
 use rusqlite::Connection;
 
-use super::{Answer, ContextStore, Database, JournalEvent, Progress, Row, Waiting, journal, queue, table};
+use super::queue::Superseded;
+use super::{Answer, ContextStore, Database, JournalEvent, Progress, Row, Scope, Waiting, journal, queue, table};
 use crate::Error;
 
 /// The files of kinds that are not beside the queue.
@@ -19,6 +20,14 @@ pub(crate) struct Answered {
     pub(crate) row: Option<Row>,
     pub(crate) event: JournalEvent,
     pub(crate) detail: String,
+}
+
+/// What became of the queue.
+#[derive(Debug, Default)]
+pub(crate) struct Settled {
+    /// The records whose changes are sent no more.
+    pub(crate) parked: Vec<(Kind, RecordId)>,
+    pub(crate) superseded: Superseded,
 }
 
 /// A page of the cloud's records.
@@ -64,37 +73,48 @@ impl ContextStore {
     }
 
     /// Calls with the next changes that can be sent together, until it says that it is enough.
-    pub(crate) fn next_changes(&self, take: impl FnMut(Waiting) -> Result<bool, Error>) -> Result<(), Error> {
-        self.on_sessions(|sessions| queue::first(sessions, take))?
+    pub(crate) fn next_changes(
+        &self,
+        scope: Scope,
+        take: impl FnMut(Waiting) -> Result<bool, Error>,
+    ) -> Result<(), Error> {
+        self.on_sessions(|sessions| queue::first(sessions, scope, take))?
     }
 
-    /// Does what follows from the cloud's answers. Which records' changes were parked.
+    /// Does what follows from the cloud's answers.
     ///
     /// The rows first: after a crash in between the changes are sent again, and the cloud has them already.
-    pub(crate) fn settle(&self, answered: &[Answered]) -> Result<Vec<(Kind, RecordId)>, Error> {
+    pub(crate) fn settle(&self, answered: &[Answered]) -> Result<Settled, Error> {
         let rows = || answered.iter().filter_map(|answered| Some((answered.change.kind, answered.row.as_ref()?)));
         self.write_others(rows)?;
         let now = self.now();
         let transaction = self.begin()?;
-        let parked = self.on_sessions(|sessions| {
+        let settled = self.on_sessions(|sessions| {
             write_rows(sessions, Database::Sessions, rows())?;
-            let mut parked = Vec::new();
+            let mut settled = Settled::default();
             for Answered { change, answer, event, detail, .. } in answered {
                 let record = Some((change.kind, &change.id));
                 // What is in the way says the same each time, and would fill the log.
                 if !matches!(answer, Answer::Hindered(why) if change.error.as_ref() == Some(why)) {
                     journal::write(sessions, now, *event, record, detail)?;
                 }
-                if queue::answer(sessions, change, answer, now)? {
+                let queue::Consequence { parked, superseded } = queue::answer(sessions, change, answer, now)?;
+                if parked {
                     journal::write(sessions, now, JournalEvent::Parked, record, detail)?;
-                    parked.push((change.kind, change.id.clone()));
+                    settled.parked.push((change.kind, change.id.clone()));
+                }
+                if superseded.changes > 0 {
+                    let detail = format!("{} not sent, since a later one was", superseded.changes);
+                    journal::write(sessions, now, JournalEvent::Superseded, record, &detail)?;
+                    settled.superseded.changes += superseded.changes;
+                    settled.superseded.hindered += superseded.hindered;
                 }
             }
             journal::trim(sessions)?;
-            Ok(parked)
+            Ok(settled)
         })?;
         self.sessions_done(transaction.commit())?;
-        Ok(parked)
+        Ok(settled)
     }
 
     /// Takes a page in, with the cursor behind it. How many changes were queued since the cloud had lost them.

@@ -65,6 +65,8 @@ events! {
     Refused = "refused",
     /// A change is sent no more until somebody retries it.
     Parked = "parked",
+    /// A change is not sent, since a later one of the same record was.
+    Superseded = "superseded",
     /// Somebody retries parked changes.
     Retried = "retried",
     /// Records were fetched.

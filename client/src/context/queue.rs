@@ -114,6 +114,34 @@ pub(crate) enum Answer {
     Hindered(String),
 }
 
+/// What is worth sending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Everything.
+    All,
+    /// What may need no more room than there is: deletions, and changes of what the cloud has.
+    Known,
+    /// What has no content that could be refused.
+    Deletions,
+}
+
+/// What an answer led to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Consequence {
+    /// Whether the change is sent no more.
+    pub(super) parked: bool,
+    pub(super) superseded: Superseded,
+}
+
+/// Changes that are not sent, since a later one of the same record was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Superseded {
+    /// How many.
+    pub(crate) changes: u64,
+    /// Of these, were hindered in this run.
+    pub(crate) hindered: u64,
+}
+
 /// Puts a change at the end.
 pub(super) fn add(sessions: &Connection, new: &New<'_>) -> rusqlite::Result<i64> {
     let sql =
@@ -187,26 +215,43 @@ pub(super) fn hindrance(sessions: &Connection) -> rusqlite::Result<Option<String
 /// Begins a run of pushes, in which nothing is held back yet.
 pub(super) fn begin(sessions: &Connection) -> rusqlite::Result<()> {
     sessions.execute_batch(
-        "PRAGMA temp_store = memory; CREATE TABLE IF NOT EXISTS temp.held (n INTEGER PRIMARY KEY); DELETE FROM temp.held;",
+        "PRAGMA temp_store = memory;
+         CREATE TABLE IF NOT EXISTS temp.held (n INTEGER PRIMARY KEY, hindered INTEGER NOT NULL);
+         DELETE FROM temp.held;",
     )
 }
 
-/// Calls with the first changes, each the first of its record, until it says that it is enough.
+/// Calls with the first changes, one of each record, until it says that it is enough.
+///
+/// It is the first of its record. Where that one is hindered, it is the last, as made from the version that the first was
+/// made from: it may need less room. What is new needs as much with any content, unless it is deleted again.
 pub(super) fn first(
     sessions: &Connection,
+    scope: Scope,
     mut take: impl FnMut(Waiting) -> Result<bool, crate::Error>,
 ) -> rusqlite::Result<Result<(), crate::Error>> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM queue AS change
-         WHERE parked_at IS NULL AND n NOT IN (SELECT n FROM temp.held)
-            AND NOT EXISTS (SELECT 1 FROM queue AS earlier WHERE earlier.kind = change.kind AND earlier.id = change.id
-                AND earlier.n < change.n AND earlier.parked_at IS NULL)
-         ORDER BY n"
+        "SELECT {COLUMNS}, first_base FROM queue AS change
+         CROSS JOIN (SELECT n AS first, base_version AS first_base FROM queue) ON first = (
+            SELECT same.n FROM queue AS same
+            WHERE same.kind = change.kind AND same.id = change.id AND same.parked_at IS NULL ORDER BY same.n LIMIT 1)
+         WHERE parked_at IS NULL AND n NOT IN (SELECT held.n FROM temp.held)
+            AND (deleted OR {})
+            AND (n = first OR (
+                first IN (SELECT held.n FROM temp.held WHERE hindered) AND (deleted OR first_base IS NOT NULL)
+                AND NOT EXISTS (SELECT 1 FROM queue AS later WHERE later.kind = change.kind AND later.id = change.id
+                    AND later.n > change.n AND later.parked_at IS NULL)))
+         ORDER BY n",
+        match scope {
+            Scope::All => "true",
+            Scope::Known => "first_base IS NOT NULL",
+            Scope::Deletions => "false",
+        }
     );
     let mut statement = sessions.prepare_cached(&sql)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        match take(Waiting::read(row)?) {
+        match take(Waiting { base_version: row.get("first_base")?, ..Waiting::read(row)? }) {
             Ok(true) => {}
             Ok(false) => break,
             Err(error) => return Ok(Err(error)),
@@ -215,23 +260,24 @@ pub(super) fn first(
     Ok(Ok(()))
 }
 
-/// Does what follows from the cloud's answer about a change. Whether it was parked by it.
+/// Does what follows from the cloud's answer about a change.
 pub(super) fn answer(
     sessions: &Connection,
     change: &Waiting,
     answer: &Answer,
     now: Timestamp,
-) -> rusqlite::Result<bool> {
+) -> rusqlite::Result<Consequence> {
     match answer {
         Answer::Taken { next_base } => {
             remove(sessions, change.n)?;
+            let superseded = supersede(sessions, change)?;
             follow(sessions, change, *next_base)?;
-            Ok(false)
+            Ok(Consequence { superseded, ..Consequence::default() })
         }
         Answer::Hindered(why) => {
             sessions.prepare_cached("UPDATE queue SET error = ?2 WHERE n = ?1")?.execute((change.n, why))?;
-            hold(sessions, change.n)?;
-            Ok(false)
+            hold(sessions, change.n, true)?;
+            Ok(Consequence::default())
         }
         Answer::Faulty(why) => {
             let parked = change.attempts + 1 >= ATTEMPTS;
@@ -242,9 +288,9 @@ pub(super) fn answer(
                 // Its successor goes on where it would have.
                 follow(sessions, change, change.base_version)?;
             } else {
-                hold(sessions, change.n)?;
+                hold(sessions, change.n, false)?;
             }
-            Ok(parked)
+            Ok(Consequence { parked, ..Consequence::default() })
         }
     }
 }
@@ -266,7 +312,21 @@ fn follow(sessions: &Connection, change: &Waiting, base: Option<u64>) -> rusqlit
     sessions.prepare_cached(sql)?.execute((change.kind.as_str(), change.id.as_str(), base)).map(drop)
 }
 
-/// Leaves a change, and so those of its record that follow it, out of the rest of this run.
-fn hold(sessions: &Connection, n: i64) -> rusqlite::Result<()> {
-    sessions.prepare_cached("INSERT OR IGNORE INTO temp.held VALUES (?1)")?.execute([n]).map(drop)
+/// Leaves a change out of the rest of this run; and those of its record that follow it, unless it is only hindered.
+fn hold(sessions: &Connection, n: i64, hindered: bool) -> rusqlite::Result<()> {
+    sessions.prepare_cached("INSERT OR IGNORE INTO temp.held VALUES (?1, ?2)")?.execute((n, hindered)).map(drop)
+}
+
+/// Takes out the changes whose place this one has taken: one that was hindered, and what was between the two.
+fn supersede(sessions: &Connection, change: &Waiting) -> rusqlite::Result<Superseded> {
+    let record = (change.kind.as_str(), change.id.as_str(), change.n);
+    let sql = "SELECT min(n), count(*) FROM temp.held WHERE hindered AND n < ?3
+                  AND n IN (SELECT n FROM queue WHERE kind = ?1 AND id = ?2 AND parked_at IS NULL)";
+    let (first, hindered): (Option<i64>, u64) =
+        sessions.prepare_cached(sql)?.query_row(record, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let Some(first) = first else { return Ok(Superseded::default()) };
+    let sql = "DELETE FROM queue WHERE kind = ?1 AND id = ?2 AND n < ?3 AND n >= ?4 AND parked_at IS NULL";
+    let (kind, id, n) = record;
+    let changes = sessions.prepare_cached(sql)?.execute((kind, id, n, first))? as u64;
+    Ok(Superseded { changes, hindered })
 }

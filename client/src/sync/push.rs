@@ -5,7 +5,7 @@ use protocol::wire::{MAX_PUSH_BYTES, MAX_PUSH_RECORDS, PushAnswer, PushResult, P
 use super::record::Outgoing;
 use super::secrecy::Unsealed;
 use super::{Context, Pushed, SyncProgress};
-use crate::context::{Answer, Answered, Row, Waiting};
+use crate::context::{Answer, Answered, Row, Scope, Waiting};
 use crate::error::{Outage, Refusal};
 use crate::notice::Notice;
 use crate::{Error, JournalEvent};
@@ -29,8 +29,9 @@ impl Context {
         self.ask_for_key()?;
         let mut pushed = Pushed::default();
         let total = self.store.waiting()?;
+        let mut scope = Scope::All;
         let result = loop {
-            match self.push_next(&mut pushed) {
+            match self.push_next(&mut scope, &mut pushed) {
                 Ok(true) => on(SyncProgress::Pushing { done: pushed.answered(), total }),
                 Ok(false) => break Ok(()),
                 Err(error) => break Err(error),
@@ -56,28 +57,36 @@ impl Context {
         Ok(pushed)
     }
 
-    /// Sends a batch. Whether another one may be worth sending.
-    fn push_next(&self, pushed: &mut Pushed) -> Result<bool, Error> {
-        let Batch { changes, faulty } = self.batch()?;
+    /// Sends a batch. Whether there was one.
+    fn push_next(&self, scope: &mut Scope, pushed: &mut Pushed) -> Result<bool, Error> {
+        let Batch { changes, faulty } = self.batch(*scope)?;
         if changes.is_empty() && faulty.is_empty() {
             return Ok(false);
         }
         let faulty = faulty.into_iter().map(|(change, why)| unsealed(change, why, pushed)).collect();
         self.write_down(faulty, pushed)?;
-        let (answered, hindered) = (pushed.answered(), pushed.hindered);
-        if !changes.is_empty() {
-            self.send(changes, pushed)?;
+        if changes.is_empty() {
+            return Ok(true);
         }
-        // Where the cloud takes nothing at all, as when a quota is used up, the rest can wait.
-        let hindered = pushed.hindered - hindered;
-        Ok(hindered == 0 || pushed.answered() - answered > hindered)
+        let before = pushed.sent() + pushed.refused;
+        self.send(changes, pushed)?;
+        if pushed.sent() + pushed.refused == before {
+            // Where the cloud takes nothing at all, most of the rest can wait. Not what may be taken all the same, or even
+            // make room.
+            *scope = match pushed.hindrance.as_ref().and_then(|why| why.code.parse().ok()) {
+                Some(RejectionCode::EncryptionRequired) => Scope::Deletions,
+                _ if *scope == Scope::All => Scope::Known,
+                _ => *scope,
+            };
+        }
+        Ok(true)
     }
 
-    fn batch(&self) -> Result<Batch, Error> {
+    fn batch(&self, scope: Scope) -> Result<Batch, Error> {
         let secrecy = self.secrecy()?;
         let mut batch = Batch::default();
         let mut bytes = 0;
-        self.store.next_changes(|change| {
+        self.store.next_changes(scope, |change| {
             let outgoing = match Outgoing::seal(&secrecy, change) {
                 Ok(outgoing) => outgoing,
                 Err(faulty) => {
@@ -141,9 +150,7 @@ impl Context {
     }
 
     fn write_down(&self, answered: Vec<Answered>, pushed: &mut Pushed) -> Result<(), Error> {
-        let parked = self.store.settle(&answered)?;
-        pushed.parked += parked.len() as u64;
-        pushed.given_up.extend(parked);
+        pushed.settled(self.store.settle(&answered)?);
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use protocol::wire::{Kind, Rejection, RejectionCode};
 use serde::Serialize;
 
 use crate::Trouble;
+use crate::context::Settled;
 
 /// What a push did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -24,6 +25,8 @@ pub struct Pushed {
     pub refused: u64,
     /// Of these, are sent no more.
     pub parked: u64,
+    /// Were not sent, or not taken for want of room, and are not needed any more: a later change of the same record was taken.
+    pub superseded: u64,
     /// Were not taken for a reason that is not theirs, and still wait.
     pub hindered: u64,
     /// That reason.
@@ -47,6 +50,17 @@ impl Pushed {
         self.sent() + self.refused + self.hindered
     }
 
+    /// What became of the queue.
+    pub(super) fn settled(&mut self, settled: Settled) {
+        self.parked += settled.parked.len() as u64;
+        self.given_up.extend(settled.parked);
+        self.superseded += settled.superseded.changes;
+        self.hindered = self.hindered.saturating_sub(settled.superseded.hindered);
+        if self.hindered == 0 {
+            self.hindrance = None;
+        }
+    }
+
     pub(super) fn add(&mut self, more: Self) {
         self.created += more.created;
         self.updated += more.updated;
@@ -55,6 +69,7 @@ impl Pushed {
         self.conflicts_lost += more.conflicts_lost;
         self.refused += more.refused;
         self.parked += more.parked;
+        self.superseded += more.superseded;
         // These were tried again.
         self.hindered = more.hindered;
         self.hindrance = more.hindrance;

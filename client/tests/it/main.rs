@@ -27,4 +27,5 @@ mod sync;
 mod sync_commands;
 mod sync_crash;
 mod sync_faults;
+mod sync_room;
 mod validate;

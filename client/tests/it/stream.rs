@@ -47,6 +47,8 @@ pub(crate) struct Stream {
     pub(crate) page: Option<usize>,
     /// There are never more records than this.
     pub(crate) quota: Option<usize>,
+    /// Whether there is no room for contents that say that they are large.
+    pub(crate) tight: bool,
     /// Records with these ids are rejected.
     pub(crate) rejected: HashSet<String>,
     /// A push with a record of such an id is refused whole.
@@ -124,7 +126,8 @@ impl Stream {
         } else {
             let key = (record.kind, record.id.clone());
             let full = self.quota.is_some_and(|quota| self.records.len() >= quota);
-            (full && !self.records.contains_key(&key))
+            let large = record.content.as_ref().is_some_and(|content| content.get().contains("large"));
+            ((full && !self.records.contains_key(&key)) || (self.tight && large && !record.deleted))
                 .then(|| Rejection::new(RejectionCode::QuotaExceeded, "Your plan's 2 records are used up."))
         };
         if let Some(error) = rejection {

@@ -48,7 +48,7 @@ fn it_says_what_it_did() {
         &machine.coditect(&["sync", "push", "--json"]),
         0,
         "{\"created\":1,\"updated\":0,\"duplicates\":0,\"conflicts_won\":0,\"conflicts_lost\":0,\"refused\":0,\"parked\":0,\
-         \"hindered\":0,\"hindrance\":null}\n",
+         \"superseded\":0,\"hindered\":0,\"hindrance\":null}\n",
         "",
     );
     expect(

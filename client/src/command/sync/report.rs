@@ -12,6 +12,7 @@ pub(super) fn pushed(pushed: &Pushed) -> String {
         (pushed.duplicates, "there already"),
         (pushed.conflicts_won, "won a conflict"),
         (pushed.conflicts_lost, "lost a conflict"),
+        (pushed.superseded, "left out for a later one"),
     ];
     let parts: Vec<String> =
         parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
