@@ -59,7 +59,8 @@ impl ContextStore {
                 project_id: row.project_id,
                 deleted: row.deleted,
                 updated_at: Some(row.updated_at),
-                base_version: Some(row.version),
+                // Versions of before the cloud was restored may be other changes' by now.
+                base_version: (row.pass >= self.progress()?.pass).then_some(row.version),
                 active,
             },
             (_, None) => Seen { active, ..Seen::default() },

@@ -159,6 +159,7 @@ impl ContextStore {
                 progress.pulled_at = Some(now);
                 progress.pull_trouble = None;
             }
+            journal::trim(sessions)?;
             progress.write(sessions)
         })?;
         self.sessions_done(transaction.commit())
@@ -190,6 +191,7 @@ impl ContextStore {
             progress.starting_over = true;
             progress.pulled = 0;
             progress.envelope_key_id = None;
+            queue::forget_bases(sessions)?;
             journal::write(sessions, now, JournalEvent::StartedOver, None, "the cloud did not know the cursor")?;
             progress.write(sessions)
         })?;

@@ -305,6 +305,11 @@ pub(super) fn retry(sessions: &Connection, ids: &[RecordId]) -> rusqlite::Result
     ids.iter().map(|id| statement.execute([id.as_str()])).sum()
 }
 
+/// Takes from all changes which version they were made from. The cloud then decides by their times.
+pub(super) fn forget_bases(sessions: &Connection) -> rusqlite::Result<()> {
+    sessions.execute("UPDATE queue SET base_version = NULL WHERE base_version IS NOT NULL", []).map(drop)
+}
+
 /// Says which version the next change of the same record is made from.
 fn follow(sessions: &Connection, change: &Waiting, base: Option<u64>) -> rusqlite::Result<()> {
     let sql = "UPDATE queue SET base_version = ?3

@@ -48,7 +48,8 @@ impl ContextStore {
                     break;
                 }
                 let transaction = self.begin()?;
-                for row in rows.iter().filter(|row| !row.deleted) {
+                for row in &rows {
+                    // Deletions too: whoever has not heard of one yet would bring its record back.
                     again += usize::from(self.queue_row(kind, row, None)?);
                 }
                 self.sessions_done(transaction.commit())?;
@@ -93,8 +94,9 @@ fn lost(ours: &Row, theirs: &Row, device: &DeviceId) -> Option<Option<u64>> {
         && ours.deleted == theirs.deleted
         && ours.updated_at == theirs.updated_at
         && ours.device_id == theirs.device_id;
-    // What was written before ours, and has a lower version, is what ours was made from.
-    let before = ours.written_at.is_none_or(|written| theirs.written_at.is_some_and(|theirs| theirs <= written));
+    // What was written before ours, and has a lower version, is what ours was made from. Of what was pushed and has not come
+    // back it is not known here when it was written.
+    let before = ours.written_at.is_some_and(|written| theirs.written_at.is_some_and(|theirs| theirs <= written));
     match ours.version.cmp(&theirs.version) {
         _ if same => None,
         Ordering::Greater if before => Some(Some(theirs.version)),

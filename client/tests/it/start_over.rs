@@ -156,3 +156,88 @@ fn what_waits_when_the_cloud_is_restored_is_sent_once() {
         assert_eq!(says(machine, Kind::Decision, "d"), json!({"n": 3}));
     }
 }
+
+#[test]
+fn a_deletion_that_the_cloud_has_lost_is_sent_again() {
+    let cloud = Cloud::start();
+    let (ada, bob) = two(&cloud);
+    let (ada, bob) = (context(&ada), context(&bob));
+    let empty = cloud.stream().clone();
+    for kind in [Kind::Task, Kind::Decision] {
+        put(&ada, kind, "d", json!({"n": 1}));
+    }
+    settle([&ada, &bob]);
+    for kind in [Kind::Task, Kind::Decision] {
+        ada.store().delete(kind, &id("d")).unwrap();
+    }
+    sync(&ada);
+    // The cloud forgets the record altogether, and Bob has not heard of its end.
+    cloud.stream().restore(empty);
+    assert_eq!(sync(&ada).pulled.queued_again, 2);
+    settle([&bob, &ada]);
+    for kind in [Kind::Task, Kind::Decision] {
+        assert!(cloud.stream().current(kind, "d").deleted);
+        for machine in [&ada, &bob] {
+            assert_eq!(says(machine, kind, "d"), Value::Null);
+        }
+    }
+}
+
+#[test]
+fn what_was_pushed_and_never_came_back_takes_nobodys_place() {
+    let cloud = Cloud::start();
+    let (ada, bob) = two(&cloud);
+    let (ada, bob) = (context(&ada), context(&bob));
+    put(&ada, Kind::Decision, "d", json!({"n": 1}));
+    settle([&ada, &bob]);
+    let backup = cloud.stream().clone();
+    for n in ["second", "third"] {
+        put(&ada, Kind::Decision, "d", json!({ "n": n }));
+    }
+    ada.push(|_| ()).unwrap();
+    cloud.stream().restore(backup);
+    put(&bob, Kind::Decision, "d", json!({"n": "later"}));
+    sync(&bob);
+    settle([&ada, &bob]);
+    for machine in [&ada, &bob] {
+        assert_eq!(says(machine, Kind::Decision, "d"), json!({"n": "later"}));
+    }
+    let stream = cloud.stream();
+    assert!(stream.ever(Kind::Decision, "d").iter().any(|change| change.content == json!({"n": "third"})));
+}
+
+#[test]
+fn versions_of_before_a_restore_match_nothing_after_it() {
+    let cloud = Cloud::start();
+    let (ada, bob) = two(&cloud);
+    let (ada, bob) = (context(&ada), context(&bob));
+    for record in ["before", "meanwhile"] {
+        put(&ada, Kind::Decision, record, json!({"n": 1}));
+    }
+    settle([&ada, &bob]);
+    let backup = cloud.stream().clone();
+    for record in ["before", "meanwhile"] {
+        put(&ada, Kind::Decision, record, json!({"n": 2}));
+    }
+    sync(&ada);
+    put(&ada, Kind::Decision, "before", json!({"n": "ours"}));
+    cloud.stream().restore(backup);
+    cloud.stream().pulls_left = Some(1);
+    assert!(ada.pull(|_| ()).unwrap_err().is_unavailable());
+    assert!(ada.store().status().unwrap().starting_over);
+    put(&ada, Kind::Decision, "meanwhile", json!({"n": "ours"}));
+    cloud.stream().pulls_left = None;
+    // Bob's changes become the second versions, as Ada's were that the cloud has lost.
+    for record in ["before", "meanwhile"] {
+        put(&bob, Kind::Decision, record, json!({"n": "theirs, later"}));
+    }
+    sync(&bob);
+    let pushed = sync(&ada).pushed;
+    assert_eq!((pushed.updated, pushed.conflicts_won), (0, 0));
+    sync(&bob);
+    for record in ["before", "meanwhile"] {
+        for machine in [&ada, &bob] {
+            assert_eq!(says(machine, Kind::Decision, record), json!({"n": "theirs, later"}));
+        }
+    }
+}
