@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use protocol::id::RecordId;
@@ -20,6 +21,9 @@ use crate::{Config, Error};
 
 /// A log of so many bytes costs whoever opens the file a millisecond.
 const MAX_LOG: u64 = 256 * 1024;
+
+/// How long the one who shortens the log waits for those who read it.
+const BRIEFLY: Duration = Duration::from_millis(250);
 
 /// How many parked changes a status shows.
 const SHOWN: usize = 20;
@@ -76,8 +80,13 @@ impl ContextStore {
 
     /// Does what those in haste have left to others; most of it while others write.
     pub(crate) fn tidy(self) -> Result<(), Error> {
-        // The rest is done when the last one closes the file.
-        self.on_sessions(|sessions| sessions.query_row("PRAGMA wal_checkpoint(passive)", [], |_| Ok(())))
+        self.on_sessions(|sessions| {
+            sessions.query_row("PRAGMA wal_checkpoint(passive)", [], |_| Ok(()))?;
+            // Little is left for this one, which is what shortens the log also while others have the file open. Writers wait
+            // for it as long as it waits for readers.
+            sessions.busy_timeout(BRIEFLY)?;
+            sessions.query_row("PRAGMA wal_checkpoint(truncate)", [], |_| Ok(()))
+        })
     }
 
     /// Queues a change: the record is to be this. A change that changes nothing is not queued.
