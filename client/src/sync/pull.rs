@@ -128,6 +128,6 @@ impl Context {
         let limit = MAX_PULL_RECORDS.to_string();
         let mut query = vec![("limit", limit.as_str())];
         query.extend(cursor.map(|cursor| ("cursor", cursor)));
-        self.ask("/api/v1/context/pull", &query)
+        self.fetch("/api/v1/context/pull", &query)
     }
 }

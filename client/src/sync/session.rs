@@ -9,19 +9,39 @@ use super::Context;
 use crate::cloud::Effort;
 use crate::{Address, ContextError, Error, access};
 
+/// What a call is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// To see something.
+    Look,
+    /// To bring or fetch records: from then on this is the tenant's context.
+    Exchange,
+}
+
 impl Context {
-    /// A question that is answered with what is in the cloud.
+    /// A question about what is in the cloud. Whoever is only asked this binds nobody.
     pub(super) fn ask<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, Error> {
+        self.get(path, query, Purpose::Look)
+    }
+
+    /// Fetches something from the cloud that is kept here.
+    pub(super) fn fetch<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, Error> {
+        self.get(path, query, Purpose::Exchange)
+    }
+
+    fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)], purpose: Purpose) -> Result<T, Error> {
         let question: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
         let path = if query.is_empty() { path.to_owned() } else { format!("{path}?{}", question.join("&")) };
         let cloud = &self.client.inner.cloud;
-        self.authorized("sync-pull", &path, |to, bearer| cloud.get_page(to, bearer, Effort::Few))
+        self.authorized("sync-pull", &path, purpose, |to, bearer| cloud.get_page(to, bearer, Effort::Few))
     }
 
     /// Brings something to the cloud.
     pub(super) fn tell<T: DeserializeOwned>(&self, path: &str, json: &[u8]) -> Result<T, Error> {
         let cloud = &self.client.inner.cloud;
-        self.authorized("sync-push", path, |to, bearer| cloud.post_packed(to, bearer, json, Effort::Few))
+        self.authorized("sync-push", path, Purpose::Exchange, |to, bearer| {
+            cloud.post_packed(to, bearer, json, Effort::Few)
+        })
     }
 
     pub(super) fn ask_history(
@@ -46,10 +66,11 @@ impl Context {
         &self,
         function: &str,
         path: &str,
+        purpose: Purpose,
         call: impl Fn(&Address, &str) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let attempt = || {
-            let bearer = self.bearer()?;
+            let bearer = self.bearer(purpose)?;
             let client = &self.client.inner;
             let directory = client.directories.current(client.time.wall(), Effort::Few)?;
             call(&directory.endpoint(function, path)?, &bearer)
@@ -65,17 +86,18 @@ impl Context {
 
     /// An access token of the tenant whose context this is: the first one that it is synced with. Another tenant must never
     /// be sent what belongs to this one.
-    fn bearer(&self) -> Result<String, Error> {
+    fn bearer(&self, purpose: Purpose) -> Result<String, Error> {
         let key = self.client.license_key()?.ok_or(Error::NoKey)?;
         let (bearer, tenant) = access::token_and_tenant(&self.client.inner, &key, Effort::Few)?;
-        match self.store.progress()?.tenant {
-            Some(known) if known == tenant => Ok(bearer),
-            Some(_) => Err(ContextError::OtherTenant.into()),
-            None => {
-                self.store.set_progress(|progress| progress.tenant = Some(tenant))?;
-                Ok(bearer)
-            }
+        let mut known = self.store.progress()?.tenant;
+        if known.is_none() && purpose == Purpose::Exchange {
+            // Unless somebody else was first.
+            self.store.set_progress(|progress| known = Some(*progress.tenant.get_or_insert(tenant)))?;
         }
+        if known.is_some_and(|known| known != tenant) {
+            return Err(ContextError::OtherTenant.into());
+        }
+        Ok(bearer)
     }
 }
 

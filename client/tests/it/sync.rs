@@ -237,6 +237,26 @@ fn nothing_is_sent_to_another_organisation() {
 }
 
 #[test]
+fn whoever_only_looks_does_not_say_whose_context_this_is() {
+    let cloud = Cloud::start();
+    let machine = Machine::syncing(&cloud.url);
+    let (first, second) = (context(&machine), context(&machine));
+    cloud.stream().fill(Kind::Decision, ["a".to_owned()].into_iter());
+    first.cloud_status().unwrap();
+    first.history(Kind::Decision, &id("a"), 1, None).unwrap();
+    cloud.change_tenant();
+    sync(&second);
+    cloud.forget();
+    // The first one still has the other organisation's access token.
+    put(&first, Kind::Decision, "b", json!({}));
+    for error in [first.push(|_| ()).unwrap_err(), first.pull(|_| ()).unwrap_err(), first.cloud_status().unwrap_err()] {
+        assert_eq!(error.code(), "other_organisation");
+    }
+    assert!(cloud.asked("/context/").is_empty());
+    assert_eq!(sync(&second).pushed.created, 1);
+}
+
+#[test]
 fn an_access_token_that_is_not_taken_is_renewed_once() {
     let cloud = Cloud::start();
     let machine = Machine::syncing(&cloud.url);
