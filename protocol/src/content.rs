@@ -141,7 +141,7 @@ pub enum ContentError {
     Depth,
     /// A text with the character U+0000, which many programs take for its end.
     Nul,
-    /// It says that it is encrypted, and is not as an [`Envelope`](crate::envelope::Envelope) should be.
+    /// It says that it is encrypted, and is not as an [`Envelope`] should be.
     Envelope,
 }
 
