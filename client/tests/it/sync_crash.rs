@@ -1,6 +1,6 @@
 //! Two machines whose processes are killed at random: nothing is lost, and nothing is doubled.
 //!
-//! `CODITECT_CRASH_ROUNDS` says how many rounds, `CODITECT_CRASH_SEED` which ones.
+//! `CODITECT_ROUNDS` says how many rounds, `CODITECT_CRASH_SEED` which ones.
 
 use std::collections::HashSet;
 use std::process::{Child, Stdio};
@@ -107,8 +107,8 @@ fn quietly(machine: &Machine, arguments: &[&str]) -> Child {
 
 #[test]
 fn killed_at_any_moment_nothing_is_lost_or_doubled() {
-    let rounds = number("CODITECT_CRASH_ROUNDS").unwrap_or(30);
-    let seed = number("CODITECT_CRASH_SEED").unwrap_or_else(|| u64::from(std::process::id()));
+    let rounds = number("CODITECT_ROUNDS").unwrap_or(30);
+    let seed = number("CODITECT_CRASH_SEED").unwrap_or(0x5eed);
     println!("CODITECT_CRASH_SEED={seed}");
     let mut dice = Dice(seed);
     let cloud = Cloud::start();
@@ -143,7 +143,7 @@ fn killed_at_any_moment_nothing_is_lost_or_doubled() {
 
 #[test]
 fn killed_while_it_compares_everything_again_nothing_is_lost() {
-    let mut dice = Dice(number("CODITECT_CRASH_SEED").unwrap_or_else(|| u64::from(std::process::id())));
+    let mut dice = Dice(number("CODITECT_CRASH_SEED").unwrap_or(0x5eed));
     let cloud = Cloud::start();
     let machine = Machine::syncing(&cloud.url);
     let here = context(&machine);
