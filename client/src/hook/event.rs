@@ -158,16 +158,21 @@ fn agents_own(scope: &str, task: &str) -> RecordId {
 }
 
 /// The id of a task whose agent gives it none: its words in this session. So the same todo is the same record however far
-/// it is, and a todo in other words is another one.
+/// it is, and a todo in other words is another one. The session comes first, so that a plan's tasks lie together in an index:
+/// from a cold disk, each of them would be a read of its own.
 fn derived(scope: &str, content: &str, nth: usize) -> RecordId {
+    let session = digest(&[scope]);
+    let todo = digest(&[scope, content, &nth.to_string()]);
+    RecordId::parse(format!("todo-{}-{}", &session[..12], &todo[..24])).expect("letters, digits and dashes are an id")
+}
+
+fn digest(parts: &[&str]) -> String {
     let mut hash = Sha256::new_with_prefix("coditect todo 1");
-    for part in [scope, content] {
+    for part in parts {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
-    hash.update((nth as u64).to_le_bytes());
-    let id = hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    RecordId::parse(format!("todo-{id}")).expect("37 letters and digits are an id")
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A text that isn't empty, under the first of these names that has one.
