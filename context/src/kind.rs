@@ -1,5 +1,6 @@
 //! The numbers that stand for kinds in the database, as the table `context_kinds` has them.
 
+use common::Problem;
 use protocol::wire::Kind;
 
 /// The number of a kind.
@@ -18,7 +19,10 @@ pub const fn number(kind: Kind) -> i16 {
 }
 
 /// The kind of a number.
-#[must_use]
-pub fn of_number(number: i16) -> Option<Kind> {
-    Kind::ALL.iter().copied().find(|kind| self::number(*kind) == number)
+///
+/// # Errors
+/// `500` when there is none: the row is of a later release, or damaged.
+pub fn of_number(number: i16) -> Result<Kind, Problem> {
+    let kind = Kind::ALL.iter().copied().find(|kind| self::number(*kind) == number);
+    kind.ok_or_else(|| Problem::internal_error(format_args!("there is no kind {number}")))
 }

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use crate::sync::cipher::hex;
 use protocol::id::{RecordId, TaskStatus};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -172,7 +173,7 @@ fn digest(parts: &[&str]) -> String {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize())
 }
 
 /// A text that isn't empty, under the first of these names that has one.

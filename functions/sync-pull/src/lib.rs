@@ -134,9 +134,7 @@ async fn status(Is(app): Is<State>, caller: Caller) -> Result<Answer<ContextStat
 
 fn kind_status(row: &Row) -> Result<KindStatus, Problem> {
     let count = |at: usize| u64::try_from(row.get::<_, i64>(at)).map_err(Problem::internal_error);
-    let number: i16 = row.get(0);
-    let kind = context::kind::of_number(number);
-    let kind = kind.ok_or_else(|| Problem::internal_error(format_args!("there is no kind {number}")))?;
+    let kind = context::kind::of_number(row.get(0))?;
     Ok(KindStatus { kind, count: count(1)?, deleted: count(2)?, bytes: count(3)?, last_change: row.get(4) })
 }
 

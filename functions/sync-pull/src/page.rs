@@ -65,9 +65,7 @@ pub(crate) fn write(
 }
 
 fn record(out: &mut Vec<u8>, row: &Row, content: Option<&[u8]>) -> Result<(), Problem> {
-    let number: i16 = row.get(0);
-    let kind = context::kind::of_number(number);
-    let kind = kind.ok_or_else(|| Problem::internal_error(format_args!("there is no kind {number}")))?;
+    let kind = context::kind::of_number(row.get(0))?;
     let hash: [u8; 32] = row.get::<_, &[u8]>(5).try_into().map_err(Problem::internal_error)?;
     let user: Option<Uuid> = row.get(10);
 
