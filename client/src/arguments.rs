@@ -14,6 +14,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use coditect::Profile;
 
 /// Validate your CODITECT licence, hold a seat while you work, and have your context on all your machines.
 #[derive(Debug, Parser)]
@@ -39,14 +40,21 @@ pub(crate) struct Common {
     /// Keep everything in DIR [default: $CODITECT_HOME, else ~/.coditect]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) home: Option<PathBuf>,
+    /// Use the profile NAME: a key, sign-in, settings and context of its own [default: $CODITECT_PROFILE]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) profile: Option<Profile>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Store your license key on this machine, once the cloud has found it valid
+    #[command(
+        after_help = "Without KEY the key is asked for and not shown, or read from standard input where that is no terminal. A \
+        key that is typed as an argument is seen by whoever lists this machine's processes, and kept by your shell."
+    )]
     Activate {
         /// The license key, or - to read it from standard input
-        key: String,
+        key: Option<String>,
     },
     /// Ask whether this machine may run
     Validate,

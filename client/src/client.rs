@@ -14,7 +14,7 @@ use crate::directory::Directories;
 use crate::home::Home;
 use crate::notice::{Notice, Notify};
 use crate::vault::Vault;
-use crate::{Address, Config, Error, hardware};
+use crate::{Address, Config, Error, Profile, hardware};
 
 /// The sealed file with the license key.
 const KEY_FILE: &str = "license";
@@ -70,6 +70,11 @@ impl LicenseClient {
         self.inner.home.path()
     }
 
+    /// Whose folder that is.
+    pub fn profile(&self) -> Profile {
+        Profile::of(self.home())
+    }
+
     /// Where the cloud is.
     pub fn cloud_url(&self) -> &Address {
         self.inner.directories.cloud_url()
@@ -115,6 +120,7 @@ impl LicenseClient {
 pub struct LicenseClientBuilder {
     cloud_url: Option<Address>,
     home: Option<PathBuf>,
+    profile: Option<Profile>,
     machine: Option<HardwareId>,
     clock: Option<Clock>,
     notify: Option<Notify>,
@@ -132,6 +138,13 @@ impl LicenseClientBuilder {
     #[must_use]
     pub fn home(mut self, path: impl Into<PathBuf>) -> Self {
         self.home = Some(path.into());
+        self
+    }
+
+    /// Which profile, in place of the one that `CODITECT_PROFILE` names; of [`home`](Self::home), where that is given.
+    #[must_use]
+    pub fn profile(mut self, profile: Profile) -> Self {
+        self.profile = Some(profile);
         self
     }
 
@@ -163,7 +176,11 @@ impl LicenseClientBuilder {
         // An error says that there is one already, which is as good.
         let _ = jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER.install_default();
 
-        let config = Config::open(self.home)?;
+        let home = match self.profile {
+            Some(profile) => Some(Profile::locate(self.home, Some(&profile))?),
+            None => self.home,
+        };
+        let config = Config::open(home)?;
         let home = config.home().clone();
         let notify = self.notify.unwrap_or_else(|| Notify::new(|_| ()));
         let cloud_url = self.cloud_url.map_or_else(|| config.cloud_url(), Ok)?;

@@ -14,7 +14,7 @@ use std::ffi::OsString;
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use coditect::{Error, Kind, LicenseClient};
+use coditect::{Error, Kind, LicenseClient, Profile};
 
 use crate::arguments::{Arguments, Command, Common};
 use crate::exit_status::ExitStatus;
@@ -23,13 +23,19 @@ use crate::printer::Printer;
 /// Does what the arguments say.
 pub(crate) fn execute(arguments: impl Iterator<Item = OsString>) -> ExitStatus {
     let arguments: Vec<OsString> = arguments.collect();
-    let Arguments { common, command } = match Arguments::try_parse_from(&arguments) {
+    let Arguments { mut common, command } = match Arguments::try_parse_from(&arguments) {
         Ok(parsed) => parsed,
         Err(error) => return misunderstood(&arguments, &error),
     };
     let printer = Printer { json: common.json, quiet: common.quiet };
+    if common.home.is_some() || common.profile.is_some() {
+        match Profile::locate(common.home.take(), common.profile.as_ref()) {
+            Ok(home) => common.home = Some(home),
+            Err(error) => return printer.error(&error),
+        }
+    }
     let done = match command {
-        Command::Activate { key } => activate::activate(printer, &common, &key),
+        Command::Activate { key } => activate::activate(printer, &common, key.as_deref()),
         Command::Validate => validate::validate(printer, &common),
         Command::Status => status::status(printer, &common),
         Command::Run { command } => run::run(printer, &common, &command),

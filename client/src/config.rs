@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::home::Home;
-use crate::{Address, Error, environment};
+use crate::{Address, Error, Profile};
 
 const FILE: &str = "config.json";
 
@@ -25,9 +25,9 @@ pub struct Config {
 }
 
 impl Config {
-    /// Those in this folder; else in `CODITECT_HOME`, else in `~/.coditect`.
+    /// Those in this folder; else in `CODITECT_HOME`, else in `~/.coditect`; of `CODITECT_PROFILE` where one is named.
     pub fn open(home: Option<PathBuf>) -> Result<Self, Error> {
-        let path = home.or_else(environment::home).ok_or(Error::NoHome)?;
+        let path = home.map_or_else(|| Profile::locate(None, None), Ok)?;
         Ok(Self { home: Home::new(path) })
     }
 

@@ -6,6 +6,9 @@ use std::path::PathBuf;
 /// Where everything is kept, in place of `~/.coditect`.
 pub const HOME: &str = "CODITECT_HOME";
 
+/// Which profile is used, in place of the default one.
+pub const PROFILE: &str = "CODITECT_PROFILE";
+
 /// This machine's id, in place of the one that is found: for containers, whose machine ids change.
 pub const HARDWARE_ID: &str = "CODITECT_HARDWARE_ID";
 
@@ -18,6 +21,11 @@ pub(crate) fn home() -> Option<PathBuf> {
 /// The folder that a person's own files are in.
 pub(crate) fn persons_home() -> Option<PathBuf> {
     read("HOME").map(PathBuf::from)
+}
+
+/// What `CODITECT_PROFILE` says.
+pub(crate) fn profile() -> Option<String> {
+    read(PROFILE).map(|name| name.to_string_lossy().into_owned())
 }
 
 /// What `CODITECT_HARDWARE_ID` says.

@@ -63,6 +63,11 @@ pub enum Error {
     },
     /// There is no home folder to keep things in.
     NoHome,
+    /// A profile cannot have this name.
+    Profile {
+        /// The name's beginning.
+        name: String,
+    },
     /// `CODITECT_HARDWARE_ID` is not an id.
     HardwareId(HardwareIdError),
     /// Something about the context that is kept here, or its sync.
@@ -110,6 +115,7 @@ impl Error {
             Self::Sealed { .. } => "sealed_file",
             Self::Settings { .. } => "invalid_settings",
             Self::NoHome => "no_home",
+            Self::Profile { .. } => "invalid_profile",
             Self::HardwareId(_) => "invalid_hardware_id",
             Self::Context(error) => error.code(),
             Self::Hook(error) => error.code(),
@@ -142,6 +148,7 @@ impl Error {
                 format!("Correct it, or delete it and use `coditect config set`: {}", path.display())
             }
             Self::NoHome => "Set HOME or CODITECT_HOME, or use `coditect --home DIR …`.".into(),
+            Self::Profile { .. } => "`coditect --profile NAME …`, or CODITECT_PROFILE, names a profile.".into(),
             Self::HardwareId(_) => {
                 "`unset CODITECT_HARDWARE_ID` makes coditect use the machine's own; `coditect status` shows it.".into()
             }
@@ -199,6 +206,10 @@ impl fmt::Display for Error {
             }
             Self::Settings { path, cause } => write!(f, "{} is not a settings file: {cause}.", path.display()),
             Self::NoHome => f.write_str("There is no home folder to keep the license key in."),
+            Self::Profile { name } => write!(
+                f,
+                "{name:?} is no name of a profile: letters, digits, -, _ and ., beginning with a letter or digit, and at most 64."
+            ),
             Self::HardwareId(error) => write!(f, "CODITECT_HARDWARE_ID is not usable. {error}"),
             Self::Context(error) => error.fmt(f),
             Self::Hook(error) => error.fmt(f),

@@ -34,7 +34,7 @@ impl ExitStatus {
             Error::Keys(KeysError::Export(_) | KeysError::Unreadable { .. }) => Self::Broken,
             Error::Keys(KeysError::ShortPassphrase { .. }) => Self::Usage,
             Error::Keys(_) => Self::No,
-            Error::HardwareId(_) => Self::Usage,
+            Error::HardwareId(_) | Error::Profile { .. } => Self::Usage,
             Error::Context(error) => match error {
                 ContextError::Database { .. } | ContextError::Newer { .. } => Self::Broken,
                 error if error.is_wrong_usage() => Self::Usage,

@@ -86,6 +86,7 @@ mod home;
 pub mod hook;
 mod license;
 mod notice;
+mod profile;
 mod random;
 mod remaining;
 mod seat;
@@ -103,6 +104,7 @@ pub use context::{
 pub use error::{Error, Outage, Refusal};
 pub use license::{FREE_COMMANDS_PER_DAY, License, Source, Verdict};
 pub use notice::Notice;
+pub use profile::Profile;
 pub use protocol::id::{DeviceId, HardwareId, ProjectId, RecordId, SessionId, TaskStatus};
 pub use protocol::key::LicenseKey;
 pub use protocol::problem::ProblemDocument;

@@ -40,6 +40,21 @@ fn a_key_can_come_from_standard_input_in_any_case() {
 }
 
 #[test]
+fn without_an_argument_the_key_comes_from_standard_input() {
+    let cloud = Cloud::start();
+    let machine = Machine::new(&cloud.url);
+    let printed = machine.coditect_reading(&["activate"], &format!("{}\n", machine.key));
+    assert_eq!(printed.code, 0, "{printed:?}");
+    expect(
+        &machine.coditect(&["activate"]),
+        1,
+        "",
+        "error: No license key was given. It looks like CODITECT-PRO-XXXXXXXXXXXX-XXXX.\nhint: `coditect activate KEY` stores \
+         your license key on this machine.\n",
+    );
+}
+
+#[test]
 fn a_mistyped_key_asks_nobody() {
     let cloud = Cloud::start();
     let machine = Machine::new(&cloud.url);

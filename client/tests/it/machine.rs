@@ -64,6 +64,7 @@ impl Machine {
             .args(arguments)
             .env("CODITECT_HOME", self.home())
             .env("CODITECT_HARDWARE_ID", self.hardware_id.as_str())
+            .env_remove("CODITECT_PROFILE")
             .env_remove("NO_COLOR")
             .stdin(Stdio::null());
         command

@@ -14,6 +14,7 @@ mod keys_sync;
 mod keys_turned;
 mod machine;
 mod output;
+mod profiles;
 mod queue;
 mod records;
 mod run;

@@ -12,7 +12,7 @@ fn wrong_usage_is_64_and_says_where_to_look() {
     assert_eq!(printed.stdout, "");
     assert!(printed.stderr.contains("unrecognized subcommand 'vaildate'"), "{}", printed.stderr);
     assert!(printed.stderr.ends_with("hint: `coditect --help` lists the commands.\n"), "{}", printed.stderr);
-    for arguments in [&["run"][..], &["activate"], &["config"], &[], &["validate", "--loud"]] {
+    for arguments in [&["run"][..], &["config"], &[], &["validate", "--loud"]] {
         assert_eq!(machine.coditect(arguments).code, 64, "{arguments:?}");
     }
     let json = machine.coditect(&["--json", "vaildate"]);
