@@ -1,5 +1,7 @@
 //! What a record's content is, whatever its spelling: canonical JSON (RFC 8785) and its hash.
 
+mod spelling;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -8,6 +10,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::envelope::Envelope;
+
+pub use spelling::is_canonical_object;
 
 /// How many arrays and objects may be inside each other.
 pub const MAX_DEPTH: usize = 64;

@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use protocol::content::{ContentError, ContentHash, MAX_DEPTH, MAX_INTEGER, canonical_json};
+use protocol::content::{ContentError, ContentHash, MAX_DEPTH, MAX_INTEGER, canonical_json, is_canonical_object};
 use serde_json::{Value, json};
 
 fn canonical(text: &str) -> String {
@@ -163,5 +163,89 @@ proptest! {
         let pretty = serde_json::to_string_pretty(&content).unwrap();
         let read: Value = serde_json::from_str(&pretty).unwrap();
         prop_assert_eq!(ContentHash::of(&read), ContentHash::of(&content));
+    }
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let text = prop_oneof!["[ -~]{0,8}", "[\\x00-\\x20\"\\\\/\\x7f]{0,4}", any::<String>()];
+    let number = prop_oneof![
+        any::<i64>().prop_map(|n| json!(n)),
+        (-1000_i64..1000).prop_map(|n| json!(n)),
+        any::<f64>().prop_map(|n| json!(n)),
+        (0..=MAX_INTEGER).prop_map(|n| json!(n)),
+    ];
+    let leaf = prop_oneof![
+        Just(json!(null)),
+        any::<bool>().prop_map(|b| json!(b)),
+        number,
+        text.clone().prop_map(Value::from)
+    ];
+    leaf.prop_recursive(6, 64, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::btree_map(text.clone(), inner, 0..6).prop_map(|fields| json!(fields)),
+        ]
+    })
+}
+
+proptest! {
+    /// Also after a byte was changed, left out or doubled.
+    #[test]
+    fn what_is_taken_as_it_stands_is_what_would_be_written(
+        value in prop::collection::btree_map("[a-c]{0,2}|é|\u{fb33}|\u{1f600}", any_json(), 0..4),
+        at in any::<prop::sample::Index>(),
+        change in prop_oneof![Just(None), "[ -~\u{0}-\u{1f}]?".prop_map(Some)],
+    ) {
+        let mut text = serde_json::to_string(&json!(value)).unwrap();
+        if let Some(change) = change {
+            let places: Vec<usize> = text.char_indices().map(|(place, _)| place).collect();
+            let place = places[at.index(places.len())];
+            let next = text[place..].chars().next().map_or(0, char::len_utf8);
+            let doubled = if change.is_empty() { text[place..place + next].repeat(2) } else { change };
+            text.replace_range(place..place + next, &doubled);
+        }
+        if is_canonical_object(&text) {
+            let value: Value = serde_json::from_str(&text).unwrap();
+            prop_assert_eq!(canonical_json(&value).unwrap(), text.as_bytes());
+        }
+    }
+}
+
+/// What programs send: it would be a pity to miss it.
+#[test]
+fn plain_objects_are_taken_as_they_stand() {
+    for text in [
+        "{}",
+        "{\"a\":[],\"b\":{},\"c\":[1,-20,0,true,false,null,\"é😀\"],\"d\":\"\\n\\\"\\\\\\u0001\\u001f/\u{7f}\"}",
+        r#"{"role":"user","text":"Wie geht's?","turn":123456789012345}"#,
+    ] {
+        assert!(is_canonical_object(text), "{text}");
+        assert_eq!(canonical(text), text);
+    }
+    let nested = |depth: usize| format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
+    assert!(is_canonical_object(&nested(MAX_DEPTH)));
+    for text in [
+        nested(MAX_DEPTH + 1).as_str(),
+        "[]",
+        "1",
+        "{} ",
+        r#"{"a": 1}"#,
+        r#"{"b":1,"a":1}"#,
+        r#"{"a":1,"a":1}"#,
+        r#"{"a":-0}"#,
+        r#"{"a":01}"#,
+        r#"{"a":1.0}"#,
+        r#"{"a":1e3}"#,
+        r#"{"a":9007199254740993}"#,
+        r#"{"a":"\/"}"#,
+        r#"{"a":"\u0000"}"#,
+        r#"{"a":"\u000a"}"#,
+        r#"{"a":"\u001F"}"#,
+        r#"{"\u0001":1}"#,
+        r#"{"a":1,}"#,
+        r#"{"a"}"#,
+        r#"{"a":"#,
+    ] {
+        assert!(!is_canonical_object(text), "{text}");
     }
 }
