@@ -1,9 +1,16 @@
 //! What can be said on the command line.
 
+/// The lines of a help text that show the command in use. Tests see to it that each can be said.
+macro_rules! examples {
+    ($($line:literal),+ $(,)?) => { concat!("\x1b[1;4mExamples:\x1b[0m", $("\n  ", $line),+) };
+}
+
 mod hook;
 mod keys;
 mod record;
 mod sync;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use hook::{HookCommand, HookPlace};
 pub(crate) use keys::{KeysCommand, PassphraseSource};
@@ -14,14 +21,25 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 use coditect::Profile;
 
 /// Validate your CODITECT licence, hold a seat while you work, and have your context on all your machines.
 #[derive(Debug, Parser)]
 #[command(name = "coditect", version, subcommand_required = true, arg_required_else_help = false)]
-#[command(
-    after_help = "Exit codes: 0 yes, 1 the answer is no (no seat, licence not valid), 2 something broke, 64 wrong usage."
-)]
+#[command(after_help = concat!(
+    examples![
+        "coditect activate                      # asks for your license key",
+        "coditect validate --json | jq .tier",
+        "coditect run -- make test",
+    ],
+    "\n\n\x1b[1;4mExit codes:\x1b[0m\n  0    yes\n  1    the answer is no: no seat, or a licence that is not valid\
+    \n  2    something broke\n  64   wrong usage\n  Those of the command that `coditect run` runs are passed on.\
+    \n\n\x1b[1;4mEnvironment:\x1b[0m\n  CODITECT_HOME          Where everything is kept, in place of ~/.coditect\
+    \n  CODITECT_PROFILE       One of several identities on this machine\
+    \n  CODITECT_HARDWARE_ID   This machine's id, 64 hex characters: for containers, whose ids change\
+    \n  NO_COLOR               No colours, on a terminal either",
+))]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) common: Common,
@@ -34,9 +52,12 @@ pub(crate) struct Common {
     /// Print one JSON object, also for errors
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Print no warnings
+    /// Print no warnings, and no progress
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
+    /// Print what is asked of whom, how long it took, and which stored answer served
+    #[arg(long, short, global = true)]
+    pub(crate) verbose: bool,
     /// Keep everything in DIR [default: $CODITECT_HOME, else ~/.coditect]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) home: Option<PathBuf>,
@@ -48,23 +69,27 @@ pub(crate) struct Common {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Store your license key on this machine, once the cloud has found it valid
-    #[command(
-        after_help = "Without KEY the key is asked for and not shown, or read from standard input where that is no terminal. A \
-        key that is typed as an argument is seen by whoever lists this machine's processes, and kept by your shell."
-    )]
+    #[command(after_help = concat!(
+        examples!["coditect activate", "coditect activate - <key.txt"],
+        "\n\nWithout KEY the key is asked for and not shown, or read from standard input where that is no terminal. A key that\n\
+        is typed as an argument is seen by whoever lists this machine's processes, and kept by your shell.",
+    ))]
     Activate {
         /// The license key, or - to read it from standard input
         key: Option<String>,
     },
     /// Ask whether this machine may run
+    #[command(after_help = examples!["coditect validate", "coditect validate --quiet && ./engine", "coditect validate --json | jq .quotas.commands_per_day"])]
     Validate,
     /// Show what this machine knows, without asking the cloud
+    #[command(after_help = examples!["coditect status", "coditect status --json"])]
     Status,
     /// Run a command while holding a seat
-    #[command(
-        after_help = "The command finds CODITECT_LICENSE_TOKEN, CODITECT_SESSION_ID, CODITECT_SEAT_EXPIRES_AT and \
-        CODITECT_TIER in its environment. Its exit code is passed on; a signal that ended it is 128 and its number."
-    )]
+    #[command(after_help = concat!(
+        examples!["coditect run -- make test", "coditect run -- sh -c 'echo $CODITECT_TIER'"],
+        "\n\nThe command finds CODITECT_LICENSE_TOKEN, CODITECT_SESSION_ID, CODITECT_SEAT_EXPIRES_AT and CODITECT_TIER in its\n\
+        environment. Its exit code is passed on; a signal that ended it is 128 and its number.",
+    ))]
     Run {
         /// The command and its arguments
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
@@ -72,31 +97,52 @@ pub(crate) enum Command {
     },
     /// Add, change and list tasks
     #[command(subcommand)]
+    #[command(after_help = examples!["coditect task add 'Write it down'", "coditect task list --status pending"])]
     Task(TaskCommand),
     /// Add, change and list decisions
     #[command(subcommand)]
+    #[command(after_help = examples!["coditect decision add 'Postgres, not MySQL' --why 'row-level security'", "coditect decision list"])]
     Decision(NoteCommand),
     /// Add, change and list what was learned
     #[command(subcommand)]
+    #[command(after_help = examples!["coditect learning add 'Flush before fsync'", "coditect learning list --limit 10"])]
     Learning(NoteCommand),
     /// Send what was changed here, and fetch what was changed elsewhere
+    #[command(after_help = examples!["coditect config set sync on            # once", "coditect sync", "coditect sync --watch"])]
     Sync(SyncArguments),
     /// Record what an agent plans, each time it changes its plan
     #[command(subcommand)]
+    #[command(after_help = examples!["coditect hook install", "coditect hook status"])]
     Hook(HookCommand),
     /// Read or change the settings
     #[command(subcommand)]
+    #[command(after_help = examples!["coditect config list", "coditect config set sync on"])]
     Config(ConfigCommand),
+    /// Print what a shell reads to complete this program's commands and options
+    #[command(after_help = examples!["coditect completions bash >~/.local/share/bash-completion/completions/coditect", "coditect completions zsh >~/.zfunc/_coditect", "coditect completions fish >~/.config/fish/completions/coditect.fish", "coditect completions powershell >>$PROFILE"])]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the manual pages
+    #[command(hide = true)]
+    Man {
+        /// The folder for them
+        #[arg(long, value_name = "DIR")]
+        output: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
     /// Print a setting
+    #[command(after_help = examples!["coditect config get cloud-url"])]
     Get {
         /// Its name: cloud-url or sync
         name: String,
     },
     /// Change a setting
+    #[command(after_help = examples!["coditect config set cloud-url https://coditect.example.com", "coditect config set sync on"])]
     Set {
         /// Its name: cloud-url or sync
         name: String,
@@ -104,5 +150,6 @@ pub(crate) enum ConfigCommand {
         value: String,
     },
     /// Print all settings
+    #[command(after_help = examples!["coditect config list --json"])]
     List,
 }

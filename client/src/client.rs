@@ -13,6 +13,7 @@ use crate::cloud::Cloud;
 use crate::directory::Directories;
 use crate::home::Home;
 use crate::notice::{Notice, Notify};
+use crate::trace::{Trace, Tracer};
 use crate::vault::Vault;
 use crate::{Address, Config, Error, Profile, hardware};
 
@@ -124,6 +125,7 @@ pub struct LicenseClientBuilder {
     machine: Option<HardwareId>,
     clock: Option<Clock>,
     notify: Option<Notify>,
+    tracer: Tracer,
 }
 
 impl LicenseClientBuilder {
@@ -169,6 +171,13 @@ impl LicenseClientBuilder {
         self
     }
 
+    /// Who follows what is asked of whom, how long it took, and which stored answers serve. Called from all threads.
+    #[must_use]
+    pub fn on_trace(mut self, listener: impl Fn(&Trace) + Send + Sync + 'static) -> Self {
+        self.tracer = Tracer::new(listener);
+        self
+    }
+
     /// The client. Nothing is asked of the cloud yet.
     ///
     /// Installs the arithmetic that checks signatures, for the whole process, unless the process has chosen one already.
@@ -187,7 +196,7 @@ impl LicenseClientBuilder {
         let machine = self.machine.map_or_else(|| hardware::identify(&home, &notify), Ok)?;
         let vault = Vault::new(home.clone(), machine.clone());
         let clock = self.clock.unwrap_or_else(|| Clock::new(Timestamp::now));
-        let cloud = Cloud::new();
+        let cloud = Cloud::new(self.tracer);
         let inner = Inner {
             directories: Directories::new(cloud_url, cloud.clone(), vault.clone(), notify.clone()),
             time: Timekeeper::new(clock, vault.clone(), notify.clone()),

@@ -10,12 +10,14 @@ use protocol::id::IdempotencyKey;
 use protocol::problem::ProblemDocument;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use ureq::http::Response;
-use ureq::{Agent, Body};
+use ureq::http::{Request, Response};
+use ureq::middleware::MiddlewareNext;
+use ureq::{Agent, Body, SendBody};
 
 use crate::Address;
 use crate::backoff::Backoff;
 use crate::error::{Error, Outage, Refusal};
+use crate::trace::Tracer;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -63,12 +65,18 @@ pub(crate) struct Cloud {
     outside: Agent,
     /// To this machine, where a proxy has no business, and where plain http is allowed.
     inside: Agent,
+    /// Who follows what is asked.
+    pub(crate) tracer: Tracer,
 }
 
 impl Cloud {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(tracer: Tracer) -> Self {
         let config = || {
+            let tracer = tracer.clone();
             Agent::config_builder()
+                .middleware(move |request: Request<SendBody<'_>>, next: MiddlewareNext<'_>| {
+                    tracer.follow(request, next)
+                })
                 .http_status_as_error(false)
                 // A key or token goes to the address that was checked, and is not passed on from there.
                 .max_redirects(0)
@@ -82,6 +90,7 @@ impl Cloud {
         Self {
             outside: config().https_only(true).build().new_agent(),
             inside: config().proxy(None).build().new_agent(),
+            tracer,
         }
     }
 
@@ -195,7 +204,8 @@ fn read<T: DeserializeOwned>(
     }
 }
 
-fn cause(error: &ureq::Error) -> String {
+/// Why no answer came: no sentence, but a reason such as "connection refused".
+pub(crate) fn cause(error: &ureq::Error) -> String {
     match error {
         ureq::Error::Timeout(_) => "no answer in time".into(),
         ureq::Error::HostNotFound => "there is no host of that name".into(),

@@ -1,6 +1,7 @@
 //! The commands.
 
 mod activate;
+mod completions;
 mod config;
 mod hook;
 mod record;
@@ -14,7 +15,7 @@ use std::ffi::OsString;
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use coditect::{Error, Kind, LicenseClient, Profile};
+use coditect::{Error, Kind, LicenseClient, LicenseClientBuilder, Profile};
 
 use crate::arguments::{Arguments, Command, Common};
 use crate::exit_status::ExitStatus;
@@ -27,7 +28,7 @@ pub(crate) fn execute(arguments: impl Iterator<Item = OsString>) -> ExitStatus {
         Ok(parsed) => parsed,
         Err(error) => return misunderstood(&arguments, &error),
     };
-    let printer = Printer { json: common.json, quiet: common.quiet };
+    let printer = Printer { json: common.json, quiet: common.quiet, verbose: common.verbose };
     if common.home.is_some() || common.profile.is_some() {
         match Profile::locate(common.home.take(), common.profile.as_ref()) {
             Ok(home) => common.home = Some(home),
@@ -45,26 +46,33 @@ pub(crate) fn execute(arguments: impl Iterator<Item = OsString>) -> ExitStatus {
         Command::Sync(arguments) => sync::sync(printer, &common, arguments),
         Command::Hook(command) => hook::hook(printer, &common, &command),
         Command::Config(command) => config::config(printer, &common, command),
+        Command::Completions { shell } => Ok(completions::completions(printer, shell)),
+        Command::Man { output } => completions::man(printer, &output),
     };
     done.unwrap_or_else(|error| printer.error(&error))
 }
 
 /// The client that tells its notices to standard error.
 fn client(printer: Printer, common: &Common) -> Result<LicenseClient, Error> {
+    builder(printer, common).build()
+}
+
+/// The same, for those who have something to add.
+fn builder(printer: Printer, common: &Common) -> LicenseClientBuilder {
     let builder = LicenseClient::builder().on_notice(move |notice| printer.notice(&notice.to_string()));
+    let builder = builder.on_trace(move |trace| printer.trace(trace));
     match &common.home {
-        Some(home) => builder.home(home).build(),
-        None => builder.build(),
+        Some(home) => builder.home(home),
+        None => builder,
     }
 }
 
 fn misunderstood(arguments: &[OsString], error: &clap::Error) -> ExitStatus {
     // What follows is not ours, and may be another program's --json.
     let ours = arguments.iter().take_while(|argument| *argument != "--");
-    let printer = Printer { json: ours.into_iter().any(|argument| argument == "--json"), quiet: false };
-    let text = error.render().to_string();
+    let printer = Printer { json: ours.into_iter().any(|argument| argument == "--json"), quiet: false, verbose: false };
     match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => printer.text(&text),
-        _ => printer.usage(&text),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => printer.help(error),
+        _ => printer.usage(error),
     }
 }

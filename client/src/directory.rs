@@ -92,7 +92,11 @@ impl Directories {
     pub(crate) fn current(&self, now: Timestamp, effort: Effort) -> Result<Arc<Directory>, Error> {
         let known = self.known()?;
         match known {
-            Some(known) if known.is_fresh(now) => Ok(known),
+            Some(known) if known.is_fresh(now) => {
+                let age = now.duration_since(known.entry.fetched_at);
+                self.cloud.tracer.remembered("where the functions are, and their keys", age);
+                Ok(known)
+            }
             known => match (self.fetch(now, effort), known) {
                 (Err(error), Some(known)) if error.is_unavailable() => Ok(known),
                 (fetched, _) => fetched,

@@ -92,6 +92,7 @@ mod remaining;
 mod seat;
 mod status;
 mod sync;
+mod trace;
 mod validation;
 mod vault;
 
@@ -113,3 +114,4 @@ pub use seat::{Ending, Seat};
 pub use status::Status;
 pub use sync::keys::{ExportFault, KeyName, KeyStatus, KeyTaken, KeysError, exported_key_id};
 pub use sync::{Context, Pulled, Pushed, SyncProgress, Synced};
+pub use trace::Trace;

@@ -3,11 +3,14 @@
 mod arguments;
 mod command;
 mod exit_status;
+mod panic;
 mod printer;
+mod progress;
 mod terminal;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    panic::install();
     command::execute(std::env::args_os()).into()
 }

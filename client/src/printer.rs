@@ -1,22 +1,27 @@
 //! All that this program prints: data to standard output, words to standard error.
 //!
-//! With `--json`, standard output is one object, also for errors. There are no colours, so `NO_COLOR` has nothing to turn
-//! off.
+//! With `--json`, standard output is one object, also for errors. Colours are for terminals alone.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use coditect::Error;
+use clap::builder::styling::{AnsiColor, Style};
+use coditect::{Error, Trace};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::exit_status::ExitStatus;
+use crate::progress;
+use crate::terminal::shows_colours;
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const HINT: Style = AnsiColor::Cyan.on_default().bold();
 
 /// Where everything goes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Printer {
     pub(crate) json: bool,
     pub(crate) quiet: bool,
+    pub(crate) verbose: bool,
 }
 
 impl Printer {
@@ -39,14 +44,23 @@ impl Printer {
 
     /// How far something is: a line that the next one takes the place of. Shown to people at a terminal alone.
     pub(crate) fn progress(self, line: &str) {
-        if self.json || self.quiet || !io::stderr().is_terminal() {
-            return;
+        if self.shows_progress() {
+            progress::show(&plain(line));
         }
-        let line = plain(line);
-        let width = line.chars().count();
-        let before = OPEN_LINE.swap(width, Ordering::Relaxed);
-        // What is longer than this line is covered by spaces.
-        let _ = write!(io::stderr().lock(), "\r{line}{:1$}", "", before.saturating_sub(width));
+    }
+
+    /// What the library does: a line for those who look for a cause, and otherwise a sign of life.
+    pub(crate) fn trace(self, trace: &Trace) {
+        if self.verbose && !matches!(trace, Trace::Asking { .. }) {
+            words(&plain(&trace.to_string()));
+        }
+        if self.shows_progress() {
+            progress::follow(trace);
+        }
+    }
+
+    fn shows_progress(self) -> bool {
+        !self.json && !self.quiet && io::stderr().is_terminal()
     }
 
     /// What went wrong, and the command that helps.
@@ -72,30 +86,39 @@ impl Printer {
         if self.json {
             self.data(&json!({"code": code, "detail": sentence, "hint": hint}).to_string(), status)
         } else {
-            words(&format!("error: {}\nhint: {}", plain(sentence), plain(hint)));
+            words(&format!("{} {}\n{} {}", label("error:", ERROR), plain(sentence), label("hint:", HINT), plain(hint)));
             status
         }
     }
 
-    /// Text that is printed as it is: help and version.
+    /// Text that is printed as it is: help, version, completions.
     pub(crate) fn text(self, text: &str) -> ExitStatus {
         self.data(text.trim_end(), ExitStatus::Yes)
     }
 
+    /// The same of the arguments' parser, which has its own styles.
+    pub(crate) fn help(self, error: &clap::Error) -> ExitStatus {
+        let text = error.render();
+        self.text(&if shows_colours(&io::stdout()) { text.ansi().to_string() } else { text.to_string() })
+    }
+
     /// What was wrong with the arguments, as their parser says it.
-    pub(crate) fn usage(self, text: &str) -> ExitStatus {
+    pub(crate) fn usage(self, error: &clap::Error) -> ExitStatus {
+        let styled = error.render();
         if self.json {
+            let text = styled.to_string();
             let detail = text.trim().trim_start_matches("error: ");
             let object: Value =
                 json!({"code": "usage", "detail": detail, "hint": "`coditect --help` lists the commands."});
             return self.data(&object.to_string(), ExitStatus::Usage);
         }
-        words(&format!("{}\nhint: `coditect --help` lists the commands.", text.trim()));
+        let text = if shows_colours(&io::stderr()) { styled.ansi().to_string() } else { styled.to_string() };
+        words(&format!("{}\n{} `coditect --help` lists the commands.", text.trim(), label("hint:", HINT)));
         ExitStatus::Usage
     }
 
     fn data(self, text: &str, status: ExitStatus) -> ExitStatus {
-        wipe();
+        progress::wipe();
         let mut out = io::stdout().lock();
         match writeln!(out, "{text}").and_then(|()| out.flush()) {
             // Whoever closed the pipe has read enough.
@@ -110,20 +133,14 @@ impl Printer {
     }
 }
 
-/// How wide the line of progress is that stands on standard error at the moment.
-static OPEN_LINE: AtomicUsize = AtomicUsize::new(0);
-
-/// Takes the line of progress away.
-fn wipe() {
-    let width = OPEN_LINE.swap(0, Ordering::Relaxed);
-    if width > 0 {
-        let _ = write!(io::stderr().lock(), "\r{:width$}\r", "");
-    }
+/// What a line on standard error begins with.
+fn label(text: &str, style: Style) -> String {
+    if shows_colours(&io::stderr()) { format!("{style}{text}{style:#}") } else { text.to_owned() }
 }
 
 /// Nobody is left to be told when standard error is closed.
 fn words(text: &str) {
-    wipe();
+    progress::wipe();
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 

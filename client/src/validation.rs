@@ -47,6 +47,8 @@ impl LicenseClient {
             && moment.steady
             && is_young(claims, moment.now)
         {
+            let age = SignedDuration::from_secs(moment.now.as_second().saturating_sub(claims.iat));
+            self.inner.cloud.tracer.remembered("the validation", age);
             return Ok(Verdict::Valid(License::of(claims.clone(), Source::Cache)));
         }
         match self.ask_for_validation(&key) {

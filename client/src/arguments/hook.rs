@@ -7,15 +7,19 @@ use clap::{Args, Subcommand};
 #[derive(Debug, Subcommand)]
 pub(crate) enum HookCommand {
     /// Record the tasks in an agent's event, which is read from standard input (for agents, who call it)
+    #[command(after_help = examples!["coditect hook task-plan <event.json"])]
     TaskPlan,
     /// Do what recording has left to be done
     #[command(hide = true)]
     Tidy,
     /// Add the hook to the agent's settings
+    #[command(after_help = examples!["coditect hook install", "coditect hook install --project"])]
     Install(HookPlace),
     /// Take the hook out of the agent's settings
+    #[command(after_help = examples!["coditect hook uninstall"])]
     Uninstall(HookPlace),
     /// Show where the hook is installed, and what last went wrong
+    #[command(after_help = examples!["coditect hook status", "coditect hook status --settings ~/other/settings.json"])]
     Status(HookPlace),
 }
 

@@ -7,12 +7,14 @@ use clap::{Args, Subcommand};
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
     /// Make the key that encrypts your organisation's contents, which the cloud never has
+    #[command(after_help = examples!["coditect sync keys init"])]
     Init {
         /// Don't ask whether you know what losing the key means
         #[arg(long)]
         yes: bool,
     },
     /// Write the key for another machine, so that only a passphrase opens it
+    #[command(after_help = examples!["coditect sync keys export key.txt", "coditect sync keys export --passphrase-file pass.txt >key.txt"])]
     Export {
         /// Where to [default: standard output]
         file: Option<PathBuf>,
@@ -20,6 +22,7 @@ pub(crate) enum KeysCommand {
         passphrase: PassphraseSource,
     },
     /// Take over the key that another machine has exported
+    #[command(after_help = examples!["coditect sync keys import key.txt"])]
     Import {
         /// Where from, or - for standard input
         file: PathBuf,
@@ -27,12 +30,14 @@ pub(crate) enum KeysCommand {
         passphrase: PassphraseSource,
     },
     /// Forget the key on this machine, after your organisation's encryption was turned off
+    #[command(after_help = examples!["coditect sync keys remove"])]
     Remove {
         /// Don't ask whether you know what it means
         #[arg(long)]
         yes: bool,
     },
     /// Show which key is here, and which one the cloud knows
+    #[command(after_help = examples!["coditect sync keys status"])]
     Status,
 }
 

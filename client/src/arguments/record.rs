@@ -5,6 +5,7 @@ use clap::{Args, Subcommand};
 #[derive(Debug, Subcommand)]
 pub(crate) enum TaskCommand {
     /// Add a task
+    #[command(after_help = examples!["coditect task add 'Write it down'", "coditect task add 'Ship it' --id ship --project engine --status in_progress"])]
     Add {
         /// What is to be done
         text: Option<String>,
@@ -16,6 +17,7 @@ pub(crate) enum TaskCommand {
     },
     /// Change a task; what is not named stays as it is
     #[command(visible_alias = "edit")]
+    #[command(after_help = examples!["coditect task update ship --status completed --outcome 'in 1.2'"])]
     Update {
         /// Its id
         id: String,
@@ -25,6 +27,7 @@ pub(crate) enum TaskCommand {
         fields: TaskFields,
     },
     /// Say that a task is completed
+    #[command(after_help = examples!["coditect task done ship", "coditect task done ship --outcome 'in 1.2'"])]
     Done {
         /// Its id
         id: String,
@@ -33,6 +36,7 @@ pub(crate) enum TaskCommand {
         outcome: Option<String>,
     },
     /// List tasks, the latest change first
+    #[command(after_help = examples!["coditect task list", "coditect task list --project engine --status pending --json"])]
     List {
         #[command(flatten)]
         filter: ListFilter,
@@ -41,8 +45,10 @@ pub(crate) enum TaskCommand {
         status: Option<String>,
     },
     /// Show a task
+    #[command(after_help = examples!["coditect task show ship", "coditect task show ship --history"])]
     Show(ShowArguments),
     /// Delete a task
+    #[command(after_help = examples!["coditect task rm ship"])]
     Rm {
         /// Its id
         id: String,
@@ -52,6 +58,7 @@ pub(crate) enum TaskCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum NoteCommand {
     /// Add one
+    #[command(after_help = examples!["coditect decision add 'Postgres, not MySQL' --why 'row-level security'", "coditect learning add 'Flush before fsync' --id fsync"])]
     Add {
         /// What it says
         text: Option<String>,
@@ -62,6 +69,7 @@ pub(crate) enum NoteCommand {
         fields: NoteFields,
     },
     /// Change one; what is not named stays as it is
+    #[command(after_help = examples!["coditect decision edit postgres --why 'row-level security, and extensions'"])]
     Edit {
         /// Its id
         id: String,
@@ -71,13 +79,16 @@ pub(crate) enum NoteCommand {
         fields: NoteFields,
     },
     /// List them, the latest change first
+    #[command(after_help = examples!["coditect decision list --project engine", "coditect learning list --limit 10"])]
     List {
         #[command(flatten)]
         filter: ListFilter,
     },
     /// Show one
+    #[command(after_help = examples!["coditect decision show postgres", "coditect learning show fsync --history"])]
     Show(ShowArguments),
     /// Delete one
+    #[command(after_help = examples!["coditect learning rm fsync"])]
     Rm {
         /// Its id
         id: String,

@@ -10,9 +10,11 @@ use std::time::{Duration, Instant};
 
 use coditect::{Ending, Error, LicenseClient, Notice, Seat};
 
+use super::builder;
 use crate::arguments::Common;
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
+use crate::progress;
 use child::Child;
 use signals::{Caught, Signals};
 
@@ -35,17 +37,14 @@ enum Event {
 pub(super) fn run(printer: Printer, common: &Common, command: &[OsString]) -> Result<ExitStatus, Error> {
     let (events, inbox) = mpsc::channel();
     let listener = events.clone();
-    let mut builder = LicenseClient::builder().on_notice(move |notice| {
+    let client = builder(printer, common).on_notice(move |notice| {
         printer.notice(&notice.to_string());
         if let Notice::SeatEnded(ending) = notice {
             // The receiver goes when the command has ended, and then the seat's end is of no interest.
             let _ = listener.send(Event::SeatEnded(ending.clone()));
         }
     });
-    if let Some(home) = &common.home {
-        builder = builder.home(home);
-    }
-    let client = builder.build()?;
+    let client = client.build()?;
     // Before the seat, so that from its first moment on no signal ends us without giving it back.
     let tell = events.clone();
     let signals = Signals::listen(move |caught| tell.send(Event::Signal(caught)).is_ok())
@@ -95,6 +94,7 @@ fn acquire(client: LicenseClient, events: Sender<Event>, inbox: &Receiver<Event>
 
 /// Runs the command while the seat is held.
 fn hold(printer: Printer, seat: &Seat, inbox: &Receiver<Event>, command: &[OsString]) -> ExitStatus {
+    progress::hush();
     let child = match Child::start(command, seat) {
         Ok(child) => child,
         Err(error) => {

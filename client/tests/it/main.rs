@@ -13,6 +13,7 @@ mod keys;
 mod keys_sync;
 mod keys_turned;
 mod machine;
+mod manners;
 mod output;
 mod profiles;
 mod queue;

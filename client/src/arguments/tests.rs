@@ -1,0 +1,108 @@
+//! Help: `docs/commands.md` is all of it, and every example in it can be said. `UPDATE_DOCS=1` writes it anew.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use clap::{Command, CommandFactory, Parser};
+
+use super::Arguments;
+
+/// Every command that people see, the program itself first.
+fn commands() -> Vec<Command> {
+    fn with_those_below(command: &Command, found: &mut Vec<Command>) {
+        found.push(command.clone());
+        for below in command.get_subcommands().filter(|below| !below.is_hide_set() && below.get_name() != "help") {
+            with_those_below(below, found);
+        }
+    }
+    let mut program = Arguments::command();
+    program.build();
+    let mut found = Vec::new();
+    with_those_below(&program, &mut found);
+    found
+}
+
+/// What a command is called with all those above it.
+fn name(command: &Command) -> String {
+    command.get_bin_name().unwrap_or("coditect").to_owned()
+}
+
+/// Splits a line as a shell does, as far as examples need it: quotes, comments, and an end at a pipe or redirection.
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
+    for char in line.chars() {
+        match char {
+            '\'' => quoted = !quoted,
+            '#' | '|' | '<' | '>' | '&' if !quoted && word.is_empty() => break,
+            ' ' if !quoted => {
+                if !word.is_empty() {
+                    words.push(std::mem::take(&mut word));
+                }
+            }
+            char => word.push(char),
+        }
+    }
+    if !word.is_empty() {
+        words.push(word);
+    }
+    words
+}
+
+#[test]
+fn the_reference_of_commands_is_current() {
+    let mut text = "# Commands\n\n<!-- Generated from client/src/arguments.rs by its tests; change it there. -->\n\n\
+        What `--help` says of each command. [client.md](client.md) says what is behind them.\n"
+        .to_owned();
+    for mut command in commands() {
+        let name = name(&command);
+        let help = command.render_help().to_string();
+        // The options that every command has are said once.
+        let help: Vec<&str> = help.lines().filter(|line| name == "coditect" || !is_global(line)).collect();
+        write!(text, "\n## {name}\n\n```text\n{}\n```\n", help.join("\n").trim_end()).unwrap();
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("docs/commands.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        found == text,
+        "docs/commands.md is out of date; UPDATE_DOCS=1 cargo test -p coditect --bin coditect writes it"
+    );
+}
+
+fn is_global(line: &str) -> bool {
+    let program = Arguments::command();
+    let globals = program.get_arguments().filter(|argument| argument.is_global_set());
+    let names: Vec<String> = globals.filter_map(|argument| Some(format!("--{}", argument.get_long()?))).collect();
+    line.split_whitespace().take(2).any(|word| names.iter().any(|name| name == word))
+}
+
+#[test]
+fn every_command_has_examples_and_each_can_be_said() {
+    for command in commands() {
+        let name = name(&command);
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let examples = help.split("Examples:\n").nth(1).unwrap_or_else(|| panic!("`{name} --help` has no examples"));
+        let examples: Vec<&str> = examples.lines().take_while(|line| line.starts_with("  ")).collect();
+        assert!(!examples.is_empty(), "{name}");
+        for example in examples {
+            let words = words(example);
+            assert_eq!(words[0], "coditect", "{name}: {example}");
+            if let Err(error) = Arguments::try_parse_from(&words) {
+                panic!("{name}: {example}\n{error}");
+            }
+            assert!(example.chars().count() <= 100, "{example} is too long for a terminal");
+        }
+    }
+}
+
+#[test]
+fn every_option_is_explained() {
+    for command in commands() {
+        for argument in command.get_arguments() {
+            assert!(argument.get_help().is_some(), "{}: {}", name(&command), argument.get_id());
+        }
+        assert!(command.get_about().is_some(), "{}", name(&command));
+    }
+}

@@ -1,0 +1,138 @@
+//! What the library does, for those who look for a cause: whom it asks, how long that takes, and what stored answers serve.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::SignedDuration;
+use ureq::http::{Request, Response, Uri};
+use ureq::middleware::MiddlewareNext;
+use ureq::{Body, SendBody};
+
+use crate::cloud;
+use crate::remaining::about;
+
+/// A step. [`Display`](fmt::Display) writes it as a line, and nothing secret is ever in it: of an address there is no query,
+/// and of a request or an answer no header and no body.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Trace {
+    /// A request begins.
+    Asking {
+        /// `GET`, `POST`.
+        method: String,
+        /// The address, without its query.
+        url: String,
+    },
+    /// An answer began to arrive.
+    Answered {
+        /// `GET`, `POST`.
+        method: String,
+        /// The address, without its query.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+        /// How long that took.
+        took: Duration,
+    },
+    /// No answer came.
+    Unanswered {
+        /// `GET`, `POST`.
+        method: String,
+        /// The address, without its query.
+        url: String,
+        /// A reason such as "connection refused".
+        cause: String,
+        /// How long that took.
+        took: Duration,
+    },
+    /// Nobody was asked, since something stored serves.
+    Remembered {
+        /// What.
+        what: &'static str,
+        /// How old it is.
+        age: SignedDuration,
+    },
+}
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Asking { method, url } => write!(f, "{method} {url}"),
+            Self::Answered { method, url, status, took } => {
+                write!(f, "{method} {url}: {status} after {} ms", took.as_millis())
+            }
+            Self::Unanswered { method, url, cause, took } => {
+                write!(f, "{method} {url}: {cause} after {} ms", took.as_millis())
+            }
+            Self::Remembered { what, age } => write!(f, "{what}: stored {} ago, nobody is asked", about(*age)),
+        }
+    }
+}
+
+type Listener = dyn Fn(&Trace) + Send + Sync;
+
+/// Who follows.
+#[derive(Clone, Default)]
+pub(crate) struct Tracer(Option<Arc<Listener>>);
+
+impl Tracer {
+    pub(crate) fn new(listener: impl Fn(&Trace) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(listener)))
+    }
+
+    pub(crate) fn remembered(&self, what: &'static str, age: SignedDuration) {
+        self.send(|| Trace::Remembered { what, age });
+    }
+
+    /// Follows a request, as a link in the HTTP client's chain.
+    pub(crate) fn follow(
+        &self,
+        request: Request<SendBody<'_>>,
+        next: MiddlewareNext<'_>,
+    ) -> Result<Response<Body>, ureq::Error> {
+        if self.0.is_none() {
+            return next.handle(request);
+        }
+        let (method, url) = (request.method().to_string(), without_query(request.uri()));
+        self.send(|| Trace::Asking { method: method.clone(), url: url.clone() });
+        let begin = Instant::now();
+        let answer = next.handle(request);
+        let took = begin.elapsed();
+        self.send(|| match &answer {
+            Ok(answer) => Trace::Answered { method, url, status: answer.status().as_u16(), took },
+            Err(error) => Trace::Unanswered { method, url, cause: cloud::cause(error), took },
+        });
+        answer
+    }
+
+    fn send(&self, trace: impl FnOnce() -> Trace) {
+        if let Some(listener) = &self.0 {
+            listener(&trace());
+        }
+    }
+}
+
+impl fmt::Debug for Tracer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tracer")
+    }
+}
+
+/// Neither a query nor a name and password.
+fn without_query(uri: &Uri) -> String {
+    let (scheme, host) = (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default());
+    let port = uri.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{scheme}://{host}{port}{}", uri.path())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_an_address_nothing_secret_is_shown() {
+        let uri: Uri = "https://ada:secret@cloud.example:8443/a/b?code=secret".parse().unwrap();
+        assert_eq!(without_query(&uri), "https://cloud.example:8443/a/b");
+    }
+}

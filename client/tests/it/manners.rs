@@ -1,0 +1,140 @@
+//! What a person at a terminal sees, and what those see who look for a cause. The terminal is that of `script`.
+
+use std::fs;
+use std::io::Read;
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+
+use crate::cloud::Cloud;
+use crate::machine::Machine;
+
+/// The binary at a terminal: everything that it shows.
+fn at_terminal(machine: &Machine, arguments: &str) -> Command {
+    let program = env!("CARGO_BIN_EXE_coditect");
+    let mut command = machine.command(&[] as &[&str]);
+    let environment: Vec<_> =
+        command.get_envs().map(|(name, value)| (name.to_owned(), value.map(ToOwned::to_owned))).collect();
+    command = Command::new("script");
+    command.args(["-qec", &format!("{program} {arguments}"), "/dev/null"]).env("TERM", "xterm-256color");
+    for (name, value) in environment {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+fn shown(mut command: Command) -> (Option<i32>, String) {
+    let output = command.output().unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn colours_are_for_terminals_whose_owners_want_them() {
+    let machine = Machine::new("https://cloud.example");
+    for (arguments, code, coloured) in [
+        ("config get x", 64, "\x1b[1m\x1b[31merror:\x1b[0m There is no setting"),
+        ("vaildate", 64, "\x1b[1m\x1b[31merror:\x1b[0m unrecognized subcommand"),
+        ("--help", 0, "\x1b[1;4mExamples:\x1b[0m"),
+    ] {
+        let (ended, text) = shown(at_terminal(&machine, arguments));
+        assert_eq!(ended, Some(code), "{text}");
+        assert!(text.contains(coloured), "{text:?}");
+        for (name, value) in [("NO_COLOR", "1"), ("TERM", "dumb"), ("TERM", "")] {
+            let mut plain = at_terminal(&machine, arguments);
+            plain.env(name, value);
+            let (ended, text) = shown(plain);
+            assert_eq!(ended, Some(code), "{text}");
+            assert!(!text.contains('\x1b'), "{name}={value}: {text:?}");
+        }
+    }
+}
+
+#[test]
+fn verbose_says_who_is_asked_and_which_stored_answer_serves() {
+    let cloud = Cloud::start();
+    let machine = Machine::new(&cloud.url);
+    let key = machine.key.to_string();
+    let first = machine.coditect(&["activate", &key, "--verbose"]);
+    assert_eq!(first.code, 0, "{first:?}");
+    let asked: Vec<&str> =
+        first.stderr.lines().filter_map(|line| line.split_once(" after ").map(|(step, _)| step)).collect();
+    let steps = [
+        "GET {cloud}/.well-known/coditect.json: 200",
+        "GET {cloud}/.well-known/jwks.json: 200",
+        "POST {cloud}/api/v1/licenses/validate: 200",
+    ];
+    assert!(asked.starts_with(&steps), "{first:?}");
+    let again = machine.coditect(&["validate", "-v"]);
+    assert_eq!(again.stderr, "the validation: stored 1 minute ago, nobody is asked\n");
+    cloud.away(true);
+    let refused = machine.coditect(&["activate", &key, "-v"]);
+    assert!(refused.stderr.contains("POST {cloud}/api/v1/licenses/validate: connection lost after "), "{refused:?}");
+    for printed in [first, again, refused] {
+        assert!(!printed.stderr.contains(&key) && !printed.stderr.contains("eyJ"), "{printed:?}");
+    }
+    assert_eq!(machine.coditect(&["validate"]).stderr, "", "only those who ask are told");
+}
+
+#[test]
+fn what_takes_longer_than_a_moment_shows_that_it_is_alive() {
+    // Takes connections, and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let machine = Machine::new(&format!("http://{}", silent.local_addr().unwrap()));
+    let mut command = at_terminal(&machine, &format!("activate {}", machine.key));
+    let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+    let (mut screen, mut text) = (process.stdout.take().unwrap(), Vec::new());
+    while !String::from_utf8_lossy(&text).contains("/ Asking 127.0.0.1:") {
+        let mut some = [0; 256];
+        let count = screen.read(&mut some).unwrap();
+        assert_ne!(count, 0, "{}", String::from_utf8_lossy(&text));
+        text.extend_from_slice(&some[..count]);
+    }
+    drop(silent);
+    screen.read_to_end(&mut text).unwrap();
+    assert_eq!(process.wait().unwrap().code(), Some(2));
+    let text = String::from_utf8_lossy(&text);
+    let (_, after) = text.rsplit_once("Asking").unwrap();
+    assert!(after.contains(" \r\x1b[1m\x1b[31merror:"), "the line is gone before the next: {text:?}");
+
+    for quiet in ["--quiet", "--json"] {
+        let (_, text) = shown(at_terminal(&machine, &format!("activate {} {quiet}", machine.key)));
+        assert!(!text.contains("Asking"), "{text:?}");
+    }
+}
+
+#[test]
+fn shells_can_read_their_completions() {
+    let machine = Machine::new("https://cloud.example");
+    for (shell, holds) in [
+        ("bash", "complete -F _coditect"),
+        ("zsh", "#compdef coditect"),
+        ("fish", "complete -c coditect"),
+        ("powershell", "Register-ArgumentCompleter"),
+    ] {
+        let script = machine.coditect(&["completions", shell]);
+        assert_eq!((script.code, script.stderr.as_str()), (0, ""));
+        assert!(script.stdout.contains(holds) && script.stdout.contains("validate"), "{}", script.stdout);
+    }
+    let script = machine.coditect(&["completions", "bash"]).stdout;
+    let asks = format!(
+        "{script}\nCOMP_WORDS=(coditect val) COMP_CWORD=1; _coditect coditect val coditect; echo ${{COMPREPLY[@]}}"
+    );
+    let bash = Command::new("bash").args(["--norc", "-c", &asks]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&bash.stdout), "validate\n", "{}", String::from_utf8_lossy(&bash.stderr));
+    assert_eq!(machine.coditect(&["completions", "cmd.exe"]).code, 64);
+}
+
+#[test]
+fn there_is_a_manual_page_for_each_command() {
+    let machine = Machine::new("https://cloud.example");
+    let folder = machine.home().join("man");
+    assert_eq!(machine.coditect(&["man", "--output", folder.to_str().unwrap()]).code, 0);
+    for page in ["coditect.1", "coditect-validate.1", "coditect-task-add.1"] {
+        let text = fs::read_to_string(folder.join(page)).unwrap();
+        assert!(text.contains(".TH") && text.contains("Examples:") && !text.contains('\x1b'), "{page}: {text}");
+    }
+    assert!(!folder.join("coditect-man.1").exists(), "what is hidden in the help is hidden here");
+}
