@@ -148,6 +148,15 @@ pub(crate) enum ConfigCommand {
         name: String,
         /// Its value
         value: String,
+        /// Take a cloud-url as it is, without asking who is there
+        #[arg(long)]
+        offline: bool,
+    },
+    /// Put a setting back to its default
+    #[command(after_help = examples!["coditect config unset cloud-url"])]
+    Unset {
+        /// Its name: cloud-url or sync
+        name: String,
     },
     /// Print all settings
     #[command(after_help = examples!["coditect config list --json"])]

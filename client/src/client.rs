@@ -1,11 +1,13 @@
 //! The client: who asks, from which machine, and where it keeps what it was told.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use protocol::id::HardwareId;
 use protocol::key::LicenseKey;
+use serde::Serialize;
 
 use crate::access::Access;
 use crate::clock::{Clock, Timekeeper};
@@ -40,6 +42,15 @@ const KEY_FILE: &str = "license";
 #[derive(Clone, Debug)]
 pub struct LicenseClient {
     pub(crate) inner: Arc<Inner>,
+}
+
+/// What the cloud says about itself.
+#[derive(Clone, Debug, Serialize)]
+pub struct Discovered {
+    /// Who signs.
+    pub issuer: String,
+    /// Each function's address.
+    pub functions: BTreeMap<String, String>,
 }
 
 #[derive(Debug)]
@@ -79,6 +90,26 @@ impl LicenseClient {
     /// Where the cloud is.
     pub fn cloud_url(&self) -> &Address {
         self.inner.directories.cloud_url()
+    }
+
+    /// Asks the cloud where its functions are and who signs for it, and keeps the answer.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), coditect::Error> {
+    /// # let client = coditect::LicenseClient::builder().build()?;
+    /// for (function, url) in client.discover()?.functions {
+    ///     println!("{function} is at {url}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when nobody answers, or somebody who is not a cloud; [`Error::Address`] when a function is at an
+    /// address that secrets must not be sent to.
+    pub fn discover(&self) -> Result<Discovered, Error> {
+        let directory = self.inner.directories.refresh(self.inner.time.wall())?;
+        Ok(Discovered { issuer: directory.issuer().to_owned(), functions: directory.functions().clone() })
     }
 
     /// The license key, if one has been activated here.

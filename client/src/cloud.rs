@@ -1,6 +1,7 @@
 //! One HTTP call, and what its answer means.
 
 use std::io::{Read, Write};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,17 +11,15 @@ use protocol::id::IdempotencyKey;
 use protocol::problem::ProblemDocument;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use ureq::http::{Request, Response};
-use ureq::middleware::MiddlewareNext;
-use ureq::{Agent, Body, SendBody};
+use ureq::http::{Response, Uri};
+use ureq::{Agent, Body};
 
 use crate::Address;
 use crate::backoff::Backoff;
-use crate::error::{Error, Outage, Refusal};
+use crate::error::{Error, Refusal};
+use crate::network::{Network, Way};
+use crate::outage::{self, Fault, Outage};
 use crate::trace::Tracer;
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The longest answer that is read: a set of keys is the largest, and has a few kilobytes.
 const MAX_ANSWER_LEN: u64 = 1024 * 1024;
@@ -61,42 +60,19 @@ pub(crate) enum Effort {
 /// The HTTP client.
 #[derive(Clone, Debug)]
 pub(crate) struct Cloud {
-    /// Through a proxy, where the environment names one.
-    outside: Agent,
-    /// To this machine, where a proxy has no business, and where plain http is allowed.
-    inside: Agent,
+    network: Arc<Network>,
     /// Who follows what is asked.
     pub(crate) tracer: Tracer,
 }
 
 impl Cloud {
     pub(crate) fn new(tracer: Tracer) -> Self {
-        let config = || {
-            let tracer = tracer.clone();
-            Agent::config_builder()
-                .middleware(move |request: Request<SendBody<'_>>, next: MiddlewareNext<'_>| {
-                    tracer.follow(request, next)
-                })
-                .http_status_as_error(false)
-                // A key or token goes to the address that was checked, and is not passed on from there.
-                .max_redirects(0)
-                .max_redirects_will_error(false)
-                .timeout_resolve(Some(CONNECT_TIMEOUT))
-                .timeout_connect(Some(CONNECT_TIMEOUT))
-                .timeout_global(Some(CALL_TIMEOUT))
-                .user_agent(concat!("coditect/", env!("CARGO_PKG_VERSION")))
-                .accept("application/json")
-        };
-        Self {
-            outside: config().https_only(true).build().new_agent(),
-            inside: config().proxy(None).build().new_agent(),
-            tracer,
-        }
+        Self { network: Arc::new(Network::new(tracer.clone())), tracer }
     }
 
     pub(crate) fn get<T: DeserializeOwned>(&self, from: &Address, effort: Effort) -> Result<T, Error> {
         patiently(effort, || {
-            let answer = self.agent(from).get(from.as_str()).call();
+            let answer = self.agent(from)?.get(from.as_str()).call();
             read(from, answer, MAX_ANSWER_LEN)
         })
     }
@@ -109,7 +85,7 @@ impl Cloud {
         effort: Effort,
     ) -> Result<T, Error> {
         patiently(effort, || {
-            let request = self.agent(from).get(from.as_str()).header("authorization", format!("Bearer {bearer}"));
+            let request = self.agent(from)?.get(from.as_str()).header("authorization", format!("Bearer {bearer}"));
             let request = request.config().timeout_global(Some(TRANSFER_TIMEOUT));
             read(from, request.timeout_recv_response(Some(ANSWER_TIMEOUT)).build().call(), MAX_PAGE_LEN)
         })
@@ -126,7 +102,7 @@ impl Cloud {
         let mut packed = GzEncoder::new(Vec::with_capacity(json.len() / 4), Compression::fast());
         let packed = packed.write_all(json).and_then(|()| packed.finish()).expect("memory takes what is written");
         patiently(effort, || {
-            let request = self.agent(to).post(to.as_str()).header("authorization", format!("Bearer {bearer}"));
+            let request = self.agent(to)?.post(to.as_str()).header("authorization", format!("Bearer {bearer}"));
             let request = request.header("content-type", "application/json").header("content-encoding", "gzip");
             let request = request.config().timeout_global(Some(TRANSFER_TIMEOUT));
             read(to, request.timeout_recv_response(Some(ANSWER_TIMEOUT)).build().send(&packed[..]), MAX_PAGE_LEN)
@@ -135,7 +111,7 @@ impl Cloud {
 
     pub(crate) fn post<B: Serialize, T: DeserializeOwned>(&self, ask: &Ask<'_, B>, effort: Effort) -> Result<T, Error> {
         patiently(effort, || {
-            let mut request = self.agent(&ask.to).post(ask.to.as_str());
+            let mut request = self.agent(&ask.to)?.post(ask.to.as_str());
             if let Some(token) = ask.bearer {
                 request = request.header("authorization", format!("Bearer {token}"));
             }
@@ -146,8 +122,8 @@ impl Cloud {
         })
     }
 
-    fn agent(&self, to: &Address) -> &Agent {
-        if to.is_encrypted() { &self.outside } else { &self.inside }
+    fn agent(&self, to: &Address) -> Result<&Agent, Error> {
+        self.network.agent(to).map_err(|blocked| Error::outage(to, blocked.cause, blocked.fault))
     }
 }
 
@@ -158,7 +134,7 @@ fn patiently<T>(effort: Effort, attempt: impl Fn() -> Result<T, Error>) -> Resul
     let mut attempts = 1;
     loop {
         let outage = match attempt() {
-            Err(Error::Unavailable(outage)) if effort == Effort::Few => outage,
+            Err(Error::Unavailable(outage)) if effort == Effort::Few && outage.may_pass_at_once() => outage,
             other => return other,
         };
         let wait = backoff.wait(outage.retry_after.map(Duration::from_secs));
@@ -175,46 +151,58 @@ fn read<T: DeserializeOwned>(
     answer: Result<Response<Body>, ureq::Error>,
     max_len: u64,
 ) -> Result<T, Error> {
-    let outage = |cause: String| {
-        Error::Unavailable(Box::new(Outage { url: to.to_string(), cause, refusal: None, retry_after: None }))
+    let failed = |error: &ureq::Error| {
+        let (mut cause, mut fault) = outage::cause(error);
+        // What does not get through a proxy is the proxy's, as far as one can see from here.
+        if let (Fault::Network, Ok(Some(way))) = (fault, Way::to(to)) {
+            cause = format!("{cause}, through the proxy {way}");
+            fault = Fault::Proxy;
+        }
+        Error::outage(to, cause, fault)
     };
-    let mut answer = answer.map_err(|error| outage(cause(&error)))?;
+    let mut answer = answer.map_err(|error| failed(&error))?;
     let header = answer.headers().get("retry-after").and_then(|value| value.to_str().ok()?.trim().parse().ok());
     let status = answer.status();
+    let elsewhere = answer.headers().get("location").filter(|_| status.is_redirection());
+    let elsewhere = elsewhere.map(|to| host(to.to_str().unwrap_or_default()));
     // Of what is decompressed; the limit of the body itself is of what arrives.
     let mut text = String::new();
     let mut body = answer.body_mut().with_config().limit(max_len).reader().take(max_len);
-    body.read_to_string(&mut text).map_err(|error| outage(cause(&ureq::Error::from(error))))?;
+    body.read_to_string(&mut text).map_err(|error| failed(&ureq::Error::from(error)))?;
     if status.is_success() {
-        // What is not our JSON is not our cloud's: a hotel's login page, say.
-        return serde_json::from_str(&text).map_err(|_| outage("the answer is not one of CODITECT Cloud".into()));
+        return serde_json::from_str(&text).map_err(|_| foreign(to, &text));
     }
 
     let problem = serde_json::from_str::<ProblemDocument>(&text).ok();
     let refusal = problem.map(|problem| Refusal { problem, raw: text });
+    if let (Some(elsewhere), None) = (elsewhere, &refusal) {
+        let cause = format!("it answers with a redirect to {elsewhere}, as a network's login page does");
+        return Err(Error::outage(to, cause, Fault::Portal));
+    }
     let may_pass = status.is_server_error() || matches!(status.as_u16(), 408 | 429);
     match refusal {
         Some(refusal) if !may_pass => Err(Error::Refused(Box::new(refusal))),
         refusal => {
             let asked = refusal.as_ref().and_then(|refusal| refusal.problem.retry_after_seconds);
             let cause = format!("HTTP status {}", status.as_u16());
-            let outage = Outage { url: to.to_string(), cause, retry_after: header.or(asked), refusal };
-            Err(Error::Unavailable(Box::new(outage)))
+            let retry_after = header.or(asked);
+            Err(Error::Unavailable(Box::new(Outage { retry_after, refusal, ..Outage::new(to, cause, Fault::Cloud) })))
         }
     }
 }
 
-/// Why no answer came: no sentence, but a reason such as "connection refused".
-pub(crate) fn cause(error: &ureq::Error) -> String {
-    match error {
-        ureq::Error::Timeout(_) => "no answer in time".into(),
-        ureq::Error::HostNotFound => "there is no host of that name".into(),
-        ureq::Error::ConnectionFailed => "no connection".into(),
-        ureq::Error::Io(error) => match error.kind() {
-            std::io::ErrorKind::ConnectionRefused => "connection refused".into(),
-            std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::ConnectionReset => "connection lost".into(),
-            _ => error.to_string(),
-        },
-        other => other.to_string(),
-    }
+/// What is not our JSON is not our cloud's.
+fn foreign(to: &Address, text: &str) -> Error {
+    let page = text.trim_start().starts_with('<');
+    let (cause, fault) = match page {
+        true => ("a web page came in place of an answer, as from a network's login", Fault::Portal),
+        false => ("the answer is not one of CODITECT Cloud", Fault::Foreign),
+    };
+    Error::outage(to, cause, fault)
+}
+
+/// Where a redirect leads; the rest of the address is of no use to anybody.
+fn host(location: &str) -> String {
+    let host = location.parse::<Uri>().ok().and_then(|uri| Some(uri.host()?.to_owned()));
+    host.unwrap_or_else(|| "another page".to_owned())
 }

@@ -1,6 +1,6 @@
 //! What the person has chosen: `config.json`, in clear, for there is nothing secret in it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,11 @@ impl Config {
         Ok(Self { home: Home::new(path) })
     }
 
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        self.home.path()
+    }
+
     pub(crate) fn in_home(home: Home) -> Self {
         Self { home }
     }
@@ -44,6 +49,13 @@ impl Config {
     pub fn set_cloud_url(&self, url: &Address) -> Result<(), Error> {
         let mut settings = self.read()?;
         settings.cloud_url = Some(url.to_string());
+        self.write(&settings)
+    }
+
+    /// The cloud is where it is by default again.
+    pub fn unset_cloud_url(&self) -> Result<(), Error> {
+        let mut settings = self.read()?;
+        settings.cloud_url = None;
         self.write(&settings)
     }
 

@@ -1,5 +1,6 @@
 //! Where each function is, who signs, and with which keys: fetched from one address, and kept sealed.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
@@ -8,10 +9,9 @@ use protocol::wire::Discovery;
 use serde::{Deserialize, Serialize};
 
 use crate::cloud::{Cloud, Effort};
-use crate::error::Outage;
 use crate::notice::{Notice, Notify};
 use crate::vault::Vault;
-use crate::{Address, Error};
+use crate::{Address, Error, Fault};
 
 const FILE: &str = "directory";
 
@@ -44,12 +44,16 @@ impl Directory {
         &self.entry.discovery.issuer
     }
 
+    /// The functions, and where they are.
+    pub(crate) fn functions(&self) -> &BTreeMap<String, String> {
+        &self.entry.discovery.functions
+    }
+
     /// The address of a function's endpoint.
     pub(crate) fn endpoint(&self, function: &str, path: &str) -> Result<Address, Error> {
         let Some(base) = self.entry.discovery.functions.get(function) else {
             let cause = format!("it does not say where its function {function:?} is");
-            let url = self.entry.cloud_url.clone();
-            return Err(Error::Unavailable(Box::new(Outage { url, cause, refusal: None, retry_after: None })));
+            return Err(Error::outage(&self.entry.cloud_url, cause, Fault::Cloud));
         };
         Ok(base.parse::<Address>()?.join(path))
     }
@@ -121,6 +125,24 @@ impl Directories {
             other => other,
         }
         .map_err(Error::Untrusted)
+    }
+
+    /// Asks the cloud again, and looks whether what it says can be worked with.
+    pub(crate) fn refresh(&self, now: Timestamp) -> Result<Arc<Directory>, Error> {
+        let directory = self.fetch(now, Effort::Few)?;
+        let refuse = |cause: &str| Error::outage(&self.cloud_url, cause, Fault::Foreign);
+        let discovery = &directory.entry.discovery;
+        if discovery.issuer.trim().is_empty() {
+            return Err(refuse("it does not say who signs"));
+        }
+        if directory.keys.is_empty() {
+            return Err(refuse("it has no key that signatures can be checked with"));
+        }
+        directory.endpoint("validate", "")?;
+        for url in discovery.functions.values() {
+            url.parse::<Address>()?;
+        }
+        Ok(directory)
     }
 
     fn fetch(&self, now: Timestamp, effort: Effort) -> Result<Arc<Directory>, Error> {

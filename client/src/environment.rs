@@ -31,7 +31,27 @@ pub(crate) fn profile() -> Option<String> {
 /// What `CODITECT_HARDWARE_ID` says.
 pub(crate) fn hardware_id() -> Option<String> {
     // What is not UTF-8 is not hex either, and is refused as such.
-    read(HARDWARE_ID).map(|value| value.to_string_lossy().into_owned())
+    text(HARDWARE_ID)
+}
+
+/// The proxy that encrypted calls go through: which variable names it, and what it says. The one for https goes first.
+pub(crate) fn proxy() -> Option<(&'static str, String)> {
+    ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].into_iter().find_map(|name| Some((name, text(name)?)))
+}
+
+/// The hosts that need no proxy, with commas between.
+pub(crate) fn no_proxy() -> String {
+    text("NO_PROXY").or_else(|| text("no_proxy")).unwrap_or_default()
+}
+
+/// The file and the folders with the certificates to believe, in place of the operating system's.
+pub(crate) fn certificates() -> (Option<PathBuf>, Vec<PathBuf>) {
+    let folders = read("SSL_CERT_DIR").map(|folders| std::env::split_paths(&folders).collect());
+    (read("SSL_CERT_FILE").map(PathBuf::from), folders.unwrap_or_default())
+}
+
+fn text(name: &str) -> Option<String> {
+    read(name).map(|value| value.to_string_lossy().into_owned())
 }
 
 /// A variable that is set to nothing counts as not set.

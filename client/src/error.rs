@@ -13,6 +13,8 @@ use crate::ContextError;
 use crate::hook::HookError;
 use crate::sync::keys::KeysError;
 
+pub use crate::outage::{Fault, Outage};
+
 /// Why a question could not be answered, or the answer is a refusal.
 ///
 /// [`Display`](fmt::Display) says what happened, [`Error::hint`] which command helps, [`Error::code`] is for programs.
@@ -87,19 +89,6 @@ pub struct Refusal {
     pub raw: String,
 }
 
-/// Why the cloud could not be asked.
-#[derive(Debug, Clone)]
-pub struct Outage {
-    /// The address that was asked.
-    pub url: String,
-    /// What happened: no sentence, but a reason such as "connection refused".
-    pub cause: String,
-    /// What the cloud said, if it said something.
-    pub refusal: Option<Refusal>,
-    /// How many seconds to wait before asking again, if the cloud said.
-    pub retry_after: Option<u64>,
-}
-
 impl Error {
     /// The stable word for programs; the server's own where it is the server's problem.
     pub fn code(&self) -> &str {
@@ -128,12 +117,7 @@ impl Error {
         match self {
             Self::NoKey | Self::Key(_) => "`coditect activate KEY` stores your license key on this machine.".into(),
             Self::Refused(refusal) => hint_for(&refusal.problem),
-            Self::Unavailable(outage) => match outage.retry_after {
-                Some(seconds) => {
-                    format!("Try again in {seconds} seconds; `coditect status` shows what is stored here.")
-                }
-                None => "Check the network, and the address with `coditect config get cloud-url`.".into(),
-            },
+            Self::Unavailable(outage) => outage.hint(),
             Self::Untrusted(_) => {
                 "Check this machine's clock, and the address with `coditect config get cloud-url`.".into()
             }
@@ -163,6 +147,10 @@ impl Error {
         matches!(self, Self::Unavailable(_))
     }
 
+    pub(crate) fn outage(url: &impl fmt::Display, cause: impl Into<String>, fault: Fault) -> Self {
+        Self::Unavailable(Box::new(Outage::new(url, cause, fault)))
+    }
+
     pub(crate) fn file(path: &Path, cause: io::Error) -> Self {
         Self::File { path: path.to_owned(), cause }
     }
@@ -190,10 +178,7 @@ impl fmt::Display for Error {
             Self::NoKey => f.write_str("There is no license key on this machine."),
             Self::Key(error) => error.fmt(f),
             Self::Refused(refusal) => refusal.fmt(f),
-            Self::Unavailable(outage) => match &outage.refusal {
-                Some(refusal) => refusal.fmt(f),
-                None => write!(f, "The cloud cannot be reached at {} ({}).", outage.url, outage.cause),
-            },
+            Self::Unavailable(outage) => outage.fmt(f),
             Self::Untrusted(error) => write!(f, "The cloud's answer cannot be trusted. {error}"),
             Self::Address { url, fault } => write!(f, "{url:?} cannot be used: {fault}"),
             Self::Exposed { path, mode } => {

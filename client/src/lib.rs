@@ -85,7 +85,9 @@ mod hardware;
 mod home;
 pub mod hook;
 mod license;
+mod network;
 mod notice;
+mod outage;
 mod profile;
 mod random;
 mod remaining;
@@ -97,12 +99,12 @@ mod validation;
 mod vault;
 
 pub use address::Address;
-pub use client::{LicenseClient, LicenseClientBuilder};
+pub use client::{Discovered, LicenseClient, LicenseClientBuilder};
 pub use config::Config;
 pub use context::{
     Change, ContextError, ContextStore, Draft, Entry, Filter, JournalEntry, JournalEvent, Queued, SyncStatus, Trouble,
 };
-pub use error::{Error, Outage, Refusal};
+pub use error::{Error, Fault, Outage, Refusal};
 pub use license::{FREE_COMMANDS_PER_DAY, License, Source, Verdict};
 pub use notice::Notice;
 pub use profile::Profile;

@@ -9,7 +9,7 @@ use ureq::http::{Request, Response, Uri};
 use ureq::middleware::MiddlewareNext;
 use ureq::{Body, SendBody};
 
-use crate::cloud;
+use crate::outage;
 use crate::remaining::about;
 
 /// A step. [`Display`](fmt::Display) writes it as a line, and nothing secret is ever in it: of an address there is no query,
@@ -101,7 +101,7 @@ impl Tracer {
         let took = begin.elapsed();
         self.send(|| match &answer {
             Ok(answer) => Trace::Answered { method, url, status: answer.status().as_u16(), took },
-            Err(error) => Trace::Unanswered { method, url, cause: cloud::cause(error), took },
+            Err(error) => Trace::Unanswered { method, url, cause: outage::cause(error).0, took },
         });
         answer
     }

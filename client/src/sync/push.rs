@@ -6,7 +6,7 @@ use super::record::Outgoing;
 use super::secrecy::Unsealed;
 use super::{Context, Pushed, SyncProgress};
 use crate::context::{Answer, Answered, Row, Scope, Waiting};
-use crate::error::{Outage, Refusal};
+use crate::error::{Fault, Refusal};
 use crate::notice::Notice;
 use crate::{Error, JournalEvent};
 
@@ -126,9 +126,7 @@ impl Context {
         let json = format!("{{\"device_id\":\"{}\",\"records\":[{}]}}", self.device, records.join(","));
         let answer: PushAnswer = self.tell(PATH, json.as_bytes())?;
         if answer.results.len() != changes.len() {
-            let cause = "it did not answer for every record".to_owned();
-            let outage = Outage { url: PATH.to_owned(), cause, refusal: None, retry_after: None };
-            return Err(Error::Unavailable(Box::new(outage)));
+            return Err(Error::outage(&PATH, "it did not answer for every record", Fault::Cloud));
         }
         Ok(answer.results)
     }

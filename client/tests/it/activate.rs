@@ -99,8 +99,7 @@ fn offline_nothing_is_stored() {
         &printed,
         2,
         "",
-        "error: The cloud cannot be reached at {cloud}/.well-known/coditect.json (connection refused).\nhint: Check the \
-         network, and the address with `coditect config get cloud-url`.\n",
+        "error: The cloud cannot be reached at {cloud}/.well-known/coditect.json (connection refused).\nhint: Check the network; `coditect doctor` looks for the cause.\n",
     );
     assert!(!machine.home().join("license").exists());
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use crate::cloud::Cloud;
 use crate::machine::{Machine, expect};
 
 const HINT: &str = "hint: `coditect config set cloud-url https://…` sets another address.\n";
@@ -13,7 +14,7 @@ fn a_setting_is_set_read_and_listed() {
     expect(&machine.coditect(&["config", "list"]), 0, "cloud-url = {cloud}\nsync = off\n", "");
     expect(&machine.coditect(&["config", "list", "--json"]), 0, "{\"cloud-url\":\"{cloud}\",\"sync\":\"off\"}\n", "");
     expect(
-        &machine.coditect(&["config", "set", "cloud-url", "https://b.example/"]),
+        &machine.coditect(&["config", "set", "cloud-url", "https://b.example/", "--offline"]),
         0,
         "cloud-url = https://b.example\n",
         "",
@@ -31,7 +32,7 @@ fn what_is_not_set_has_its_default_and_what_a_newer_version_wrote_stays() {
     let machine = Machine::new("https://cloud.example");
     fs::write(machine.home().join("config.json"), r#"{"colour":"blue"}"#).unwrap();
     expect(&machine.coditect(&["config", "get", "cloud-url"]), 0, "https://api.coditect.ai\n", "");
-    assert_eq!(machine.coditect(&["config", "set", "cloud-url", "https://b.example"]).code, 0);
+    assert_eq!(machine.coditect(&["config", "set", "cloud-url", "https://b.example", "--offline"]).code, 0);
     let written = fs::read_to_string(machine.home().join("config.json")).unwrap();
     assert!(written.contains("blue") && written.contains("https://b.example"), "{written}");
 }
@@ -82,4 +83,44 @@ fn a_broken_file_is_named() {
         "error: {home}/config.json is not a settings file: EOF while parsing an object at line 1 column 1.\nhint: Correct it, or \
          delete it and use `coditect config set`: {home}/config.json\n",
     );
+}
+
+#[test]
+fn a_cloud_is_asked_who_it_is_before_it_is_remembered() {
+    let cloud = Cloud::start();
+    let machine = Machine::new(&cloud.url);
+    assert_eq!(machine.coditect(&["config", "unset", "cloud-url"]).stdout, "cloud-url = https://api.coditect.ai\n");
+    let found = "cloud-url = {cloud}\nfunctions = acquire, auth, heartbeat, release, sync-pull, sync-push, validate\n\
+                 issuer = {cloud}\n";
+    expect(&machine.coditect(&["config", "set", "cloud-url", &cloud.url]), 0, found, "");
+    // What it said serves at once.
+    cloud.forget();
+    assert_eq!(machine.coditect(&["activate", &machine.key.to_string()]).code, 0);
+    assert!(cloud.asked("/.well-known/").is_empty());
+}
+
+#[test]
+fn who_is_no_cloud_is_not_remembered_unless_somebody_insists() {
+    let mut cloud = Cloud::start();
+    let machine = Machine::new("https://a.example");
+    let address = cloud.url.clone();
+    cloud.stop();
+    let refused = machine.coditect(&["config", "set", "cloud-url", &address]);
+    assert_eq!(refused.code, 2);
+    let said = format!(
+        "error: The cloud cannot be reached at {address}/.well-known/coditect.json (connection refused). The address was not \
+         changed.\nhint: Check the network; `coditect doctor` looks for the cause. `coditect config set cloud-url {address} --offline` takes it as it is.\n"
+    );
+    assert_eq!(refused.stderr, said);
+    expect(&machine.coditect(&["config", "get", "cloud-url"]), 0, "{cloud}\n", "");
+    assert_eq!(machine.coditect(&["config", "set", "cloud-url", &address, "--offline"]).code, 0);
+    assert_eq!(machine.coditect(&["config", "get", "cloud-url"]).stdout, format!("{address}\n"));
+}
+
+#[test]
+fn sync_that_is_unset_is_off() {
+    let machine = Machine::new("https://cloud.example");
+    assert_eq!(machine.coditect(&["config", "set", "sync", "on"]).code, 0);
+    expect(&machine.coditect(&["config", "unset", "sync"]), 0, "sync = off\n", "");
+    assert_eq!(machine.coditect(&["config", "unset", "colour"]).code, 64);
 }

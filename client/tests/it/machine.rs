@@ -34,7 +34,7 @@ impl Machine {
         let key = LicenseKey::generate(Brand::Coditect, KeyType::Team);
         let hardware_id = HardwareId::of(folder.path().to_str().unwrap().as_bytes());
         let machine = Self { folder, cloud_url: cloud_url.to_owned(), hardware_id, key };
-        assert_eq!(machine.coditect(&["config", "set", "cloud-url", cloud_url]).code, 0);
+        assert_eq!(machine.coditect(&["config", "set", "cloud-url", cloud_url, "--offline"]).code, 0);
         machine
     }
 

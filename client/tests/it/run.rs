@@ -127,8 +127,7 @@ fn offline_without_a_token_it_does_not_start() {
         &machine.coditect(&["run", "--", "echo", "started"]),
         2,
         "",
-        "error: The cloud cannot be reached at {cloud}/api/v1/auth/license (connection refused).\nhint: Check the network, and \
-         the address with `coditect config get cloud-url`.\n",
+        "error: The cloud cannot be reached at {cloud}/api/v1/auth/license (connection refused).\nhint: Check the network; `coditect doctor` looks for the cause.\n",
     );
 }
 

@@ -104,7 +104,7 @@ fn offline_it_says_so_and_keeps_everything() {
     cloud.stop();
     assert_eq!(machine.coditect(&["decision", "add", "On a train", "--id", "d"]).code, 0);
     let sentence = "The cloud cannot be reached at {cloud}/api/v1/auth/license (connection refused).";
-    let hint = "Check the network, and the address with `coditect config get cloud-url`.";
+    let hint = "Check the network; `coditect doctor` looks for the cause.";
     for arguments in [&["sync"][..], &["sync", "push"], &["sync", "pull"]] {
         expect(&machine.coditect(arguments), 2, "", &format!("error: {sentence}\nhint: {hint}\n"));
     }

@@ -84,7 +84,7 @@ fn after_the_grace_the_free_limits_apply() {
         &machine.coditect(&["validate"]),
         1,
         "",
-        &format!("error: {sentence}\nhint: Check the network, and the address with `coditect config get cloud-url`.\n"),
+        &format!("error: {sentence}\nhint: Check the network; `coditect doctor` looks for the cause.\n"),
     );
     let json = machine.coditect(&["validate", "--json"]);
     expect(

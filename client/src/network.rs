@@ -1,0 +1,149 @@
+//! The way out of this machine: through which proxy, and whose certificates are believed.
+//!
+//! Nothing of it is looked at before the first encrypted call, so that what needs no cloud needs no network settings either.
+
+use std::fmt;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use rustls_native_certs::{load_certs_from_paths, load_native_certs};
+use ureq::http::{Request, Uri};
+use ureq::middleware::MiddlewareNext;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::{Agent, Proxy, SendBody};
+
+use crate::trace::Tracer;
+use crate::{Address, Fault, environment};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where no proxy has any business: this machine itself.
+const HERE: [&str; 3] = ["localhost", "127.*", "[::1]"];
+
+/// How requests leave this machine.
+#[derive(Debug)]
+pub(crate) struct Network {
+    tracer: Tracer,
+    outside: OnceLock<Result<Agent, Blocked>>,
+    /// Plain http, to this machine alone.
+    inside: OnceLock<Agent>,
+}
+
+/// Why nothing can leave this machine: what the environment says cannot be used.
+#[derive(Clone, Debug)]
+pub(crate) struct Blocked {
+    pub(crate) cause: String,
+    pub(crate) fault: Fault,
+}
+
+impl Network {
+    pub(crate) fn new(tracer: Tracer) -> Self {
+        Self { tracer, outside: OnceLock::new(), inside: OnceLock::new() }
+    }
+
+    /// What asks this address.
+    pub(crate) fn agent(&self, to: &Address) -> Result<&Agent, Blocked> {
+        if to.is_encrypted() {
+            self.outside.get_or_init(|| self.outside()).as_ref().map_err(Blocked::clone)
+        } else {
+            Ok(self.inside.get_or_init(|| self.new_agent(None, RootCerts::WebPki, false)))
+        }
+    }
+
+    fn outside(&self) -> Result<Agent, Blocked> {
+        Ok(self.new_agent(Way::named()?.map(|way| way.proxy), roots()?.0, true))
+    }
+
+    fn new_agent(&self, proxy: Option<Proxy>, roots: RootCerts, https_only: bool) -> Agent {
+        let tracer = self.tracer.clone();
+        Agent::config_builder()
+            .middleware(move |request: Request<SendBody<'_>>, next: MiddlewareNext<'_>| tracer.follow(request, next))
+            .https_only(https_only)
+            .proxy(proxy)
+            .tls_config(TlsConfig::builder().root_certs(roots).build())
+            .http_status_as_error(false)
+            // A key or token goes to the address that was checked, and is not passed on from there.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .timeout_resolve(Some(CONNECT_TIMEOUT))
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_global(Some(CALL_TIMEOUT))
+            .user_agent(concat!("coditect/", env!("CARGO_PKG_VERSION")))
+            .accept("application/json")
+            .build()
+            .new_agent()
+    }
+}
+
+/// A proxy, and which variable names it.
+pub(crate) struct Way {
+    proxy: Proxy,
+    variable: &'static str,
+}
+
+impl Way {
+    /// The proxy that leads to this address; none where the way is straight.
+    pub(crate) fn to(address: &Address) -> Result<Option<Self>, Blocked> {
+        let Some(way) = Self::named()? else { return Ok(None) };
+        let target: Option<Uri> = address.as_str().parse().ok();
+        let straight = !address.is_encrypted() || target.is_none_or(|target| way.proxy.is_no_proxy(&target));
+        Ok(if straight { None } else { Some(way) })
+    }
+
+    fn named() -> Result<Option<Self>, Blocked> {
+        let Some((variable, value)) = environment::proxy() else { return Ok(None) };
+        let wrong = |_| Blocked {
+            // Not what it says: there may be a password in it.
+            cause: format!("{variable} is not the address of a proxy, such as http://proxy.example.com:3128"),
+            fault: Fault::Proxy,
+        };
+        let named = Proxy::new(value.trim()).map_err(wrong)?;
+        let mut builder = Proxy::builder(named.protocol()).host(named.host()).port(named.port());
+        builder = named.username().iter().fold(builder, |builder, name| builder.username(name));
+        builder = named.password().iter().fold(builder, |builder, word| builder.password(word));
+        builder = HERE.iter().fold(builder, |builder, host| builder.no_proxy(host));
+        let no_proxy = environment::no_proxy();
+        for host in no_proxy.split([',', ' ']).map(|host| host.trim().trim_start_matches('.')) {
+            if !host.is_empty() {
+                // As everywhere else, a name stands for what is below it, too.
+                builder = builder.no_proxy(host).no_proxy(&format!(".{host}"));
+            }
+        }
+        Ok(Some(Self { proxy: builder.build().map_err(wrong)?, variable }))
+    }
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{} ({})", self.proxy.host(), self.proxy.port(), self.variable)
+    }
+}
+
+/// What the environment names; else what the operating system believes; else, as in an empty container, what browsers do.
+fn roots() -> Result<(RootCerts, &'static str), Blocked> {
+    let (file, folders) = environment::certificates();
+    if file.is_none() && folders.is_empty() {
+        let found = load_native_certs().certs;
+        return Ok(match found.is_empty() {
+            true => (RootCerts::WebPki, "those that browsers trust"),
+            false => (store(&found), "the operating system's"),
+        });
+    }
+    let mut certs = Vec::new();
+    let files = file.iter().map(|file| load_certs_from_paths(Some(file), None));
+    let mut fault = "there is no certificate in it".to_owned();
+    for found in files.chain(folders.iter().map(|folder| load_certs_from_paths(None, Some(folder)))) {
+        certs.extend(found.certs);
+        fault = found.errors.first().map_or(fault, ToString::to_string);
+    }
+    let variable = if file.is_some() { "SSL_CERT_FILE" } else { "SSL_CERT_DIR" };
+    if certs.is_empty() {
+        return Err(Blocked { cause: format!("what {variable} names is of no use: {fault}"), fault: Fault::Roots });
+    }
+    Ok((store(&certs), variable))
+}
+
+fn store(found: &[impl AsRef<[u8]>]) -> RootCerts {
+    found.iter().map(|one| Certificate::from_der(one.as_ref()).to_owned()).into()
+}

@@ -1,0 +1,164 @@
+//! Why the cloud could not be asked, and whose it is to mend.
+
+use std::fmt;
+use std::io::ErrorKind;
+
+use rustls::CertificateError;
+
+use crate::error::Refusal;
+
+/// Why the cloud could not be asked.
+#[derive(Debug, Clone)]
+pub struct Outage {
+    /// The address that was asked.
+    pub url: String,
+    /// What happened: no sentence, but a reason such as "connection refused".
+    pub cause: String,
+    /// Where the fault lies.
+    pub fault: Fault,
+    /// What the cloud said, if it said something.
+    pub refusal: Option<Refusal>,
+    /// How many seconds to wait before asking again, if the cloud said.
+    pub retry_after: Option<u64>,
+}
+
+/// Where the fault lies, as far as it makes a difference to what helps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Nothing came back, or not in time.
+    Network,
+    /// The proxy that the environment names does not lead anywhere.
+    Proxy,
+    /// What `SSL_CERT_FILE` or `SSL_CERT_DIR` names cannot be used.
+    Roots,
+    /// The certificate is not good at this machine's time.
+    Expired,
+    /// The certificate was signed by an authority that this machine does not know.
+    Authority,
+    /// The certificate is another host's.
+    Name,
+    /// The other side speaks no TLS that is safe.
+    Protocol,
+    /// Somebody on the way answered in the cloud's place.
+    Portal,
+    /// Whoever answered is not the cloud.
+    Foreign,
+    /// The cloud answered, and cannot help at the moment.
+    Cloud,
+}
+
+impl Outage {
+    /// An outage before anything came back.
+    pub(crate) fn new(url: &impl fmt::Display, cause: impl Into<String>, fault: Fault) -> Self {
+        Self { url: url.to_string(), cause: cause.into(), fault, refusal: None, retry_after: None }
+    }
+
+    /// What to do.
+    pub(crate) fn hint(&self) -> String {
+        match self.retry_after {
+            Some(seconds) => format!("Try again in {seconds} seconds; `coditect status` shows what is stored here."),
+            None => self.fault.hint().to_owned(),
+        }
+    }
+
+    /// Whether another attempt at once could end otherwise.
+    pub(crate) fn may_pass_at_once(&self) -> bool {
+        matches!(self.fault, Fault::Network | Fault::Cloud | Fault::Proxy)
+    }
+}
+
+impl fmt::Display for Outage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.refusal {
+            Some(refusal) => refusal.fmt(f),
+            None => write!(f, "The cloud cannot be reached at {} ({}).", self.url, self.cause),
+        }
+    }
+}
+
+impl Fault {
+    pub(crate) fn hint(self) -> &'static str {
+        match self {
+            Self::Network => "Check the network; `coditect doctor` looks for the cause.",
+            Self::Proxy => {
+                "HTTPS_PROXY or ALL_PROXY names the proxy, NO_PROXY the hosts that need none. `coditect doctor` shows what is in \
+                 use."
+            }
+            Self::Roots => {
+                "SSL_CERT_FILE names a file with certificates in PEM, SSL_CERT_DIR a folder of them; without both, the operating \
+                 system's are used."
+            }
+            Self::Expired => "Check this machine's clock with `date`; `coditect doctor` compares it with the cloud's.",
+            Self::Authority => {
+                "If your company's proxy or cloud has a certificate authority of its own, name the authority's certificate: \
+                 `SSL_CERT_FILE=/path/to/authority.pem coditect doctor`."
+            }
+            Self::Name => {
+                "Check the address with `coditect config get cloud-url`. In a hotel or on a train, log in to the network first."
+            }
+            Self::Protocol => {
+                "TLS 1.2 is the least that is safe. `coditect doctor` shows whether a proxy is in between."
+            }
+            Self::Portal => {
+                "Open any page in a browser and log in to the network, then try again. `coditect config get cloud-url` is the \
+                 address."
+            }
+            Self::Foreign => {
+                "Check the address with `coditect config get cloud-url`. `coditect doctor` shows whether a proxy is in between."
+            }
+            Self::Cloud => {
+                "Try again in a few minutes; `coditect status` shows what is stored here and how long it serves."
+            }
+        }
+    }
+}
+
+/// What a failed call means.
+pub(crate) fn cause(error: &ureq::Error) -> (String, Fault) {
+    let (cause, fault) = match error {
+        ureq::Error::Timeout(_) => ("no answer in time", Fault::Network),
+        ureq::Error::HostNotFound => ("there is no host of that name", Fault::Network),
+        ureq::Error::ConnectionFailed => ("no connection", Fault::Network),
+        ureq::Error::ConnectProxyFailed(why) => return (format!("the {why}"), Fault::Proxy),
+        ureq::Error::Protocol(_) => ("the answer is no HTTP", Fault::Portal),
+        ureq::Error::Rustls(error) => return of_tls(error),
+        ureq::Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            Some(error) => return of_tls(error),
+            None => match error.kind() {
+                ErrorKind::ConnectionRefused => ("connection refused", Fault::Network),
+                ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset => ("connection lost", Fault::Network),
+                _ => return (error.to_string(), Fault::Network),
+            },
+        },
+        other => return (other.to_string(), Fault::Network),
+    };
+    (cause.to_owned(), fault)
+}
+
+fn of_tls(error: &rustls::Error) -> (String, Fault) {
+    use rustls::Error as Tls;
+    let (cause, fault) = match error {
+        Tls::InvalidCertificate(wrong) => match wrong {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                ("its certificate has expired", Fault::Expired)
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                ("its certificate is not valid yet", Fault::Expired)
+            }
+            CertificateError::UnknownIssuer => {
+                ("its certificate was signed by an authority that this machine does not know", Fault::Authority)
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                ("its certificate belongs to another host", Fault::Name)
+            }
+            // Among them: what signs itself without being an authority.
+            other => return (format!("its certificate cannot be trusted: {other}"), Fault::Authority),
+        },
+        Tls::PeerIncompatible(_) | Tls::AlertReceived(_) => ("it speaks no TLS that is safe", Fault::Protocol),
+        // What is no TLS at all was not sent by a cloud.
+        Tls::InvalidMessage(_) => ("the answer is no TLS", Fault::Portal),
+        other => return (format!("the encrypted connection failed: {other}"), Fault::Protocol),
+    };
+    (cause.to_owned(), fault)
+}
