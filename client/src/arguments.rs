@@ -29,6 +29,7 @@ use coditect::Profile;
 #[command(name = "coditect", version, subcommand_required = true, arg_required_else_help = false)]
 #[command(after_help = concat!(
     examples![
+        "coditect init                          # begin here",
         "coditect activate                      # asks for your license key",
         "coditect validate --json | jq .tier",
         "coditect run -- make test",
@@ -68,6 +69,12 @@ pub(crate) struct Common {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Begin here: make the home folder, and see what is free and what to do next
+    #[command(after_help = concat!(
+        examples!["coditect init", "coditect init --json | jq .commands_today"],
+        "\n\nNeeds no account and no network, and changes nothing where everything is there already.",
+    ))]
+    Init,
     /// Store your license key on this machine, once the cloud has found it valid
     #[command(after_help = concat!(
         examples!["coditect activate", "coditect activate - <key.txt"],
@@ -84,7 +91,7 @@ pub(crate) enum Command {
     /// Show what this machine knows, without asking the cloud
     #[command(after_help = examples!["coditect status", "coditect status --json"])]
     Status,
-    /// Run a command while holding a seat
+    /// Run a command while holding a seat; in the free tier, as one of the day's commands
     #[command(after_help = concat!(
         examples!["coditect run -- make test", "coditect run -- sh -c 'echo $CODITECT_TIER'"],
         "\n\nThe command finds CODITECT_LICENSE_TOKEN, CODITECT_SESSION_ID, CODITECT_SEAT_EXPIRES_AT and CODITECT_TIER in its\n\

@@ -4,12 +4,15 @@ mod activate;
 mod completions;
 mod config;
 mod hook;
+mod init;
 mod record;
 mod run;
+mod signals;
 mod status;
 mod sync;
 mod sync_keys;
 mod validate;
+mod watch;
 
 use std::ffi::OsString;
 
@@ -36,6 +39,7 @@ pub(crate) fn execute(arguments: impl Iterator<Item = OsString>) -> ExitStatus {
         }
     }
     let done = match command {
+        Command::Init => init::init(printer, &common),
         Command::Activate { key } => activate::activate(printer, &common, key.as_deref()),
         Command::Validate => validate::validate(printer, &common),
         Command::Status => status::status(printer, &common),

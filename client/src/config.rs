@@ -36,6 +36,20 @@ impl Config {
         self.home.path()
     }
 
+    /// Makes the home folder and its settings, unless they are there already. The answer is whether they were made.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), coditect::Error> {
+    /// assert!(coditect::Config::open(Some("/tmp/fresh".into()))?.init()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn init(&self) -> Result<bool, Error> {
+        // Settings that can't be read are told of now, and not at the first use.
+        self.read()?;
+        self.home.write_new(FILE, &text(&Settings::default()))
+    }
+
     pub(crate) fn in_home(home: Home) -> Self {
         Self { home }
     }
@@ -72,9 +86,7 @@ impl Config {
     }
 
     fn write(&self, settings: &Settings) -> Result<(), Error> {
-        let mut text = serde_json::to_vec_pretty(settings).expect("settings are text with names");
-        text.push(b'\n');
-        self.home.write(FILE, &text)
+        self.home.write(FILE, &text(settings))
     }
 
     pub(crate) fn home(&self) -> &Home {
@@ -85,6 +97,12 @@ impl Config {
         let Some(text) = self.home.read(FILE)? else { return Ok(Settings::default()) };
         serde_json::from_slice(&text).map_err(|cause| Error::Settings { path: self.home.file(FILE), cause })
     }
+}
+
+fn text(settings: &Settings) -> Vec<u8> {
+    let mut text = serde_json::to_vec_pretty(settings).expect("settings are text with names");
+    text.push(b'\n');
+    text
 }
 
 /// The file.

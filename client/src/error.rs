@@ -9,9 +9,9 @@ use protocol::key::KeyError;
 use protocol::problem::{Code, ProblemDocument};
 use protocol::token::TokenError;
 
-use crate::ContextError;
 use crate::hook::HookError;
 use crate::sync::keys::KeysError;
+use crate::{Allowance, ContextError};
 
 pub use crate::outage::{Fault, Outage};
 
@@ -24,6 +24,8 @@ pub enum Error {
     NoKey,
     /// The text is not a license key.
     Key(KeyError),
+    /// Today's commands are used up.
+    UsedUp(Allowance),
     /// The cloud answered, and the answer is a problem.
     Refused(Box<Refusal>),
     /// The cloud did not answer, or cannot at the moment.
@@ -95,6 +97,7 @@ impl Error {
         match self {
             Self::NoKey => "no_license_key",
             Self::Key(_) => "invalid_format",
+            Self::UsedUp(_) => "quota_exceeded",
             Self::Refused(refusal) => &refusal.problem.code,
             Self::Unavailable(_) => "cloud_unavailable",
             Self::Untrusted(_) => "untrusted_token",
@@ -116,6 +119,7 @@ impl Error {
     pub fn hint(&self) -> String {
         match self {
             Self::NoKey | Self::Key(_) => "`coditect activate KEY` stores your license key on this machine.".into(),
+            Self::UsedUp(_) => "`coditect register` starts an upgrade to as many commands as you like.".into(),
             Self::Refused(refusal) => hint_for(&refusal.problem),
             Self::Unavailable(outage) => outage.hint(),
             Self::Untrusted(_) => {
@@ -177,6 +181,10 @@ impl fmt::Display for Error {
         match self {
             Self::NoKey => f.write_str("There is no license key on this machine."),
             Self::Key(error) => error.fmt(f),
+            Self::UsedUp(today) => {
+                let (limit, next_day) = (today.limit, today.next_day());
+                write!(f, "Today's {limit} commands are used up. The next {limit} come {next_day}.")
+            }
             Self::Refused(refusal) => refusal.fmt(f),
             Self::Unavailable(outage) => outage.fmt(f),
             Self::Untrusted(error) => write!(f, "The cloud's answer cannot be trusted. {error}"),

@@ -72,6 +72,7 @@
 
 mod access;
 mod address;
+mod allowance;
 mod backoff;
 mod client;
 mod clock;
@@ -99,6 +100,7 @@ mod validation;
 mod vault;
 
 pub use address::Address;
+pub use allowance::Allowance;
 pub use client::{Discovered, LicenseClient, LicenseClientBuilder};
 pub use config::Config;
 pub use context::{

@@ -17,7 +17,7 @@ use crate::client::Inner;
 use crate::cloud::{Ask, Effort};
 use crate::error::Refusal;
 use crate::notice::Notice;
-use crate::{Error, LicenseClient};
+use crate::{Allowance, Error, LicenseClient, allowance};
 use grant::Grant;
 use holders::Holding;
 
@@ -171,6 +171,14 @@ impl Seat {
     /// How many seats the licence had, and how many were taken, when this one was; none if the cloud has not said.
     pub fn seats(&self) -> Option<SeatCounts> {
         self.shared.state().grant.seats
+    }
+
+    /// Counts a command, as [`LicenseClient::count_command`] does, with the limit that came with this seat.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn count_command(&self) -> Result<Option<Allowance>, Error> {
+        allowance::count(&self.shared.client, &self.quotas())
     }
 
     /// Why there is no seat any more; none while there is.

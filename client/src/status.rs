@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use protocol::id::HardwareId;
 use serde::Serialize;
 
-use crate::{Error, License, LicenseClient};
+use crate::{Allowance, Error, License, LicenseClient};
 
 /// What this machine knows.
 #[derive(Clone, Debug, Serialize)]
@@ -15,6 +15,8 @@ pub struct Status {
     pub license_key: Option<String>,
     /// What may be used; none if the last answer no longer serves.
     pub license: Option<License>,
+    /// The commands of today, where they are limited.
+    pub commands_today: Option<Allowance>,
     /// Until when the last seat's token lets a command start while the cloud is away.
     pub seat_token_until: Option<Timestamp>,
     /// Where the cloud is.
@@ -44,6 +46,7 @@ impl LicenseClient {
         Ok(Status {
             license_key: key.map(|key| key.redacted()),
             license,
+            commands_today: self.commands_today()?,
             seat_token_until,
             cloud_url: self.cloud_url().to_string(),
             hardware_id: self.hardware_id().clone(),

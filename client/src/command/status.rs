@@ -27,6 +27,9 @@ fn describe(status: &Status) -> String {
         }
         None => lines.push("licence      not known; `coditect validate` asks the cloud".to_owned()),
     }
+    if let Some(today) = status.commands_today {
+        lines.push(format!("used today   {} of {}, {} left", today.used, today.limit, today.left()));
+    }
     if let Some(until) = status.seat_token_until {
         lines.push(format!("seat token   until {until}"));
     }

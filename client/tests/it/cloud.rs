@@ -52,6 +52,8 @@ pub(crate) struct Mood {
     pub(crate) interval: u32,
     /// The session that the next acquire gives.
     pub(crate) session: SessionId,
+    /// How many commands a day the plan has.
+    pub(crate) quota: i64,
     /// How many requests at paths that contain `loses` are answered by doing the work and dropping the connection.
     pub(crate) lose_answers: u32,
     pub(crate) loses: &'static str,
@@ -98,6 +100,7 @@ impl Cloud {
             issuer: None,
             interval: 300,
             session: SessionId::new(),
+            quota: -1,
             lose_answers: 0,
             loses: "acquire",
             now: None,
@@ -272,11 +275,11 @@ impl Shared {
         let token = signer::sign(&json!({
             "iss": mood.issuer.as_ref().unwrap_or(&self.url), "sub": self.license, "aud": "coditect",
             "iat": signed.as_second(), "exp": grace.as_second(), "typ": "validation", "tenant_id": *self.tenant.lock().unwrap(), "tier": "TEAM",
-            "features": ["all_agents", "shared_context"], "quotas": {"commands_per_day": -1},
+            "features": ["all_agents", "shared_context"], "quotas": {"commands_per_day": mood.quota},
             "machine_id": asked.body["machine_id"], "refresh_after": refresh.as_second(),
         }));
         json!({"valid": true, "tier": "TEAM", "expires_at": null, "features": ["all_agents", "shared_context"],
-               "quotas": {"commands_per_day": -1}, "validation_token": token, "refresh_after": refresh, "grace_until": grace})
+               "quotas": {"commands_per_day": mood.quota}, "validation_token": token, "refresh_after": refresh, "grace_until": grace})
     }
 
     fn seat(&self, mood: &Mood, asked: &Asked, signed: Timestamp) -> Value {
@@ -285,7 +288,7 @@ impl Shared {
             "iss": mood.issuer.as_ref().unwrap_or(&self.url), "sub": self.license, "aud": "coditect",
             "iat": signed.as_second(), "nbf": signed.as_second(), "exp": expires.as_second(), "jti": "1", "typ": "license",
             "tenant_id": *self.tenant.lock().unwrap(), "license_id": self.license, "session_id": mood.session,
-            "hardware_id": asked.body["hardware_id"], "tier": "TEAM", "features": [], "quotas": {},
+            "hardware_id": asked.body["hardware_id"], "tier": "TEAM", "features": [], "quotas": {"commands_per_day": mood.quota},
         }));
         json!({"session_id": mood.session, "license_token": token, "expires_at": expires,
                "seat_expires_at": signed + SignedDuration::from_secs(360), "heartbeat_interval_seconds": mood.interval,

@@ -70,8 +70,28 @@ impl Machine {
         command
     }
 
+    /// The same at another time, in another place: `2026-06-15 12:00:00`, `Europe/Berlin`.
+    pub(crate) fn command_at(&self, time: &str, zone: &str, arguments: &[&str]) -> Command {
+        let mut command = self.command(arguments);
+        let libraries = fs::read_dir("/usr/lib").unwrap().filter_map(Result::ok);
+        let mut libraries = libraries.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"));
+        let library = libraries.find(|path| path.exists()).expect("scripts/install installs libfaketime");
+        command.env("LD_PRELOAD", library).env("FAKETIME", format!("@{time}")).env("TZ", zone);
+        command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        command
+    }
+
+    pub(crate) fn coditect_at(&self, time: &str, zone: &str, arguments: &[&str]) -> Printed {
+        self.printed(self.command_at(time, zone, arguments).output().unwrap())
+    }
+
     pub(crate) fn coditect(&self, arguments: &[&str]) -> Printed {
         self.printed(self.command(arguments).output().unwrap())
+    }
+
+    /// How many commands it has used today.
+    pub(crate) fn used(&self) -> i64 {
+        self.client().build().unwrap().commands_today().unwrap().map_or(0, |today| today.used)
     }
 
     /// The same with something on standard input.

@@ -90,17 +90,6 @@ fn no_seat_no_command() {
 }
 
 #[test]
-fn without_a_key_there_is_no_seat() {
-    let machine = Machine::new("https://cloud.example");
-    expect(
-        &machine.coditect(&["run", "--", "echo", "started"]),
-        1,
-        "",
-        "error: There is no license key on this machine.\nhint: `coditect activate KEY` stores your license key on this machine.\n",
-    );
-}
-
-#[test]
 fn offline_the_last_token_lets_it_run_with_a_warning() {
     let mut cloud = Cloud::start();
     let machine = Machine::activated(&cloud.url);
@@ -141,7 +130,7 @@ fn signals_are_for_the_command() {
         let (process, _) = start(&machine, "echo ready; exec sleep 60");
         signal(&process, sent);
         expect(&end(&machine, process), 128 + number, "", "");
-        let script = format!("trap 'echo caught; exit 9' {name}; echo ready; while :; do sleep 0.05; done");
+        let script = format!("trap 'echo caught; exit 9' {name}; echo ready; while :; do :; done");
         let (process, _) = start(&machine, &script);
         signal(&process, sent);
         expect(&end(&machine, process), 9, "caught\n", "");
@@ -214,8 +203,7 @@ fn when_the_licence_is_revoked_the_command_is_stopped() {
     let cloud = Cloud::start();
     cloud.mood().interval = 1;
     let machine = Machine::activated(&cloud.url);
-    let (process, _) =
-        start(&machine, "trap 'echo asked to stop; exit 0' TERM; echo ready; while :; do sleep 0.05; done");
+    let (process, _) = start(&machine, "trap 'echo asked to stop; exit 0' TERM; echo ready; while :; do :; done");
     cloud.mood().problem_on = Some(("heartbeat", ended("revoked")));
     expect(
         &end(&machine, process),

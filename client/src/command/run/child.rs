@@ -2,50 +2,111 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::unix::process::ExitStatusExt;
-use std::process::{self, Command};
+use std::process::Command;
 
-use coditect::Seat;
-use rustix::process::{Pid, Signal, kill_process};
+use coditect::{Seat, Tier};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait};
 
-/// A command that has been started. Only this value waits for it and sends it signals, so its process id cannot have
-/// become another's.
+use super::tree;
+
+/// What a seat says of itself; nothing of it is left over from another one.
+const SEATS: [&str; 3] = ["CODITECT_LICENSE_TOKEN", "CODITECT_SESSION_ID", "CODITECT_SEAT_EXPIRES_AT"];
+
+/// A command that has been started, and whatever it starts. Only this value waits for it and sends it signals, so its
+/// process id cannot have become another's.
 pub(super) struct Child {
-    process: process::Child,
+    id: Pid,
+    code: Option<u8>,
 }
 
 impl Child {
     /// Starts it, with the seat's data in its environment.
-    pub(super) fn start(command: &[OsString], seat: &Seat) -> io::Result<Self> {
+    pub(super) fn start(command: &[OsString], seat: Option<&Seat>) -> io::Result<Self> {
         let (program, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-        let process = Command::new(program)
-            .args(arguments)
-            .env("CODITECT_LICENSE_TOKEN", seat.license_token())
-            .env("CODITECT_SESSION_ID", seat.session_id().to_string())
-            .env("CODITECT_SEAT_EXPIRES_AT", seat.seat_expires_at().to_string())
-            .env("CODITECT_TIER", seat.tier().as_str())
-            .spawn()?;
-        Ok(Self { process })
+        let mut command = Command::new(program);
+        command.args(arguments);
+        match seat {
+            Some(seat) => command.envs(variables(seat)),
+            None => SEATS.iter().fold(&mut command, |command, name| command.env_remove(name)),
+        };
+        command.env("CODITECT_TIER", seat.map_or(Tier::Free, Seat::tier).as_str());
+        tree::adopt();
+        tie(&mut command);
+        let process = command.spawn()?;
+        Ok(Self { id: Pid::from_child(&process), code: None })
     }
 
     /// Its exit code, as a shell would say it, if it has ended.
     pub(super) fn ended(&mut self) -> io::Result<Option<u8>> {
-        let Some(status) = self.process.try_wait()? else { return Ok(None) };
-        let signal = status.signal().map(|signal| 128 + signal);
-        Ok(Some(status.code().or(signal).and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)))
-    }
-
-    /// Sends it a signal.
-    pub(super) fn signal(&self, number: i32) {
-        let pid = Pid::from_child(&self.process);
-        if let Some(signal) = Signal::from_named_raw(number) {
-            // It can only have ended by itself in between, which `ended` finds.
-            let _ = kill_process(pid, signal);
+        loop {
+            match wait(WaitOptions::NOHANG) {
+                Ok(Some((id, status))) if id == self.id => self.code = Some(code(status)),
+                // One that had lost its parent.
+                Ok(Some(_)) | Err(Errno::INTR) => {}
+                Ok(None) => return Ok(self.code),
+                Err(Errno::CHILD) if self.code.is_some() => return Ok(self.code),
+                Err(error) => return Err(error.into()),
+            }
         }
     }
 
-    /// Ends it.
-    pub(super) fn kill(&mut self) {
-        let _ = self.process.kill();
+    /// Whether anything that it has started still runs.
+    pub(super) fn has_left_something(&self) -> bool {
+        !tree::descendants().is_empty()
+    }
+
+    /// Sends it a signal that asks to end, and all that it has started, as a terminal would. Others mean it alone.
+    pub(super) fn signal(&self, number: i32) {
+        let Some(signal) = Signal::from_named_raw(number) else { return };
+        let for_all = !matches!(signal, Signal::USR1 | Signal::USR2);
+        let mut all = if for_all { tree::descendants() } else { Vec::new() };
+        if self.code.is_none() && !all.contains(&self.id) {
+            all.push(self.id);
+        }
+        for id in all {
+            // It can only have ended by itself in between, which `ended` finds.
+            let _ = kill_process(id, signal);
+        }
+    }
+
+    /// Ends it, and all that it has started.
+    pub(super) fn kill(&self) {
+        self.signal(Signal::KILL.as_raw());
     }
 }
+
+/// What a command on a seat finds in its environment, but for the tier.
+pub(crate) fn variables(seat: &Seat) -> [(&'static str, String); 3] {
+    let [token, session, expires] = SEATS;
+    let (id, expires_at) = (seat.session_id().to_string(), seat.seat_expires_at().to_string());
+    [(token, seat.license_token()), (session, id), (expires, expires_at)]
+}
+
+fn code(status: WaitStatus) -> u8 {
+    let signal = status.terminating_signal().map(|signal| 128 + signal);
+    status.exit_status().or(signal).and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
+}
+
+/// The command is asked to end when we are killed, since nobody would keep its seat then.
+#[cfg(target_os = "linux")]
+fn tie(command: &mut Command) {
+    use std::os::unix::process::CommandExt;
+
+    use rustix::process::{getpid, getppid, set_parent_process_death_signal};
+
+    let us = getpid();
+    let ask = move || {
+        set_parent_process_death_signal(Some(Signal::TERM))?;
+        // We may have been killed before that.
+        if getppid() == Some(us) { Ok(()) } else { Err(io::ErrorKind::Interrupted.into()) }
+    };
+    #[expect(unsafe_code, reason = "the standard library has no safe way to do something between fork and exec")]
+    // SAFETY: two system calls, which neither allocate nor take a lock.
+    unsafe {
+        command.pre_exec(ask);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn tie(_: &mut Command) {}

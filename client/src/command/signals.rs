@@ -1,7 +1,8 @@
 //! The signals that concern the command as well as us.
 //!
-//! What a terminal sends (Ctrl-C, Ctrl-\, a closed window) it sends to every process in front of it, so the command has it
-//! already. What another process sends us is for the command, which does not have it.
+//! What a terminal sends (Ctrl-C, Ctrl-\) it sends to every process in front of it, so the command has it already. What
+//! another process sends us is for the command, which does not have it; and a closed terminal may tell nobody but the
+//! program that it was opened for, which may be us.
 
 use std::io;
 use std::thread::{self, JoinHandle};
@@ -32,13 +33,23 @@ impl Caught {
         self.number
     }
 
+    /// Whether it asks whoever gets it to end.
+    pub(super) fn is_request_to_end(self) -> bool {
+        matches!(self.number, SIGHUP | SIGINT | SIGQUIT | SIGTERM)
+    }
+
+    /// Whether it is more than a key that was pressed, and is no question.
+    pub(super) fn is_termination(self) -> bool {
+        self.number == SIGTERM
+    }
+
     /// Whether it only says that the command has changed its state.
     pub(super) fn is_child(self) -> bool {
         self.number == SIGCHLD
     }
 
     pub(super) fn is_to_be_forwarded(self) -> bool {
-        !self.is_child() && !self.from_terminal
+        !self.is_child() && (!self.from_terminal || self.number == SIGHUP)
     }
 
     /// What a process that it ended exits with.
@@ -56,7 +67,9 @@ pub(super) struct Signals {
 impl Signals {
     /// Calls `tell` for each signal, until it says `false`.
     pub(super) fn listen(tell: impl Fn(Caught) -> bool + Send + 'static) -> io::Result<Self> {
-        let mut signals = SignalsInfo::<WithOrigin>::new(CAUGHT)?;
+        let ignored = ignored();
+        let caught = CAUGHT.into_iter().filter(|number| ignored & (1 << (number - 1)) == 0);
+        let mut signals = SignalsInfo::<WithOrigin>::new(caught)?;
         let handle = signals.handle();
         let thread = thread::spawn(move || {
             let mut all = signals.forever();
@@ -64,6 +77,14 @@ impl Signals {
         });
         Ok(Self { handle, thread: Some(thread) })
     }
+}
+
+/// Which signals whoever started us wants ignored, one bit each: after `nohup` a closed terminal, in the background of a
+/// script Ctrl-C. Catching them would have the command, which inherits this, caught by them too.
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
 impl Drop for Signals {

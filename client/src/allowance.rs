@@ -1,0 +1,140 @@
+//! How many commands are left today, counted on this machine: nobody is asked, and nobody is told.
+//!
+//! The count is sealed, so that it isn't changed by hand; who deletes it, or the whole folder, begins anew. That is no more
+//! than a licence's limit of commands has to withstand.
+
+mod days;
+
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
+use protocol::wire::Quotas;
+use serde::Serialize;
+
+use crate::client::Inner;
+use crate::{Error, License, LicenseClient};
+use days::Days;
+
+/// The sealed file with the count.
+const FILE: &str = "commands";
+
+/// The file that is locked while the count changes.
+const LOCK: &str = "commands.lock";
+
+/// The commands of a day, where they are limited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Allowance {
+    /// How many a day.
+    pub limit: i64,
+    /// How many of them were used.
+    pub used: i64,
+    /// When the next day begins: midnight on this machine.
+    pub next_day_at: Timestamp,
+}
+
+impl Allowance {
+    /// How many are left.
+    pub fn left(&self) -> i64 {
+        (self.limit - self.used).max(0)
+    }
+
+    /// The next day's beginning, as the person's own clock shows it.
+    pub(crate) fn next_day(&self) -> String {
+        let next = self.next_day_at.to_zoned(TimeZone::system());
+        let at = next.strftime("%Y-%m-%d %H:%M");
+        if next.start_of_day().is_ok_and(|midnight| midnight == next) {
+            format!("at midnight ({at})")
+        } else {
+            format!("on {at}, since today began in another time zone")
+        }
+    }
+}
+
+impl LicenseClient {
+    /// Counts a command, or refuses it because today's are used up. Without a limit there is nothing to count, and the
+    /// answer is none.
+    ///
+    /// The limit is the licence's as the last [`validate`](Self::validate) found it, and the free tier's where there is none
+    /// that serves. A day is the machine's own, from midnight to midnight. It ends where it began: neither a journey to
+    /// another time zone nor a clock set back has a second one with the same date.
+    ///
+    /// ```no_run
+    /// use coditect::{Error, LicenseClient};
+    ///
+    /// # fn main() -> Result<(), Error> {
+    /// let client = LicenseClient::builder().build()?;
+    /// match client.count_command() {
+    ///     Ok(Some(today)) => println!("{} commands are left today", today.left()),
+    ///     Ok(None) => println!("as many as you like"),
+    ///     Err(Error::UsedUp(today)) => println!("no more before {}", today.next_day_at),
+    ///     Err(error) => return Err(error),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::UsedUp`]; [`Error::File`] when it cannot be counted, because the home folder cannot be written.
+    pub fn count_command(&self) -> Result<Option<Allowance>, Error> {
+        count(&self.inner, &self.quotas()?)
+    }
+
+    /// How many commands were used today, without counting one; none without a limit.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), coditect::Error> {
+    /// # let client = coditect::LicenseClient::builder().build()?;
+    /// if let Some(today) = client.commands_today()? {
+    ///     println!("{} of {} used", today.used, today.limit);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn commands_today(&self) -> Result<Option<Allowance>, Error> {
+        let Some(limit) = limit(&self.quotas()?) else { return Ok(None) };
+        let now = now(&self.inner);
+        Ok(Some(stored(&self.inner)?.at(&now).allowance(limit, now.time_zone())))
+    }
+
+    fn quotas(&self) -> Result<Quotas, Error> {
+        let license = match self.license_key()? {
+            Some(_) => self.remembered_license()?,
+            None => None,
+        };
+        Ok(license.unwrap_or_else(License::free).quotas)
+    }
+}
+
+/// Counts a command under these quotas.
+pub(crate) fn count(client: &Inner, quotas: &Quotas) -> Result<Option<Allowance>, Error> {
+    let Some(limit) = limit(quotas) else { return Ok(None) };
+    // Let go of when this returns.
+    let lock = client.home.lock_file(LOCK)?;
+    lock.lock().map_err(|cause| Error::file(&client.home.file(LOCK), cause))?;
+    let now = now(client);
+    let mut days = stored(client)?.at(&now);
+    let today = days.allowance(limit, now.time_zone());
+    if today.left() == 0 {
+        return Err(Error::UsedUp(today));
+    }
+    days.used += 1;
+    let content = serde_json::to_vec(&days).expect("dates and numbers are JSON");
+    client.vault.seal(FILE, &content)?;
+    Ok(Some(days.allowance(limit, now.time_zone())))
+}
+
+fn limit(quotas: &Quotas) -> Option<i64> {
+    quotas.commands_per_day().filter(|limit| *limit >= 0)
+}
+
+fn now(client: &Inner) -> Zoned {
+    client.time.wall().to_zoned(TimeZone::system())
+}
+
+/// What cannot be opened is as good as deleted.
+fn stored(client: &Inner) -> Result<Days, Error> {
+    let json = match client.vault.open(FILE) {
+        Err(Error::Sealed { .. }) => None,
+        other => other?,
+    };
+    Ok(json.and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default())
+}

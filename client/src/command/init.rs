@@ -1,0 +1,43 @@
+//! `coditect init`
+
+use coditect::{Config, Error, LicenseClient};
+use serde_json::json;
+
+use super::client;
+use crate::arguments::Common;
+use crate::exit_status::ExitStatus;
+use crate::printer::Printer;
+
+const FREE: &str = "\
+The free tier needs no account and no network: basic agents, on this machine alone.
+
+What to do next:
+  coditect run -- COMMAND…  runs a command
+  coditect register         starts an upgrade: as many commands as you like, all agents, all your machines
+  coditect activate         stores the license key that you have";
+
+const LICENSED: &str = "\
+What to do next:
+  coditect run -- COMMAND…  runs a command on one of your licence's seats
+  coditect status           shows what this machine knows";
+
+pub(super) fn init(printer: Printer, common: &Common) -> Result<ExitStatus, Error> {
+    let made = Config::open(common.home.clone())?.init()?;
+    let client = client(printer, common)?;
+    let home = client.home().display();
+    let first = if made { format!("Made {home}.") } else { format!("{home} is there already.") };
+    let text = [first, today(&client)?, next(&client)?.to_owned()].join("\n");
+    let object = json!({"home": client.home(), "made": made, "commands_today": client.commands_today()?});
+    Ok(printer.answer(&object, &text, ExitStatus::Yes))
+}
+
+fn today(client: &LicenseClient) -> Result<String, Error> {
+    Ok(match client.commands_today()? {
+        Some(today) => format!("{} of today's {} commands are left.", today.left(), today.limit),
+        None => "Commands are not limited.".to_owned(),
+    })
+}
+
+fn next(client: &LicenseClient) -> Result<&'static str, Error> {
+    Ok(if client.license_key()?.is_some() { LICENSED } else { FREE })
+}

@@ -1,0 +1,110 @@
+//! What those wait for who hold a seat: the seat itself, signals, and the seat's end.
+
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use coditect::{Ending, Error, LicenseClient, Notice, Seat};
+
+use super::builder;
+use super::signals::{Caught, Signals};
+use crate::arguments::Common;
+use crate::exit_status::ExitStatus;
+use crate::printer::Printer;
+
+/// How long somebody who has pressed Ctrl-C waits for a seat that is just being taken, so that it can be given back.
+const LAST_CHANCE: Duration = Duration::from_secs(1);
+
+/// What there is to wait for.
+pub(super) enum Event {
+    /// A signal arrived.
+    Signal(Caught),
+    /// A seat was taken, or not.
+    Acquired(Result<Seat, Error>),
+    /// There is no seat any more.
+    SeatEnded(Ending),
+}
+
+/// Listens from its first moment on, so that no signal ends us without the seat being given back.
+pub(super) struct Watch {
+    pub(super) client: LicenseClient,
+    pub(super) printer: Printer,
+    events: Sender<Event>,
+    inbox: Receiver<Event>,
+    signals: Signals,
+}
+
+/// How it went to take a seat.
+pub(super) enum Outcome {
+    /// There is one.
+    Taken(Seat),
+    /// There is none, and everything has been said.
+    Over(ExitStatus),
+}
+
+impl Watch {
+    pub(super) fn start(printer: Printer, common: &Common) -> Result<Self, Error> {
+        let (events, inbox) = mpsc::channel();
+        let listener = events.clone();
+        let client = builder(printer, common).on_notice(move |notice| {
+            printer.notice(&notice.to_string());
+            if let Notice::SeatEnded(ending) = notice {
+                // The receiver goes when the command has ended, and then the seat's end is of no interest.
+                let _ = listener.send(Event::SeatEnded(ending.clone()));
+            }
+        });
+        let client = client.build()?;
+        let tell = events.clone();
+        let signals = Signals::listen(move |caught| tell.send(Event::Signal(caught)).is_ok())
+            .map_err(|cause| Error::File { path: "the signal handlers".into(), cause })?;
+        Ok(Self { client, printer, events, inbox, signals })
+    }
+
+    /// The next event; none when there was none until then.
+    pub(super) fn next(&self, until: Option<Instant>) -> Option<Event> {
+        match until {
+            None => self.inbox.recv().ok(),
+            Some(until) => self.inbox.recv_timeout(until.saturating_duration_since(Instant::now())).ok(),
+        }
+    }
+
+    /// Takes a seat in a thread of its own, so that Ctrl-C need not wait until a cloud that is away has been given up.
+    pub(super) fn acquire(&self) -> Result<Outcome, Error> {
+        let (client, events) = (self.client.clone(), self.events.clone());
+        thread::spawn(move || {
+            // Nobody listens any more when a signal came first; then the seat is dropped here, and so given back.
+            let _ = events.send(Event::Acquired(client.acquire()));
+        });
+        let mut interrupted = None;
+        loop {
+            let event = match interrupted {
+                None => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(_) => self.inbox.recv_timeout(LAST_CHANCE),
+            };
+            match (event, interrupted) {
+                (Ok(Event::Acquired(taken)), None) => return taken.map(Outcome::Taken),
+                (Ok(Event::Acquired(taken)), Some(caught)) => return Ok(self.interrupted(caught, taken.ok())),
+                (Ok(Event::Signal(caught)), None) if caught.is_request_to_end() => interrupted = Some(caught),
+                (Err(_), Some(caught)) => return Ok(self.interrupted(caught, None)),
+                _ => {}
+            }
+        }
+    }
+
+    fn interrupted(&self, caught: Caught, seat: Option<Seat>) -> Outcome {
+        give_back(self.printer, seat);
+        Outcome::Over(ExitStatus::Passed(caught.exit_code()))
+    }
+
+    /// Ends the listening, and gives the seat back.
+    pub(super) fn finish(self, seat: Option<Seat>) {
+        drop(self.signals);
+        give_back(self.printer, seat);
+    }
+}
+
+fn give_back(printer: Printer, seat: Option<Seat>) {
+    if let Some(Err(error)) = seat.map(Seat::release) {
+        printer.notice(&format!("The seat could not be given back, and comes free by itself within minutes. {error}"));
+    }
+}
