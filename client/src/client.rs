@@ -17,7 +17,7 @@ use crate::home::Home;
 use crate::notice::{Notice, Notify};
 use crate::trace::{Trace, Tracer};
 use crate::vault::Vault;
-use crate::{Address, Config, Error, Profile, hardware};
+use crate::{Address, Config, Error, Profile, Uptime, hardware};
 
 /// The sealed file with the license key.
 const KEY_FILE: &str = "license";
@@ -195,6 +195,13 @@ impl LicenseClientBuilder {
         self
     }
 
+    /// How long the machine has been running, where that is known; to be given with [`clock`](Self::clock), and after it.
+    #[must_use]
+    pub fn uptime(mut self, uptime: impl Fn() -> Option<Uptime> + Send + Sync + 'static) -> Self {
+        self.clock = Some(self.clock.unwrap_or_else(Clock::system).with_uptime(uptime));
+        self
+    }
+
     /// Who is told what nobody asked for: that the cloud is away, that a seat was lost. Called from the threads of seats too.
     #[must_use]
     pub fn on_notice(mut self, listener: impl Fn(&Notice) + Send + Sync + 'static) -> Self {
@@ -226,7 +233,7 @@ impl LicenseClientBuilder {
         let cloud_url = self.cloud_url.map_or_else(|| config.cloud_url(), Ok)?;
         let machine = self.machine.map_or_else(|| hardware::identify(&home, &notify), Ok)?;
         let vault = Vault::new(home.clone(), machine.clone());
-        let clock = self.clock.unwrap_or_else(|| Clock::new(Timestamp::now));
+        let clock = self.clock.unwrap_or_else(Clock::system);
         let cloud = Cloud::new(self.tracer);
         let inner = Inner {
             directories: Directories::new(cloud_url, cloud.clone(), vault.clone(), notify.clone()),

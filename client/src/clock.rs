@@ -1,37 +1,65 @@
 //! What time it is, as far as this machine can be believed.
 //!
-//! The latest time that was ever seen is kept, sealed: the wall clock's at each run, the cloud's when it signs. Time never
-//! goes back behind it, so that a clock set back lengthens no grace. Only the cloud, by signing now, can set it lower.
+//! Three things are known: what the clock on the wall shows, which anybody can set; how long the machine has been running,
+//! which nobody can, but which says nothing of the time that it was off; and when the cloud last signed something. From them
+//! follow two times that are kept, sealed:
+//!
+//! - the *floor*: it is at least this late, since the cloud signed then, or since the machine has run for so long after that;
+//! - what was *claimed*: the clock showed a later time, as it does after a night.
+//!
+//! Stored answers are judged by what was claimed. What was claimed wrongly, by a clock that was ahead, is taken back by
+//! setting the clock right, as long as that happens before the machine is started again: then a grace that had seemed to be
+//! over goes on. A clock that is set back behind the floor is not believed at all, so it lengthens no grace. And a claim that
+//! has outlived a start of the machine becomes the floor. Only the cloud, by signing now, can set both lower.
+//!
+//! Whoever sets the clock back before this program has ever seen the later time is not noticed, as by no program that cannot
+//! ask anybody.
 
 use std::fmt;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::notice::{Notice, Notify};
+use crate::uptime::{self, Uptime};
 use crate::vault::Vault;
 
-/// The sealed file with the latest time seen, in seconds since 1970.
+/// The sealed file with the mark.
 const FILE: &str = "clock";
 
-/// A clock that is behind by more than this was set back. Less is a clock that is being corrected.
-const TOLERANCE: SignedDuration = SignedDuration::from_hours(1);
+/// Clocks that are further apart than this are not the same; less is a clock that is being corrected. In seconds.
+const TOLERANCE: i64 = 3600;
 
-/// The latest time is written when it has moved by this much, and not at every look.
-const STEP: SignedDuration = SignedDuration::from_mins(1);
+/// The mark is written when it has moved by this much, and not at every look. In seconds.
+const STEP: i64 = 60;
 
-/// The wall clock; tests have their own.
+/// The wall clock and the time that the machine has been running; tests have their own.
 #[derive(Clone)]
-pub(crate) struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
+pub(crate) struct Clock {
+    wall: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    uptime: Arc<dyn Fn() -> Option<Uptime> + Send + Sync>,
+}
 
 impl Clock {
-    pub(crate) fn new(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        Self(Arc::new(now))
+    /// The system's.
+    pub(crate) fn system() -> Self {
+        Self { wall: Arc::new(Timestamp::now), uptime: Arc::new(uptime::system) }
+    }
+
+    /// Another wall clock. What the system says of its uptime does not belong to it.
+    pub(crate) fn new(wall: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self { wall: Arc::new(wall), uptime: Arc::new(|| None) }
+    }
+
+    /// The same with another uptime.
+    pub(crate) fn with_uptime(self, uptime: impl Fn() -> Option<Uptime> + Send + Sync + 'static) -> Self {
+        Self { uptime: Arc::new(uptime), ..self }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        (self.0)()
+        (self.wall)()
     }
 }
 
@@ -44,15 +72,17 @@ impl fmt::Debug for Clock {
 /// A look at the clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment {
-    /// The wall clock's time, or the latest that was seen if that is later.
+    /// The time that stored answers are judged by.
     pub(crate) now: Timestamp,
-    /// Whether the clock has not been set back, as far as one can know.
+    /// The time that it is at least, even if the clock is ahead.
+    pub(crate) floor: Timestamp,
+    /// Whether the clock goes on from where it was, as far as one can know.
     pub(crate) steady: bool,
-    /// Whether it is known which time was seen last. It always is where an answer is stored, unless somebody deleted it.
+    /// Whether there is a mark. There always is where an answer is stored, unless somebody deleted it.
     pub(crate) anchored: bool,
 }
 
-/// The wall clock and the latest time that was seen.
+/// The wall clock and what is known of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Timekeeper {
     clock: Clock,
@@ -78,42 +108,106 @@ impl Timekeeper {
     /// The time that stored answers are judged by.
     pub(crate) fn look(&self) -> Result<Moment, Error> {
         let wall = self.wall();
-        let Some(latest) = self.latest()? else {
-            return Ok(Moment { now: wall, steady: false, anchored: false });
+        let Some(mark) = self.mark()? else {
+            return Ok(Moment { now: wall, floor: wall, steady: false, anchored: false });
         };
-        if wall.duration_since(latest) > STEP {
-            self.keep(wall);
+        let (next, seen) = mark.judge(wall.as_second(), (self.clock.uptime)());
+        if next.is_news_to(&mark) {
+            self.keep(&next);
         }
-        let behind = latest.duration_since(wall);
-        let steady = behind <= TOLERANCE;
-        if !steady {
-            self.notify.send(&Notice::ClockBehind { behind });
+        if let Seen::Behind(seconds) = seen {
+            self.notify.send(&Notice::ClockBehind { behind: SignedDuration::from_secs(seconds) });
         }
-        Ok(Moment { now: wall.max(latest), steady, anchored: true })
+        let time = |second| Timestamp::from_second(second).unwrap_or(wall);
+        let steady = matches!(seen, Seen::Steady);
+        Ok(Moment { now: time(next.believed()), floor: time(next.floor), steady, anchored: true })
     }
 
     /// The cloud signed something just now, at this time.
     pub(crate) fn learn(&self, signed: Timestamp) {
         let ahead = self.wall().duration_since(signed);
-        if ahead.abs() > TOLERANCE {
+        if ahead.as_secs().abs() > TOLERANCE {
             self.notify.send(&Notice::ClockApart { ahead });
         }
-        self.keep(signed);
+        self.keep(&Mark { floor: signed.as_second(), claimed: None, uptime: (self.clock.uptime)() });
     }
 
-    fn latest(&self) -> Result<Option<Timestamp>, Error> {
-        let text = match self.vault.open(FILE) {
+    fn mark(&self) -> Result<Option<Mark>, Error> {
+        match self.vault.open(FILE) {
             // As good as deleted.
-            Err(Error::Sealed { .. }) => None,
-            other => other?,
-        };
-        let seconds = text.and_then(|text| String::from_utf8(text).ok()?.parse().ok());
-        Ok(seconds.and_then(|seconds| Timestamp::from_second(seconds).ok()))
+            Err(Error::Sealed { .. }) => Ok(None),
+            other => Ok(other?.and_then(|json| serde_json::from_slice(&json).ok())),
+        }
     }
 
-    fn keep(&self, time: Timestamp) {
-        if let Err(error) = self.vault.seal(FILE, time.as_second().to_string().as_bytes()) {
+    fn keep(&self, mark: &Mark) {
+        let json = serde_json::to_vec(mark).expect("numbers and a text");
+        if let Err(error) = self.vault.seal(FILE, &json) {
             self.notify.send(&Notice::NotStored(error));
         }
     }
 }
+
+/// What is kept. Times are in seconds since 1970.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Mark {
+    /// It is not earlier.
+    floor: i64,
+    /// The clock has shown this, which is later.
+    claimed: Option<i64>,
+    /// How long the machine had been running.
+    uptime: Option<Uptime>,
+}
+
+/// What a look at the clock showed.
+#[derive(Debug, PartialEq)]
+enum Seen {
+    /// It goes on from where it was, or later.
+    Steady,
+    /// It was set back, to a time that may be right.
+    TakenBack,
+    /// It was set back by so many seconds, to a time that is over.
+    Behind(i64),
+}
+
+impl Mark {
+    fn believed(&self) -> i64 {
+        self.claimed.unwrap_or(self.floor)
+    }
+
+    fn judge(&self, wall: i64, uptime: Option<Uptime>) -> (Self, Seen) {
+        let passed = self.uptime.as_ref().zip(uptime.as_ref()).and_then(|(then, now)| now.since(then));
+        let Some(passed) = passed else { return self.judge_after_start(wall, uptime) };
+        let (floor, claimed) = (self.floor + passed, self.claimed.map(|claimed| claimed + passed));
+        Self { floor, claimed, uptime }.see(wall)
+    }
+
+    /// Nobody knows how long the machine was off.
+    fn judge_after_start(&self, wall: i64, uptime: Option<Uptime>) -> (Self, Seen) {
+        let floor = if wall < self.believed() - TOLERANCE { self.floor } else { self.believed() };
+        Self { floor, claimed: self.claimed.filter(|claimed| *claimed > floor), uptime }.see(wall)
+    }
+
+    fn see(self, wall: i64) -> (Self, Seen) {
+        let behind = self.believed() - wall;
+        if wall < self.floor - TOLERANCE {
+            return (self, Seen::Behind(behind));
+        }
+        if (0..=TOLERANCE).contains(&behind) {
+            return (self, Seen::Steady);
+        }
+        let claimed = Some(wall).filter(|wall| *wall > self.floor);
+        (Self { claimed, ..self }, if behind > 0 { Seen::TakenBack } else { Seen::Steady })
+    }
+
+    /// Whether this is worth being written where that is kept.
+    fn is_news_to(&self, kept: &Self) -> bool {
+        let start = |mark: &Self| mark.uptime.as_ref().map(|uptime| uptime.start.clone());
+        (self.believed() - kept.believed()).abs() >= STEP
+            || self.floor - kept.floor >= STEP
+            || start(self) != start(kept)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -96,6 +96,7 @@ mod seat;
 mod status;
 mod sync;
 mod trace;
+mod uptime;
 mod validation;
 mod vault;
 
@@ -119,3 +120,4 @@ pub use status::Status;
 pub use sync::keys::{ExportFault, KeyName, KeyStatus, KeyTaken, KeysError, exported_key_id};
 pub use sync::{Context, Pulled, Pushed, SyncProgress, Synced};
 pub use trace::Trace;
+pub use uptime::Uptime;

@@ -46,6 +46,11 @@ pub enum Notice {
         /// How much this machine's is ahead; behind, if negative.
         ahead: SignedDuration,
     },
+    /// By the clock nothing stored serves any more; but it may be the clock that is wrong.
+    ClockInDoubt {
+        /// How long ago the cloud was last asked, by the clock.
+        passed: SignedDuration,
+    },
     /// A stored answer cannot be trusted, and is fetched anew.
     CacheRefused {
         /// Why.
@@ -138,6 +143,12 @@ impl fmt::Display for Notice {
                 let side = if ahead.is_negative() { "behind" } else { "ahead of" };
                 write!(f, "This machine's clock is {} {side} the cloud's. Set the clock.", about(*ahead))
             }
+            Self::ClockInDoubt { passed } => write!(
+                f,
+                "By this machine's clock, the cloud was last asked {} ago. If the clock is wrong, set it right: what was stored \
+                 then serves again.",
+                about(*passed)
+            ),
             Self::CacheRefused { cause } => write!(f, "What was stored is not used. {cause} The cloud is asked again."),
             Self::NotStored(error) => write!(f, "The answer could not be stored. {error} {}", error.hint()),
             Self::ConflictsLost { records } => write!(

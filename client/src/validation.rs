@@ -62,7 +62,7 @@ impl LicenseClient {
                 self.forget_seat_token()?;
                 Ok(no)
             }
-            Err(outage) if outage.is_unavailable() => Ok(self.fall_back(stored, moment, outage)),
+            Err(outage) if outage.is_unavailable() => self.fall_back(stored, moment, outage),
             Err(error) => Err(error),
         }
     }
@@ -127,13 +127,19 @@ impl LicenseClient {
         }
     }
 
-    fn fall_back(&self, stored: Option<ValidationClaims>, moment: Moment, outage: Error) -> Verdict {
-        // Without the latest time seen, nobody knows how much of the grace is over.
-        let Some(claims) = stored.filter(|_| moment.anchored) else { return Verdict::Lapsed { outage } };
+    fn fall_back(&self, stored: Option<ValidationClaims>, moment: Moment, outage: Error) -> Result<Verdict, Error> {
+        // Without a mark, nobody knows how much of the grace is over.
+        let Some(claims) = stored.filter(|_| moment.anchored) else {
+            if let Some(claims) = self.stored_validation(moment.floor)?.filter(|_| moment.anchored) {
+                let passed = moment.now.duration_since(signed_at(claims.iat).unwrap_or(moment.floor));
+                self.inner.notify.send(&Notice::ClockInDoubt { passed });
+            }
+            return Ok(Verdict::Lapsed { outage });
+        };
         let license = License::of(claims, Source::Grace);
         let remaining = license.grace_until.unwrap_or(moment.now).duration_since(moment.now);
         self.inner.notify.send(&Notice::CloudUnavailable { remaining });
-        Verdict::Valid(license)
+        Ok(Verdict::Valid(license))
     }
 
     /// The last answer, if it is good at this time. One that is not genuine is told about and dropped.

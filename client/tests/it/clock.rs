@@ -1,4 +1,4 @@
-//! Clocks that are set back, or wrong: no grace gets longer.
+//! Clocks that are set back, or wrong: no grace gets longer, and none ends that is not over.
 
 use std::fs;
 
@@ -30,7 +30,13 @@ impl Scene {
 
     /// As each run of the program has it: nothing in memory.
     fn client(&self) -> LicenseClient {
-        self.machine.client().clock(self.hands.reader()).on_notice(self.told.listener()).build().unwrap()
+        self.machine
+            .client()
+            .clock(self.hands.reader())
+            .uptime(self.hands.uptime())
+            .on_notice(self.told.listener())
+            .build()
+            .unwrap()
     }
 
     fn source(&self) -> Option<Source> {
@@ -45,15 +51,15 @@ impl Scene {
 fn the_answer_is_young_for_a_day_and_serves_for_seven() {
     let scene = Scene::new();
     scene.cloud.away(true);
-    scene.hands.turn(DAY - SignedDuration::from_secs(1));
+    scene.hands.pass(DAY - SignedDuration::from_secs(1));
     assert_eq!(scene.source(), Some(Source::Cache));
-    scene.hands.turn(SignedDuration::from_secs(2));
+    scene.hands.pass(SignedDuration::from_secs(2));
     assert_eq!(scene.source(), Some(Source::Grace));
     assert_eq!(scene.told.take(), ["Cloud validation unavailable. Using cached license (valid for 6 more days)."]);
-    scene.hands.turn(DAY * 6 - SignedDuration::from_mins(2));
+    scene.hands.pass(DAY * 6 - SignedDuration::from_mins(2));
     assert_eq!(scene.source(), Some(Source::Grace));
     assert_eq!(scene.told.take(), ["Cloud validation unavailable. Using cached license (valid for 2 more minutes)."]);
-    scene.hands.turn(SignedDuration::from_mins(4));
+    scene.hands.pass(SignedDuration::from_mins(4));
     assert_eq!(scene.source(), None);
 }
 
@@ -61,10 +67,10 @@ fn the_answer_is_young_for_a_day_and_serves_for_seven() {
 fn a_clock_set_back_lengthens_no_grace() {
     let scene = Scene::new();
     scene.cloud.away(true);
-    scene.hands.turn(DAY * 6);
+    scene.hands.pass(DAY * 6);
     assert_eq!(scene.source(), Some(Source::Grace));
     scene.told.take();
-    scene.hands.turn(DAY * -5);
+    scene.hands.set(DAY * -5);
     assert_eq!(scene.source(), Some(Source::Grace), "what is left of it serves");
     assert_eq!(
         scene.told.take(),
@@ -73,59 +79,83 @@ fn a_clock_set_back_lengthens_no_grace() {
             "Cloud validation unavailable. Using cached license (valid for 1 more day)."
         ]
     );
-    scene.hands.turn(DAY * 7);
+    scene.hands.pass(DAY * 7);
     assert_eq!(scene.source(), None);
-    scene.hands.turn(DAY * -7);
+    scene.hands.set(DAY * -7);
     assert_eq!(scene.source(), None, "over is over");
 }
 
 #[test]
 fn an_answer_does_not_become_young_again() {
     let scene = Scene::new();
-    scene.hands.turn(DAY * 2);
+    scene.hands.pass(DAY * 2);
     scene.cloud.away(true);
     assert_eq!(scene.source(), Some(Source::Grace));
-    scene.hands.turn(DAY * -2);
+    scene.hands.set(DAY * -2);
     assert_eq!(scene.source(), Some(Source::Grace));
 }
 
 #[test]
 fn a_clock_set_back_is_asked_about_and_the_cloud_sets_it_right() {
     let scene = Scene::new();
-    scene.hands.turn(SignedDuration::from_hours(3));
+    scene.hands.pass(SignedDuration::from_hours(3));
     assert_eq!(scene.source(), Some(Source::Cache));
     scene.cloud.mood().now = Some(scene.hands.now());
-    scene.hands.turn(SignedDuration::from_hours(-2));
+    scene.hands.set(SignedDuration::from_hours(-2));
     scene.told.take();
     assert_eq!(scene.source(), Some(Source::Cloud));
     let told = scene.told.take();
     assert!(told[0].contains("2 hours behind the time it had before"), "{told:?}");
     assert!(told[1].contains("2 hours behind the cloud's"), "{told:?}");
     // Once somebody sets it, all is well.
-    scene.hands.turn(SignedDuration::from_hours(2));
+    scene.hands.set(SignedDuration::from_hours(2));
     assert_eq!(scene.source(), Some(Source::Cache));
     assert!(scene.told.take().is_empty());
 }
 
 #[test]
-fn a_clock_that_was_once_years_ahead_is_forgiven_by_the_cloud() {
+fn a_clock_that_was_wrongly_ahead_ends_no_grace_once_it_is_set_right() {
     let scene = Scene::new();
-    scene.hands.turn(DAY * 3000);
     scene.cloud.away(true);
+    scene.hands.pass(SignedDuration::from_hours(30));
+    scene.hands.set(DAY * 3000);
+    for _ in 0..2 {
+        assert_eq!(scene.source(), None, "nobody knows better");
+        assert_eq!(
+            scene.told.take(),
+            [
+                "By this machine's clock, the cloud was last asked 3001 days ago. If the clock is wrong, set it right: what was \
+                 stored then serves again."
+            ]
+        );
+    }
+    scene.hands.pass(DAY);
+    scene.hands.set(DAY * -3000);
+    assert_eq!(scene.source(), Some(Source::Grace));
+    assert_eq!(scene.told.take(), ["Cloud validation unavailable. Using cached license (valid for 5 more days)."]);
+}
+
+#[test]
+fn a_machine_that_was_off_for_eight_days_asks() {
+    let scene = Scene::new();
+    scene.cloud.away(true);
+    scene.hands.off(DAY * 8);
     assert_eq!(scene.source(), None);
-    scene.hands.turn(DAY * -3000);
-    assert_eq!(scene.source(), None, "nobody knows better");
+    // Setting the clock back after another start helps nobody.
+    scene.hands.off(SignedDuration::from_mins(5));
+    assert_eq!(scene.source(), None);
+    scene.hands.set(DAY * -8);
+    assert_eq!(scene.source(), None);
     scene.cloud.away(false);
+    scene.cloud.mood().now = Some(scene.hands.now());
     assert_eq!(scene.source(), Some(Source::Cloud));
-    scene.cloud.away(true);
-    assert_eq!(scene.source(), Some(Source::Cache));
 }
 
 #[test]
 fn who_deletes_the_latest_time_has_no_grace() {
     let scene = Scene::new();
     scene.cloud.away(true);
-    scene.hands.turn(DAY * 2);
+    scene.hands.pass(DAY * 2);
     fs::remove_file(scene.machine.home().join("clock")).unwrap();
     assert_eq!(scene.source(), None);
     assert!(scene.client().status().unwrap().license.is_none());
@@ -140,9 +170,9 @@ fn who_deletes_the_latest_time_has_no_grace() {
 fn a_small_correction_is_no_matter() {
     let scene = Scene::new();
     scene.cloud.away(true);
-    scene.hands.turn(SignedDuration::from_hours(2));
+    scene.hands.pass(SignedDuration::from_hours(2));
     assert_eq!(scene.source(), Some(Source::Cache));
-    scene.hands.turn(SignedDuration::from_mins(-30));
+    scene.hands.set(SignedDuration::from_mins(-30));
     assert_eq!(scene.source(), Some(Source::Cache));
     assert!(scene.told.take().is_empty());
 }
@@ -152,15 +182,15 @@ fn a_seats_token_does_not_outlive_a_clock_set_back() {
     let scene = Scene::new();
     scene.client().acquire().unwrap().release().unwrap();
     scene.cloud.away(true);
-    scene.hands.turn(SignedDuration::from_hours(21));
+    scene.hands.pass(SignedDuration::from_hours(21));
     let seat = scene.client().acquire().unwrap();
     assert_eq!(
         scene.told.take(),
         ["Cloud unavailable. Continuing on the last license token (valid for 3 more hours)."]
     );
     drop(seat);
-    scene.hands.turn(SignedDuration::from_hours(4));
+    scene.hands.pass(SignedDuration::from_hours(4));
     assert!(scene.client().acquire().unwrap_err().is_unavailable());
-    scene.hands.turn(SignedDuration::from_hours(-20));
+    scene.hands.set(SignedDuration::from_hours(-20));
     assert!(scene.client().acquire().unwrap_err().is_unavailable(), "over is over");
 }

@@ -173,9 +173,9 @@ fn an_engine_counts_by_the_last_validation_and_by_the_free_tier_after_the_grace(
     client().activate(&machine.key).unwrap();
     assert!(client().count_command().unwrap().is_none(), "TEAM");
     cloud.away(true);
-    hands.turn(SignedDuration::from_hours(6 * 24));
+    hands.pass(SignedDuration::from_hours(6 * 24));
     assert!(client().count_command().unwrap().is_none(), "in its grace");
-    hands.turn(SignedDuration::from_hours(2 * 24));
+    hands.pass(SignedDuration::from_hours(2 * 24));
     for left in (0..10).rev() {
         assert_eq!(client().count_command().unwrap().unwrap().left(), left);
     }

@@ -213,7 +213,7 @@ fn the_later_of_two_encrypted_changes_counts_on_both_machines() {
     sync(&ada);
     sync(&bob);
     put(&ada, Kind::Task, "t", json!({"status": "completed"}));
-    hands.turn(SignedDuration::from_secs(60));
+    hands.set(SignedDuration::from_secs(60));
     put(&bob, Kind::Task, "t", json!({"status": "blocked"}));
     assert_eq!(sync(&bob).pushed.updated, 1);
     assert_eq!(sync(&ada).pushed.conflicts_lost, 1);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
-use coditect::{HardwareId, LicenseClient, LicenseClientBuilder, LicenseKey};
+use coditect::{HardwareId, LicenseClient, LicenseClientBuilder, LicenseKey, Uptime};
 use jiff::{SignedDuration, Timestamp};
 use protocol::key::{Brand, KeyType};
 use tempfile::TempDir;
@@ -148,28 +148,57 @@ pub(crate) fn files(home: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// A clock that a test sets.
+/// A clock that a test sets, and a machine that it starts.
 #[derive(Clone)]
-pub(crate) struct Hands(Arc<Mutex<Timestamp>>);
+pub(crate) struct Hands(Arc<Mutex<Time>>);
+
+struct Time {
+    shown: Timestamp,
+    start: u32,
+    running: SignedDuration,
+}
 
 impl Hands {
     /// Shows the real time.
     pub(crate) fn new() -> Self {
-        Self(Arc::new(Mutex::new(Timestamp::now())))
+        Self(Arc::new(Mutex::new(Time { shown: Timestamp::now(), start: 1, running: SignedDuration::ZERO })))
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap()
+        self.0.lock().unwrap().shown
     }
 
-    pub(crate) fn turn(&self, by: SignedDuration) {
+    /// Time passes.
+    pub(crate) fn pass(&self, time: SignedDuration) {
         let mut now = self.0.lock().unwrap();
-        *now += by;
+        now.shown += time;
+        now.running += time;
+    }
+
+    /// Somebody sets the clock.
+    pub(crate) fn set(&self, by: SignedDuration) {
+        self.0.lock().unwrap().shown += by;
+    }
+
+    /// The machine is off for so long, and started again.
+    pub(crate) fn off(&self, time: SignedDuration) {
+        let mut now = self.0.lock().unwrap();
+        now.shown += time;
+        now.start += 1;
+        now.running = SignedDuration::ZERO;
     }
 
     pub(crate) fn reader(&self) -> impl Fn() -> Timestamp + Send + Sync + 'static {
         let hands = self.clone();
         move || hands.now()
+    }
+
+    pub(crate) fn uptime(&self) -> impl Fn() -> Option<Uptime> + Send + Sync + 'static {
+        let hands = self.clone();
+        move || {
+            let now = hands.0.lock().unwrap();
+            Some(Uptime { start: now.start.to_string(), seconds: now.running.as_secs() })
+        }
     }
 }
 

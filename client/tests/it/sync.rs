@@ -143,7 +143,7 @@ fn an_edit_of_what_was_seen_counts_more_than_it_with_any_clock() {
     let cloud = Cloud::start();
     let (ada, bob) = (Machine::syncing(&cloud.url), Machine::syncing(&cloud.url));
     let hands = Hands::new();
-    hands.turn(SignedDuration::from_mins(-30));
+    hands.set(SignedDuration::from_mins(-30));
     let ada = context(&ada);
     let bob = bob.client().clock(hands.reader()).build().unwrap().context();
     put(&ada, Kind::Task, "t", json!({"n": 1}));
