@@ -18,7 +18,7 @@ use std::ffi::OsString;
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use coditect::{Error, Kind, LicenseClient, LicenseClientBuilder, Profile};
+use coditect::{Error, Kind, LastError, LicenseClient, LicenseClientBuilder, Profile};
 
 use crate::arguments::{Arguments, Command, Common};
 use crate::exit_status::ExitStatus;
@@ -38,6 +38,8 @@ pub(crate) fn execute(arguments: impl Iterator<Item = OsString>) -> ExitStatus {
             Err(error) => return printer.error(&error),
         }
     }
+    // The hook has a log of its own, and no time.
+    let hooked = matches!(command, Command::Hook(_));
     let done = match command {
         Command::Init => init::init(printer, &common),
         Command::Activate { key } => activate::activate(printer, &common, key.as_deref()),
@@ -53,7 +55,12 @@ pub(crate) fn execute(arguments: impl Iterator<Item = OsString>) -> ExitStatus {
         Command::Completions { shell } => Ok(completions::completions(printer, shell)),
         Command::Man { output } => completions::man(printer, &output),
     };
-    done.unwrap_or_else(|error| printer.error(&error))
+    done.unwrap_or_else(|error| {
+        if !hooked && ExitStatus::of(&error) != ExitStatus::Usage {
+            LastError::keep(common.home, &error);
+        }
+        printer.error(&error)
+    })
 }
 
 /// The client that tells its notices to standard error.

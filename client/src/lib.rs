@@ -85,6 +85,7 @@ mod error;
 mod hardware;
 mod home;
 pub mod hook;
+mod last_error;
 mod license;
 mod network;
 mod notice;
@@ -108,6 +109,7 @@ pub use context::{
     Change, ContextError, ContextStore, Draft, Entry, Filter, JournalEntry, JournalEvent, Queued, SyncStatus, Trouble,
 };
 pub use error::{Error, Fault, Outage, Refusal};
+pub use last_error::LastError;
 pub use license::{FREE_COMMANDS_PER_DAY, License, Source, Verdict};
 pub use notice::Notice;
 pub use profile::Profile;

@@ -21,6 +21,9 @@ pub struct License {
     pub quotas: Quotas,
     /// On whose word.
     pub source: Source,
+    /// When the cloud said so; none without a key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validated_at: Option<Timestamp>,
     /// When the cloud will be asked again; none without a key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refresh_after: Option<Timestamp>,
@@ -51,6 +54,7 @@ impl License {
             features: Vec::new(),
             quotas: Quotas::with_commands_per_day(FREE_COMMANDS_PER_DAY),
             source: Source::Free,
+            validated_at: None,
             refresh_after: None,
             grace_until: None,
         }
@@ -58,6 +62,7 @@ impl License {
 
     pub(crate) fn of(claims: ValidationClaims, source: Source) -> Self {
         Self {
+            validated_at: Timestamp::from_second(claims.iat).ok(),
             refresh_after: Timestamp::from_second(claims.refresh_after).ok(),
             grace_until: Timestamp::from_second(claims.exp).ok(),
             tier: claims.tier,

@@ -7,6 +7,7 @@ mod panic;
 mod printer;
 mod progress;
 mod terminal;
+mod when;
 
 use std::process::ExitCode;
 

@@ -17,7 +17,7 @@ use crate::client::Inner;
 use crate::cloud::{Ask, Effort};
 use crate::error::Refusal;
 use crate::notice::Notice;
-use crate::{Allowance, Error, LicenseClient, allowance};
+use crate::{Allowance, Error, LastError, LicenseClient, allowance};
 use grant::Grant;
 use holders::Holding;
 
@@ -107,7 +107,10 @@ impl LicenseClient {
         let attempt = grant::new_attempt();
         let (grant, reached) = match grant::acquire(&self.inner, &key, &attempt, Effort::Few) {
             Ok(grant) => (grant, true),
-            Err(outage) if outage.is_unavailable() => (grant::last(&self.inner)?.ok_or(outage)?, false),
+            Err(outage) if outage.is_unavailable() => {
+                LastError::keep_in(&self.inner.home, self.inner.time.wall(), &outage);
+                (grant::last(&self.inner)?.ok_or(outage)?, false)
+            }
             Err(error) => return Err(error),
         };
         let shared = Arc::new(Shared {

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use protocol::id::HardwareId;
 use serde::Serialize;
 
-use crate::{Allowance, Error, License, LicenseClient};
+use crate::context::{ContextStore, Database};
+use crate::{Allowance, Error, LastError, License, LicenseClient, SyncStatus};
 
 /// What this machine knows.
 #[derive(Clone, Debug, Serialize)]
@@ -19,6 +20,13 @@ pub struct Status {
     pub commands_today: Option<Allowance>,
     /// Until when the last seat's token lets a command start while the cloud is away.
     pub seat_token_until: Option<Timestamp>,
+    /// How the sync is doing; none where there is no context, or none that can be read.
+    pub sync: Option<SyncStatus>,
+    /// Why the context cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sync_error: Option<String>,
+    /// What went wrong last.
+    pub last_error: Option<LastError>,
     /// Where the cloud is.
     pub cloud_url: String,
     /// This machine's id.
@@ -43,14 +51,29 @@ impl LicenseClient {
             Some(_) => (self.remembered_license()?, self.seat_token_until()?),
             None => (Some(License::free()), None),
         };
+        let (sync, sync_error) = match self.sync_status() {
+            Ok(status) => (status, None),
+            Err(error) => (None, Some(error.to_string())),
+        };
         Ok(Status {
             license_key: key.map(|key| key.redacted()),
             license,
             commands_today: self.commands_today()?,
             seat_token_until,
+            sync,
+            sync_error,
+            last_error: LastError::read(&self.inner.home),
             cloud_url: self.cloud_url().to_string(),
             hardware_id: self.hardware_id().clone(),
             home: self.home().to_owned(),
         })
+    }
+
+    /// Whoever only looks makes no database.
+    fn sync_status(&self) -> Result<Option<SyncStatus>, Error> {
+        if !self.inner.home.file(Database::Sessions.file()).exists() {
+            return Ok(None);
+        }
+        ContextStore::open(Some(self.home().to_owned()))?.status().map(Some)
     }
 }

@@ -12,7 +12,7 @@ use crate::cloud::{Ask, Effort};
 use crate::directory::Directory;
 use crate::license::{License, Source, Verdict};
 use crate::notice::Notice;
-use crate::{Error, LicenseClient};
+use crate::{Error, LastError, LicenseClient};
 
 /// The sealed file with the token. The token is all that is kept: it is checked at every use.
 const FILE: &str = "validation";
@@ -128,6 +128,7 @@ impl LicenseClient {
     }
 
     fn fall_back(&self, stored: Option<ValidationClaims>, moment: Moment, outage: Error) -> Result<Verdict, Error> {
+        LastError::keep_in(&self.inner.home, self.inner.time.wall(), &outage);
         // Without a mark, nobody knows how much of the grace is over.
         let Some(claims) = stored.filter(|_| moment.anchored) else {
             if let Some(claims) = self.stored_validation(moment.floor)?.filter(|_| moment.anchored) {

@@ -1,40 +1,98 @@
 //! `coditect status`
 
-use coditect::{Error, Source, Status};
+use coditect::{Error, License, Source, Status, SyncStatus};
 
-use super::{client, validate};
+use super::client;
 use crate::arguments::Common;
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
+use crate::when::Reader;
 
 pub(super) fn status(printer: Printer, common: &Common) -> Result<ExitStatus, Error> {
     let status = client(printer, common)?.status()?;
     let answer = if status.license.is_some() { ExitStatus::Yes } else { ExitStatus::No };
-    Ok(printer.answer(&status, &describe(&status), answer))
+    Ok(printer.answer(&status, &describe(&status, &Reader::of_answers()), answer))
 }
 
-fn describe(status: &Status) -> String {
-    let mut lines = vec![format!("license key  {}", status.license_key.as_deref().unwrap_or("none"))];
-    match &status.license {
-        Some(license) => {
-            let source = match license.source {
-                Source::Cloud | Source::Cache => "valid",
-                Source::Grace => "valid; the cloud is asked at the next `coditect validate`",
-                Source::Free => "free",
-            };
-            lines.push(format!("licence      {source}"));
-            lines.push(validate::describe(license));
-        }
-        None => lines.push("licence      not known; `coditect validate` asks the cloud".to_owned()),
-    }
+fn describe(status: &Status, reader: &Reader) -> String {
+    let mut rows = vec![("plan", plan(status.license.as_ref()))];
+    rows.push(("license key", status.license_key.clone().unwrap_or_else(|| "none".to_owned())));
+    rows.extend(status.license.iter().flat_map(|license| granted(license, reader)));
     if let Some(today) = status.commands_today {
-        lines.push(format!("used today   {} of {}, {} left", today.used, today.limit, today.left()));
+        let left = format!("{} of {} used, {} left; a new day begins", today.used, today.limit, today.left());
+        rows.push(("today", format!("{left} {}", reader.tell(today.next_day_at))));
     }
     if let Some(until) = status.seat_token_until {
-        lines.push(format!("seat token   until {until}"));
+        rows.push(("seat", format!("starts offline, too, {}", reader.tell_lasting(until))));
     }
-    lines.push(format!("cloud-url    {}", status.cloud_url));
-    lines.push(format!("hardware id  {}", status.hardware_id));
-    lines.push(format!("home         {}", status.home.display()));
+    rows.push((
+        "sync",
+        match (&status.sync, &status.sync_error) {
+            (Some(sync), _) => describe_sync(sync, reader),
+            (None, Some(error)) => format!("{error} `coditect doctor` looks for the cause"),
+            (None, None) => "nothing is kept here yet".to_owned(),
+        },
+    ));
+    rows.push(match &status.last_error {
+        None => ("last error", "none".to_owned()),
+        Some(error) => ("last error", format!("{}: {}", reader.tell(error.at), error.detail)),
+    });
+    rows.push(("cloud-url", status.cloud_url.clone()));
+    rows.push(("hardware id", status.hardware_id.to_string()));
+    rows.push(("home", status.home.display().to_string()));
+    let lines: Vec<String> = rows.into_iter().map(|(name, value)| format!("{name:<11}  {value}")).collect();
     lines.join("\n")
+}
+
+fn plan(license: Option<&License>) -> String {
+    let Some(license) = license else {
+        return "not known, so the free tier's limits apply; `coditect validate` asks the cloud".to_owned();
+    };
+    let word = match license.source {
+        Source::Cloud | Source::Cache => "valid",
+        Source::Grace => "valid; `coditect validate` asks the cloud again",
+        Source::Free => return format!("{}; `coditect activate` stores a license key", license.tier),
+    };
+    format!("{}, {word}", license.tier)
+}
+
+fn granted(license: &License, reader: &Reader) -> Vec<(&'static str, String)> {
+    let mut rows = Vec::new();
+    if let Some(limit) = license.quotas.commands_per_day() {
+        rows.push(("commands", if limit < 0 { "unlimited".to_owned() } else { format!("{limit} a day") }));
+    }
+    if !license.features.is_empty() {
+        let features: Vec<&str> = license.features.iter().map(|feature| feature.as_str()).collect();
+        rows.push(("features", features.join(", ")));
+    }
+    if let (Some(asked), Some(again)) = (license.validated_at, license.refresh_after) {
+        rows.push(("asked", format!("{}; again {}", reader.tell(asked), reader.tell(again))));
+    }
+    rows.extend(license.grace_until.map(|until| ("offline", format!("this serves {}", reader.tell_lasting(until)))));
+    rows
+}
+
+fn describe_sync(status: &SyncStatus, reader: &Reader) -> String {
+    let mut parts = vec![if status.enabled { "on" } else { "off" }.to_owned()];
+    parts.push(match status.waiting_since {
+        None => "nothing waits".to_owned(),
+        Some(since) => {
+            let wait = if status.waiting == 1 { "waits" } else { "wait" };
+            format!("{} {wait}, the oldest since {}", changes(status.waiting), reader.tell(since))
+        }
+    });
+    if status.parked > 0 {
+        parts.push(format!("{} parked", changes(status.parked)));
+    }
+    if let Some(at) = status.last_push_at.max(status.last_pull_at) {
+        parts.push(format!("last done {}", reader.tell(at)));
+    }
+    if status.parked > 0 || status.push_trouble.is_some() || status.pull_trouble.is_some() {
+        parts.push("`coditect sync status` says more".to_owned());
+    }
+    parts.join("; ")
+}
+
+fn changes(count: u64) -> String {
+    format!("{count} change{}", if count == 1 { "" } else { "s" })
 }

@@ -34,7 +34,7 @@ fn a_key_can_come_from_standard_input_in_any_case() {
         &printed,
         0,
         "{\"features\":[\"all_agents\",\"shared_context\"],\"grace_until\":\"{time}\",\"quotas\":{\"commands_per_day\":-1},\
-         \"refresh_after\":\"{time}\",\"source\":\"cloud\",\"tier\":\"TEAM\",\"valid\":true}\n",
+         \"refresh_after\":\"{time}\",\"source\":\"cloud\",\"tier\":\"TEAM\",\"valid\":true,\"validated_at\":\"{time}\"}\n",
         "",
     );
 }

@@ -80,7 +80,7 @@ fn what_only_looks_is_free_and_what_is_left_is_told() {
         assert_eq!(day(arguments).code, 0, "{arguments:?}");
     }
     expect(&day(&["run", "true"]), 0, "", "2 of today's 10 commands are left.\n");
-    assert!(day(&["status"]).stdout.contains("used today   8 of 10, 2 left\n"));
+    assert!(day(&["status"]).stdout.contains("today        8 of 10 used, 2 left; "));
     assert!(day(&["status", "--json"]).stdout.contains("\"commands_today\":{\"limit\":10,\"used\":8,"));
 }
 

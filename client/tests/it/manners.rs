@@ -9,7 +9,7 @@ use crate::cloud::Cloud;
 use crate::machine::Machine;
 
 /// The binary at a terminal: everything that it shows.
-fn at_terminal(machine: &Machine, arguments: &str) -> Command {
+pub(crate) fn at_terminal(machine: &Machine, arguments: &str) -> Command {
     let program = env!("CARGO_BIN_EXE_coditect");
     let mut command = machine.command(&[] as &[&str]);
     let environment: Vec<_> =
@@ -26,7 +26,7 @@ fn at_terminal(machine: &Machine, arguments: &str) -> Command {
     command
 }
 
-fn shown(mut command: Command) -> (Option<i32>, String) {
+pub(crate) fn shown(command: &mut Command) -> (Option<i32>, String) {
     let output = command.output().unwrap();
     (output.status.code(), String::from_utf8(output.stdout).unwrap())
 }
@@ -39,13 +39,13 @@ fn colours_are_for_terminals_whose_owners_want_them() {
         ("vaildate", 64, "\x1b[1m\x1b[31merror:\x1b[0m unrecognized subcommand"),
         ("--help", 0, "\x1b[1;4mExamples:\x1b[0m"),
     ] {
-        let (ended, text) = shown(at_terminal(&machine, arguments));
+        let (ended, text) = shown(&mut at_terminal(&machine, arguments));
         assert_eq!(ended, Some(code), "{text}");
         assert!(text.contains(coloured), "{text:?}");
         for (name, value) in [("NO_COLOR", "1"), ("TERM", "dumb"), ("TERM", "")] {
             let mut plain = at_terminal(&machine, arguments);
             plain.env(name, value);
-            let (ended, text) = shown(plain);
+            let (ended, text) = shown(&mut plain);
             assert_eq!(ended, Some(code), "{text}");
             assert!(!text.contains('\x1b'), "{name}={value}: {text:?}");
         }
@@ -100,7 +100,7 @@ fn what_takes_longer_than_a_moment_shows_that_it_is_alive() {
     assert!(after.contains(" \r\x1b[1m\x1b[31merror:"), "the line is gone before the next: {text:?}");
 
     for quiet in ["--quiet", "--json"] {
-        let (_, text) = shown(at_terminal(&machine, &format!("activate {} {quiet}", machine.key)));
+        let (_, text) = shown(&mut at_terminal(&machine, &format!("activate {} {quiet}", machine.key)));
         assert!(!text.contains("Asking"), "{text:?}");
     }
 }

@@ -57,7 +57,7 @@ fn offline_the_last_answer_serves_and_says_how_long() {
         &machine.coditect(&["--json", "validate"]),
         0,
         "{\"features\":[\"all_agents\",\"shared_context\"],\"grace_until\":\"{time}\",\"quotas\":{\"commands_per_day\":-1},\
-         \"refresh_after\":\"{time}\",\"source\":\"grace\",\"tier\":\"TEAM\",\"valid\":true}\n",
+         \"refresh_after\":\"{time}\",\"source\":\"grace\",\"tier\":\"TEAM\",\"valid\":true,\"validated_at\":\"{time}\"}\n",
         told,
     );
 }

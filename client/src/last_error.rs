@@ -1,0 +1,52 @@
+//! What went wrong last, kept so that it can be looked at when it has scrolled away.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::home::Home;
+use crate::{Config, Error};
+
+/// The file, in clear: sentences hold addresses and paths, and no key or token.
+const FILE: &str = "last-error.json";
+
+/// No sentence is longer; what a server sends could be. In characters.
+const MAX_LEN: usize = 500;
+
+/// What went wrong last in a home folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastError {
+    /// When.
+    pub at: Timestamp,
+    /// For programs, as [`Error::code`].
+    pub code: String,
+    /// The sentence.
+    pub detail: String,
+}
+
+impl LastError {
+    /// Keeps an error in place of the one before, as far as that is possible: this must not be what fails.
+    ///
+    /// What the library answers from its own memory although it could not ask the cloud, it keeps by itself.
+    pub fn keep(home: Option<PathBuf>, error: &Error) {
+        if let Ok(config) = Config::open(home) {
+            Self::keep_in(config.home(), Timestamp::now(), error);
+        }
+    }
+
+    pub(crate) fn keep_in(home: &Home, at: Timestamp, error: &Error) {
+        let detail = error.to_string().chars().take(MAX_LEN).collect();
+        let kept = Self { at, code: error.code().chars().take(MAX_LEN).collect(), detail };
+        // An error alone is no reason to make a folder.
+        if home.path().is_dir()
+            && let Ok(json) = serde_json::to_vec(&kept)
+        {
+            let _ = home.write(FILE, &json);
+        }
+    }
+
+    pub(crate) fn read(home: &Home) -> Option<Self> {
+        serde_json::from_slice(&home.read(FILE).ok()??).ok()
+    }
+}

@@ -1,0 +1,91 @@
+//! Times as people read them: how far away, and on which day.
+
+use std::io::{self, IsTerminal};
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use protocol::wire::whole_seconds;
+
+const MINUTE: i64 = 60;
+const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
+
+/// Up to here, hours are what people count in.
+const TWO_DAYS: i64 = 2 * DAY;
+
+/// Who reads, and when.
+pub(crate) struct Reader {
+    now: Timestamp,
+    /// A person's own time zone; programs read UTC.
+    zone: Option<TimeZone>,
+}
+
+impl Reader {
+    /// Of what is printed to standard output now.
+    pub(crate) fn of_answers() -> Self {
+        Self { now: Timestamp::now(), zone: io::stdout().is_terminal().then(TimeZone::system) }
+    }
+
+    /// `in 5 days (2026-11-26 14:00)`, `3 minutes ago (…)`, `just now (…)`.
+    pub(crate) fn tell(&self, time: Timestamp) -> String {
+        let away = time.duration_since(self.now);
+        let about = match about(away) {
+            None => "just now".to_owned(),
+            Some(about) if away.is_negative() => format!("{about} ago"),
+            Some(about) => format!("in {about}"),
+        };
+        format!("{about} ({})", self.date(time))
+    }
+
+    /// `for 5 more days (until 2026-11-26 14:00)`.
+    pub(crate) fn tell_lasting(&self, until: Timestamp) -> String {
+        let about = about(until.duration_since(self.now)).unwrap_or_else(|| "a moment".to_owned());
+        format!("for {about} (until {})", self.date(until))
+    }
+
+    fn date(&self, time: Timestamp) -> String {
+        match &self.zone {
+            Some(zone) => time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string(),
+            None => whole_seconds(time).to_string(),
+        }
+    }
+}
+
+/// To the nearest unit. None if it is less than a minute.
+fn about(time: SignedDuration) -> Option<String> {
+    let seconds = time.as_secs().abs();
+    let (unit, name) = match seconds {
+        TWO_DAYS.. => (DAY, "day"),
+        HOUR.. => (HOUR, "hour"),
+        MINUTE.. => (MINUTE, "minute"),
+        _ => return None,
+    };
+    let count = (seconds + unit / 2) / unit;
+    Some(format!("{count} {name}{}", if count == 1 { "" } else { "s" }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_told_by_how_far_it_is() {
+        let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
+        let programs = Reader { now, zone: None };
+        let person = Reader { now, zone: Some(TimeZone::fixed(jiff::tz::offset(2))) };
+        for (seconds, said) in [
+            (5, "just now (2026-11-21T12:00:05Z)"),
+            (-90, "2 minutes ago (2026-11-21T11:58:30Z)"),
+            (HOUR, "in 1 hour (2026-11-21T13:00:00Z)"),
+            (DAY - 1, "in 24 hours (2026-11-22T11:59:59Z)"),
+            (5 * DAY, "in 5 days (2026-11-26T12:00:00Z)"),
+        ] {
+            assert_eq!(programs.tell(now + SignedDuration::from_secs(seconds)), said);
+        }
+        assert_eq!(person.tell(now - SignedDuration::from_hours(50)), "2 days ago (2026-11-19 12:00)");
+        assert_eq!(
+            person.tell_lasting(now + SignedDuration::from_hours(7 * 24)),
+            "for 7 days (until 2026-11-28 14:00)"
+        );
+    }
+}
