@@ -121,6 +121,9 @@ pub(crate) enum Command {
     #[command(subcommand)]
     #[command(after_help = examples!["coditect hook install", "coditect hook status"])]
     Hook(HookCommand),
+    /// Look at everything that this program stands on, and say what helps
+    #[command(after_help = examples!["coditect doctor", "coditect doctor --json"])]
+    Doctor,
     /// Read or change the settings
     #[command(subcommand)]
     #[command(after_help = examples!["coditect config list", "coditect config set sync on"])]

@@ -33,6 +33,9 @@ const TRANSFER_TIMEOUT: Duration = Duration::from_secs(120);
 /// but what was sent is answered soon, or not at all.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Whoever only wants to know whether somebody is there does not wait for long.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// While somebody waits, there are no more attempts than this,
 const ATTEMPTS: u32 = 3;
 
@@ -122,6 +125,22 @@ impl Cloud {
         })
     }
 
+    /// Asks once, and briefly, for those who want to know how the cloud is.
+    pub(crate) fn probe(&self, to: &Address) -> Result<Probe, Error> {
+        let begin = Instant::now();
+        let request = self.agent(to)?.get(to.as_str()).config().timeout_global(Some(PROBE_TIMEOUT)).build();
+        let mut answer = request.call().map_err(|error| failed(to, &error))?;
+        let took = begin.elapsed();
+        let text = answer.body_mut().with_config().limit(MAX_ANSWER_LEN).read_to_string();
+        Ok(Probe {
+            status: answer.status().as_u16(),
+            elsewhere: elsewhere(&answer),
+            date: answer.headers().get("date").and_then(|date| Some(date.to_str().ok()?.to_owned())),
+            text: text.map_err(|error| failed(to, &error))?,
+            took,
+        })
+    }
+
     fn agent(&self, to: &Address) -> Result<&Agent, Error> {
         self.network.agent(to).map_err(|blocked| Error::outage(to, blocked.cause, blocked.fault))
     }
@@ -151,33 +170,22 @@ fn read<T: DeserializeOwned>(
     answer: Result<Response<Body>, ureq::Error>,
     max_len: u64,
 ) -> Result<T, Error> {
-    let failed = |error: &ureq::Error| {
-        let (mut cause, mut fault) = outage::cause(error);
-        // What does not get through a proxy is the proxy's, as far as one can see from here.
-        if let (Fault::Network, Ok(Some(way))) = (fault, Way::to(to)) {
-            cause = format!("{cause}, through the proxy {way}");
-            fault = Fault::Proxy;
-        }
-        Error::outage(to, cause, fault)
-    };
-    let mut answer = answer.map_err(|error| failed(&error))?;
+    let mut answer = answer.map_err(|error| failed(to, &error))?;
     let header = answer.headers().get("retry-after").and_then(|value| value.to_str().ok()?.trim().parse().ok());
     let status = answer.status();
-    let elsewhere = answer.headers().get("location").filter(|_| status.is_redirection());
-    let elsewhere = elsewhere.map(|to| host(to.to_str().unwrap_or_default()));
+    let elsewhere = elsewhere(&answer);
     // Of what is decompressed; the limit of the body itself is of what arrives.
     let mut text = String::new();
     let mut body = answer.body_mut().with_config().limit(max_len).reader().take(max_len);
-    body.read_to_string(&mut text).map_err(|error| failed(&ureq::Error::from(error)))?;
+    body.read_to_string(&mut text).map_err(|error| failed(to, &ureq::Error::from(error)))?;
     if status.is_success() {
         return serde_json::from_str(&text).map_err(|_| foreign(to, &text));
     }
 
     let problem = serde_json::from_str::<ProblemDocument>(&text).ok();
     let refusal = problem.map(|problem| Refusal { problem, raw: text });
-    if let (Some(elsewhere), None) = (elsewhere, &refusal) {
-        let cause = format!("it answers with a redirect to {elsewhere}, as a network's login page does");
-        return Err(Error::outage(to, cause, Fault::Portal));
+    if let (Some(host), None) = (elsewhere, &refusal) {
+        return Err(redirected(to, &host));
     }
     let may_pass = status.is_server_error() || matches!(status.as_u16(), 408 | 429);
     match refusal {
@@ -191,6 +199,44 @@ fn read<T: DeserializeOwned>(
     }
 }
 
+/// An answer, whoever gave it.
+#[derive(Debug)]
+pub(crate) struct Probe {
+    pub(crate) status: u16,
+    /// The host that a redirect leads to.
+    elsewhere: Option<String>,
+    /// What the other side takes for the time.
+    pub(crate) date: Option<String>,
+    text: String,
+    pub(crate) took: Duration,
+}
+
+impl Probe {
+    /// What it says, if it comes from the cloud.
+    pub(crate) fn read<T: DeserializeOwned>(&self, from: &Address) -> Result<T, Error> {
+        match (&self.elsewhere, self.status) {
+            (Some(host), _) => Err(redirected(from, host)),
+            (None, 200..300) => serde_json::from_str(&self.text).map_err(|_| foreign(from, &self.text)),
+            (None, status) => Err(Error::outage(from, format!("HTTP status {status}"), Fault::Cloud)),
+        }
+    }
+}
+
+fn failed(to: &Address, error: &ureq::Error) -> Error {
+    let (mut cause, mut fault) = outage::cause(error);
+    // What does not get through a proxy is the proxy's, as far as one can see from here.
+    if let (Fault::Network, Ok(Some(way))) = (fault, Way::to(to)) {
+        cause = format!("{cause}, through the proxy {way}");
+        fault = Fault::Proxy;
+    }
+    Error::outage(to, cause, fault)
+}
+
+fn redirected(to: &Address, host: &str) -> Error {
+    let cause = format!("it answers with a redirect to {host}, as a network's login page does");
+    Error::outage(to, cause, Fault::Portal)
+}
+
 /// What is not our JSON is not our cloud's.
 fn foreign(to: &Address, text: &str) -> Error {
     let page = text.trim_start().starts_with('<');
@@ -201,8 +247,9 @@ fn foreign(to: &Address, text: &str) -> Error {
     Error::outage(to, cause, fault)
 }
 
-/// Where a redirect leads; the rest of the address is of no use to anybody.
-fn host(location: &str) -> String {
-    let host = location.parse::<Uri>().ok().and_then(|uri| Some(uri.host()?.to_owned()));
-    host.unwrap_or_else(|| "another page".to_owned())
+/// The host that a redirect leads to; the rest of the address is of no use to anybody.
+fn elsewhere(answer: &Response<Body>) -> Option<String> {
+    let location = answer.headers().get("location").filter(|_| answer.status().is_redirection())?;
+    let host = location.to_str().ok().and_then(|location| Some(location.parse::<Uri>().ok()?.host()?.to_owned()));
+    Some(host.unwrap_or_else(|| "another page".to_owned()))
 }

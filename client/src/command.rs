@@ -3,6 +3,7 @@
 mod activate;
 mod completions;
 mod config;
+mod doctor;
 mod hook;
 mod init;
 mod record;
@@ -51,6 +52,7 @@ pub(crate) fn execute(arguments: impl Iterator<Item = OsString>) -> ExitStatus {
         Command::Learning(command) => record::note(printer, &common, Kind::SkillLearning, command),
         Command::Sync(arguments) => sync::sync(printer, &common, arguments),
         Command::Hook(command) => hook::hook(printer, &common, &command),
+        Command::Doctor => doctor::doctor(printer, &common),
         Command::Config(command) => config::config(printer, &common, command),
         Command::Completions { shell } => Ok(completions::completions(printer, shell)),
         Command::Man { output } => completions::man(printer, &output),

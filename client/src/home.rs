@@ -13,7 +13,7 @@ use crate::Error;
 const MAX_FILE_LEN: u64 = 1024 * 1024;
 
 /// The bits that let others than the owner in.
-const OTHERS: u32 = 0o077;
+pub(crate) const OTHERS: u32 = 0o077;
 
 /// `~/.coditect`, or another folder. It is made when something is first written.
 #[derive(Clone, Debug)]

@@ -80,6 +80,7 @@ mod cloud;
 mod config;
 mod context;
 mod directory;
+mod doctor;
 pub mod environment;
 mod error;
 mod hardware;
@@ -108,6 +109,7 @@ pub use config::Config;
 pub use context::{
     Change, ContextError, ContextStore, Draft, Entry, Filter, JournalEntry, JournalEvent, Queued, SyncStatus, Trouble,
 };
+pub use doctor::{Check, Diagnosis, Health};
 pub use error::{Error, Fault, Outage, Refusal};
 pub use last_error::LastError;
 pub use license::{FREE_COMMANDS_PER_DAY, License, Source, Verdict};

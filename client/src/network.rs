@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use rustls_native_certs::{load_certs_from_paths, load_native_certs};
+use rustls_native_certs::{CertificateResult, load_certs_from_paths, load_native_certs};
 use ureq::http::{Request, Uri};
 use ureq::middleware::MiddlewareNext;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
@@ -120,28 +120,39 @@ impl fmt::Display for Way {
     }
 }
 
+/// Whose certificates are believed, for people.
+pub(crate) fn believed() -> Result<&'static str, Blocked> {
+    Ok(roots()?.1)
+}
+
 /// What the environment names; else what the operating system believes; else, as in an empty container, what browsers do.
 fn roots() -> Result<(RootCerts, &'static str), Blocked> {
     let (file, folders) = environment::certificates();
     if file.is_none() && folders.is_empty() {
         let found = load_native_certs().certs;
         return Ok(match found.is_empty() {
-            true => (RootCerts::WebPki, "those that browsers trust"),
-            false => (store(&found), "the operating system's"),
+            true => (RootCerts::WebPki, "those of browsers"),
+            false => (store(&found), "those of the operating system"),
         });
     }
-    let mut certs = Vec::new();
-    let files = file.iter().map(|file| load_certs_from_paths(Some(file), None));
-    let mut fault = "there is no certificate in it".to_owned();
-    for found in files.chain(folders.iter().map(|folder| load_certs_from_paths(None, Some(folder)))) {
-        certs.extend(found.certs);
-        fault = found.errors.first().map_or(fault, ToString::to_string);
+    if let Some(file) = file {
+        let found = load_certs_from_paths(Some(&file), None);
+        return named(&found, "SSL_CERT_FILE").map(|roots| (roots, "those of SSL_CERT_FILE"));
     }
-    let variable = if file.is_some() { "SSL_CERT_FILE" } else { "SSL_CERT_DIR" };
-    if certs.is_empty() {
+    let mut all = CertificateResult::default();
+    for found in folders.iter().map(|folder| load_certs_from_paths(None, Some(folder))) {
+        all.certs.extend(found.certs);
+        all.errors.extend(found.errors);
+    }
+    named(&all, "SSL_CERT_DIR").map(|roots| (roots, "those of SSL_CERT_DIR"))
+}
+
+fn named(found: &CertificateResult, variable: &str) -> Result<RootCerts, Blocked> {
+    if found.certs.is_empty() {
+        let fault = found.errors.first().map_or_else(|| "it has no certificate".to_owned(), ToString::to_string);
         return Err(Blocked { cause: format!("what {variable} names is of no use: {fault}"), fault: Fault::Roots });
     }
-    Ok((store(&certs), variable))
+    Ok(store(&found.certs))
 }
 
 fn store(found: &[impl AsRef<[u8]>]) -> RootCerts {

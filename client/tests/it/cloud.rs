@@ -208,10 +208,12 @@ impl Shared {
             return None;
         }
         let body = body.to_string();
+        let now = self.mood.lock().unwrap().now.unwrap_or_else(Timestamp::now);
+        let date = now.strftime("%a, %d %b %Y %H:%M:%S GMT");
         let kind = if status < 400 { "application/json" } else { "application/problem+json" };
         let mut stream = reader.into_inner();
         let head = format!(
-            "HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\nconnection: close\r\ncontent-length: {}",
+            "HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ndate: {date}\r\nconnection: close\r\ncontent-length: {}",
             body.len()
         );
         write!(stream, "{head}\r\n\r\n{body}").ok()
@@ -234,6 +236,7 @@ impl Shared {
         let now = mood.now.unwrap_or_else(Timestamp::now);
         Some(match asked.path.as_str() {
             "/.well-known/coditect.json" => (200, self.discovery()),
+            "/ready" => (200, json!({"status": "ready"})),
             "/.well-known/jwks.json" => (200, serde_json::to_value(signer::jwks()).unwrap()),
             "/api/v1/licenses/validate" => (200, self.validation(&mood, asked, now - mood.signed_ago)),
             "/api/v1/auth/license" => (

@@ -67,6 +67,10 @@ impl Machine {
             .env_remove("CODITECT_PROFILE")
             .env_remove("NO_COLOR")
             .stdin(Stdio::null());
+        for name in ["HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
+            command.env_remove(name).env_remove(name.to_lowercase());
+        }
+        command.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR");
         command
     }
 

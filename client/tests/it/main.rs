@@ -6,6 +6,7 @@ mod activate;
 mod clock;
 mod cloud;
 mod config;
+mod doctor;
 mod free;
 mod heartbeat;
 mod hook;

@@ -1,0 +1,109 @@
+//! What is wrong, if something is: looks at everything that this program stands on, and says what helps.
+//!
+//! Nothing here stops at the first fault. Each look is bounded in time, and those that ask somebody run side by side.
+
+mod home;
+mod memory;
+mod network;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::{Config, Error, LicenseClient};
+
+/// What was found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Diagnosis {
+    /// Whether there is nothing to mend.
+    pub healthy: bool,
+    /// One by one.
+    pub checks: Vec<Check>,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What it is: `clock`, `cloud`, `function validate`.
+    pub name: String,
+    /// How it is.
+    pub health: Health,
+    /// The same in words.
+    pub finding: String,
+    /// What helps, where something does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// How long the answer took, where somebody was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub milliseconds: Option<u64>,
+}
+
+/// How something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    /// As it should be.
+    Good,
+    /// Not known, or not wrong but worth knowing.
+    Unknown,
+    /// To be mended.
+    Bad,
+}
+
+impl Diagnosis {
+    /// Looks at everything. The home folder is this one; else that of the environment.
+    ///
+    /// ```no_run
+    /// for check in coditect::Diagnosis::make(None).checks {
+    ///     println!("{}: {}", check.name, check.finding);
+    /// }
+    /// ```
+    pub fn make(home: Option<PathBuf>) -> Self {
+        let mut checks = vec![Check::good("version", concat!("coditect ", env!("CARGO_PKG_VERSION")))];
+        match Config::open(home) {
+            Err(error) => checks.push(Check::failed("home", &error)),
+            Ok(config) => {
+                checks.extend(home::check(config.home()));
+                match LicenseClient::builder().home(config.path()).build() {
+                    // Without an address and a machine's id nothing can be asked.
+                    Err(error) => checks.push(Check::failed("settings", &error)),
+                    Ok(client) => checks.extend(Self::of(&client)),
+                }
+            }
+        }
+        Self { healthy: checks.iter().all(|check| check.health != Health::Bad), checks }
+    }
+
+    fn of(client: &LicenseClient) -> Vec<Check> {
+        std::thread::scope(|scope| {
+            // What is on the disk is looked at while the network takes its time.
+            let outside = scope.spawn(|| network::check(client));
+            let mut checks = memory::check(client);
+            checks.extend(outside.join().unwrap_or_default());
+            checks
+        })
+    }
+}
+
+impl Check {
+    fn good(name: impl Into<String>, finding: impl Into<String>) -> Self {
+        Self { name: name.into(), health: Health::Good, finding: finding.into(), hint: None, milliseconds: None }
+    }
+
+    fn unknown(name: impl Into<String>, finding: impl Into<String>) -> Self {
+        Self { health: Health::Unknown, ..Self::good(name, finding) }
+    }
+
+    fn bad(name: impl Into<String>, finding: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { health: Health::Bad, hint: Some(hint.into()), ..Self::good(name, finding) }
+    }
+
+    fn failed(name: impl Into<String>, error: &Error) -> Self {
+        Self::bad(name, error.to_string(), error.hint())
+    }
+
+    fn took(self, time: Duration) -> Self {
+        Self { milliseconds: u64::try_from(time.as_millis()).ok(), ..self }
+    }
+}

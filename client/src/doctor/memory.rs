@@ -1,0 +1,35 @@
+//! What is kept: the license key, the last answer, and the latest time seen.
+
+use super::Check;
+use crate::remaining::about;
+use crate::{LicenseClient, Source};
+
+pub(super) fn check(client: &LicenseClient) -> Vec<Check> {
+    const NAME: &str = "license key";
+    match client.license_key() {
+        Ok(Some(key)) => {
+            vec![Check::good(NAME, format!("{} is stored, and can be opened", key.redacted())), cache(client)]
+        }
+        Ok(None) => vec![Check::good(NAME, "none, so the free tier applies")],
+        Err(error) => vec![Check::failed(NAME, &error)],
+    }
+}
+
+fn cache(client: &LicenseClient) -> Check {
+    const NAME: &str = "last answer";
+    match client.remembered_license() {
+        Ok(Some(license)) => {
+            let now = client.inner.time.wall();
+            let left = license
+                .grace_until
+                .map(|until| format!(", and serves offline for {}", about(until.duration_since(now))));
+            let state = match license.source {
+                Source::Grace => "is old, so the cloud is asked at the next `coditect validate`",
+                _ => "is young, so the cloud need not be asked",
+            };
+            Check::good(NAME, format!("{state}{}", left.unwrap_or_default()))
+        }
+        Ok(None) => Check::unknown(NAME, "none that serves; `coditect validate` asks the cloud"),
+        Err(error) => Check::failed(NAME, &error),
+    }
+}

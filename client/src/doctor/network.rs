@@ -1,0 +1,120 @@
+//! The way to the cloud, the cloud's clock, and each of its functions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::thread;
+
+use jiff::fmt::rfc2822::DateTimeParser;
+use jiff::{SignedDuration, Timestamp};
+use protocol::wire::Discovery;
+use serde_json::Value;
+
+use super::Check;
+use crate::cloud::Probe;
+use crate::network::{self, Blocked, Way};
+use crate::remaining::about;
+use crate::{Address, Error, Fault, LicenseClient};
+
+/// What tokens forgive.
+const TOLERANCE: SignedDuration = SignedDuration::from_secs(60);
+
+pub(super) fn check(client: &LicenseClient) -> Vec<Check> {
+    let cloud_url = client.cloud_url();
+    let mut checks = way(cloud_url);
+    let at = cloud_url.join("/.well-known/coditect.json");
+    let asked = client.inner.time.wall();
+    let probe = client.inner.cloud.probe(&at);
+    checks.push(clock(client, asked, probe.as_ref().ok()));
+    let found = probe.and_then(|probe| Ok((probe.read::<Discovery>(&at)?, probe)));
+    let functions = match found {
+        Ok((discovery, probe)) => {
+            let finding = format!("{cloud_url} answers, and names {} functions", discovery.functions.len());
+            checks.push(Check::good("cloud", finding).took(probe.took));
+            discovery.functions
+        }
+        Err(error) => {
+            checks.push(unreached("cloud", &error));
+            // They may be there even so.
+            let known = client.inner.directories.known().ok().flatten();
+            known.map(|known| known.functions().clone()).unwrap_or_default()
+        }
+    };
+    checks.extend(each(client, &functions));
+    checks
+}
+
+fn way(cloud_url: &Address) -> Vec<Check> {
+    if !cloud_url.is_encrypted() {
+        return vec![Check::good("network", "the cloud is on this machine, so neither proxy nor certificates matter")];
+    }
+    let blocked = |name, Blocked { cause, fault }| Check::bad(name, cause, fault.hint());
+    vec![
+        match Way::to(cloud_url) {
+            Ok(None) => Check::good("proxy", "none"),
+            Ok(Some(way)) => Check::good("proxy", way.to_string()),
+            Err(fault) => blocked("proxy", fault),
+        },
+        match network::believed() {
+            Ok(whose) => Check::good("certificates", format!("{whose} are believed")),
+            Err(fault) => blocked("certificates", fault),
+        },
+    ]
+}
+
+fn clock(client: &LicenseClient, asked: Timestamp, probe: Option<&Probe>) -> Check {
+    const NAME: &str = "clock";
+    const HINT: &str = "`sudo timedatectl set-ntp true` lets the network set it; `date` shows it.";
+    let date = probe.and_then(|probe| DateTimeParser::new().parse_zoned(probe.date.as_deref()?).ok());
+    let Some(date) = date else {
+        return match client.inner.time.look() {
+            Ok(moment) if moment.anchored && !moment.steady => {
+                Check::bad(NAME, "is behind the time that it had before", HINT)
+            }
+            _ => Check::unknown(NAME, "cannot be compared with the cloud's"),
+        };
+    };
+    // It was taken somewhere between the question and the answer.
+    let took = probe.map(|probe| SignedDuration::try_from(probe.took).unwrap_or_default()).unwrap_or_default();
+    let ahead = (asked + took / 2).duration_since(date.timestamp());
+    if ahead.abs() <= TOLERANCE {
+        return Check::good(NAME, "shows the same time as the cloud's");
+    }
+    let side = if ahead.is_negative() { "behind" } else { "ahead of" };
+    Check::bad(NAME, format!("is {} {side} the cloud's", about(ahead)), HINT)
+}
+
+/// Asks each address once, all at the same time.
+fn each(client: &LicenseClient, functions: &BTreeMap<String, String>) -> Vec<Check> {
+    let addresses: BTreeSet<&str> = functions.values().map(String::as_str).collect();
+    let answers: BTreeMap<&str, Result<Probe, Error>> = thread::scope(|scope| {
+        let ask = |base: &str| {
+            let address = base.parse::<Address>()?.join("/ready");
+            let probe = client.inner.cloud.probe(&address)?;
+            probe.read::<Value>(&address).map(|_| probe)
+        };
+        let asked: Vec<_> = addresses.iter().map(|base| (*base, scope.spawn(move || ask(base)))).collect();
+        asked.into_iter().filter_map(|(base, answer)| Some((base, answer.join().ok()?))).collect()
+    });
+    let checks = functions.iter().filter_map(|(function, base)| {
+        let name = format!("function {function}");
+        Some(match answers.get(base.as_str())? {
+            Ok(probe) => Check::good(name, format!("{base} is ready")).took(probe.took),
+            Err(error) => unreached(name, error),
+        })
+    });
+    checks.collect()
+}
+
+/// What elsewhere leads to this command has to be said here.
+fn unreached(name: impl Into<String>, error: &Error) -> Check {
+    let hint = match error {
+        Error::Unavailable(outage) if outage.fault == Fault::Network => {
+            "Open any page in a browser. If none opens, it is this machine's network; if others do, ask your admin whether a \
+             firewall or the cloud is down."
+        }
+        Error::Unavailable(outage) if outage.fault == Fault::Proxy => {
+            "`NO_PROXY='*' coditect doctor` tries without the proxy, and `env | grep -i proxy` shows what names it."
+        }
+        _ => return Check::failed(name, error),
+    };
+    Check::bad(name, error.to_string(), hint)
+}
