@@ -25,6 +25,7 @@ use crate::keys::Keys;
 use crate::oidc::{Identity, Issuer};
 use crate::postgres::Db;
 use crate::problem::Problem;
+use crate::request;
 
 /// Tokens whose signature was checked are remembered, because heartbeats bring the same one every few minutes.
 const REMEMBERED_TOKENS: usize = 20_000;
@@ -135,6 +136,17 @@ pub enum SessionCaller {
     },
     /// The subject the session was taken for.
     Subject(Caller),
+}
+
+impl SessionCaller {
+    /// The tenant whose things the caller may see.
+    #[must_use]
+    pub fn tenant(&self) -> TenantId {
+        match self {
+            Self::Session { tenant, .. } => *tenant,
+            Self::Subject(caller) => caller.tenant(),
+        }
+    }
 }
 
 /// Checks credentials; clones share what they remember.
@@ -289,7 +301,9 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        Callers::from_ref(state).session_caller(&parts.headers).await
+        let caller = Callers::from_ref(state).session_caller(&parts.headers).await?;
+        request::is_of(caller.tenant());
+        Ok(caller)
     }
 }
 

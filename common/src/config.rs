@@ -78,10 +78,19 @@ variables! {
     SMTP_URL, Some("none: mail is printed"), "smtps://user:secret@smtp.example.com:465";
     /// The sender of mail.
     MAIL_FROM, Some("CODITECT <no-reply@coditect.ai>"), "CODITECT <licences@example.com>";
-    /// What is logged: a `tracing` filter.
+    /// What is logged: a `tracing` filter. Facts, of which metrics are made, are logged whatever it says.
     RUST_LOG, Some("info"), "info,common=debug";
     /// `json` (Cloud Logging's format) or `pretty`.
     LOG_FORMAT, Some("json"), "pretty";
+    /// The Google Cloud project that keeps the traces: Cloud Logging finds a line's trace only under the project's name.
+    GOOGLE_CLOUD_PROJECT, Some("none"), "coditect-production";
+    /// An OpenTelemetry collector, by OTLP over HTTP with protobuf; `/v1/traces` is appended. Without it no spans are made.
+    /// `OTEL_EXPORTER_OTLP_HEADERS` and `OTEL_BSP_*` hold for it as OpenTelemetry has them.
+    OTEL_EXPORTER_OTLP_ENDPOINT, Some("none"), "http://127.0.0.1:4318";
+    /// Which part of the requests is traced whose callers don't say: a caller's own decision, in its `traceparent`, stands.
+    OTEL_TRACES_SAMPLER_ARG, Some("1"), "0.05";
+    /// Where `all-in-one` answers `/metrics` to Prometheus: a port on loopback, or `address:port`. It is not for the public.
+    METRICS_LISTEN, Some("none: nothing is counted"), "127.0.0.1:9464";
 }
 
 /// One thing that is wrong with the configuration. Never holds the value: it may be a secret.

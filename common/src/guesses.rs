@@ -59,7 +59,8 @@ impl Guesses {
 
     async fn count(&self, key: &str, add: u32) -> Result<Window, Problem> {
         let mut invocation = COUNT.key(format!("guesses:{key}"));
-        let (count, reset_ms): (u32, u32) = self.0.run(invocation.arg(add).arg(WINDOW_SECONDS * 1000)).await?;
+        let (count, reset_ms): (u32, u32) =
+            self.0.run("guesses", invocation.arg(add).arg(WINDOW_SECONDS * 1000)).await?;
         Ok(Window { count, reset_seconds: reset_ms.div_ceil(1000).max(1) })
     }
 }

@@ -3,6 +3,10 @@
 //! - [`config`]: environment variables, read once, every mistake reported together.
 //! - [`serve`]: a process around a function's routes: listening, limits, readiness, shutdown.
 //! - [`logs`]: log lines in Cloud Logging's format.
+//! - [`fact`]: what operators count.
+//! - [`metrics`]: the same for Prometheus, where one process answers everything.
+//! - [`trace`]: traces, and spans for a collector.
+//! - [`request`]: which request is being answered.
 //! - [`problem`]: the one error type.
 //! - [`body`]: JSON in, JSON out.
 //! - [`query`]: the parameters of a query.
@@ -20,11 +24,13 @@
 pub mod body;
 pub mod caller;
 pub mod config;
+pub mod fact;
 pub mod guesses;
 pub mod idempotency;
 pub mod keys;
 pub mod license_key;
 pub mod logs;
+pub mod metrics;
 pub mod oidc;
 pub mod openapi;
 pub mod outbox;
@@ -32,11 +38,14 @@ pub mod postgres;
 pub mod problem;
 pub mod query;
 pub mod redis;
+pub mod request;
 pub mod serve;
+pub mod trace;
 
 pub use body::{Answer, Body};
 pub use caller::{Caller, Callers, ClientAddress};
 pub use config::Setup;
+pub use fact::Fact;
 pub use postgres::{Db, TenantTx};
 pub use problem::Problem;
 pub use query::Query;

@@ -1,21 +1,28 @@
 //! Log lines: one JSON object each, with the field names that Cloud Logging understands.
 //!
 //! A request that went well is a debug line (Cloud Run writes its own request log); the caller's mistakes are debug
-//! lines too; what is ours is a warning (a dependency was down) or an error, with its cause.
+//! lines too; what is ours is a warning (a dependency was down) or an error, with its cause. What operators count is a
+//! line of [`crate::fact`]. Whatever is written while a request is answered says which one it is.
 
 use std::fmt;
+use std::io::{stderr, stdout};
 use std::time::Duration;
 
-use axum::http::{HeaderValue, Method};
+use axum::http::Method;
 use tracing::{Event, Level, Subscriber, field};
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::config::{self, Setup};
 use crate::problem::Problem;
+use crate::trace::{self, Exporter};
+use crate::{fact, request};
 
 /// How lines look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -49,86 +56,146 @@ pub fn filter(value: &str) -> Result<Targets, String> {
     value.parse().map_err(|_| "must be a tracing filter, such as info or info,common=debug".to_owned())
 }
 
-/// Starts logging to standard output; a second call changes nothing.
-pub fn init(function: &'static str, format: Format, filter: Targets) {
-    let registry = tracing_subscriber::registry().with(filter);
-    let _ = match format {
-        Format::Json => {
-            registry.with(tracing_subscriber::fmt::layer().event_format(CloudFormat { function })).try_init()
-        }
-        Format::Pretty => registry.with(tracing_subscriber::fmt::layer()).try_init(),
-    };
+/// Where lines go, and what they have in common.
+#[derive(Debug)]
+pub struct Log {
+    /// What writes them.
+    pub function: &'static str,
+    /// How they look.
+    pub format: Format,
+    /// What is written. Facts are, whatever it says: metrics are made of them.
+    pub filter: Targets,
+    /// The Google Cloud project that has the traces.
+    pub project: Option<String>,
+    /// To standard error: standard output is for something else.
+    pub aside: bool,
+}
+
+impl Log {
+    /// Asks for what can be configured. What is wrong is noted, and the default taken, so that it can be said.
+    pub fn ask(setup: &mut Setup, function: &'static str) -> Self {
+        let format = setup.defaulted(&config::LOG_FORMAT, Format::parse).unwrap_or_default();
+        let filter = setup.defaulted(&config::RUST_LOG, filter).unwrap_or_default();
+        let project = setup.optional(&config::GOOGLE_CLOUD_PROJECT, |project| Ok(project.to_owned())).flatten();
+        Self { function, format, filter, project, aside: false }
+    }
+
+    /// Starts logging. A second call in a process changes nothing.
+    pub fn start(self) {
+        self.start_with(None);
+    }
+
+    /// The same, and makes spans where there is somebody to send them to.
+    pub(crate) fn start_with(self, exporter: Option<&Exporter>) {
+        let filter =
+            self.filter.with_target(fact::TARGET, LevelFilter::INFO).with_target(trace::SPANS, LevelFilter::OFF);
+        let layer = tracing_subscriber::fmt::layer();
+        let layer = layer.with_writer(if self.aside { BoxMakeWriter::new(stderr) } else { BoxMakeWriter::new(stdout) });
+        let lines = match self.format {
+            Format::Json => {
+                let format = CloudFormat { function: self.function, project: self.project };
+                layer.event_format(format).with_filter(filter).boxed()
+            }
+            Format::Pretty => layer.with_filter(filter).boxed(),
+        };
+        let spans = exporter.map(Exporter::layer);
+        let _ = tracing_subscriber::registry().with(spans).with(lines).try_init();
+    }
 }
 
 struct CloudFormat {
     function: &'static str,
+    project: Option<String>,
+}
+
+impl CloudFormat {
+    /// What every line of a request says, whoever writes it.
+    fn add_request(&self, fields: &mut Fields, request: &request::Current) {
+        let id = request.id.to_str().unwrap_or_default();
+        fields.put("request_id", id);
+        fields.put("function", request.function().unwrap_or(self.function));
+        if let Some(tenant) = request.tenant() {
+            fields.put("tenant", tenant.to_string());
+        }
+        if let Some(context) = request.trace {
+            let id = format!("{:032x}", context.trace);
+            let trace = self.project.as_ref().map(|project| format!("projects/{project}/traces/{id}"));
+            fields.put("logging.googleapis.com/trace", trace.unwrap_or(id));
+            fields.put("logging.googleapis.com/spanId", format!("{:016x}", context.span));
+            fields.put("logging.googleapis.com/trace_sampled", context.sampled);
+        }
+    }
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'static> FormatEvent<S, N> for CloudFormat {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let mut fields = Fields(serde_json::Map::new());
+        event.record(&mut fields);
         let severity = match *event.metadata().level() {
             Level::ERROR => "ERROR",
             Level::WARN => "WARNING",
             Level::INFO => "INFO",
             _ => "DEBUG",
         };
-        fields.0.insert("severity".to_owned(), severity.into());
-        fields.0.insert("time".to_owned(), jiff::Timestamp::now().to_string().into());
-        fields.0.insert("function".to_owned(), self.function.into());
-        event.record(&mut fields);
+        fields.put("severity", severity);
+        fields.put("time", jiff::Timestamp::now().to_string());
+        fields.put("function", self.function);
+        request::current(|request| {
+            self.add_request(&mut fields, request);
+            Some(())
+        });
         writeln!(writer, "{}", serde_json::Value::Object(fields.0))
     }
 }
 
 struct Fields(serde_json::Map<String, serde_json::Value>);
 
-impl field::Visit for Fields {
-    fn record_debug(&mut self, field: &field::Field, value: &dyn fmt::Debug) {
-        self.0.insert(name(field), format!("{value:?}").into());
-    }
-    fn record_str(&mut self, field: &field::Field, value: &str) {
-        self.0.insert(name(field), value.into());
-    }
-    fn record_u64(&mut self, field: &field::Field, value: u64) {
-        self.0.insert(name(field), value.into());
-    }
-    fn record_i64(&mut self, field: &field::Field, value: i64) {
-        self.0.insert(name(field), value.into());
-    }
-    fn record_bool(&mut self, field: &field::Field, value: bool) {
-        self.0.insert(name(field), value.into());
+impl Fields {
+    fn put(&mut self, name: &str, value: impl Into<serde_json::Value>) {
+        self.0.insert(name.to_owned(), value.into());
     }
 }
 
-fn name(field: &field::Field) -> String {
-    match field.name() {
-        "trace" => "logging.googleapis.com/trace".to_owned(),
-        other => other.to_owned(),
+impl field::Visit for Fields {
+    fn record_debug(&mut self, field: &field::Field, value: &dyn fmt::Debug) {
+        self.put(field.name(), format!("{value:?}"));
+    }
+    fn record_str(&mut self, field: &field::Field, value: &str) {
+        self.put(field.name(), value);
+    }
+    fn record_u64(&mut self, field: &field::Field, value: u64) {
+        self.put(field.name(), value);
+    }
+    fn record_i64(&mut self, field: &field::Field, value: i64) {
+        self.put(field.name(), value);
+    }
+    fn record_f64(&mut self, field: &field::Field, value: f64) {
+        self.put(field.name(), value);
+    }
+    fn record_bool(&mut self, field: &field::Field, value: bool) {
+        self.put(field.name(), value);
     }
 }
 
 /// What is said of a request once it is answered.
 #[derive(Debug)]
 pub(crate) struct RequestLine<'a> {
-    pub(crate) request_id: &'a HeaderValue,
-    pub(crate) trace: Option<String>,
     pub(crate) method: &'a Method,
-    pub(crate) path: &'a str,
+    /// The route's template: a path may hold what is nobody's business.
+    pub(crate) route: &'a str,
     pub(crate) status: u16,
     pub(crate) elapsed: Duration,
 }
 
 impl RequestLine<'_> {
     pub(crate) fn write(&self, problem: Option<&Problem>) {
-        let Self { request_id, trace, method, path, status, elapsed } = self;
-        let (request_id, method, micros) =
-            (request_id.to_str().unwrap_or_default(), method.as_str(), elapsed.as_micros() as u64);
+        let Self { method, route, status, elapsed } = self;
+        let (method, micros) = (method.as_str(), elapsed.as_micros() as u64);
         let code = problem.map(|p| p.code().as_str());
         let cause = problem.and_then(Problem::internal);
         macro_rules! line {
             ($level:ident, $message:literal) => {
-                tracing::$level!(request_id, trace, method, path, status, micros, code, cause, $message)
+                tracing::$level!(method, route, status, micros, code, cause, $message)
             };
         }
         match status {

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 
 use crate::problem::Problem;
+use crate::trace;
 
 /// How long an issuer's keys are believed.
 const MAX_AGE: Duration = Duration::from_secs(3600);
@@ -244,8 +245,8 @@ impl Issuer {
     }
 
     async fn get(&self, url: &str) -> Result<Vec<u8>, String> {
-        let mut response =
-            self.http.get(url).send().await.and_then(reqwest::Response::error_for_status).map_err(|e| e.to_string())?;
+        let response = trace::told(self.http.get(url)).send().await;
+        let mut response = response.and_then(reqwest::Response::error_for_status).map_err(|e| e.to_string())?;
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|e| e.to_string())? {
             if body.len() + chunk.len() > DOCUMENT_LIMIT_BYTES {

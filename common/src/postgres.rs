@@ -2,7 +2,7 @@
 //!
 //! [`TenantTx`] is a transaction that has set `app.tenant_id` for row-level security. `BEGIN`, the setting and the first
 //! statement leave in one round trip, and so does the commit with the last one, so that a request of one statement costs
-//! one round trip. [`Db::outside_tenants`] runs the few statements that need no tenant; under row-level security they
+//! one round trip. Of a transaction that is traced, Postgres knows the `traceparent` by its `application_name`. [`Db::outside_tenants`] runs the few statements that need no tenant; under row-level security they
 //! see no tenant's rows.
 
 use std::time::{Duration, Instant};
@@ -13,8 +13,10 @@ use protocol::id::TenantId;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{NoTls, Row, config::SslMode, error::SqlState};
 use tokio_postgres_rustls::MakeRustlsConnect;
+use tracing::{Instrument as _, Span};
 
 use crate::problem::Problem;
+use crate::{span, trace};
 
 /// Connections per process. A container serves up to 80 requests at once and a transaction takes a few milliseconds.
 const POOL_SIZE: usize = 16;
@@ -98,8 +100,9 @@ impl Db {
     }
 
     async fn begin<'a>(&self, name: &'static str, scope: Scope<'a>) -> Result<TenantTx<'a>, Problem> {
-        let client = self.client().await?;
-        Ok(TenantTx { client: Some(client), name, scope, begun: false, started: Instant::now() })
+        let span = span!("transaction", otel.name = name, otel.kind = "client", db.system.name = "postgresql");
+        let client = self.client().instrument(span.clone()).await?;
+        Ok(TenantTx { client: Some(client), name, scope, begun: false, started: Instant::now(), span })
     }
 
     /// Runs one statement outside every tenant: on tables that are nobody's, or a look-up function.
@@ -107,9 +110,10 @@ impl Db {
     /// # Errors
     /// `503` when Postgres can't be reached, `500` when the statement fails.
     pub async fn outside_tenants(&self, (sql, params): Query<'_>) -> Result<Vec<Row>, Problem> {
-        let client = self.client().await?;
+        let span = span!("statement", otel.name = name(sql), otel.kind = "client", db.system.name = "postgresql");
+        let client = self.client().instrument(span.clone()).await?;
         let run = async { client.query(&client.prepare_cached(sql).await?, params).await };
-        match tokio::time::timeout(TRIP_TIMEOUT, run).await {
+        match tokio::time::timeout(TRIP_TIMEOUT, run).instrument(span).await {
             Ok(rows) => rows.map_err(|e| failed("outside_tenants", &e)),
             Err(_) => {
                 drop(Object::take(client));
@@ -163,6 +167,8 @@ pub struct TenantTx<'a> {
     scope: Scope<'a>,
     begun: bool,
     started: Instant,
+    /// From the wait for a connection to the last answer.
+    span: Span,
 }
 
 impl std::fmt::Debug for TenantTx<'_> {
@@ -207,7 +213,9 @@ impl TenantTx<'_> {
     async fn trip(&mut self, queries: &[Query<'_>], commit: bool) -> Result<Vec<Vec<Row>>, Problem> {
         let client = self.client.take().expect("a transaction is used up only by finish");
         let name = self.name;
-        match tokio::time::timeout(TRIP_TIMEOUT, pipeline(&client, self.scope, !self.begun, queries, commit)).await {
+        let opening = (!self.begun).then(|| Opening { scope: self.scope, traceparent: trace::recorded(&self.span) });
+        let answers = tokio::time::timeout(TRIP_TIMEOUT, pipeline(&client, opening, queries, commit));
+        match answers.instrument(self.span.clone()).await {
             Ok(Ok(rows)) => {
                 self.begun = true;
                 if commit {
@@ -240,31 +248,59 @@ impl Drop for TenantTx<'_> {
     }
 }
 
+/// How a transaction begins.
+struct Opening<'a> {
+    scope: Scope<'a>,
+    traceparent: Option<String>,
+}
+
+impl Opening<'_> {
+    fn sql(&self) -> String {
+        use std::fmt::Write as _;
+        // Said, and not left to the database's default: who waited for a lock must see what was committed meanwhile.
+        let mut sql = "begin isolation level read committed".to_owned();
+        let settings = [
+            (
+                "app.tenant_id",
+                match self.scope {
+                    Scope::Tenant(tenant) => Some(tenant.to_string()),
+                    Scope::KeyHash(_) => None,
+                },
+            ),
+            // Seen in pg_stat_activity and, by `%a`, in Postgres's log. Nothing in it can end the quotes.
+            ("application_name", self.traceparent.clone()),
+        ];
+        for (name, value) in settings {
+            value.map(|value| write!(sql, "; set local {name} = '{value}'"));
+        }
+        sql
+    }
+}
+
 /// Everything is sent in order before anything is awaited. A failed statement makes the server turn the commit into a
 /// rollback that still says it succeeded, so that every result is looked at.
 async fn pipeline(
     client: &Object,
-    scope: Scope<'_>,
-    begin: bool,
+    opening: Option<Opening<'_>>,
     queries: &[Query<'_>],
     commit: bool,
 ) -> Result<Vec<Vec<Row>>, tokio_postgres::Error> {
-    // Said, and not left to the database's default: who waited for a lock must see what was committed meanwhile.
-    const BEGIN: &str = "begin isolation level read committed";
     const SET_BY_KEY: &str = "select set_config('app.tenant_id', coalesce(tenant_of_license_key($1)::text, ''), true)";
     let mut prepared = Vec::with_capacity(queries.len());
     for (sql, _) in queries {
         prepared.push(client.prepare_cached(sql).await?);
     }
-    let opening = match scope {
-        Scope::Tenant(tenant) => format!("{BEGIN}; set local app.tenant_id = '{}'", tenant.as_uuid()),
-        Scope::KeyHash(_) => BEGIN.to_owned(),
-    };
-    let set_by_key = match scope {
-        Scope::KeyHash(hash) if begin => Some((client.prepare_cached(SET_BY_KEY).await?, hash)),
+    let set_by_key = match opening.as_ref().map(|opening| opening.scope) {
+        Some(Scope::KeyHash(hash)) => Some((client.prepare_cached(SET_BY_KEY).await?, hash)),
         _ => None,
     };
-    let opened = async { if begin { client.batch_execute(&opening).await } else { Ok(()) } };
+    let opening = opening.as_ref().map(Opening::sql);
+    let opened = async {
+        match &opening {
+            Some(opening) => client.batch_execute(opening).await,
+            None => Ok(()),
+        }
+    };
     let set = async {
         match &set_by_key {
             Some((statement, hash)) => client.query(statement, &[hash]).await.map(drop),
@@ -280,6 +316,11 @@ async fn pipeline(
     let rows = results.into_iter().collect::<Result<_, _>>()?;
     committed?;
     Ok(rows)
+}
+
+/// A statement's name, as its comment has it.
+fn name(sql: &str) -> &str {
+    sql.strip_prefix("/* ").and_then(|rest| rest.split_once(" */")).map_or("statement", |(name, _)| name)
 }
 
 fn failed(name: &'static str, error: &tokio_postgres::Error) -> Problem {

@@ -9,8 +9,10 @@ use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::{ErrorKind, FromRedisValue, RedisError, ScriptInvocation};
 use tokio::sync::OnceCell;
+use tracing::Instrument as _;
 
 use crate::problem::Problem;
+use crate::span;
 
 /// How long a connection or an answer may take. The scripts take microseconds; what lasts longer is an outage.
 const TIMEOUT: Duration = Duration::from_millis(1000);
@@ -69,11 +71,15 @@ impl Redis {
         Ok(Self(Arc::new(Inner { replicas, server })))
     }
 
-    /// Runs a script by its hash; loads it when the server doesn't know it.
+    /// Runs a script by its hash; loads it when the server doesn't know it. `name` is what it is called in traces.
     ///
     /// # Errors
     /// `503` when Redis doesn't answer in time, `500` when the script fails.
-    pub async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, Problem> {
+    pub async fn run<T: FromRedisValue>(
+        &self,
+        name: &'static str,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<T, Problem> {
         let answer = async {
             match &self.0.server {
                 Server::Single { managers, next, .. } => {
@@ -85,7 +91,7 @@ impl Redis {
                 }
             }
         };
-        in_time(answer).await
+        in_time(name, answer).await
     }
 
     /// Returns once the configured number of replicas has everything that was written before, where there are any.
@@ -113,7 +119,7 @@ impl Redis {
                 }
             }
         };
-        let (reached,): (u8,) = in_time(answer).await?;
+        let (reached,): (u8,) = in_time("replicated", answer).await?;
         if reached < self.0.replicas {
             return Err(Problem::unavailable(
                 "redis",
@@ -129,13 +135,14 @@ impl Redis {
     /// What is wrong, for the log.
     pub async fn ping(&self) -> Result<(), String> {
         let script = redis::Script::new("return 1");
-        let answer: Result<u8, _> = self.run(&script.prepare_invoke()).await;
+        let answer: Result<u8, _> = self.run("ping", &script.prepare_invoke()).await;
         answer.map(drop).map_err(|p| p.internal().unwrap_or_default().to_owned())
     }
 }
 
-async fn in_time<T>(answer: impl Future<Output = Result<T, RedisError>>) -> Result<T, Problem> {
-    match tokio::time::timeout(TIMEOUT * 2, answer).await {
+async fn in_time<T>(name: &'static str, answer: impl Future<Output = Result<T, RedisError>>) -> Result<T, Problem> {
+    let span = span!("script", otel.name = name, otel.kind = "client", db.system.name = "redis");
+    match tokio::time::timeout(TIMEOUT * 2, answer).instrument(span).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(e)) if is_ours(&e) => Err(Problem::internal_error(format_args!("redis: {e}"))),
         Ok(Err(e)) => Err(Problem::unavailable("redis", e)),

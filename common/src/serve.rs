@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::serve::ListenerExt;
+use protocol::problem::Code;
 use tokio::net::TcpListener;
 use tower::Layer;
 use tower_http::CompressionLevel;
@@ -23,14 +24,18 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::SizeAbove;
 use tower_http::normalize_path::{NormalizePath, NormalizePathLayer};
+use tracing::Instrument as _;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::body::json;
 use crate::caller::ClientAddress;
 use crate::config::{self, Setup};
-use crate::logs;
-use crate::openapi;
+use crate::fact::Fact;
+use crate::logs::{Log, RequestLine};
 use crate::problem::Problem;
+use crate::request::{self, Current, REQUEST_ID};
+use crate::trace::{self, Exporter, TraceContext};
+use crate::{metrics, openapi, span};
 
 /// The longest a request may take before it is given up.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -40,9 +45,8 @@ const READY_TIMEOUT: Duration = Duration::from_secs(2);
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(8);
 /// Smaller answers cost more to compress than to send.
 const COMPRESS_ABOVE_BYTES: u64 = 1024;
-/// A caller's own request id is kept up to this length.
-const REQUEST_ID_MAX_BYTES: usize = 128;
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// What the route of a request is called that found none.
+const NO_ROUTE: &str = "none";
 
 /// `EX_USAGE` of sysexits: the configuration is wrong, and trying again doesn't help.
 const EXIT_CONFIGURATION: u8 = 64;
@@ -59,11 +63,12 @@ pub fn run<S: Clone + Send + Sync + 'static>(
 /// Runs routes that have their state already: one function's, or several merged.
 pub fn run_routes(name: &'static str, build: impl FnOnce(&mut Setup) -> Option<OpenApiRouter>) -> ExitCode {
     let mut setup = Setup::from_env();
-    let format = setup.defaulted(&config::LOG_FORMAT, logs::Format::parse);
-    let filter = setup.defaulted(&config::RUST_LOG, logs::filter);
-    logs::init(name, format.unwrap_or_default(), filter.unwrap_or_default());
     install_crypto();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let log = Log::ask(&mut setup, name);
+    let exporter = Exporter::ask(&mut setup, name).flatten();
+    log.start_with(exporter.as_ref());
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(e) => return failed_start(&[format!("The async runtime could not be started: {e}")]),
     };
@@ -78,6 +83,9 @@ pub fn run_routes(name: &'static str, build: impl FnOnce(&mut Setup) -> Option<O
         match TcpListener::bind(listen).await {
             Ok(listener) => app.serve(listener, shutdown_signal()).await,
             Err(e) => return failed_start(&[format!("PORT: can't listen on {listen}: {e}")]),
+        }
+        if let Some(exporter) = exporter {
+            exporter.flush().await;
         }
         ExitCode::SUCCESS
     })
@@ -223,27 +231,62 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
 /// The first and last thing that sees a request.
 async fn edge(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let id = request_id(request.headers());
+    let id = request::id(request.headers());
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|c| c.0);
     let address = ClientAddress::of(peer, request.headers(), shared.proxy_hops);
     request.extensions_mut().insert(address);
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let trace = trace_id(request.headers());
+    let method = request.method().clone();
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
 
-    let response = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await;
+    let span = span!(
+        "request", otel.name = format!("{method} {route}"), otel.kind = "server", http.request.method = %method,
+        http.route = route, request_id = id.to_str().unwrap_or_default(), tenant = tracing::field::Empty, function = tracing::field::Empty,
+        http.response.status_code = tracing::field::Empty, error.type = tracing::field::Empty,
+        otel.status_code = tracing::field::Empty,
+    );
+    let trace = trace::adopt(&span, TraceContext::of_caller(request.headers()));
+    let current = Current::new(id.clone(), trace);
+
+    let answer = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).instrument(span.clone());
+    let response = request::within(Arc::clone(&current), answer).await;
     let response = response.unwrap_or_else(|_| Problem::timed_out().into_response());
-    let status = response.status().as_u16();
     let problem = response.extensions().get::<Problem>().cloned();
-
     let mut answer = match &problem {
         Some(problem) => keep_headers(problem.render(id.to_str().unwrap_or_default()), &response),
         None => response,
     };
-    let line =
-        logs::RequestLine { request_id: &id, trace, method: &method, path: &path, status, elapsed: started.elapsed() };
-    line.write(problem.as_ref());
+    let line = RequestLine { method: &method, route, status: answer.status().as_u16(), elapsed: started.elapsed() };
+    conclude(shared.name, current, &line, problem.as_ref(), &span);
     answer.headers_mut().insert(REQUEST_ID, id);
     answer
+}
+
+/// Tells of a request that was answered: the log, the metrics, the trace.
+fn conclude(
+    process: &'static str,
+    current: Arc<Current>,
+    line: &RequestLine<'_>,
+    problem: Option<&Problem>,
+    span: &tracing::Span,
+) {
+    let function = current.function().unwrap_or(process);
+    metrics::request(function, line.route, line.method.as_str(), line.status, line.elapsed);
+    if !span.is_disabled() {
+        span.record("function", function).record("http.response.status_code", i64::from(line.status));
+        current.tenant().map(|tenant| span.record("tenant", tracing::field::display(tenant)));
+        problem.map(|problem| span.record("error.type", problem.code().as_str()));
+        if line.status >= 500 {
+            span.record("otel.status_code", "ERROR");
+        }
+    }
+    request::within_sync(current, || {
+        line.write(problem);
+        let is_refusal = |p: &&Problem| matches!(line.status, 401 | 403 | 429) || p.code() == Code::InvalidSignature;
+        if let Some(problem) = problem.filter(is_refusal) {
+            Fact::AccessRefused { code: problem.code().as_str(), route: line.route }.tell();
+        }
+    });
 }
 
 /// What layers and routes said in headers (`Allow`, `RateLimit`) stays on a problem's document.
@@ -254,23 +297,4 @@ fn keep_headers(mut rendered: Response, original: &Response) -> Response {
         }
     }
     rendered
-}
-
-fn request_id(headers: &HeaderMap) -> HeaderValue {
-    let sane = |v: &&HeaderValue| {
-        let bytes = v.as_bytes();
-        (1..=REQUEST_ID_MAX_BYTES).contains(&bytes.len())
-            && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(b))
-    };
-    headers.get(REQUEST_ID).filter(sane).cloned().unwrap_or_else(|| {
-        let id = uuid::Uuid::now_v7().to_string();
-        HeaderValue::try_from(id).expect("a UUID is ASCII")
-    })
-}
-
-/// The trace id of W3C Trace Context's `traceparent`: `00-{32 hex}-{16 hex}-{2 hex}`.
-fn trace_id(headers: &HeaderMap) -> Option<String> {
-    let mut parts = headers.get("traceparent")?.to_str().ok()?.split('-');
-    let trace = parts.nth(1)?;
-    (trace.len() == 32 && trace.bytes().all(|b| b.is_ascii_hexdigit())).then(|| trace.to_owned())
 }

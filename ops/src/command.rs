@@ -162,6 +162,8 @@ enum KeyBrand {
 enum Seat {
     /// Show who holds a licence's seats.
     List { license: LicenseId },
+    /// Show how many seats of each plan are taken.
+    Usage,
     /// End a session and free its seat.
     Evict { session: SessionId },
 }
@@ -260,6 +262,7 @@ impl Ops {
             Command::User(User::List { tenant }) => tenant::users(&office, &tenant).await,
             Command::License(command) => command.run(&office).await,
             Command::Seat(Seat::List { license }) => seat::list(&office, license).await,
+            Command::Seat(Seat::Usage) => seat::usage(&office).await,
             Command::Seat(Seat::Evict { session }) => seat::evict(&office, session).await,
             Command::Device(Device::List { license }) => device::list(&office, license).await,
             Command::Device(Device::Remove { license, machine }) => {

@@ -11,19 +11,17 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 
-use common::Problem;
 use common::license_key::KeyHasher;
 use common::outbox::{Mail, SeatsChanged};
+use common::{Fact, Problem};
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
-use lettre::Address;
 use lettre::message::Mailbox;
 use protocol::id::TenantId;
 use protocol::problem::Code;
 use seats::Seats;
 use serde_json::{Value, json};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch::{self, Receiver};
+use tokio::sync::watch::Receiver;
 use uuid::Uuid;
 
 use crate::letter::{self, Letter, Unsayable};
@@ -31,6 +29,7 @@ use crate::license::{LICENSE_TERMS, terms};
 use crate::office::Office;
 use crate::post::{Post, Undelivered};
 use crate::printer::{Failure, Roll, Shown};
+use crate::stop;
 
 /// What is due outside every tenant's sight: its id and tenant only.
 const DUE: &str = "/* outbox_due */ select tenant_id, id from outbox_due($1)";
@@ -43,7 +42,8 @@ const LEASE: &str = "/* outbox_lease */
     update outbox o set attempts = o.attempts + 1, next_attempt_at = now() + interval '5 minutes'
     from free where o.id = free.id
     returning o.kind, o.payload, o.secret, o.attempts, (select name from tenants),
-              (select u.email from users u where u.role = 'owner' order by u.created_at, u.id limit 1)";
+              (select u.email from users u where u.role = 'owner' order by u.created_at, u.id limit 1),
+              extract(epoch from now() - o.created_at)::double precision";
 const DELIVERED: &str = "/* outbox_delivered */
     update outbox set delivered_at = now(), secret = null, last_error = null, dead_at = null
     where id = $1 and delivered_at is null";
@@ -91,6 +91,14 @@ struct Entry {
     attempts: i32,
     tenant_name: String,
     owner: Option<String>,
+    age_seconds: f64,
+}
+
+impl Entry {
+    fn tell(&self, outcome: &str) {
+        let attempt = u64::from(self.attempts.unsigned_abs());
+        Fact::OutboxTried { kind: &self.kind, outcome, attempt, age_seconds: self.age_seconds }.tell();
+    }
 }
 
 /// Why an entry isn't delivered.
@@ -121,7 +129,7 @@ pub async fn deliver(office: &Office, json: bool, watch: Option<u32>) -> Result<
         hasher: office.hasher()?,
         post: office.post()?,
         roll: Roll::new(json),
-        stop: told_to_stop()?,
+        stop: stop::asked_to()?,
         unread: Cell::new(false),
         json,
         delivered: Cell::new(0),
@@ -134,21 +142,6 @@ pub async fn deliver(office: &Office, json: bool, watch: Option<u32>) -> Result<
     };
     deliverer.post.close().await;
     deliverer.report(ended)
-}
-
-/// Becomes true at SIGTERM or SIGINT: what is under way is finished, nothing else is begun.
-fn told_to_stop() -> Result<Receiver<bool>, Failure> {
-    let broken = |e: std::io::Error| Failure::Broken(format!("Signals can't be listened for: {e}."));
-    let (mut term, mut int) =
-        (signal(SignalKind::terminate()).map_err(broken)?, signal(SignalKind::interrupt()).map_err(broken)?);
-    let (tell, told) = watch::channel(false);
-    tokio::spawn(async move {
-        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
-        let _ = tell.send(true);
-        // As long as somebody listens.
-        tell.closed().await;
-    });
-    Ok(told)
 }
 
 impl Deliverer<'_> {
@@ -169,6 +162,15 @@ impl Deliverer<'_> {
 
     /// Everything that is due, and what becomes so meanwhile.
     async fn round(&self) -> Result<(), Failure> {
+        let before = (self.delivered.get(), self.failed.get());
+        let ended = self.gone_through().await;
+        let (delivered, failed) = (self.delivered.get() - before.0, self.failed.get() - before.1);
+        let outcome = if ended.is_ok() { "done" } else { "broken" };
+        Fact::OutboxRound { outcome, delivered: delivered as u64, failed: failed as u64 }.tell();
+        ended
+    }
+
+    async fn gone_through(&self) -> Result<(), Failure> {
         let mut seen = HashSet::new();
         loop {
             // Those that others are at stay due for a moment, and must not hide the ones behind them.
@@ -221,6 +223,7 @@ impl Deliverer<'_> {
             attempts: r.get(3),
             tenant_name: r.get::<_, Option<String>>(4).unwrap_or_default(),
             owner: r.get(5),
+            age_seconds: r.get(6),
         }))
     }
 
@@ -249,7 +252,8 @@ impl Deliverer<'_> {
                 Unsayable::NoTime => "The entry names a time that no calendar has.".to_owned(),
             })
         })?;
-        let to = recipient(mail.to.as_deref(), entry).map_err(Obstacle::InEntry)?;
+        let to = letter::recipient(mail.to.as_deref(), entry.owner.as_deref(), &entry.tenant_name);
+        let to = to.map_err(Obstacle::InEntry)?;
         if self.post.prints() {
             return self.print(entry, &to, &letter);
         }
@@ -300,6 +304,7 @@ impl Deliverer<'_> {
             Err(_) => mark().await.map(drop),
         };
         self.delivered.set(self.delivered.get() + 1);
+        entry.tell("delivered");
         marked.map_err(|e| {
             Failure::Broken(format!(
                 "Entry {} was delivered, but that could not be noted ({}): it will be delivered once more.",
@@ -320,6 +325,7 @@ impl Deliverer<'_> {
         };
         let Some(row) = rows.first() else { return Ok(()) };
         let (dead, id) = (row.get::<_, bool>(0), entry.id);
+        entry.tell(if dead { "given_up" } else { "put_off" });
         let next = match dead {
             true => format!("It is given up: `ops outbox retry {id}` makes it due again."),
             false => format!("It is tried again at {:.0}.", row.get::<_, Timestamp>(1)),
@@ -365,18 +371,6 @@ impl Deliverer<'_> {
             (status, _) => Err(Failure::Said(status)),
         }
     }
-}
-
-/// Who gets a mail: whom it names, or else the tenant's owner.
-fn recipient(named: Option<&str>, entry: &Entry) -> Result<Mailbox, String> {
-    let address = named.map(str::trim).filter(|a| !a.is_empty()).or(entry.owner.as_deref());
-    let address = address.ok_or_else(|| {
-        "There is nobody to send it to: it names no address, and its tenant has no owner. Add one with `ops user add --role owner`, then retry it.".to_owned()
-    })?;
-    let email = address.parse::<Address>();
-    let email = email.map_err(|_| format!("{} is not an e-mail address.", letter::line(address)))?;
-    let name = letter::line(&entry.tenant_name);
-    Ok(Mailbox::new((!name.is_empty()).then_some(name), email))
 }
 
 /// An error as it is kept and shown: of bounded length, on one line, and without the license key, which a mail server

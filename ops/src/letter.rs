@@ -2,6 +2,8 @@
 
 use common::outbox::{About, Mail};
 use jiff::Timestamp;
+use lettre::Address;
+use lettre::message::Mailbox;
 
 /// A mail's words.
 #[derive(PartialEq, Eq)]
@@ -45,6 +47,20 @@ impl Letter {
         let text = format!("{text}\n\nOrganisation: {}\nLicence: {}\n", line(tenant), mail.license_id);
         Ok(Self { subject, text })
     }
+}
+
+/// Who gets a mail: whom it names, or else the tenant's owner.
+///
+/// # Errors
+/// A sentence, when there is nobody or it is no address.
+pub fn recipient(named: Option<&str>, owner: Option<&str>, tenant: &str) -> Result<Mailbox, String> {
+    let address = named.map(str::trim).filter(|a| !a.is_empty()).or(owner);
+    let address = address.ok_or_else(|| {
+        "There is nobody to send it to: it names no address, and its tenant has no owner. Add one with `ops user add --role owner`, then retry it.".to_owned()
+    })?;
+    let email = address.parse::<Address>().map_err(|_| format!("{} is not an e-mail address.", line(address)))?;
+    let name = line(tenant);
+    Ok(Mailbox::new((!name.is_empty()).then_some(name), email))
 }
 
 fn license_key(plan: &str, seats: i32, key: &str) -> (String, String) {

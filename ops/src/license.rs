@@ -1,5 +1,6 @@
 //! Licences: issued, changed, shown.
 
+use common::Fact;
 use jiff::Timestamp;
 use protocol::id::{LicenseId, TenantId};
 use protocol::key::{Brand, LicenseKey};
@@ -98,6 +99,8 @@ pub async fn issue(office: &Office, ask: &Issue<'_>) -> Result<Shown, Failure> {
         (AUDIT, &[&uuid::Uuid::now_v7(), &office.actor, &"license.issued", &id.as_uuid(), &detail]),
     ])
     .await?;
+    let issued = u64::from(seats.unsigned_abs());
+    Fact::LicenseCreated { license: id.as_uuid(), plan: ask.plan, by: "operator", seats: issued }.tell();
     Ok(Shown::One(vec![
         ("license_id", json!(id)),
         ("tenant_id", json!(tenant)),
@@ -199,6 +202,9 @@ pub async fn change(office: &Office, license: LicenseId, change: Change) -> Resu
     match ends {
         Some(reason) => tx.finish([(SESSIONS_END, &[&id, &reason]), audit]).await.map(drop)?,
         None => tx.finish([audit]).await.map(drop)?,
+    }
+    if let Some(reason) = ends {
+        Fact::LicenseStopped { license: id, reason, by: "operator" }.tell();
     }
     tell(office, tenant, license, &terms).await
 }

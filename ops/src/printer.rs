@@ -5,7 +5,8 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use comfy_table::Table;
-use common::Problem;
+use common::logs::Log;
+use common::{Problem, Setup, config};
 use serde_json::{Map, Value, json};
 
 /// How a command ended, when it didn't do what it was asked.
@@ -193,6 +194,16 @@ fn word(value: &Value) -> String {
         // What a client or a customer chose as a name doesn't steer the operator's terminal.
         Value::String(text) => text.replace(char::is_control, "\u{fffd}"),
         other => other.to_string(),
+    }
+}
+
+/// Has the facts that a command brings about written to standard error, where `LOG_FORMAT` asks for a log: a job's, that
+/// is, and not a person's.
+pub fn start_log() {
+    let mut setup = Setup::from_env();
+    if setup.is_set(&config::LOG_FORMAT) {
+        let log = Log::ask(&mut setup, "ops");
+        Log { aside: true, ..log }.start();
     }
 }
 

@@ -94,7 +94,7 @@ impl Seats {
         let mut script = invocation(&ACQUIRE, license);
         script.arg(holder).arg(session.to_string()).arg(self.ttl_ms());
         script.arg(terms.generation).arg(terms.revision).arg(terms.limit).arg(&terms.state);
-        Taken::parse(&self.redis.run::<Vec<String>>(&script).await?)
+        Taken::parse(&self.redis.run::<Vec<String>>("seat_acquire", &script).await?)
     }
 
     /// Asks whether a grant is still held, once its row is committed; `closed` are the rows that went with it.
@@ -107,7 +107,7 @@ impl Seats {
         for gone in &grant.gone {
             script.arg(gone.session.to_string());
         }
-        let confirmed = Confirmed::parse(&self.redis.run::<Vec<String>>(&script).await?)?;
+        let confirmed = Confirmed::parse(&self.redis.run::<Vec<String>>("seat_confirm", &script).await?)?;
         self.redis.replicated(&format!("seat:{{{license}}}:replicated")).await?;
         Ok(confirmed)
     }
@@ -128,7 +128,7 @@ impl Seats {
         script.arg(subject.map(|s| s.to_string()).unwrap_or_default());
         let mut patience = restore::Patience::new();
         loop {
-            match Extended::parse(&self.redis.run::<Vec<String>>(&script).await?)? {
+            match Extended::parse(&self.redis.run::<Vec<String>>("seat_extend", &script).await?)? {
                 Extended::Cold => self.warm(tenant, license, &mut patience).await?,
                 Extended::Unknown(generation) if self.overlooked(tenant, session, generation).await? => {
                     self.warm(tenant, license, &mut patience).await?;
@@ -150,7 +150,7 @@ impl Seats {
         for session in sessions {
             script.arg(session.to_string());
         }
-        self.redis.run::<u32>(&script).await.map(drop)
+        self.redis.run::<u32>("seat_release", &script).await.map(drop)
     }
 
     /// Tells Redis a licence's new limit or state. A change that ended sessions has raised the generation, so that a Redis
@@ -161,7 +161,7 @@ impl Seats {
     pub async fn tell(&self, license: LicenseId, terms: &Terms) -> Result<(), Problem> {
         let mut script = invocation(&TERMS, license);
         script.arg(terms.generation).arg(terms.revision).arg(terms.limit).arg(&terms.state);
-        self.redis.run::<u8>(&script).await.map(drop)
+        self.redis.run::<u8>("seat_terms", &script).await.map(drop)
     }
 
     /// Who sits where: sessions with the milliseconds their seats have left; negative for those that can be passed on.
@@ -169,7 +169,7 @@ impl Seats {
     /// # Errors
     /// `503` when Redis doesn't answer.
     pub async fn list(&self, license: LicenseId) -> Result<Vec<(SessionId, i64)>, Problem> {
-        let rows: Vec<(String, i64)> = self.redis.run(&invocation(&LIST, license)).await?;
+        let rows: Vec<(String, i64)> = self.redis.run("seat_list", &invocation(&LIST, license)).await?;
         rows.into_iter().map(|(session, left)| Ok((outcome::session(&session)?, left))).collect()
     }
 

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use common::Problem;
+use common::{Fact, Problem};
 use protocol::id::{LicenseId, SessionId, TenantId};
 use rand::Rng as _;
 use redis::Script;
@@ -50,18 +50,19 @@ impl Seats {
             return Err(Problem::unavailable("redis", "a licence's seats were not restored in time"));
         }
         let marker = format!("seat:{{{license}}}:restoring");
-        let chosen: u8 = self.redis.run(MARK.prepare_invoke().key(&marker).arg(MARKER_MS)).await?;
+        let chosen: u8 = self.redis.run("seat_restore_mark", MARK.prepare_invoke().key(&marker).arg(MARKER_MS)).await?;
         if chosen == 0 {
             let pause = rand::rng().random_range(1..=POLL_MS);
             tokio::time::sleep(Duration::from_millis(pause)).await;
             return Ok(());
         }
         let restored = self.restore(tenant, license).await;
-        let _: u8 = self.redis.run(UNMARK.prepare_invoke().key(&marker)).await?;
+        let _: u8 = self.redis.run("seat_restore_unmark", UNMARK.prepare_invoke().key(&marker)).await?;
         restored
     }
 
     async fn restore(&self, tenant: TenantId, license: LicenseId) -> Result<(), Problem> {
+        let started = Instant::now();
         let id = license.as_uuid();
         let tx = self.db.tenant("seats_restore", tenant).await?;
         let [_, licenses, sessions] = tx
@@ -73,14 +74,20 @@ impl Seats {
             .await?;
         let Some(terms) = licenses.first() else { return Err(Problem::not_found("license")) };
         let script = self.restoration(license, terms, &sessions);
-        let applied: u8 = self.redis.run(&script).await?;
+        let applied: u8 = self.redis.run("seat_restore", &script).await?;
         // Who was released or evicted meanwhile had nothing to free in Redis yet.
         let restored: Vec<Uuid> = sessions.iter().map(|row| row.get(0)).collect();
         let tx = self.db.tenant("seats_restored", tenant).await?;
         let [closed] = tx.finish([(queries::SESSIONS_CLOSED, &[&restored])]).await?;
         let closed: Vec<_> = closed.iter().map(|row| SessionId::from_uuid(row.get(0))).collect();
         self.free(license, &closed).await?;
-        tracing::info!(license = %license, sessions = sessions.len(), applied, "seats restored from Postgres");
+        let fact = Fact::SeatsRestored {
+            license: id,
+            outcome: if applied == 1 { "applied" } else { "outdated" },
+            sessions: sessions.len() as u64,
+            seconds: started.elapsed().as_secs_f64(),
+        };
+        fact.tell();
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use common::trace;
 use crc32c::crc32c;
 use gcp_auth::TokenProvider;
 use rand::Rng as _;
@@ -153,7 +154,7 @@ impl KmsKey {
             let token = provider.token(&[SCOPE]).await.map_err(|e| SigningError::Unavailable(e.to_string()))?;
             request = request.bearer_auth(token.as_str());
         }
-        let response = request.send().await.map_err(unreachable)?;
+        let response = trace::told(request).send().await.map_err(unreachable)?;
         let status = response.status();
         let body = response.bytes().await.map_err(unreachable)?;
         if status.is_success() {

@@ -34,6 +34,15 @@ impl Signer {
         Ok(Self(Arc::new(keeper)))
     }
 
+    /// Who keeps the key: `kms` or `file`.
+    #[must_use]
+    pub fn keeper(&self) -> &'static str {
+        match &*self.0 {
+            Keeper::Kms(_) => "kms",
+            Keeper::Pem(_) => "file",
+        }
+    }
+
     /// The public half of the key.
     ///
     /// # Errors

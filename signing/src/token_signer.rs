@@ -1,11 +1,13 @@
 //! Signing within a function: the key is published before anything it signed is given away.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use common::keys::Keys;
-use common::{Problem, Setup, config};
+use common::{Fact, Problem, Setup, config, span};
 use serde::Serialize;
 use tokio::sync::OnceCell;
+use tracing::Instrument as _;
 
 use crate::{PublicKey, Signer, SigningError, SigningKeySpec};
 
@@ -59,7 +61,11 @@ impl TokenSigner {
         if !self.published.initialized() {
             self.public_key().await?;
         }
-        self.signer.sign_token(claims).await.map_err(problem)
+        let (started, keeper) = (Instant::now(), self.signer.keeper());
+        let signed = self.signer.sign_token(claims).instrument(span!("signature", otel.kind = "client", keeper)).await;
+        let outcome = if signed.is_ok() { "made" } else { "failed" };
+        Fact::Signed { keeper, outcome, seconds: started.elapsed().as_secs_f64() }.tell();
+        signed.map_err(problem)
     }
 
     async fn check(&self) -> Result<(), String> {

@@ -37,13 +37,13 @@ impl World {
         self.spawn_with(binary, role, &clock).await
     }
 
-    /// The same with everything it has to say, written to a file.
+    /// The same with what it has to say at a level, written to a file.
     ///
     /// # Panics
     /// When the file can't be made, or the function doesn't get ready.
-    pub async fn spawn_logging(&self, binary: &str, role: &str, log: &std::path::Path) -> Process {
+    pub async fn spawn_logging(&self, binary: &str, role: &str, level: &str, log: &std::path::Path) -> Process {
         let log = std::fs::File::create(log).expect("the log can be written");
-        self.spawn_to(binary, role, &[("RUST_LOG", "trace")], log.into()).await
+        self.spawn_to(binary, role, &[("RUST_LOG", level)], log.into()).await
     }
 
     /// The same, that gives the address where it listens as its public one, so that a client finds its way by discovery.
@@ -110,6 +110,16 @@ impl Process {
         let peak =
             status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
         peak.map(|kilobytes: u64| kilobytes << 10).expect("Linux says so")
+    }
+
+    /// Asks it to end, as Cloud Run does, and waits until it has; answers its exit status.
+    ///
+    /// # Panics
+    /// When it can't be asked.
+    pub fn terminate(&mut self) -> Option<i32> {
+        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        assert!(asked.is_ok_and(|status| status.success()), "it runs");
+        self.child.wait().expect("a child can be waited for").code()
     }
 
     /// Kills it at once, as a machine that dies does.

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use common::config;
+use common::fact::{self, Description, Field, Kind};
 use protocol::problem::{Code, TYPE_BASE};
 use serde_json::Value;
 use testing::http::Method;
@@ -177,6 +178,37 @@ fn the_list_of_problem_codes_is_current() {
         writeln!(text, "| {} | `{code}` | {} | {} |", code.status(), code.title(), code.advice()).unwrap();
     }
     compare("docs/errors.md", &text);
+}
+
+/// The metrics that are made of a fact where one process answers everything.
+fn metrics_of(fact: &Description) -> String {
+    let fields = fact.fields.iter().filter_map(|field| match field.kind {
+        Kind::Label | Kind::Id | Kind::Number => None,
+        Kind::Count => Some(format!(", `coditect_{}_{}_total`", fact.name, field.name)),
+        Kind::Latency | Kind::Age | Kind::Share => {
+            Some(format!(", `coditect_{}_{}` (histogram)", fact.name, field.name))
+        }
+    });
+    format!("`coditect_{}_total`{}", fact.name, fields.collect::<String>())
+}
+
+#[test]
+fn the_list_of_facts_is_current() {
+    let mut list = String::new();
+    for fact in fact::ALL {
+        writeln!(list, "### {}\n\n{}\n", fact.name, fact.meaning.trim()).unwrap();
+        writeln!(list, "| field | kind | meaning |\n|---|---|---|").unwrap();
+        for Field { name, kind, meaning } in fact.fields {
+            writeln!(list, "| `{name}` | {} | {} |", format!("{kind:?}").to_lowercase(), meaning.trim()).unwrap();
+        }
+        writeln!(list, "\nPrometheus: {}\n", metrics_of(fact)).unwrap();
+    }
+    const BEGIN: &str = "<!-- Generated from common/src/fact.rs by the tests of all-in-one; change it there. -->\n\n";
+    const END: &str = "<!-- End of what is generated. -->";
+    let document = std::fs::read_to_string(root().join("docs/observability.md")).unwrap();
+    let (before, rest) = document.split_once(BEGIN).unwrap();
+    let (_, after) = rest.split_once(END).unwrap();
+    compare("docs/observability.md", &format!("{before}{BEGIN}{list}{END}{after}"));
 }
 
 #[test]

@@ -12,9 +12,10 @@ use testing::token::rs256;
 use testing::world::signing_key;
 
 use crate::world::{ACQUIRE, HEARTBEAT, RELEASE, all, device};
-use provider::{ANOTHER, CLIENT, Provider};
+use provider::ANOTHER;
+pub(crate) use provider::{CLIENT, Provider};
 
-const ANN: &str = "sub=ann&email=ann@acme.test&email_verified=true";
+pub(crate) const ANN: &str = "sub=ann&email=ann@acme.test&email_verified=true";
 const BOB: &str = "sub=bob&email=bob@acme.test&email_verified=true";
 
 /// A deployment that believes these issuers, with a tenant that has ten seats.

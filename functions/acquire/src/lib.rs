@@ -13,7 +13,7 @@ use axum::extract::{FromRef, State as Is};
 use axum::http::StatusCode;
 use axum::response::Response;
 use common::idempotency::Idempotency;
-use common::{Body, Caller, Callers, Db, Problem, Setup, body, config};
+use common::{Body, Caller, Callers, Db, Fact, Problem, Setup, body, config};
 use jiff::{SignedDuration, Timestamp};
 use protocol::token::{LICENSE_AUDIENCE, LICENSE_TYPE, LicenseClaims};
 use protocol::wire::{AcquireAnswer, AcquireRequest, SeatCounts};
@@ -95,7 +95,7 @@ async fn acquire(
     };
     let license = queries::license_for_caller(&app.db, &caller, ask.license_id).await?;
     if license.terms.state != "active" {
-        return Err(inactive(&license.terms.state));
+        return Err(denied(&license, &license.terms.state, inactive(&license.terms.state)));
     }
     let session = NewSession {
         tenant: caller.tenant(),
@@ -107,7 +107,7 @@ async fn acquire(
         version: ask.version.as_ref().map(|v| v.as_str()),
     };
     let grant = match app.seats.take(&license.terms, &session).await? {
-        Taken::Seat(grant) => grant,
+        Taken::Seat(grant) => granted(&license, grant),
         refused => return Err(refusal(&app, &caller, &license, refused).await?),
     };
     let claims = token_claims(&app, &caller, &ask, &license, &grant);
@@ -147,9 +147,9 @@ async fn refusal(app: &State, caller: &Caller, license: &License, refused: Taken
         Taken::Full { limit, in_use, wait_ms } => {
             queries::count_refusal(&app.db, caller.tenant(), license.id).await?;
             let wait_seconds = u32::try_from(wait_ms.div_ceil(1000)).unwrap_or(u32::MAX).max(1);
-            Ok(Problem::no_seats(SeatCounts { limit, in_use }, wait_seconds))
+            Ok(denied(license, "full", Problem::no_seats(SeatCounts { limit, in_use }, wait_seconds)))
         }
-        Taken::Inactive(state) => Ok(inactive(&state)),
+        Taken::Inactive(state) => Ok(denied(license, &state, inactive(&state))),
         Taken::Cold | Taken::Seat(_) => Ok(Problem::internal_error("a seat was taken and refused at once")),
     }
 }
@@ -161,6 +161,29 @@ fn inactive(state: &str) -> Problem {
         "expired" => "expired",
         _ => "subscription_inactive",
     })
+}
+
+fn granted(license: &License, grant: Grant) -> Grant {
+    let (id, plan) = (license.id.as_uuid(), license.plan.as_str());
+    if !grant.gone.is_empty() {
+        Fact::SeatExpired { license: id, plan, seats: grant.gone.len() as u64 }.tell();
+    }
+    let fact = Fact::SeatGranted {
+        license: id,
+        plan,
+        session: if grant.new { "new" } else { "known" },
+        limit: grant.limit.into(),
+        in_use: grant.in_use.into(),
+        used: f64::from(grant.in_use) / f64::from(grant.limit.max(1)),
+    };
+    fact.tell();
+    grant
+}
+
+fn denied(license: &License, reason: &str, problem: Problem) -> Problem {
+    let limit = license.terms.limit.into();
+    Fact::SeatDenied { license: license.id.as_uuid(), plan: &license.plan, reason, limit }.tell();
+    problem
 }
 
 /// No token outlives its licence.

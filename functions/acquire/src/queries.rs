@@ -11,7 +11,7 @@ use uuid::Uuid;
 /// The licence that was asked for, or the tenant's best: one that is active before one that isn't, then the largest.
 const LICENSE_FOR_CALLER: &str = "/* license_for_caller */
     select l.id, l.seat_generation, l.revision, l.seats, license_state(l.state, l.standing, l.expires_at) as state,
-           l.expires_at, p.tier, p.features, p.quotas
+           l.expires_at, l.plan_code, p.tier, p.features, p.quotas
     from licenses l join plans p on p.code = l.plan_code
     where $1::uuid is null or l.id = $1
     order by license_state(l.state, l.standing, l.expires_at) = 'active' desc, l.seats desc, l.created_at
@@ -30,6 +30,8 @@ pub(crate) struct License {
     pub(crate) id: LicenseId,
     pub(crate) terms: Terms,
     pub(crate) expires_at: Option<Timestamp>,
+    /// The plan's code.
+    pub(crate) plan: String,
     pub(crate) tier: Tier,
     pub(crate) features: Vec<Feature>,
     pub(crate) quotas: Quotas,
@@ -71,6 +73,7 @@ impl License {
                 state: row.get("state"),
             },
             expires_at: row.get("expires_at"),
+            plan: row.get("plan_code"),
             tier: row.get::<_, &str>("tier").parse().map_err(Problem::internal_error)?,
             features: features.iter().filter_map(|f| f.parse().ok()).collect(),
             quotas: serde_json::from_value(row.get("quotas")).map_err(Problem::internal_error)?,

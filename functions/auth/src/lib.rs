@@ -17,7 +17,7 @@ use common::guesses::{self, Guesses};
 use common::keys::Keys;
 use common::license_key::KeyHasher;
 use common::oidc::Issuer;
-use common::{Answer, Body, Db, Problem, Setup, config};
+use common::{Answer, Body, Db, Problem, Setup, config, request};
 use jiff::{SignedDuration, Timestamp};
 use protocol::token::{ACCESS_AUDIENCE, AccessClaims};
 use protocol::wire::{AuthAnswer, AuthRequest, Discovery, Oidc, TokenType};
@@ -118,6 +118,7 @@ async fn license(
     let key = ask.license_key.parse().map_err(|_| Problem::invalid_license_key())?;
     let license = queries::license_by_key(&app.db, &app.hasher.hash(&key)).await?;
     let license = license.ok_or_else(Problem::invalid_license_key)?;
+    request::is_of(license.tenant);
     let now = Timestamp::now();
     let expires = license.expires_at.map_or(now + ACCESS_TOKEN_TTL, |end| end.min(now + ACCESS_TOKEN_TTL));
     let claims = AccessClaims {

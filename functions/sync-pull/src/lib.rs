@@ -18,7 +18,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use common::body::json;
 use common::query::limit;
-use common::{Answer, Caller, Callers, Db, Problem, Query, Setup};
+use common::{Answer, Caller, Callers, Db, Fact, Problem, Query, Setup};
 use context::{Cursor, Listing};
 use protocol::id::{DeviceId, ProjectId};
 use protocol::wire::{ContextStatus, Device, Encryption, Kind, KindStatus, MAX_PULL_RECORDS, PullAnswer, Usage};
@@ -114,7 +114,11 @@ async fn pull(Is(app): Is<State>, caller: Caller, Query(ask): Query<PullParamete
     let next = if is_whole { last.max(head.seq.min(wish.horizon())) } else { last };
     // What changed while its content was fetched is on a later page.
     let has_more = next < head.seq || contents.len() < long.len();
-    Ok(json(StatusCode::OK, page::write(taken, &contents, &head, next, has_more)?))
+    let page = page::write(taken, &contents, &head, next, has_more)?;
+    if !taken.is_empty() {
+        Fact::ContextPulled { records: taken.len() as u64, bytes: page.len() as u64 }.tell();
+    }
+    Ok(json(StatusCode::OK, page))
 }
 
 /// What the cloud holds: per kind, by which devices, and how much of the plan's quotas it takes.

@@ -14,11 +14,13 @@ mod record;
 mod turn;
 
 use axum::extract::{FromRef, State as Is};
-use common::{Answer, Caller, Callers, Db, Problem, Setup, body};
+use common::{Answer, Caller, Callers, Db, Fact, Problem, Setup, body};
 use context::Listing;
 use jiff::Timestamp;
 use protocol::id::DeviceId;
-use protocol::wire::{MAX_PUSH_RECORDS, PushAnswer, PushRequest, Rejection, RejectionCode, TaskEvent, TaskEvents};
+use protocol::wire::{
+    MAX_PUSH_RECORDS, PushAnswer, PushRequest, PushResult, PushStatus, Rejection, RejectionCode, TaskEvent, TaskEvents,
+};
 use serde_json::value::RawValue;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -72,7 +74,7 @@ async fn push(
     let request: PushRequest<&RawValue> = body::parse(&bytes)?;
     not_too_many(request.records.len(), "/records")?;
     let batch = Batch::of(request.records.into_iter().map(Record::read));
-    store(&app, &caller, &request.device_id, batch).await
+    store(&app, &caller, &request.device_id, batch, bytes.len()).await
 }
 
 /// Push tasks as they are now: one event, or a list of them. The body may be compressed with gzip or zstd.
@@ -98,7 +100,7 @@ async fn push_tasks(
     not_too_many(events.len(), "")?;
     let batch = Batch::of(events.into_iter().map(|text| task(text, now)));
     let device = DeviceId::parse(API_DEVICE).map_err(Problem::internal_error)?;
-    store(&app, &caller, &device, batch).await
+    store(&app, &caller, &device, batch, bytes.len()).await
 }
 
 fn task(text: &RawValue, now: Timestamp) -> Result<Record, Unusable> {
@@ -119,13 +121,28 @@ fn not_too_many(records: usize, pointer: &str) -> Result<(), Problem> {
     }
 }
 
+fn tell(results: &[PushResult], bytes: usize) {
+    let count = |of: &[PushStatus]| results.iter().filter(|result| of.contains(&result.status)).count() as u64;
+    let fact = Fact::ContextPushed {
+        records: count(&[PushStatus::Created, PushStatus::Updated]),
+        duplicates: count(&[PushStatus::Duplicate]),
+        conflicts: count(&[PushStatus::Conflict]),
+        rejected: count(&[PushStatus::Rejected]),
+        bytes: bytes as u64,
+    };
+    fact.tell();
+}
+
 async fn store(
     app: &State,
     caller: &Caller,
     device: &DeviceId,
     mut batch: Batch,
+    bytes: usize,
 ) -> Result<Answer<PushAnswer>, Problem> {
     let _turn = app.turns.take(caller.tenant()).await?;
     let head = queries::push(&app.db, caller, device, &mut batch).await?;
-    Ok(Answer::ok(PushAnswer { results: batch.into_results(), cursor: head.cursor(Listing::Stream, head.seq) }))
+    let results = batch.into_results();
+    tell(&results, bytes);
+    Ok(Answer::ok(PushAnswer { results, cursor: head.cursor(Listing::Stream, head.seq) }))
 }

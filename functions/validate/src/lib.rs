@@ -11,7 +11,7 @@ use axum::extract::{FromRef, State as Is};
 use axum::response::{IntoResponse, Response};
 use common::guesses::{self, FailedGuess, Guesses};
 use common::license_key::KeyHasher;
-use common::{Answer, Body, ClientAddress, Db, Problem, Setup, config};
+use common::{Answer, Body, ClientAddress, Db, Fact, Problem, Setup, config, request};
 use jiff::{SignedDuration, Timestamp};
 use protocol::token::{LICENSE_AUDIENCE, VALIDATION_TYPE, ValidationClaims};
 use protocol::wire::{Bool, InvalidLicense, InvalidReason, ValidLicense, ValidateAnswer, ValidateRequest};
@@ -78,22 +78,31 @@ async fn validate(
     let key = match ask.license_key.parse() {
         Ok(key) => key,
         Err(why) => {
-            return Ok(
-                (FailedGuess(None), Answer::ok(invalid(InvalidReason::InvalidFormat, why.to_string()))).into_response()
-            );
+            let answer = told("none", invalid(InvalidReason::InvalidFormat, why.to_string()));
+            return Ok((FailedGuess(None), Answer::ok(answer)).into_response());
         }
     };
     let hash = app.hasher.hash(&key);
     let Some(license) = queries::license_for_device(&app.db, &hash, &ask.machine_id, address.0).await? else {
-        return Ok(
-            (FailedGuess(Some(hash)), Answer::ok(ValidateAnswer::invalid(InvalidReason::NotFound))).into_response()
-        );
+        let answer = told("none", ValidateAnswer::invalid(InvalidReason::NotFound));
+        return Ok((FailedGuess(Some(hash)), Answer::ok(answer)).into_response());
     };
+    request::is_of(license.tenant);
+    let plan = license.plan.clone();
     let answer = match refusal(&app, &license, &ask, address).await? {
         Some(refused) => refused,
         None => valid(&app, license, &ask).await?,
     };
-    Ok(Answer::ok(answer).into_response())
+    Ok(Answer::ok(told(&plan, answer)).into_response())
+}
+
+fn told(plan: &str, answer: ValidateAnswer) -> ValidateAnswer {
+    let outcome = match &answer {
+        ValidateAnswer::Valid(_) => "valid",
+        ValidateAnswer::Invalid(refused) => refused.reason.as_str(),
+    };
+    Fact::Validated { plan, outcome }.tell();
+    answer
 }
 
 /// The first thing that speaks against it, in the order that clients are promised: state, device, quotas.

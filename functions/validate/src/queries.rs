@@ -13,7 +13,7 @@ use tokio_postgres::Row;
 const LICENSE_FOR_DEVICE: &str = "/* license_for_device */
     with license as (
         select l.id, l.tenant_id, l.expires_at, l.seats, license_state(l.state, l.standing, l.expires_at) as state,
-               p.tier, p.features, p.quotas, p.devices_per_user
+               l.plan_code, p.tier, p.features, p.quotas, p.devices_per_user
         from licenses l join plans p on p.code = l.plan_code where l.key_hash = $1
     ), device as (
         select d.license_id, d.machine_id, d.address from devices d join license l on d.license_id = l.id
@@ -64,6 +64,8 @@ pub(crate) struct License {
     pub(crate) tenant: TenantId,
     pub(crate) state: String,
     pub(crate) expires_at: Option<Timestamp>,
+    /// The plan's code.
+    pub(crate) plan: String,
     pub(crate) tier: Tier,
     pub(crate) features: Vec<Feature>,
     pub(crate) quotas: Quotas,
@@ -145,6 +147,7 @@ impl License {
             tenant: TenantId::from_uuid(row.get("tenant_id")),
             state: row.get("state"),
             expires_at: row.get("expires_at"),
+            plan: row.get("plan_code"),
             tier: row.get::<_, &str>("tier").parse().map_err(Problem::internal_error)?,
             features: features.iter().filter_map(|f| f.parse().ok()).collect(),
             quotas: serde_json::from_value(row.get("quotas")).map_err(Problem::internal_error)?,

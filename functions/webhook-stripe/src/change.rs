@@ -4,9 +4,9 @@ mod effects;
 
 use std::collections::HashMap;
 
-use common::Problem;
 use common::outbox::About;
 use common::postgres::{Query, TenantTx};
+use common::{Fact, Problem};
 use protocol::id::{LicenseId, TenantId};
 use protocol::wire::Tier;
 use seats::Terms;
@@ -30,6 +30,14 @@ pub(crate) struct Change<'a> {
     catalogue: Catalogue,
     tiers: HashMap<String, Tier>,
     writes: Writes,
+    /// To be told once it is committed.
+    turns: Vec<Turn>,
+}
+
+/// The beginning or the end of a licence.
+enum Turn {
+    Created(License),
+    Stopped(License),
 }
 
 /// A subscription while an event is applied to it.
@@ -98,6 +106,7 @@ impl<'a> Change<'a> {
             catalogue: queries::catalogue(&prices),
             tiers: prices.iter().filter_map(tier).collect(),
             writes: Writes::default(),
+            turns: Vec::new(),
         }))
     }
 
@@ -219,12 +228,27 @@ impl<'a> Change<'a> {
             self.write_subscription(&subscription);
         }
         let rows = self.writes.finish(tx).await?;
+        self.turns.iter().for_each(Turn::tell);
         for (license, outbox, statement) in told {
             if let Some(row) = rows[statement].first() {
                 changed.licenses.push((LicenseId::from_uuid(license), outbox, terms(row)));
             }
         }
         Ok(Ok(changed))
+    }
+}
+
+impl Turn {
+    fn tell(&self) {
+        let by = "stripe";
+        match self {
+            Self::Created(License { id, plan, seats, .. }) => {
+                Fact::LicenseCreated { license: *id, plan, by, seats: u64::from(seats.unsigned_abs()) }.tell();
+            }
+            Self::Stopped(License { id, standing, .. }) => {
+                Fact::LicenseStopped { license: *id, reason: standing, by }.tell();
+            }
+        }
     }
 }
 

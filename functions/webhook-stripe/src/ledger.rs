@@ -9,7 +9,8 @@ mod recheck;
 
 use common::license_key::KeyHasher;
 use common::postgres::{Query, TenantTx};
-use common::{Db, Problem, Setup};
+use common::{Db, Fact, Problem, Setup, request};
+use jiff::Timestamp;
 use protocol::id::TenantId;
 use protocol::problem::Code;
 use seats::Seats;
@@ -44,6 +45,28 @@ pub enum Outcome {
     Failed,
     /// It is of no kind, or not of the mode, that is ours.
     Ignored,
+}
+
+impl Outcome {
+    /// As it is told.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Known => "known",
+            Self::Waiting => "waiting",
+            Self::Failed => "failed",
+            Self::Ignored => "ignored",
+        }
+    }
+
+    fn told_of(self, event: &Event) -> Self {
+        let lag = Timestamp::now().as_millisecond() - event.created.saturating_mul(1000);
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds of some years fit")]
+        let lag_seconds = lag.max(0) as f64 / 1000.0;
+        Fact::StripeEvent { kind: &event.kind, outcome: self.as_str(), lag_seconds }.tell();
+        self
+    }
 }
 
 /// Where events are kept, and what they change.
@@ -124,6 +147,10 @@ impl Ledger {
     }
 
     async fn take(&self, event: &Event, body: &[u8], kept: bool) -> Result<Outcome, Problem> {
+        self.taken(event, body, kept).await.map(|outcome| outcome.told_of(event))
+    }
+
+    async fn taken(&self, event: &Event, body: &[u8], kept: bool) -> Result<Outcome, Problem> {
         let meaning = match event.meaning() {
             Ok(Some(meaning)) => meaning,
             Ok(None) => return Ok(Outcome::Ignored),
@@ -155,7 +182,8 @@ impl Ledger {
                 let Ok(Some(meaning)) = event.meaning() else { continue };
                 let entry = Entry { event: &event, meaning, body: &body, kept: true };
                 // What woke it is durable: what fails now is tried again by the sweep.
-                if let Ok((_, more)) = self.settle(&entry, oracle).await {
+                if let Ok((outcome, more)) = self.settle(&entry, oracle).await {
+                    outcome.told_of(&event);
                     news.extend(more);
                 }
             }
@@ -168,6 +196,7 @@ impl Ledger {
         let (mut asked, mut has_asked_payment, mut has_waited) = (Vec::new(), false, false);
         for _ in 0..ATTEMPTS {
             let owner = self.owner_of(&entry).await?;
+            owner.iter().for_each(|owner| request::is_of(owner.tenant));
             let is_guess = owner.as_ref().is_none_or(|owner| owner.subscription.is_none());
             if is_guess && is_about_payment(&entry.meaning) && !has_asked_payment {
                 has_asked_payment = true;

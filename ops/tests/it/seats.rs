@@ -87,3 +87,44 @@ async fn a_session_that_expired_says_why_it_ended_and_is_no_eviction() {
     assert!(desk.plain(&["seat", "evict", &ann.to_string()]).await.err.contains("had ended before (expired)"));
     assert_eq!(desk.actions().await.len(), 2);
 }
+
+#[tokio::test]
+async fn the_usage_counts_the_seats_of_each_plan_and_is_told_as_facts_where_a_log_is_asked_for() {
+    let desk = Desk::new().await;
+    let license = desk.license().await;
+    desk.json(&["license", "issue", "--tenant", "acme", "--plan", "TEAM", "--seats", "7"]).await;
+    desk.json(&["license", "issue", "--tenant", "acme", "--plan", "PRO", "--seats", "1"]).await;
+    let clients = Clients::of(&desk, license).await;
+    clients.seat("ann").await;
+    clients.seat("bob").await;
+    let ask = ["seat", "usage"];
+    let rows = |in_use: u64| {
+        [
+            json!({"plan": "PRO", "licenses": 1, "seats": 1, "in_use": 0}),
+            json!({"plan": "TEAM", "licenses": 2, "seats": 12, "in_use": in_use}),
+        ]
+    };
+    assert_eq!(desk.list(&ask).await, rows(2));
+    desk.world.redis.flush().await;
+    assert_eq!(desk.list(&ask).await, rows(2), "they are restored when their licence is next used");
+    clients.seat("ann").await;
+    desk.world.redis.age_seats(license, 360_001).await;
+    assert_eq!(desk.list(&ask).await, rows(0));
+
+    let desk = desk.with("LOG_FORMAT", Some("json"));
+    let told = desk.run(&ask).await;
+    let lines: Vec<serde_json::Value> = told.err.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2, "{told:?}");
+    assert_eq!(
+        (&lines[1]["fact"], &lines[1]["function"], &lines[1]["severity"]),
+        (&json!("seats_in_use"), &json!("ops"), &json!("INFO"))
+    );
+    assert_eq!((&lines[1]["plan"], &lines[1]["in_use"], &lines[1]["limit"]), (&json!("TEAM"), &json!(0), &json!(12)));
+    desk.run(&["license", "suspend", &license.to_string()]).await;
+    let made = desk.run(&["license", "issue", "--tenant", "acme", "--plan", "PRO"]).await;
+    let line: serde_json::Value = serde_json::from_str(made.err.trim()).unwrap();
+    assert_eq!(
+        (&line["fact"], &line["by"], &line["plan"]),
+        (&json!("license_created"), &json!("operator"), &json!("PRO"))
+    );
+}

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use common::postgres::chain;
+use common::trace;
 use rand::Rng as _;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::redirect::Policy;
@@ -93,7 +94,7 @@ impl Transport {
     async fn retried(&self, request: impl Fn() -> reqwest::RequestBuilder) -> Result<Value, ApiError> {
         let mut attempt = 1;
         loop {
-            let request = request().bearer_auth(&self.key).header("stripe-version", VERSION).build();
+            let request = trace::told(request()).bearer_auth(&self.key).header("stripe-version", VERSION).build();
             let request = request.map_err(|e| ApiError::Unreachable(chain(&e.without_url())))?;
             match self.sent(request).await {
                 Ok(answer) => return Ok(answer),

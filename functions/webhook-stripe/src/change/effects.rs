@@ -8,7 +8,7 @@ use stripe::facts::Standing;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::{Change, Working, write};
+use super::{Change, Turn, Working, write};
 use crate::ledger::Ledger;
 use crate::queries::{self, License};
 
@@ -111,6 +111,7 @@ impl Change<'_> {
             key.redacted()
         );
         self.audit("license.issued", license);
+        self.turns.push(Turn::Created(license.clone()));
         let entry = Uuid::now_v7();
         let sealed = ledger.hasher.seal(entry, &key);
         self.mail(
@@ -139,6 +140,7 @@ impl Change<'_> {
         );
         if ends_now {
             write!(self.writes, queries::SESSIONS_END, wanted.id);
+            self.turns.push(Turn::Stopped(wanted.clone()));
         }
         self.audit("license.changed", wanted);
         let entry = Uuid::now_v7();

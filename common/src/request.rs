@@ -1,0 +1,83 @@
+//! The request that is being answered, as far as the lines of the log, metrics and outgoing calls have to know of it.
+//!
+//! It is the task's own, so that whatever is written on the way to the answer says which request it belongs to, and no
+//! signature has to carry it.
+
+use std::sync::{Arc, OnceLock};
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use protocol::id::TenantId;
+
+use crate::trace::TraceContext;
+
+/// A caller's own request id is kept up to this length.
+const ID_MAX_BYTES: usize = 128;
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+tokio::task_local! {
+    static CURRENT: Arc<Current>;
+}
+
+/// What is known of a request.
+#[derive(Debug)]
+pub(crate) struct Current {
+    pub(crate) id: HeaderValue,
+    /// Its span, or where the caller's trace stands when none are made here.
+    pub(crate) trace: Option<TraceContext>,
+    function: OnceLock<&'static str>,
+    tenant: OnceLock<TenantId>,
+}
+
+impl Current {
+    pub(crate) fn new(id: HeaderValue, trace: Option<TraceContext>) -> Arc<Self> {
+        Arc::new(Self { id, trace, function: OnceLock::new(), tenant: OnceLock::new() })
+    }
+
+    /// Which function answers it, where a process has several.
+    pub(crate) fn function(&self) -> Option<&'static str> {
+        self.function.get().copied()
+    }
+
+    /// Whose it is, once that is known.
+    pub(crate) fn tenant(&self) -> Option<TenantId> {
+        self.tenant.get().copied()
+    }
+}
+
+/// Answers a request: everything on the way belongs to it.
+pub(crate) async fn within<T>(current: Arc<Current>, answer: impl Future<Output = T>) -> T {
+    CURRENT.scope(current, answer).await
+}
+
+/// Does something that belongs to a request.
+pub(crate) fn within_sync<T>(current: Arc<Current>, act: impl FnOnce() -> T) -> T {
+    CURRENT.sync_scope(current, act)
+}
+
+/// Looks at the request that is being answered, if one is.
+pub(crate) fn current<T>(look: impl FnOnce(&Current) -> Option<T>) -> Option<T> {
+    CURRENT.try_with(|current| look(current)).ok().flatten()
+}
+
+/// Notes whose the request is, for the log. What is noted first stands.
+pub fn is_of(tenant: TenantId) {
+    current(|request| request.tenant.set(tenant).ok());
+}
+
+/// Notes which function answers the request, where a process has several.
+pub fn is_for(function: &'static str) {
+    current(|request| request.function.set(function).ok());
+}
+
+/// The caller's own id for the request, or a new one.
+pub(crate) fn id(headers: &HeaderMap) -> HeaderValue {
+    let sane = |v: &&HeaderValue| {
+        let bytes = v.as_bytes();
+        (1..=ID_MAX_BYTES).contains(&bytes.len())
+            && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(b))
+    };
+    headers.get(REQUEST_ID).filter(sane).cloned().unwrap_or_else(|| {
+        let id = uuid::Uuid::now_v7().to_string();
+        HeaderValue::try_from(id).expect("a UUID is ASCII")
+    })
+}

@@ -1,0 +1,77 @@
+//! Spans on their way to a collector, by OTLP over HTTP.
+
+use std::time::Duration;
+
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_otlp::WithExportConfig as _;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use tracing::Subscriber;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::registry::LookupSpan;
+
+use super::SPANS;
+use crate::config::{self, Setup};
+
+/// How long one attempt to send may take.
+const SEND_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long the last spans have at the end, of what is left of Cloud Run's 10 seconds after the running requests'.
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// Sends spans until the process ends.
+pub(crate) struct Exporter {
+    provider: SdkTracerProvider,
+    function: &'static str,
+}
+
+impl Exporter {
+    /// Asks for a collector: `None` inside where there is none. The outer `None` means that a mistake was noted.
+    pub(crate) fn ask(setup: &mut Setup, function: &'static str) -> Option<Option<Self>> {
+        let endpoint = setup.optional(&config::OTEL_EXPORTER_OTLP_ENDPOINT, config::url);
+        let ratio = setup.defaulted(&config::OTEL_TRACES_SAMPLER_ARG, ratio);
+        let (endpoint, ratio) = (endpoint?, ratio?);
+        let Some(endpoint) = endpoint else { return Some(None) };
+        let provider =
+            setup.required(&config::OTEL_EXPORTER_OTLP_ENDPOINT, |_| provider(&endpoint, ratio, function))?;
+        Some(Some(Self { provider, function }))
+    }
+
+    /// The layer that makes spans of ours, and of nobody else's.
+    pub(crate) fn layer<S: Subscriber + for<'a> LookupSpan<'a>>(&self) -> impl Layer<S> + use<S> {
+        let tracer = self.provider.tracer(self.function);
+        let layer = tracing_opentelemetry::layer().with_tracer(tracer);
+        let layer = layer.with_location(false).with_threads(false).with_target(false).with_tracked_inactivity(false);
+        layer.with_filter(Targets::new().with_target(SPANS, LevelFilter::INFO))
+    }
+
+    /// Sends what there still is. It waits in a place for waiting, so that nothing else does.
+    pub(crate) async fn flush(self) {
+        let flushed = tokio::task::spawn_blocking(move || self.provider.shutdown_with_timeout(FLUSH_TIMEOUT)).await;
+        if let Ok(Err(e)) = flushed {
+            tracing::warn!("the last spans may not have been sent: {e}");
+        }
+    }
+}
+
+fn provider(endpoint: &str, ratio: f64, function: &'static str) -> Result<SdkTracerProvider, String> {
+    // Its own client, whose waiting is done on the thread that sends.
+    let exporter = opentelemetry_otlp::SpanExporter::builder()
+        .with_http()
+        .with_endpoint(format!("{endpoint}/v1/traces"))
+        .with_protocol(opentelemetry_otlp::Protocol::HttpBinary)
+        .with_timeout(SEND_TIMEOUT)
+        .build()
+        .map_err(|e| format!("can't be used: {e}"))?;
+    let resource = Resource::builder().with_service_name(function).build();
+    Ok(SdkTracerProvider::builder()
+        .with_batch_exporter(exporter)
+        .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(ratio))))
+        .with_resource(resource)
+        .build())
+}
+
+fn ratio(value: &str) -> Result<f64, String> {
+    let ratio = value.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+    ratio.ok_or_else(|| "must be a number from 0 to 1".to_owned())
+}
