@@ -1,4 +1,5 @@
-//! The access token that a license key is exchanged for. It stays in memory.
+//! What the cloud is asked with: the ID token of whoever is signed in, else the access token that a license key is exchanged
+//! for, which stays in memory.
 
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
@@ -7,52 +8,100 @@ use protocol::id::TenantId;
 use protocol::key::LicenseKey;
 use protocol::wire::{AuthAnswer, AuthRequest};
 
-use crate::Error;
 use crate::client::Inner;
 use crate::cloud::{Ask, Effort};
+use crate::{Error, LicenseClient, sign_in};
 
 /// A token is not used in its last minute, so that it does not end on the way.
 const MARGIN: Duration = Duration::from_secs(60);
 
-/// An access token, whose it is, and its end.
+/// No token is used for longer without a look at what is kept.
+const LONGEST: Duration = Duration::from_secs(86_400);
+
+/// On whose behalf the cloud is asked.
+#[derive(Clone, Debug)]
+pub(crate) enum Credential {
+    /// Of whoever is signed in: a person has a seat of his own on each device, and the audit log knows his name.
+    SignIn,
+    /// Of the licence: all who have its key share one seat on each device.
+    Key(LicenseKey),
+}
+
+/// A token, whose it is, and its end.
 #[derive(Clone)]
-pub(crate) struct Access {
+struct Access {
     token: String,
-    tenant: TenantId,
+    tenant: Option<TenantId>,
     until: Instant,
 }
 
-impl std::fmt::Debug for Access {
+/// The token at hand, and the last one that the cloud has refused.
+#[derive(Default)]
+pub(crate) struct AccessMemory {
+    current: Option<Access>,
+    refused: Option<String>,
+}
+
+impl std::fmt::Debug for AccessMemory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Access").field("until", &self.until).finish_non_exhaustive()
+        let until = self.current.as_ref().map(|access| access.until);
+        f.debug_struct("AccessMemory").field("until", &until).finish_non_exhaustive()
+    }
+}
+
+impl LicenseClient {
+    /// On whose behalf the cloud is asked. Who is signed in comes before the license key.
+    pub(crate) fn credential(&self) -> Result<Credential, Error> {
+        if self.is_signed_in() {
+            return Ok(Credential::SignIn);
+        }
+        self.license_key()?.map(Credential::Key).ok_or(Error::NoKey)
     }
 }
 
 /// The token at hand, or a new one.
-pub(crate) fn token(client: &Inner, key: &LicenseKey, effort: Effort) -> Result<String, Error> {
-    token_and_tenant(client, key, effort).map(|(token, _)| token)
+pub(crate) fn token(client: &Inner, credential: &Credential, effort: Effort) -> Result<String, Error> {
+    token_and_tenant(client, credential, effort).map(|(token, _)| token)
 }
 
-/// The same, with whose it is.
-pub(crate) fn token_and_tenant(client: &Inner, key: &LicenseKey, effort: Effort) -> Result<(String, TenantId), Error> {
-    let mut access = client.access.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(access) = access.as_ref()
+/// The same, with whose it is; none if the provider does not say and no seat has been taken yet.
+pub(crate) fn token_and_tenant(
+    client: &Inner,
+    credential: &Credential,
+    effort: Effort,
+) -> Result<(String, Option<TenantId>), Error> {
+    let mut memory = client.access.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(access) = memory.current.as_ref()
         && Instant::now() < access.until
     {
         return Ok((access.token.clone(), access.tenant));
     }
+    let access = match credential {
+        Credential::SignIn => {
+            let bearer = sign_in::bearer(client, memory.refused.as_deref())?;
+            let lifetime = Duration::try_from(bearer.lifetime).unwrap_or_default().min(LONGEST);
+            // Without a tenant it is looked up anew, since the first seat makes it known.
+            let lifetime = if bearer.tenant.is_some() { lifetime } else { Duration::ZERO };
+            Access { token: bearer.token, tenant: bearer.tenant, until: Instant::now() + lifetime }
+        }
+        Credential::Key(key) => exchange(client, key, effort)?,
+    };
+    memory.current = Some(access.clone());
+    Ok((access.token, access.tenant))
+}
+
+fn exchange(client: &Inner, key: &LicenseKey, effort: Effort) -> Result<Access, Error> {
     let directory = client.directories.current(client.time.wall(), effort)?;
     let body = AuthRequest { license_key: key.into(), machine_id: Some(client.machine.clone()) };
     let to = directory.endpoint("auth", "/api/v1/auth/license")?;
     let answer: AuthAnswer =
         client.cloud.post(&Ask { to, body: &body, bearer: None, idempotency_key: None }, effort)?;
-    let lifetime = Duration::from_secs(answer.expires_in.min(86_400)).saturating_sub(MARGIN);
-    let until = Instant::now() + lifetime;
-    *access = Some(Access { token: answer.access_token.clone(), tenant: answer.tenant_id, until });
-    Ok((answer.access_token, answer.tenant_id))
+    let lifetime = Duration::from_secs(answer.expires_in).min(LONGEST).saturating_sub(MARGIN);
+    Ok(Access { token: answer.access_token, tenant: Some(answer.tenant_id), until: Instant::now() + lifetime })
 }
 
-/// The next one is a new one.
+/// The next one is a new one: the cloud has refused this one.
 pub(crate) fn forget(client: &Inner) {
-    *client.access.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    let mut memory = client.access.lock().unwrap_or_else(PoisonError::into_inner);
+    memory.refused = memory.current.take().map(|access| access.token);
 }

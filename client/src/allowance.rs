@@ -96,11 +96,7 @@ impl LicenseClient {
     }
 
     fn quotas(&self) -> Result<Quotas, Error> {
-        let license = match self.license_key()? {
-            Some(_) => self.remembered_license()?,
-            None => None,
-        };
-        Ok(license.unwrap_or_else(License::free).quotas)
+        Ok(self.known_license()?.unwrap_or_else(License::free).quotas)
     }
 }
 

@@ -7,6 +7,7 @@ macro_rules! examples {
 
 mod hook;
 mod keys;
+mod login;
 mod record;
 mod sync;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod tests;
 
 pub(crate) use hook::{HookCommand, HookPlace};
 pub(crate) use keys::{KeysCommand, PassphraseSource};
+pub(crate) use login::LoginArguments;
 pub(crate) use record::{CommonFields, ListFilter, NoteCommand, NoteFields, ShowArguments, TaskCommand, TaskFields};
 pub(crate) use sync::{SyncArguments, SyncCommand};
 
@@ -30,6 +32,7 @@ use coditect::Profile;
 #[command(after_help = concat!(
     examples![
         "coditect init                          # begin here",
+        "coditect login                         # with your account, or:",
         "coditect activate                      # asks for your license key",
         "coditect validate --json | jq .tier",
         "coditect run -- make test",
@@ -85,6 +88,14 @@ pub(crate) enum Command {
         /// The license key, or - to read it from standard input
         key: Option<String>,
     },
+    /// Sign in with your identity provider, and take seats as yourself
+    Login(LoginArguments),
+    /// Forget who is signed in, here and at the identity provider
+    #[command(after_help = examples!["coditect logout", "coditect logout --profile client"])]
+    Logout,
+    /// Show who is signed in
+    #[command(after_help = examples!["coditect whoami", "coditect whoami --json | jq -r .email"])]
+    Whoami,
     /// Ask whether this machine may run
     #[command(after_help = examples!["coditect validate", "coditect validate --quiet && ./engine", "coditect validate --json | jq .quotas.commands_per_day"])]
     Validate,

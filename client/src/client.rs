@@ -9,7 +9,7 @@ use protocol::id::HardwareId;
 use protocol::key::LicenseKey;
 use serde::Serialize;
 
-use crate::access::Access;
+use crate::access::AccessMemory;
 use crate::clock::{Clock, Timekeeper};
 use crate::cloud::Cloud;
 use crate::directory::Directories;
@@ -62,8 +62,8 @@ pub(crate) struct Inner {
     pub(crate) cloud: Cloud,
     pub(crate) directories: Directories,
     pub(crate) notify: Notify,
-    /// The access token, for as long as it is good. It is never written down.
-    pub(crate) access: Mutex<Option<Access>>,
+    /// What the cloud is asked with, for as long as it is good.
+    pub(crate) access: Mutex<AccessMemory>,
 }
 
 impl LicenseClient {
@@ -127,6 +127,11 @@ impl LicenseClient {
         let Some(text) = self.inner.vault.open(KEY_FILE)? else { return Ok(None) };
         let key = std::str::from_utf8(&text).ok().and_then(|text| LicenseKey::parse(text).ok());
         key.map(Some).ok_or_else(|| Error::Sealed { path: self.inner.home.file(KEY_FILE) })
+    }
+
+    /// Whether there is one, without opening it.
+    pub(crate) fn has_license_key(&self) -> bool {
+        self.inner.vault.holds(KEY_FILE)
     }
 
     pub(crate) fn store_key(&self, key: &LicenseKey) -> Result<(), Error> {
@@ -238,7 +243,7 @@ impl LicenseClientBuilder {
         let inner = Inner {
             directories: Directories::new(cloud_url, cloud.clone(), vault.clone(), notify.clone()),
             time: Timekeeper::new(clock, vault.clone(), notify.clone()),
-            access: Mutex::new(None),
+            access: Mutex::default(),
             home,
             vault,
             machine,

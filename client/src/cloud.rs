@@ -112,6 +112,18 @@ impl Cloud {
         })
     }
 
+    /// Asks somebody who is not the cloud, or sends a form; once, since what a form brings may be used up by it. Whatever is
+    /// answered is an answer, and comes with its status.
+    pub(crate) fn ask_other(&self, to: &Address, form: Option<&[(&str, &str)]>) -> Result<(u16, String), Error> {
+        let answer = match form {
+            Some(form) => self.agent(to)?.post(to.as_str()).send_form(form.iter().copied()),
+            None => self.agent(to)?.get(to.as_str()).call(),
+        };
+        let mut answer = answer.map_err(|error| failed(to, &error))?;
+        let text = answer.body_mut().with_config().limit(MAX_ANSWER_LEN).read_to_string();
+        Ok((answer.status().as_u16(), text.map_err(|error| failed(to, &error))?))
+    }
+
     pub(crate) fn post<B: Serialize, T: DeserializeOwned>(&self, ask: &Ask<'_, B>, effort: Effort) -> Result<T, Error> {
         patiently(effort, || {
             let mut request = self.agent(&ask.to)?.post(ask.to.as_str());

@@ -6,6 +6,8 @@ mod config;
 mod doctor;
 mod hook;
 mod init;
+mod login;
+mod logout;
 mod record;
 mod run;
 mod signals;
@@ -14,6 +16,7 @@ mod sync;
 mod sync_keys;
 mod validate;
 mod watch;
+mod whoami;
 
 use std::ffi::OsString;
 
@@ -44,6 +47,9 @@ pub(crate) fn execute(arguments: impl Iterator<Item = OsString>) -> ExitStatus {
     let done = match command {
         Command::Init => init::init(printer, &common),
         Command::Activate { key } => activate::activate(printer, &common, key.as_deref()),
+        Command::Login(arguments) => login::login(printer, &common, &arguments),
+        Command::Logout => logout::logout(printer, &common),
+        Command::Whoami => whoami::whoami(printer, &common),
         Command::Validate => validate::validate(printer, &common),
         Command::Status => status::status(printer, &common),
         Command::Run { command } => run::run(printer, &common, &command),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::home::Home;
-use crate::{Address, Error, Profile};
+use crate::{Address, Error, Profile, Sso};
 
 const FILE: &str = "config.json";
 
@@ -85,6 +85,21 @@ impl Config {
         self.write(&settings)
     }
 
+    /// The organisation's own identity provider that was last signed in with; none if it was the cloud's.
+    pub fn sso(&self) -> Result<Option<Sso>, Error> {
+        Ok(self.read()?.sso)
+    }
+
+    /// Says which identity provider to sign in with, in place of the cloud's.
+    pub fn set_sso(&self, sso: Option<Sso>) -> Result<(), Error> {
+        let mut settings = self.read()?;
+        if settings.sso == sso {
+            return Ok(());
+        }
+        settings.sso = sso;
+        self.write(&settings)
+    }
+
     fn write(&self, settings: &Settings) -> Result<(), Error> {
         self.home.write(FILE, &text(settings))
     }
@@ -113,6 +128,8 @@ struct Settings {
     cloud_url: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     sync: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sso: Option<Sso>,
     /// What a newer version has written is kept.
     #[serde(flatten)]
     others: serde_json::Map<String, serde_json::Value>,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use protocol::token::{Jwks, KeySet, TokenError};
-use protocol::wire::Discovery;
+use protocol::wire::{Discovery, Oidc};
 use serde::{Deserialize, Serialize};
 
 use crate::cloud::{Cloud, Effort};
@@ -47,6 +47,11 @@ impl Directory {
     /// The functions, and where they are.
     pub(crate) fn functions(&self) -> &BTreeMap<String, String> {
         &self.entry.discovery.functions
+    }
+
+    /// Where people sign in.
+    pub(crate) fn oidc(&self) -> Option<&Oidc> {
+        self.entry.discovery.oidc.as_ref()
     }
 
     /// The address of a function's endpoint.

@@ -54,6 +54,11 @@ fn text(name: &str) -> Option<String> {
     read(name).map(|value| value.to_string_lossy().into_owned())
 }
 
+/// Whether a browser can be shown, as far as the variables say that desktops set.
+pub fn has_browser() -> bool {
+    ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER"].into_iter().any(|name| read(name).is_some())
+}
+
 /// A variable that is set to nothing counts as not set.
 fn read(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())

@@ -11,7 +11,7 @@ use protocol::token::TokenError;
 
 use crate::hook::HookError;
 use crate::sync::keys::KeysError;
-use crate::{Allowance, ContextError};
+use crate::{Allowance, ContextError, SignInError};
 
 pub use crate::outage::{Fault, Outage};
 
@@ -74,6 +74,8 @@ pub enum Error {
     },
     /// `CODITECT_HARDWARE_ID` is not an id.
     HardwareId(HardwareIdError),
+    /// Nobody is signed in, or no longer.
+    SignIn(SignInError),
     /// Something about the context that is kept here, or its sync.
     Context(ContextError),
     /// Something about an agent's hook.
@@ -109,6 +111,7 @@ impl Error {
             Self::NoHome => "no_home",
             Self::Profile { .. } => "invalid_profile",
             Self::HardwareId(_) => "invalid_hardware_id",
+            Self::SignIn(error) => error.code(),
             Self::Context(error) => error.code(),
             Self::Hook(error) => error.code(),
             Self::Keys(error) => error.code(),
@@ -118,7 +121,10 @@ impl Error {
     /// What to do, with the command that helps.
     pub fn hint(&self) -> String {
         match self {
-            Self::NoKey | Self::Key(_) => "`coditect activate KEY` stores your license key on this machine.".into(),
+            Self::NoKey => {
+                "`coditect login` signs in; `coditect activate` stores a license key on this machine.".into()
+            }
+            Self::Key(_) => "`coditect activate KEY` stores your license key on this machine.".into(),
             Self::UsedUp(_) => "`coditect register` starts an upgrade to as many commands as you like.".into(),
             Self::Refused(refusal) => hint_for(&refusal.problem),
             Self::Unavailable(outage) => outage.hint(),
@@ -140,15 +146,16 @@ impl Error {
             Self::HardwareId(_) => {
                 "`unset CODITECT_HARDWARE_ID` makes coditect use the machine's own; `coditect status` shows it.".into()
             }
+            Self::SignIn(error) => error.hint(),
             Self::Context(error) => error.hint(),
             Self::Hook(error) => error.hint(),
             Self::Keys(error) => error.hint(),
         }
     }
 
-    /// Whether the cloud could not be asked, so that what is stored may serve.
+    /// Whether the cloud, or who signs in for it, could not be asked, so that what is stored may serve.
     pub fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
+        matches!(self, Self::Unavailable(_) | Self::SignIn(SignInError::Away(_)))
     }
 
     pub(crate) fn outage(url: &impl fmt::Display, cause: impl Into<String>, fault: Fault) -> Self {
@@ -169,6 +176,10 @@ fn hint_for(problem: &ProblemDocument) -> String {
         Some(Code::NoSeatsAvailable) => format!("`coditect run -- COMMAND…` again{wait}."),
         Some(Code::InvalidLicenseKey) => {
             "`coditect validate` says whether the licence has ended; `coditect activate KEY` stores another key.".into()
+        }
+        Some(Code::InvalidToken) => "`coditect login` signs in again.".into(),
+        Some(Code::Forbidden) => {
+            "`coditect whoami` shows who is signed in; `coditect logout` goes back to the license key.".into()
         }
         Some(Code::LicenseInactive | Code::SessionEnded) => "`coditect validate` asks for the licence's state.".into(),
         _ if problem.request_id.is_empty() => format!("`coditect status` shows what is stored here. Try again{wait}."),
@@ -204,6 +215,7 @@ impl fmt::Display for Error {
                 "{name:?} is no name of a profile: letters, digits, -, _ and ., beginning with a letter or digit, and at most 64."
             ),
             Self::HardwareId(error) => write!(f, "CODITECT_HARDWARE_ID is not usable. {error}"),
+            Self::SignIn(error) => error.fmt(f),
             Self::Context(error) => error.fmt(f),
             Self::Hook(error) => error.fmt(f),
             Self::Keys(error) => error.fmt(f),

@@ -30,6 +30,7 @@ impl ExitStatus {
                 Some(Code::PlanLacksFeature | Code::Forbidden) => Self::No,
                 _ => Self::Broken,
             },
+            Error::SignIn(error) if error.is_answer() => Self::No,
             Error::Keys(KeysError::Export(ExportFault::WrongPassphrase)) => Self::No,
             Error::Keys(KeysError::Export(_) | KeysError::Unreadable { .. }) => Self::Broken,
             Error::Keys(KeysError::ShortPassphrase { .. }) => Self::Usage,

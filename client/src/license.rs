@@ -42,6 +42,8 @@ pub enum Source {
     Cache,
     /// The cloud, less than a week ago; at the moment it cannot be asked.
     Grace,
+    /// The token of the last seat, which whoever is signed in took.
+    Seat,
     /// Nobody: without a key the free tier needs no network and no account.
     Free,
 }

@@ -90,6 +90,8 @@ pub enum Notice {
         /// How many.
         count: u64,
     },
+    /// The license token could not be renewed, for want of a sign-in. The seat is kept meanwhile.
+    NotRenewed(Error),
     /// The operating system does not say which machine this is, so an id was made up.
     MachineInvented,
 }
@@ -151,6 +153,9 @@ impl fmt::Display for Notice {
             ),
             Self::CacheRefused { cause } => write!(f, "What was stored is not used. {cause} The cloud is asked again."),
             Self::NotStored(error) => write!(f, "The answer could not be stored. {error} {}", error.hint()),
+            Self::NotRenewed(error) => {
+                write!(f, "{error} The seat is kept until the license token expires. {}", error.hint())
+            }
             Self::ConflictsLost { records } => write!(
                 f,
                 "{} changed elsewhere later than here. What you changed is kept: `coditect {} show {} --history`.",

@@ -42,6 +42,11 @@ impl Printer {
         }
     }
 
+    /// What the person must do for this to go on, also when nothing else is wanted. It must be seen, so it is no data.
+    pub(crate) fn instruction(self, text: &str) {
+        words(&plain(text));
+    }
+
     /// How far something is: a line that the next one takes the place of. Shown to people at a terminal alone.
     pub(crate) fn progress(self, line: &str) {
         if self.shows_progress() {

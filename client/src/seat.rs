@@ -17,8 +17,9 @@ use crate::client::Inner;
 use crate::cloud::{Ask, Effort};
 use crate::error::Refusal;
 use crate::notice::Notice;
-use crate::{Allowance, Error, LastError, LicenseClient, allowance};
+use crate::{Allowance, Error, LastError, License, LicenseClient, allowance};
 use grant::Grant;
+pub(crate) use grant::forget;
 use holders::Holding;
 
 /// One of the licence's simultaneous uses, for as long as this value lives.
@@ -82,7 +83,7 @@ struct State {
 }
 
 impl LicenseClient {
-    /// Takes a seat of this machine's licence.
+    /// Takes a seat: of whoever is signed in, else of the license key's licence.
     ///
     /// While the cloud cannot be reached, the last license token of this machine serves, for as long as it is good, and the
     /// seat is asked for until the cloud answers.
@@ -98,14 +99,14 @@ impl LicenseClient {
     /// ```
     ///
     /// # Errors
-    /// [`Error::NoKey`] without a license key; [`Error::Refused`] when every seat is taken or the licence is not active;
+    /// [`Error::NoKey`] without a sign-in and a license key; [`Error::Refused`] when every seat is taken or the licence is not active;
     /// [`Error::Unavailable`] when the cloud cannot be reached and no license token serves.
     pub fn acquire(&self) -> Result<Seat, Error> {
-        let key = self.license_key()?.ok_or(Error::NoKey)?;
+        let credential = self.credential()?;
         // First, so that a process that is just leaving does not give this one's seat back.
         let holding = Holding::join(&self.inner.home)?;
         let attempt = grant::new_attempt();
-        let (grant, reached) = match grant::acquire(&self.inner, &key, &attempt, Effort::Few) {
+        let (grant, reached) = match grant::acquire(&self.inner, &credential, &attempt, Effort::Few) {
             Ok(grant) => (grant, true),
             Err(outage) if outage.is_unavailable() => {
                 LastError::keep_in(&self.inner.home, self.inner.time.wall(), &outage);
@@ -122,12 +123,17 @@ impl LicenseClient {
             let remaining = shared.state().remaining();
             self.inner.notify.send(&Notice::ContinuingOffline { remaining });
         }
-        let heart = heart::start(shared.clone(), key, reached);
+        let heart = heart::start(shared.clone(), credential, reached);
         Ok(Seat { shared, heart: Some(heart), holding: Some(holding) })
     }
 
     pub(crate) fn forget_seat_token(&self) -> Result<(), Error> {
         grant::forget(&self.inner)
+    }
+
+    /// What the last license token grants, while it is good.
+    pub(crate) fn seat_license(&self) -> Result<Option<License>, Error> {
+        Ok(grant::last(&self.inner)?.as_ref().map(Grant::license))
     }
 
     pub(crate) fn seat_token_until(&self) -> Result<Option<Timestamp>, Error> {
@@ -169,6 +175,11 @@ impl Seat {
     /// The plan's limits.
     pub fn quotas(&self) -> Quotas {
         self.shared.state().grant.quotas.clone()
+    }
+
+    /// What may be used with it.
+    pub fn license(&self) -> License {
+        self.shared.state().grant.license()
     }
 
     /// How many seats the licence had, and how many were taken, when this one was; none if the cloud has not said.

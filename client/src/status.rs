@@ -12,6 +12,8 @@ use crate::{Allowance, Error, LastError, License, LicenseClient, SyncStatus};
 /// What this machine knows.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
+    /// Who is signed in. Seats are taken for them, whether there is a license key or not.
+    pub signed_in_as: Option<String>,
     /// The license key's beginning, if one has been activated.
     pub license_key: Option<String>,
     /// What may be used; none if the last answer no longer serves.
@@ -47,19 +49,17 @@ impl LicenseClient {
     /// ```
     pub fn status(&self) -> Result<Status, Error> {
         let key = self.license_key()?;
-        let (license, seat_token_until) = match &key {
-            Some(_) => (self.remembered_license()?, self.seat_token_until()?),
-            None => (Some(License::free()), None),
-        };
+        let who = self.signed_in()?;
         let (sync, sync_error) = match self.sync_status() {
             Ok(status) => (status, None),
             Err(error) => (None, Some(error.to_string())),
         };
         Ok(Status {
+            signed_in_as: who.as_ref().map(ToString::to_string),
+            seat_token_until: if key.is_some() || who.is_some() { self.seat_token_until()? } else { None },
             license_key: key.map(|key| key.redacted()),
-            license,
+            license: self.known_license()?,
             commands_today: self.commands_today()?,
-            seat_token_until,
             sync,
             sync_error,
             last_error: LastError::read(&self.inner.home),

@@ -24,7 +24,8 @@ impl LicenseClient {
     /// Asks whether this machine may run, and with what.
     ///
     /// An answer of the last 24 hours is used without a call. While the cloud cannot be reached, the last answer serves for
-    /// 7 days from when it was made. Without a license key the answer is the free tier.
+    /// 7 days from when it was made. Without a license key the answer is what the seat of whoever is signed in grants, which
+    /// is taken for it and given back, unless the last one's token is still good; and the free tier if nobody is.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), coditect::Error> {
@@ -40,7 +41,7 @@ impl LicenseClient {
     /// When the question could not be answered for another reason than that the cloud is away: files that others can read,
     /// an answer that is not signed by the cloud, a request that it refused.
     pub fn validate(&self) -> Result<Verdict, Error> {
-        let Some(key) = self.license_key()? else { return Ok(Verdict::Valid(License::free())) };
+        let Some(key) = self.license_key()? else { return self.validate_without_key() };
         let moment = self.inner.time.look()?;
         let stored = self.stored_validation(moment.now)?;
         if let Some(claims) = &stored
@@ -63,6 +64,24 @@ impl LicenseClient {
                 Ok(no)
             }
             Err(outage) if outage.is_unavailable() => self.fall_back(stored, moment, outage),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn validate_without_key(&self) -> Result<Verdict, Error> {
+        if !self.is_signed_in() {
+            return Ok(Verdict::Valid(License::free()));
+        }
+        if let Some(license) = self.seat_license()? {
+            return Ok(Verdict::Valid(license));
+        }
+        match self.acquire() {
+            Ok(seat) => {
+                let license = seat.license();
+                drop(seat);
+                Ok(Verdict::Valid(license))
+            }
+            Err(outage) if outage.is_unavailable() => Ok(Verdict::Lapsed { outage }),
             Err(error) => Err(error),
         }
     }
@@ -90,6 +109,15 @@ impl LicenseClient {
             self.store_validation(&token);
         }
         Ok(verdict)
+    }
+
+    /// What may be used, as far as it is known without asking anybody; none if no answer serves any more.
+    pub(crate) fn known_license(&self) -> Result<Option<License>, Error> {
+        match (self.has_license_key(), self.is_signed_in()) {
+            (true, _) => self.remembered_license(),
+            (false, true) => self.seat_license(),
+            (false, false) => Ok(Some(License::free())),
+        }
     }
 
     /// What the last answer still grants, without asking anybody; none if there is no key, or the answer no longer serves.

@@ -57,6 +57,11 @@ impl Vault {
         self.home.write(name, &[MAGIC, &nonce, &text].concat())
     }
 
+    /// Whether there is such a file, as far as one can see without opening it.
+    pub(crate) fn holds(&self, name: &str) -> bool {
+        self.home.file(name).exists()
+    }
+
     /// Where a file is.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.home.file(name)

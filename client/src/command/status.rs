@@ -15,7 +15,8 @@ pub(super) fn status(printer: Printer, common: &Common) -> Result<ExitStatus, Er
 }
 
 fn describe(status: &Status, reader: &Reader) -> String {
-    let mut rows = vec![("plan", plan(status.license.as_ref()))];
+    let mut rows = vec![("plan", plan(status))];
+    rows.extend(status.signed_in_as.iter().map(|who| ("signed in", format!("{who}, whose seats are taken here"))));
     rows.push(("license key", status.license_key.clone().unwrap_or_else(|| "none".to_owned())));
     rows.extend(status.license.iter().flat_map(|license| granted(license, reader)));
     if let Some(today) = status.commands_today {
@@ -44,13 +45,14 @@ fn describe(status: &Status, reader: &Reader) -> String {
     lines.join("\n")
 }
 
-fn plan(license: Option<&License>) -> String {
-    let Some(license) = license else {
+fn plan(status: &Status) -> String {
+    let Some(license) = &status.license else {
         return "not known, so the free tier's limits apply; `coditect validate` asks the cloud".to_owned();
     };
     let word = match license.source {
         Source::Cloud | Source::Cache => "valid",
         Source::Grace => "valid; `coditect validate` asks the cloud again",
+        Source::Seat => "as your last seat's token says",
         Source::Free => return format!("{}; `coditect activate` stores a license key", license.tier),
     };
     format!("{}, {word}", license.tier)

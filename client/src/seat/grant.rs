@@ -3,19 +3,18 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use protocol::id::{ClientVersion, Hostname, IdempotencyKey, SessionId};
-use protocol::key::LicenseKey;
+use protocol::id::{ClientVersion, Hostname, IdempotencyKey, SessionId, TenantId};
 use protocol::problem::Code;
 use protocol::token::{LicenseClaims, TokenError, verify_claims, verify_license};
 use protocol::wire::{AcquireAnswer, AcquireRequest, Feature, Quotas, SeatCounts, Tier};
 use uuid::Uuid;
 
-use crate::Error;
-use crate::access;
+use crate::access::{self, Credential};
 use crate::client::Inner;
 use crate::cloud::{Ask, Effort};
 use crate::notice::Notice;
 use crate::validation::{self, signed_at};
+use crate::{Error, License, Source, sign_in};
 
 /// The sealed file with the last license token. It is checked at every use.
 const FILE: &str = "seat";
@@ -45,6 +44,19 @@ impl Grant {
         Instant::now() + self.lifetime
     }
 
+    /// What it lets one use.
+    pub(super) fn license(&self) -> License {
+        License {
+            tier: self.tier,
+            features: self.features.clone(),
+            quotas: self.quotas.clone(),
+            source: Source::Seat,
+            validated_at: None,
+            refresh_after: None,
+            grace_until: Some(self.expires_at),
+        }
+    }
+
     fn of(token: String, claims: LicenseClaims, received_at: Timestamp) -> Result<Self, TokenError> {
         let expires_at = signed_at(claims.exp)?;
         Ok(Self {
@@ -70,21 +82,26 @@ pub(super) fn new_attempt() -> IdempotencyKey {
 /// Asks the cloud for a seat. What it grants is kept; what it refuses for good is forgotten.
 pub(super) fn acquire(
     client: &Inner,
-    key: &LicenseKey,
+    credential: &Credential,
     attempt: &IdempotencyKey,
     effort: Effort,
 ) -> Result<Grant, Error> {
-    let answer = match ask(client, key, attempt, effort) {
+    let answer = match ask(client, credential, attempt, effort) {
         // The token at hand may have been signed by a key that is gone. A new one decides.
         Err(Error::Refused(refusal)) if refusal.problem.known_code() == Some(Code::InvalidToken) => {
             access::forget(client);
-            ask(client, key, attempt, effort)
+            ask(client, credential, attempt, effort)
         }
         other => other,
     };
     match answer {
         Ok(answer) => {
-            let grant = check(client, answer)?;
+            let (grant, tenant) = check(client, answer)?;
+            if let Credential::SignIn = credential
+                && let Err(error) = sign_in::learn_tenant(client, tenant)
+            {
+                client.notify.send(&Notice::NotStored(error));
+            }
             if let Err(error) = client.vault.seal(FILE, grant.token.as_bytes()) {
                 client.notify.send(&Notice::NotStored(error));
             }
@@ -120,12 +137,17 @@ pub(super) fn last(client: &Inner) -> Result<Option<Grant>, Error> {
 }
 
 /// Drops the token that is kept.
-pub(super) fn forget(client: &Inner) -> Result<(), Error> {
+pub(crate) fn forget(client: &Inner) -> Result<(), Error> {
     client.vault.remove(FILE)
 }
 
-fn ask(client: &Inner, key: &LicenseKey, attempt: &IdempotencyKey, effort: Effort) -> Result<AcquireAnswer, Error> {
-    let bearer = access::token(client, key, effort)?;
+fn ask(
+    client: &Inner,
+    credential: &Credential,
+    attempt: &IdempotencyKey,
+    effort: Effort,
+) -> Result<AcquireAnswer, Error> {
+    let bearer = access::token(client, credential, effort)?;
     let directory = client.directories.current(client.time.wall(), effort)?;
     let body = AcquireRequest {
         hardware_id: client.machine.clone(),
@@ -137,7 +159,7 @@ fn ask(client: &Inner, key: &LicenseKey, attempt: &IdempotencyKey, effort: Effor
     client.cloud.post(&Ask { to, body: &body, bearer: Some(&bearer), idempotency_key: Some(attempt) }, effort)
 }
 
-fn check(client: &Inner, answer: AcquireAnswer) -> Result<Grant, Error> {
+fn check(client: &Inner, answer: AcquireAnswer) -> Result<(Grant, TenantId), Error> {
     let token = &answer.license_token;
     let claims = client.directories.check(client.time.wall(), |directory| {
         // Signed just now, so the time is the cloud's.
@@ -148,14 +170,16 @@ fn check(client: &Inner, answer: AcquireAnswer) -> Result<Grant, Error> {
     })?;
     let signed = signed_at(claims.iat).map_err(Error::Untrusted)?;
     client.time.learn(signed);
+    let tenant = claims.tenant_id;
     let grant = Grant::of(answer.license_token, claims, signed).map_err(Error::Untrusted)?;
-    Ok(Grant {
+    let grant = Grant {
         seat_expires_at: answer.seat_expires_at,
         // Zero would be a flood.
         interval: Duration::from_secs(u64::from(answer.heartbeat_interval_seconds.max(1))),
         seats: Some(answer.seats),
         ..grant
-    })
+    };
+    Ok((grant, tenant))
 }
 
 /// What the machine calls itself, if that is fit to be shown.

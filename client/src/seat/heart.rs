@@ -5,12 +5,11 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use protocol::id::IdempotencyKey;
-use protocol::key::LicenseKey;
 use protocol::problem::Code;
 use protocol::wire::{EndedReason, HeartbeatAnswer, HeartbeatRequest};
 
 use super::{Ending, Shared, grant};
-use crate::access;
+use crate::access::{self, Credential};
 use crate::backoff::Backoff;
 use crate::cloud::{Ask, Effort};
 use crate::error::{Error, Outage, Refusal};
@@ -24,8 +23,8 @@ const LONGEST_RETRY: Duration = Duration::from_secs(30);
 const LONGEST_ASKED: Duration = Duration::from_secs(600);
 
 /// Starts it. `reached` is whether the cloud has just granted the seat.
-pub(super) fn start(shared: Arc<Shared>, key: LicenseKey, reached: bool) -> JoinHandle<()> {
-    thread::spawn(move || Heart::new(&shared, key, reached).beat())
+pub(super) fn start(shared: Arc<Shared>, credential: Credential, reached: bool) -> JoinHandle<()> {
+    thread::spawn(move || Heart::new(&shared, credential, reached).beat())
 }
 
 /// What the next beat is to do.
@@ -38,13 +37,15 @@ enum Aim {
 
 struct Heart<'a> {
     shared: &'a Shared,
-    key: LicenseKey,
+    credential: Credential,
     backoff: Backoff,
     aim: Aim,
     /// Whether the cloud does not answer at the moment, which has been told.
     away: bool,
     /// Whether the seat has been taken again without a good heartbeat since. A second loss is then the end.
     retaken: bool,
+    /// Whether it has been told that the license token cannot be renewed.
+    told_of_renewal: bool,
 }
 
 /// How a beat went.
@@ -60,15 +61,16 @@ enum Beat {
 }
 
 impl<'a> Heart<'a> {
-    fn new(shared: &'a Shared, key: LicenseKey, reached: bool) -> Self {
+    fn new(shared: &'a Shared, credential: Credential, reached: bool) -> Self {
         let interval = shared.state().grant.interval;
         Self {
             backoff: Backoff::new(FIRST_RETRY.min(interval), LONGEST_RETRY.min(interval)),
             aim: Aim::Keep,
             away: !reached,
             retaken: false,
+            told_of_renewal: false,
             shared,
-            key,
+            credential,
         }
     }
 
@@ -140,7 +142,7 @@ impl<'a> Heart<'a> {
     }
 
     fn take(&mut self, attempt: &IdempotencyKey, lost: bool) -> Beat {
-        match grant::acquire(&self.shared.client, &self.key, attempt, Effort::Once) {
+        match grant::acquire(&self.shared.client, &self.credential, attempt, Effort::Once) {
             Ok(grant) => {
                 let mut state = self.shared.state();
                 let changed = state.grant.session_id != grant.session_id;
@@ -148,6 +150,7 @@ impl<'a> Heart<'a> {
                 state.grant = grant;
                 drop(state);
                 self.aim = Aim::Keep;
+                self.told_of_renewal = false;
                 self.retaken = lost;
                 if changed {
                     self.shared.client.notify.send(&Notice::SeatReacquired);
@@ -155,6 +158,17 @@ impl<'a> Heart<'a> {
                 Beat::Good
             }
             Err(Error::Refused(refusal)) => Beat::Ended(Ending::Refused(refusal)),
+            // Who signs in is somebody else than who keeps seats, and the license token is still good.
+            Err(error @ Error::SignIn(_)) => {
+                let beat = if lost { missed(&error) } else { Beat::Good };
+                if !lost {
+                    self.aim = Aim::Keep;
+                }
+                if !std::mem::replace(&mut self.told_of_renewal, true) {
+                    self.shared.client.notify.send(&Notice::NotRenewed(error));
+                }
+                beat
+            }
             Err(error) => missed(&error),
         }
     }

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::Context;
 use crate::cloud::Effort;
-use crate::{Address, ContextError, Error, access};
+use crate::{Address, ContextError, Error, SignInError, access};
 
 /// What a call is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,8 +87,17 @@ impl Context {
     /// An access token of the tenant whose context this is: the first one that it is synced with. Another tenant must never
     /// be sent what belongs to this one.
     fn bearer(&self, purpose: Purpose) -> Result<String, Error> {
-        let key = self.client.license_key()?.ok_or(Error::NoKey)?;
-        let (bearer, tenant) = access::token_and_tenant(&self.client.inner, &key, Effort::Few)?;
+        let credential = self.client.credential()?;
+        let token = || access::token_and_tenant(&self.client.inner, &credential, Effort::Few);
+        let (bearer, tenant) = match token()? {
+            (_, None) => {
+                // A seat says whose it is.
+                self.client.acquire()?.release()?;
+                token()?
+            }
+            known => known,
+        };
+        let tenant = tenant.ok_or(SignInError::NoTenant)?;
         let mut known = self.store.progress()?.tenant;
         if known.is_none() && purpose == Purpose::Exchange {
             // Unless somebody else was first.

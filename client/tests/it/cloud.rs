@@ -57,6 +57,10 @@ pub(crate) struct Mood {
     /// How many requests at paths that contain `loses` are answered by doing the work and dropping the connection.
     pub(crate) lose_answers: u32,
     pub(crate) loses: &'static str,
+    /// Where people sign in, and as what this program.
+    pub(crate) oidc: Option<(String, &'static str)>,
+    /// The credential that it does not take.
+    pub(crate) refused_bearer: Option<String>,
     /// The time that the cloud believes it is, if not the real one.
     pub(crate) now: Option<Timestamp>,
 }
@@ -103,6 +107,8 @@ impl Cloud {
             quota: -1,
             lose_answers: 0,
             loses: "acquire",
+            oidc: None,
+            refused_bearer: None,
             now: None,
         };
         let shared = Arc::new(Shared {
@@ -230,12 +236,18 @@ impl Shared {
         {
             return Some((problem.status, serde_json::to_value(problem).unwrap()));
         }
+        if let (Some(refused), Some(bearer)) = (&mood.refused_bearer, asked.header("authorization"))
+            && bearer == format!("Bearer {refused}")
+        {
+            let problem = ProblemDocument::new(Code::InvalidToken);
+            return Some((problem.status, serde_json::to_value(problem).unwrap()));
+        }
         if asked.path.starts_with("/api/v1/context/") {
             return self.stream.lock().unwrap().answer(asked);
         }
         let now = mood.now.unwrap_or_else(Timestamp::now);
         Some(match asked.path.as_str() {
-            "/.well-known/coditect.json" => (200, self.discovery()),
+            "/.well-known/coditect.json" => (200, self.discovery(&mood)),
             "/ready" => (200, json!({"status": "ready"})),
             "/.well-known/jwks.json" => (200, serde_json::to_value(signer::jwks()).unwrap()),
             "/api/v1/licenses/validate" => (200, self.validation(&mood, asked, now - mood.signed_ago)),
@@ -260,13 +272,15 @@ impl Shared {
         })
     }
 
-    fn discovery(&self) -> Value {
+    fn discovery(&self, mood: &Mood) -> Value {
         let functions: serde_json::Map<String, Value> =
             ["validate", "acquire", "heartbeat", "release", "auth", "sync-push", "sync-pull"]
                 .map(|name| (name.to_owned(), json!(self.url)))
                 .into_iter()
                 .collect();
-        json!({"issuer": self.url, "functions": functions, "jwks_uri": format!("{}/.well-known/jwks.json", self.url)})
+        let oidc = mood.oidc.as_ref().map(|(issuer, client)| json!({"issuer": issuer, "client_id": client}));
+        json!({"issuer": self.url, "functions": functions, "jwks_uri": format!("{}/.well-known/jwks.json", self.url),
+               "oidc": oidc})
     }
 
     fn validation(&self, mood: &Mood, asked: &Asked, signed: Timestamp) -> Value {

@@ -1,0 +1,105 @@
+//! Signing in with a browser on this machine: authorization code with PKCE (RFC 7636), brought back on a loopback port.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+
+use super::Sso;
+use super::error::SignInError;
+use super::loopback::{Answer, Loopback};
+use super::provider::{Provider, Tokens};
+use super::session::{self, SignedIn};
+use crate::{Error, LicenseClient, random};
+
+/// A sign-in that waits for the person in the browser.
+#[must_use = "nobody is signed in before it is finished"]
+pub struct BrowserSignIn {
+    client: LicenseClient,
+    provider: Provider,
+    sso: Option<Sso>,
+    loopback: Loopback,
+    url: String,
+    state: String,
+    nonce: String,
+    verifier: String,
+}
+
+impl std::fmt::Debug for BrowserSignIn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BrowserSignIn").field("provider", &self.provider).finish_non_exhaustive()
+    }
+}
+
+impl BrowserSignIn {
+    pub(super) fn begin(client: LicenseClient, provider: Provider, sso: Option<Sso>) -> Result<Self, Error> {
+        let loopback = Loopback::open().map_err(SignInError::Port)?;
+        let (state, nonce, verifier) = (unguessable(), unguessable(), unguessable());
+        let url = provider.authorization_url(&[
+            ("response_type", "code"),
+            ("client_id", &provider.client_id),
+            ("redirect_uri", &loopback.redirect_uri()),
+            ("scope", &provider.scope()),
+            ("state", &state),
+            ("nonce", &nonce),
+            ("code_challenge", &URL_SAFE_NO_PAD.encode(Sha256::digest(&verifier))),
+            ("code_challenge_method", "S256"),
+        ])?;
+        Ok(Self { client, provider, sso, loopback, url, state, nonce, verifier })
+    }
+
+    /// What to open in the browser.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Waits until the person has signed in, but no longer than this.
+    ///
+    /// # Errors
+    /// [`Error::SignIn`] when the person or the provider refuses, nobody comes, or what comes cannot be trusted.
+    pub fn finish(self, patience: Duration) -> Result<SignedIn, Error> {
+        let answer = self.loopback.wait(patience).ok_or(SignInError::NobodyCame { waited: patience })?;
+        let signed_in = self
+            .exchange(&answer)
+            .and_then(|tokens| session::begin(&self.client.inner, &self.provider, tokens, self.sso));
+        match &signed_in {
+            Ok(who) => answer.show("You are signed in", &format!("Signed in as {who}. You can close this window.")),
+            Err(error) => answer.show("You are not signed in", &format!("{error} {}", error.hint())),
+        }
+        signed_in
+    }
+
+    fn exchange(&self, answer: &Answer) -> Result<Tokens, Error> {
+        // First, for whatever else it says is not said to this sign-in.
+        if answer.get("state") != Some(&self.state) {
+            return Err(SignInError::WrongState.into());
+        }
+        // A provider that names itself must be the one that was asked (RFC 9207).
+        if answer.get("iss").is_some_and(|issuer| issuer != self.provider.issuer()) {
+            return Err(SignInError::WrongState.into());
+        }
+        let code = match (answer.get("error"), answer.get("code")) {
+            (None, Some(code)) => code,
+            (Some("access_denied"), _) => return Err(SignInError::Denied.into()),
+            (error, _) => {
+                let reason = answer.get("error_description").or(error).unwrap_or("no code was given");
+                return Err(SignInError::Refused { reason: reason.chars().take(200).collect() }.into());
+            }
+        };
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("client_id", &self.provider.client_id),
+            ("code", code),
+            ("redirect_uri", &self.loopback.redirect_uri()),
+            ("code_verifier", &self.verifier),
+        ];
+        let tokens = self.provider.tokens(&form, Some(&self.nonce))?;
+        tokens.map_err(super::provider::OAuthError::into_error)
+    }
+}
+
+/// 256 bits as text that may stand in an address.
+fn unguessable() -> String {
+    URL_SAFE_NO_PAD.encode(random::bytes::<32>())
+}
