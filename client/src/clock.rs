@@ -17,6 +17,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -88,11 +89,15 @@ pub(crate) struct Timekeeper {
     clock: Clock,
     vault: Vault,
     notify: Notify,
+    /// Whether it has been told that the clock is behind,
+    told_behind: Arc<AtomicBool>,
+    /// and that it may be ahead.
+    told_ahead: Arc<AtomicBool>,
 }
 
 impl Timekeeper {
     pub(crate) fn new(clock: Clock, vault: Vault, notify: Notify) -> Self {
-        Self { clock, vault, notify }
+        Self { clock, vault, notify, told_behind: Arc::default(), told_ahead: Arc::default() }
     }
 
     /// The wall clock itself.
@@ -115,12 +120,21 @@ impl Timekeeper {
         if next.is_news_to(&mark) {
             self.keep(&next);
         }
-        if let Seen::Behind(seconds) = seen {
-            self.notify.send(&Notice::ClockBehind { behind: SignedDuration::from_secs(seconds) });
+        let behind = matches!(seen, Seen::Behind(_));
+        if let (Seen::Behind(seconds), false) = (&seen, self.told_behind.swap(behind, Ordering::Relaxed)) {
+            self.notify.send(&Notice::ClockBehind { behind: SignedDuration::from_secs(*seconds) });
         }
         let time = |second| Timestamp::from_second(second).unwrap_or(wall);
         let steady = matches!(seen, Seen::Steady);
         Ok(Moment { now: time(next.believed()), floor: time(next.floor), steady, anchored: true })
+    }
+
+    /// Something stored does not serve, and would if the clock were wrong.
+    pub(crate) fn doubt(&self, moment: Moment) {
+        if !self.told_ahead.swap(true, Ordering::Relaxed) {
+            let ahead = moment.now.duration_since(moment.floor);
+            self.notify.send(&Notice::ClockInDoubt { ahead });
+        }
     }
 
     /// The cloud signed something just now, at this time.
@@ -140,11 +154,10 @@ impl Timekeeper {
         }
     }
 
+    /// Where it cannot be kept, an answer cannot either, which is told; and the mark that is there goes on serving.
     fn keep(&self, mark: &Mark) {
         let json = serde_json::to_vec(mark).expect("numbers and a text");
-        if let Err(error) = self.vault.seal(FILE, &json) {
-            self.notify.send(&Notice::NotStored(error));
-        }
+        let _ = self.vault.seal(FILE, &json);
     }
 }
 

@@ -25,7 +25,7 @@ pub struct Diagnosis {
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What it is: `clock`, `cloud`, `function validate`.
+    /// What it is: `clock`, `cloud`, `function`.
     pub name: String,
     /// How it is.
     pub health: Health,

@@ -136,7 +136,7 @@ impl Error {
                 let wanted = if mode & DIRECTORY == DIRECTORY { "700" } else { "600" };
                 format!("`chmod {wanted} {}`, and if the machine has other users, ask for a new key.", path.display())
             }
-            Self::File { .. } => "`coditect --home DIR …`, or CODITECT_HOME, keeps the files elsewhere.".into(),
+            Self::File { path, cause } => hint_for_file(path, cause.kind()),
             Self::Sealed { .. } => "`coditect activate KEY` stores the key anew.".into(),
             Self::Settings { path, .. } => {
                 format!("Correct it, or delete it and use `coditect config set`: {}", path.display())
@@ -164,6 +164,22 @@ impl Error {
 
     pub(crate) fn file(path: &Path, cause: io::Error) -> Self {
         Self::File { path: path.to_owned(), cause }
+    }
+}
+
+fn hint_for_file(path: &Path, kind: io::ErrorKind) -> String {
+    const ELSEWHERE: &str = "`coditect --home DIR …`, or CODITECT_HOME, keeps the files elsewhere.";
+    let folder = path.parent().unwrap_or(path).display();
+    match kind {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            format!("Make room on the disk: `df -h {folder}` shows how full it is. {ELSEWHERE}")
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            format!(
+                "`ls -ld {folder}` shows whose it is, and `findmnt -T {folder}` whether it is read-only. {ELSEWHERE}"
+            )
+        }
+        _ => ELSEWHERE.to_owned(),
     }
 }
 

@@ -105,6 +105,11 @@ impl Home {
         self.make()?;
         let path = self.file(name);
         let open = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path);
+        // Where nothing can be written, one that is there still serves.
+        let open = open.or_else(|cause| match cause.kind() {
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => File::open(&path).map_err(|_| cause),
+            _ => Err(cause),
+        });
         open.map_err(|cause| Error::File { path, cause })
     }
 
@@ -118,7 +123,8 @@ impl Home {
         };
         write().map_err(|cause| {
             let _ = fs::remove_file(&path);
-            Error::File { path: path.clone(), cause }
+            // What it was to become; its name meanwhile is of use to nobody.
+            Error::File { path: self.file(name), cause }
         })?;
         Ok(path)
     }

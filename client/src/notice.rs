@@ -48,8 +48,8 @@ pub enum Notice {
     },
     /// By the clock nothing stored serves any more; but it may be the clock that is wrong.
     ClockInDoubt {
-        /// How long ago the cloud was last asked, by the clock.
-        passed: SignedDuration,
+        /// How much later it is by the clock than it is at least.
+        ahead: SignedDuration,
     },
     /// A stored answer cannot be trusted, and is fetched anew.
     CacheRefused {
@@ -145,11 +145,11 @@ impl fmt::Display for Notice {
                 let side = if ahead.is_negative() { "behind" } else { "ahead of" };
                 write!(f, "This machine's clock is {} {side} the cloud's. Set the clock.", about(*ahead))
             }
-            Self::ClockInDoubt { passed } => write!(
+            Self::ClockInDoubt { ahead } => write!(
                 f,
-                "By this machine's clock, the cloud was last asked {} ago. If the clock is wrong, set it right: what was stored \
-                 then serves again.",
-                about(*passed)
+                "This machine's clock has moved ahead by {}, and what is stored no longer serves. If the clock is wrong, set it \
+                 right: then it serves again.",
+                about(*ahead)
             ),
             Self::CacheRefused { cause } => write!(f, "What was stored is not used. {cause} The cloud is asked again."),
             Self::NotStored(error) => write!(f, "The answer could not be stored. {error} {}", error.hint()),

@@ -89,7 +89,9 @@ impl Fault {
                 "SSL_CERT_FILE names a file with certificates in PEM, SSL_CERT_DIR a folder of them; without both, the operating \
                  system's are used."
             }
-            Self::Expired => "Check this machine's clock with `date`; `coditect doctor` compares it with the cloud's.",
+            Self::Expired => {
+                "Check this machine's clock with `date`. If it is right, the certificate has to be renewed: tell your admin."
+            }
             Self::Authority => {
                 "If your company's proxy or cloud has a certificate authority of its own, name the authority's certificate: \
                  `SSL_CERT_FILE=/path/to/authority.pem coditect doctor`."
@@ -98,14 +100,12 @@ impl Fault {
                 "Check the address with `coditect config get cloud-url`. In a hotel or on a train, log in to the network first."
             }
             Self::Protocol => {
-                "TLS 1.2 is the least that is safe. `coditect doctor` shows whether a proxy is in between."
+                "TLS 1.2 is the least that is safe. An old proxy in between may speak less: `env | grep -i proxy` shows it."
             }
-            Self::Portal => {
-                "Open any page in a browser and log in to the network, then try again. `coditect config get cloud-url` is the \
-                 address."
-            }
+            Self::Portal => "Open any page in a browser and log in to the network, then try again.",
             Self::Foreign => {
-                "Check the address with `coditect config get cloud-url`. `coditect doctor` shows whether a proxy is in between."
+                "Check the address with `coditect config get cloud-url`, and whether a proxy is in between with `env | grep -i \
+                 proxy`."
             }
             Self::Cloud => {
                 "Try again in a few minutes; `coditect status` shows what is stored here and how long it serves."

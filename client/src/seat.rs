@@ -110,7 +110,11 @@ impl LicenseClient {
             Ok(grant) => (grant, true),
             Err(outage) if outage.is_unavailable() => {
                 LastError::keep_in(&self.inner.home, self.inner.time.wall(), &outage);
-                (grant::last(&self.inner)?.ok_or(outage)?, false)
+                let Some(grant) = grant::last(&self.inner)? else {
+                    grant::tell_doubt(&self.inner)?;
+                    return Err(outage);
+                };
+                (grant, false)
             }
             Err(error) => return Err(error),
         };

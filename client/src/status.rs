@@ -12,6 +12,8 @@ use crate::{Allowance, Error, LastError, License, LicenseClient, SyncStatus};
 /// What this machine knows.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
+    /// What time it is, as far as this machine can be believed.
+    pub at: Timestamp,
     /// Who is signed in. Seats are taken for them, whether there is a license key or not.
     pub signed_in_as: Option<String>,
     /// The license key's beginning, if one has been activated.
@@ -54,11 +56,17 @@ impl LicenseClient {
             Ok(status) => (status, None),
             Err(error) => (None, Some(error.to_string())),
         };
+        let license = self.known_license()?;
+        let moment = self.inner.time.look()?;
+        if license.is_none() {
+            self.tell_doubt(moment)?;
+        }
         Ok(Status {
+            at: moment.now,
             signed_in_as: who.as_ref().map(ToString::to_string),
             seat_token_until: if key.is_some() || who.is_some() { self.seat_token_until()? } else { None },
             license_key: key.map(|key| key.redacted()),
-            license: self.known_license()?,
+            license,
             commands_today: self.commands_today()?,
             sync,
             sync_error,

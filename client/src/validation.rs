@@ -159,16 +159,21 @@ impl LicenseClient {
         LastError::keep_in(&self.inner.home, self.inner.time.wall(), &outage);
         // Without a mark, nobody knows how much of the grace is over.
         let Some(claims) = stored.filter(|_| moment.anchored) else {
-            if let Some(claims) = self.stored_validation(moment.floor)?.filter(|_| moment.anchored) {
-                let passed = moment.now.duration_since(signed_at(claims.iat).unwrap_or(moment.floor));
-                self.inner.notify.send(&Notice::ClockInDoubt { passed });
-            }
+            self.tell_doubt(moment)?;
             return Ok(Verdict::Lapsed { outage });
         };
         let license = License::of(claims, Source::Grace);
         let remaining = license.grace_until.unwrap_or(moment.now).duration_since(moment.now);
         self.inner.notify.send(&Notice::CloudUnavailable { remaining });
         Ok(Verdict::Valid(license))
+    }
+
+    /// Says so if the last answer would still serve, unless the clock is right.
+    pub(crate) fn tell_doubt(&self, moment: Moment) -> Result<(), Error> {
+        if moment.anchored && self.stored_validation(moment.floor)?.is_some() {
+            self.inner.time.doubt(moment);
+        }
+        Ok(())
     }
 
     /// The last answer, if it is good at this time. One that is not genuine is told about and dropped.

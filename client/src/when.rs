@@ -21,9 +21,9 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Of what is printed to standard output now.
-    pub(crate) fn of_answers() -> Self {
-        Self { now: Timestamp::now(), zone: io::stdout().is_terminal().then(TimeZone::system) }
+    /// Of what is printed to standard output.
+    pub(crate) fn of_answers(now: Timestamp) -> Self {
+        Self { now, zone: io::stdout().is_terminal().then(TimeZone::system) }
     }
 
     /// `in 5 days (2026-11-26 14:00)`, `3 minutes ago (…)`, `just now (…)`.

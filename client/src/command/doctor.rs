@@ -15,16 +15,19 @@ pub(super) fn doctor(printer: Printer, common: &Common) -> Result<ExitStatus, Er
 fn describe(diagnosis: &Diagnosis) -> String {
     let width = diagnosis.checks.iter().map(|check| check.name.chars().count()).max().unwrap_or_default();
     let mut lines: Vec<String> = diagnosis.checks.iter().map(|check| line(check, width)).collect();
-    let to_mend = diagnosis.checks.iter().filter(|check| check.health == Health::Bad);
-    let advice: Vec<String> =
-        to_mend.filter_map(|check| Some(format!("{}: {}", check.name, check.hint.as_ref()?))).collect();
+    let mut advice: Vec<(Vec<&str>, &str)> = Vec::new();
+    for check in diagnosis.checks.iter().filter(|check| check.health == Health::Bad) {
+        let hint = check.hint.as_deref().unwrap_or_default();
+        match advice.iter_mut().find(|(_, other)| *other == hint) {
+            Some((names, _)) => names.push(&check.name),
+            None => advice.push((vec![&check.name], hint)),
+        }
+    }
     lines.push(String::new());
-    lines.push(match advice.len() {
-        0 => "There is nothing to mend.".to_owned(),
-        1 => "1 thing to mend:".to_owned(),
-        more => format!("{more} things to mend:"),
-    });
-    lines.extend(advice);
+    if advice.is_empty() {
+        lines.push("There is nothing to mend.".to_owned());
+    }
+    lines.extend(advice.iter().map(|(names, hint)| format!("{}: {hint}", names.join(", "))));
     lines.join("\n")
 }
 

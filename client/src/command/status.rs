@@ -11,7 +11,7 @@ use crate::when::Reader;
 pub(super) fn status(printer: Printer, common: &Common) -> Result<ExitStatus, Error> {
     let status = client(printer, common)?.status()?;
     let answer = if status.license.is_some() { ExitStatus::Yes } else { ExitStatus::No };
-    Ok(printer.answer(&status, &describe(&status, &Reader::of_answers()), answer))
+    Ok(printer.answer(&status, &describe(&status, &Reader::of_answers(status.at)), answer))
 }
 
 fn describe(status: &Status, reader: &Reader) -> String {
@@ -50,8 +50,7 @@ fn plan(status: &Status) -> String {
         return "not known, so the free tier's limits apply; `coditect validate` asks the cloud".to_owned();
     };
     let word = match license.source {
-        Source::Cloud | Source::Cache => "valid",
-        Source::Grace => "valid; `coditect validate` asks the cloud again",
+        Source::Cloud | Source::Cache | Source::Grace => "valid",
         Source::Seat => "as your last seat's token says",
         Source::Free => return format!("{}; `coditect activate` stores a license key", license.tier),
     };
@@ -68,7 +67,11 @@ fn granted(license: &License, reader: &Reader) -> Vec<(&'static str, String)> {
         rows.push(("features", features.join(", ")));
     }
     if let (Some(asked), Some(again)) = (license.validated_at, license.refresh_after) {
-        rows.push(("asked", format!("{}; again {}", reader.tell(asked), reader.tell(again))));
+        let again = match license.source {
+            Source::Grace => "again by the next `coditect validate`".to_owned(),
+            _ => format!("again {}", reader.tell(again)),
+        };
+        rows.push(("asked", format!("{}; {again}", reader.tell(asked))));
     }
     rows.extend(license.grace_until.map(|until| ("offline", format!("this serves {}", reader.tell_lasting(until)))));
     rows
@@ -80,7 +83,7 @@ fn describe_sync(status: &SyncStatus, reader: &Reader) -> String {
         None => "nothing waits".to_owned(),
         Some(since) => {
             let wait = if status.waiting == 1 { "waits" } else { "wait" };
-            format!("{} {wait}, the oldest since {}", changes(status.waiting), reader.tell(since))
+            format!("{} {wait}, the oldest written {}", changes(status.waiting), reader.tell(since))
         }
     });
     if status.parked > 0 {

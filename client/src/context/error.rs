@@ -88,7 +88,7 @@ impl ContextError {
     pub(crate) fn hint(&self) -> String {
         match self {
             Self::Database { path, .. } => {
-                format!("`ls -l {}*` shows whether it can be written and has space.", path.display())
+                format!("`df -h {0}` and `ls -l {0}*` show whether it has space and can be written.", path.display())
             }
             Self::Newer { .. } => "Update coditect; `coditect --version` prints the version that is installed.".into(),
             Self::Text(_) => {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustix::process::geteuid;
 
 use super::Check;
@@ -80,11 +80,21 @@ fn whole(home: &Home, database: Database) -> Check {
     let path = home.file(database.file());
     match look() {
         Ok(answer) if answer == "ok" => Check::good(name, "is whole"),
-        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) => {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
             Check::unknown(name, "is too large to be looked at quickly")
         }
         Ok(fault) => broken(name, &path, &fault),
-        Err(error) => broken(name, &path, &error.to_string()),
+        Err(error) => match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => broken(name, &path, &error.to_string()),
+            // Nothing says that there is anything wrong with the database itself.
+            _ => {
+                let hint = format!(
+                    "`df -h {0}` and `ls -l {0}*` show whether it has space and can be written.",
+                    path.display()
+                );
+                Check::bad(name, format!("cannot be looked at: {error}"), hint)
+            }
+        },
     }
 }
 

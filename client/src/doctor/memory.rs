@@ -19,7 +19,7 @@ fn cache(client: &LicenseClient) -> Check {
     const NAME: &str = "last answer";
     match client.remembered_license() {
         Ok(Some(license)) => {
-            let now = client.inner.time.wall();
+            let now = client.inner.time.look().map_or_else(|_| client.inner.time.wall(), |moment| moment.now);
             let left = license
                 .grace_until
                 .map(|until| format!(", and serves offline for {}", about(until.duration_since(now))));

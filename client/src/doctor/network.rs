@@ -1,6 +1,6 @@
 //! The way to the cloud, the cloud's clock, and each of its functions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::thread;
 
 use jiff::fmt::rfc2822::DateTimeParser;
@@ -84,24 +84,31 @@ fn clock(client: &LicenseClient, asked: Timestamp, probe: Option<&Probe>) -> Che
 
 /// Asks each address once, all at the same time.
 fn each(client: &LicenseClient, functions: &BTreeMap<String, String>) -> Vec<Check> {
-    let addresses: BTreeSet<&str> = functions.values().map(String::as_str).collect();
-    let answers: BTreeMap<&str, Result<Probe, Error>> = thread::scope(|scope| {
-        let ask = |base: &str| {
-            let address = base.parse::<Address>()?.join("/ready");
-            let probe = client.inner.cloud.probe(&address)?;
-            probe.read::<Value>(&address).map(|_| probe)
-        };
-        let asked: Vec<_> = addresses.iter().map(|base| (*base, scope.spawn(move || ask(base)))).collect();
-        asked.into_iter().filter_map(|(base, answer)| Some((base, answer.join().ok()?))).collect()
-    });
-    let checks = functions.iter().filter_map(|(function, base)| {
-        let name = format!("function {function}");
-        Some(match answers.get(base.as_str())? {
-            Ok(probe) => Check::good(name, format!("{base} is ready")).took(probe.took),
-            Err(error) => unreached(name, error),
-        })
-    });
-    checks.collect()
+    let mut at: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (function, base) in functions {
+        at.entry(base).or_default().push(function);
+    }
+    let ask = |base: &str| {
+        let address = base.parse::<Address>()?.join("/ready");
+        let probe = client.inner.cloud.probe(&address)?;
+        probe.read::<Value>(&address).map(|_| probe)
+    };
+    let ask = &ask;
+    thread::scope(|scope| {
+        let asked: Vec<_> = at.iter().map(|(base, names)| (base, names, scope.spawn(move || ask(base)))).collect();
+        let checks = asked.into_iter().filter_map(|(base, names, answer)| {
+            let name = if names.len() == 1 { "function" } else { "functions" };
+            let names = names.join(", ");
+            Some(match answer.join().ok()? {
+                Ok(probe) => Check::good(name, format!("{names}: {base} is ready")).took(probe.took),
+                Err(error) => {
+                    let check = unreached(name, &error);
+                    Check { finding: format!("{names}: {}", check.finding), ..check }
+                }
+            })
+        });
+        checks.collect()
+    })
 }
 
 /// What elsewhere leads to this command has to be said here.

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::access::{self, Credential};
 use crate::client::Inner;
+use crate::clock::Moment;
 use crate::cloud::{Ask, Effort};
 use crate::notice::Notice;
 use crate::validation::{self, signed_at};
@@ -120,18 +121,28 @@ pub(super) fn acquire(
 
 /// The last license token, if it is still good here; for when the cloud cannot be asked.
 pub(super) fn last(client: &Inner) -> Result<Option<Grant>, Error> {
+    let moment = client.time.look()?;
+    last_at(client, moment, moment.now)
+}
+
+/// Says so if it would be, unless the clock is right.
+pub(super) fn tell_doubt(client: &Inner) -> Result<(), Error> {
+    let moment = client.time.look()?;
+    if last_at(client, moment, moment.floor)?.is_some() {
+        client.time.doubt(moment);
+    }
+    Ok(())
+}
+
+fn last_at(client: &Inner, moment: Moment, now: Timestamp) -> Result<Option<Grant>, Error> {
     let token = match client.vault.open(FILE) {
         Err(Error::Sealed { .. }) => None,
         other => other?,
     };
     let Some(token) = token.and_then(|token| String::from_utf8(token).ok()) else { return Ok(None) };
-    let Some(directory) = client.directories.known()? else { return Ok(None) };
-    let moment = client.time.look()?;
-    if !moment.anchored {
-        return Ok(None);
-    }
-    let claims = verify_license(&token, &directory.keys, directory.issuer(), Some(&client.machine), moment.now);
-    let grant = claims.and_then(|claims| Grant::of(token, claims, moment.now));
+    let Some(directory) = client.directories.known()?.filter(|_| moment.anchored) else { return Ok(None) };
+    let claims = verify_license(&token, &directory.keys, directory.issuer(), Some(&client.machine), now);
+    let grant = claims.and_then(|claims| Grant::of(token, claims, now));
     // The leeway is for clocks that differ; here there is only one.
     Ok(grant.ok().filter(|grant| !grant.lifetime.is_zero()))
 }

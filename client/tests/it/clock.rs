@@ -124,8 +124,8 @@ fn a_clock_that_was_wrongly_ahead_ends_no_grace_once_it_is_set_right() {
         assert_eq!(
             scene.told.take(),
             [
-                "By this machine's clock, the cloud was last asked 3001 days ago. If the clock is wrong, set it right: what was \
-                 stored then serves again."
+                "This machine's clock has moved ahead by 3000 days, and what is stored no longer serves. If the clock is wrong, set \
+                 it right: then it serves again."
             ]
         );
     }

@@ -38,6 +38,10 @@ impl Asked {
 pub(crate) struct Mood {
     /// Connections are dropped before an answer, on every path that contains this.
     pub(crate) silent_on: Option<&'static str>,
+    /// Connections are taken, and never answered.
+    pub(crate) mute: bool,
+    /// What is sent in place of any answer, head and all.
+    pub(crate) instead: Option<&'static str>,
     /// Every path that contains the first is answered with the second.
     pub(crate) problem_on: Option<(&'static str, ProblemDocument)>,
     /// Not a yes.
@@ -61,6 +65,8 @@ pub(crate) struct Mood {
     pub(crate) oidc: Option<(String, &'static str)>,
     /// The credential that it does not take.
     pub(crate) refused_bearer: Option<String>,
+    /// Where it says that it is, if something stands in front of it.
+    pub(crate) known_as: Option<String>,
     /// The time that the cloud believes it is, if not the real one.
     pub(crate) now: Option<Timestamp>,
 }
@@ -97,6 +103,8 @@ impl Cloud {
         let (news, inbox) = channel();
         let mood = Mood {
             silent_on: None,
+            mute: false,
+            instead: None,
             problem_on: None,
             invalid: None,
             signed_ago: SignedDuration::ZERO,
@@ -109,6 +117,7 @@ impl Cloud {
             loses: "acquire",
             oidc: None,
             refused_bearer: None,
+            known_as: None,
             now: None,
         };
         let shared = Arc::new(Shared {
@@ -121,17 +130,12 @@ impl Cloud {
             license: LicenseId::new(),
             stream: Mutex::default(),
         });
-        let serving = shared.clone();
-        let thread = thread::spawn(move || {
-            for stream in listener.incoming() {
-                if *serving.closed.lock().unwrap() {
-                    break;
-                }
-                let serving = serving.clone();
-                thread::spawn(move || serving.serve(stream.unwrap()));
-            }
-        });
-        Self { url: shared.url.clone(), address, shared, news: Mutex::new(inbox), thread: Some(thread) }
+        let thread = Some(listen(listener, &shared));
+        Self { url: shared.url.clone(), address, shared, news: Mutex::new(inbox), thread }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
     }
 
     /// How it behaves from now on.
@@ -189,6 +193,27 @@ impl Cloud {
     }
 }
 
+impl Cloud {
+    /// After it was stopped: somebody listens again, at the same address.
+    pub(crate) fn resume(&mut self) {
+        *self.shared.closed.lock().unwrap() = false;
+        self.thread = Some(listen(TcpListener::bind(self.address).unwrap(), &self.shared));
+    }
+}
+
+fn listen(listener: TcpListener, shared: &Arc<Shared>) -> JoinHandle<()> {
+    let shared = shared.clone();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            if *shared.closed.lock().unwrap() {
+                break;
+            }
+            let shared = shared.clone();
+            thread::spawn(move || shared.serve(stream.unwrap()));
+        }
+    })
+}
+
 impl Drop for Cloud {
     fn drop(&mut self) {
         self.stop();
@@ -200,6 +225,17 @@ impl Shared {
         let mut reader = BufReader::new(stream);
         let asked = read(&mut reader)?;
         self.asked.lock().unwrap().push(asked.clone());
+        let (mute, instead) = {
+            let mood = self.mood.lock().unwrap();
+            (mood.mute, mood.instead)
+        };
+        if mute {
+            // Until the other side gives up.
+            return reader.read_to_end(&mut Vec::new()).ok().map(drop);
+        }
+        if let Some(text) = instead {
+            return reader.into_inner().write_all(text.as_bytes()).ok();
+        }
         // What goes away before it has answered has done nothing.
         let (status, body) = if self.is_silent(&asked) { (503, Value::Null) } else { self.answer(&asked)? };
         let lost = {
@@ -272,14 +308,19 @@ impl Shared {
         })
     }
 
+    fn known_as<'a>(&'a self, mood: &'a Mood) -> &'a str {
+        mood.known_as.as_deref().unwrap_or(&self.url)
+    }
+
     fn discovery(&self, mood: &Mood) -> Value {
+        let url = self.known_as(mood);
         let functions: serde_json::Map<String, Value> =
             ["validate", "acquire", "heartbeat", "release", "auth", "sync-push", "sync-pull"]
-                .map(|name| (name.to_owned(), json!(self.url)))
+                .map(|name| (name.to_owned(), json!(url)))
                 .into_iter()
                 .collect();
         let oidc = mood.oidc.as_ref().map(|(issuer, client)| json!({"issuer": issuer, "client_id": client}));
-        json!({"issuer": self.url, "functions": functions, "jwks_uri": format!("{}/.well-known/jwks.json", self.url),
+        json!({"issuer": url, "functions": functions, "jwks_uri": format!("{url}/.well-known/jwks.json"),
                "oidc": oidc})
     }
 
@@ -290,7 +331,7 @@ impl Shared {
         let refresh = signed + SignedDuration::from_hours(24);
         let grace = signed + SignedDuration::from_hours(7 * 24);
         let token = signer::sign(&json!({
-            "iss": mood.issuer.as_ref().unwrap_or(&self.url), "sub": self.license, "aud": "coditect",
+            "iss": mood.issuer.as_deref().unwrap_or(self.known_as(mood)), "sub": self.license, "aud": "coditect",
             "iat": signed.as_second(), "exp": grace.as_second(), "typ": "validation", "tenant_id": *self.tenant.lock().unwrap(), "tier": "TEAM",
             "features": ["all_agents", "shared_context"], "quotas": {"commands_per_day": mood.quota},
             "machine_id": asked.body["machine_id"], "refresh_after": refresh.as_second(),
@@ -302,7 +343,7 @@ impl Shared {
     fn seat(&self, mood: &Mood, asked: &Asked, signed: Timestamp) -> Value {
         let expires = signed + mood.token_lifetime;
         let token = signer::sign(&json!({
-            "iss": mood.issuer.as_ref().unwrap_or(&self.url), "sub": self.license, "aud": "coditect",
+            "iss": mood.issuer.as_deref().unwrap_or(self.known_as(mood)), "sub": self.license, "aud": "coditect",
             "iat": signed.as_second(), "nbf": signed.as_second(), "exp": expires.as_second(), "jti": "1", "typ": "license",
             "tenant_id": *self.tenant.lock().unwrap(), "license_id": self.license, "session_id": mood.session,
             "hardware_id": asked.body["hardware_id"], "tier": "TEAM", "features": [], "quotas": {"commands_per_day": mood.quota},

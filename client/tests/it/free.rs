@@ -196,7 +196,8 @@ fn after_the_grace_commands_run_in_the_free_tier() {
         &machine.coditect(&["run", "--", "sh", "-c", "echo $CODITECT_TIER"]),
         0,
         "FREE\n",
-        "The cloud cannot be reached at {cloud}/api/v1/auth/license (connection refused). No earlier answer serves any more, so \
+        "This machine's clock has moved ahead by 8 days, and what is stored no longer serves. If the clock is wrong, set it right: \
+         then it serves again.\nThe cloud cannot be reached at {cloud}/api/v1/auth/license (connection refused). No earlier answer serves any more, so \
          the free tier applies.\n",
     );
     assert_eq!(machine.used(), 1);

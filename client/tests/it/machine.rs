@@ -1,6 +1,6 @@
 //! A developer's machine: a home of its own, and the real binary. The cloud is whichever address it is given.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,8 @@ pub(crate) struct Machine {
     cloud_url: String,
     pub(crate) hardware_id: HardwareId,
     pub(crate) key: LicenseKey,
+    /// What its environment has besides.
+    variables: Vec<(&'static str, OsString)>,
 }
 
 /// How the binary ended and what it printed, with what differs between runs replaced.
@@ -33,7 +35,7 @@ impl Machine {
         let folder = tempfile::tempdir().unwrap();
         let key = LicenseKey::generate(Brand::Coditect, KeyType::Team);
         let hardware_id = HardwareId::of(folder.path().to_str().unwrap().as_bytes());
-        let machine = Self { folder, cloud_url: cloud_url.to_owned(), hardware_id, key };
+        let machine = Self { folder, cloud_url: cloud_url.to_owned(), hardware_id, key, variables: Vec::new() };
         assert_eq!(machine.coditect(&["config", "set", "cloud-url", cloud_url, "--offline"]).code, 0);
         machine
     }
@@ -51,6 +53,25 @@ impl Machine {
         let machine = Self::activated(cloud_url);
         assert_eq!(machine.coditect(&["config", "set", "sync", "on"]).code, 0);
         machine
+    }
+
+    /// The same with something in its environment.
+    pub(crate) fn with(mut self, variable: &'static str, value: impl Into<OsString>) -> Self {
+        self.variables.push((variable, value.into()));
+        self
+    }
+
+    /// The same machine with a copy of its home.
+    pub(crate) fn twin(&self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        copy(&self.home(), folder.path());
+        Self {
+            folder,
+            cloud_url: self.cloud_url.clone(),
+            hardware_id: self.hardware_id.clone(),
+            key: self.key.clone(),
+            variables: self.variables.clone(),
+        }
     }
 
     pub(crate) fn home(&self) -> PathBuf {
@@ -71,16 +92,14 @@ impl Machine {
             command.env_remove(name).env_remove(name.to_lowercase());
         }
         command.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR");
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 
     /// The same at another time, in another place: `2026-06-15 12:00:00`, `Europe/Berlin`.
     pub(crate) fn command_at(&self, time: &str, zone: &str, arguments: &[&str]) -> Command {
         let mut command = self.command(arguments);
-        let libraries = fs::read_dir("/usr/lib").unwrap().filter_map(Result::ok);
-        let mut libraries = libraries.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"));
-        let library = libraries.find(|path| path.exists()).expect("scripts/install installs libfaketime");
-        command.env("LD_PRELOAD", library).env("FAKETIME", format!("@{time}")).env("TZ", zone);
+        command.env("LD_PRELOAD", faketime()).env("FAKETIME", format!("@{time}")).env("TZ", zone);
         command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
         command
     }
@@ -132,6 +151,18 @@ impl Machine {
         });
         quoted.collect()
     }
+}
+
+/// Copies a folder into another one.
+pub(crate) fn copy(from: &Path, into: &Path) {
+    assert!(Command::new("cp").arg("-a").args([from, into]).status().unwrap().success());
+}
+
+/// What lets a program believe that it is another time.
+pub(crate) fn faketime() -> PathBuf {
+    let libraries = fs::read_dir("/usr/lib").unwrap().filter_map(Result::ok);
+    let mut libraries = libraries.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"));
+    libraries.find(|path| path.exists()).expect("scripts/install installs libfaketime")
 }
 
 /// Compares, and shows what was printed in the form in which a test expects it.

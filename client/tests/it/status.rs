@@ -25,7 +25,7 @@ fn it_shows_what_is_known_and_asks_nobody() {
     expect(
         &machine.coditect(&["status", "--json"]),
         0,
-        "{\"signed_in_as\":null,\"license_key\":\"{key}\",\"license\":{\"tier\":\"TEAM\",\"features\":[\"all_agents\",\"shared_context\"],\"quotas\":\
+        "{\"at\":\"{time}\",\"signed_in_as\":null,\"license_key\":\"{key}\",\"license\":{\"tier\":\"TEAM\",\"features\":[\"all_agents\",\"shared_context\"],\"quotas\":\
          {\"commands_per_day\":-1},\"source\":\"cache\",\"validated_at\":\"{time}\",\"refresh_after\":\"{time}\",\"grace_until\":\
          \"{time}\"},\"commands_today\":null,\"seat_token_until\":\"{time}\",\"sync\":null,\"last_error\":null,\"cloud_url\":\
          \"{cloud}\",\"hardware_id\":\"{machine}\",\"home\":\"{home}\"}\n",
@@ -67,7 +67,7 @@ fn what_went_wrong_last_is_remembered() {
     let error = "last error   just now ({time}): The cloud cannot be reached at {cloud}/api/v1/auth/license (connection refused).\n";
     assert!(status.contains(error), "{status}");
     let sync =
-        "sync         on; 1 change waits, the oldest since just now ({time}); `coditect sync status` says more\n";
+        "sync         on; 1 change waits, the oldest written just now ({time}); `coditect sync status` says more\n";
     assert!(status.contains(sync), "{status}");
     // Wrong usage is no matter, and what is not there any more is none.
     assert_eq!(machine.coditect(&["config", "get", "colour"]).code, 64);

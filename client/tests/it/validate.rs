@@ -12,8 +12,8 @@ const VALID: &str = "The licence is valid.\ntier         TEAM\ncommands/day unli
 
 const APART: &str = "This machine's clock is 2 days ahead of the cloud's. Set the clock.\n";
 
-const DOUBT: &str = "By this machine's clock, the cloud was last asked 8 days ago. If the clock is wrong, set it right: what was \
-                     stored then serves again.\n";
+const DOUBT: &str = "This machine's clock has moved ahead by 8 days, and what is stored no longer serves. If the clock is wrong, \
+                     set it right: then it serves again.\n";
 
 /// A machine that was told yes two days ago.
 fn activated_two_days_ago(cloud: &Cloud) -> Machine {
