@@ -22,6 +22,7 @@ const LOCK: &str = "commands.lock";
 
 /// The commands of a day, where they are limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Allowance {
     /// How many a day.
     pub limit: i64,
@@ -57,17 +58,24 @@ impl LicenseClient {
     /// that serves. A day is the machine's own, from midnight to midnight. It ends where it began: neither a journey to
     /// another time zone nor a clock set back has a second one with the same date.
     ///
-    /// ```no_run
-    /// use coditect::{Error, LicenseClient};
+    /// ```
+    /// use coditect::{Error, FREE_COMMANDS_PER_DAY, LicenseClient};
     ///
-    /// # fn main() -> Result<(), Error> {
-    /// let client = LicenseClient::builder().build()?;
-    /// match client.count_command() {
-    ///     Ok(Some(today)) => println!("{} commands are left today", today.left()),
-    ///     Ok(None) => println!("as many as you like"),
-    ///     Err(Error::UsedUp(today)) => println!("no more before {}", today.next_day_at),
-    ///     Err(error) => return Err(error),
-    /// }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let home = folder.path().join("home");
+    /// let client = LicenseClient::builder().home(&home).build()?;
+    /// let mut commands = 0;
+    /// let today = loop {
+    ///     match client.count_command() {
+    ///         Ok(None) => unreachable!("without a license key there is a limit"),
+    ///         Ok(Some(_)) => commands += 1,
+    ///         Err(Error::UsedUp(today)) => break today,
+    ///         Err(error) => return Err(error.into()),
+    ///     }
+    /// };
+    /// assert_eq!((commands, today.left()), (FREE_COMMANDS_PER_DAY, 0));
+    /// println!("no more before {}", today.next_day_at);
     /// # Ok(())
     /// # }
     /// ```
@@ -80,12 +88,14 @@ impl LicenseClient {
 
     /// How many commands were used today, without counting one; none without a limit.
     ///
-    /// ```no_run
-    /// # fn main() -> Result<(), coditect::Error> {
-    /// # let client = coditect::LicenseClient::builder().build()?;
-    /// if let Some(today) = client.commands_today()? {
-    ///     println!("{} of {} used", today.used, today.limit);
-    /// }
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let home = folder.path().join("home");
+    /// # let client = coditect::LicenseClient::builder().home(&home).build()?;
+    /// client.count_command()?;
+    /// let today = client.commands_today()?.expect("the free tier has a limit");
+    /// assert_eq!((today.used, today.limit), (1, 10));
     /// # Ok(())
     /// # }
     /// ```

@@ -26,11 +26,16 @@ const KEY_FILE: &str = "license";
 ///
 /// Cheap to clone; all clones share one memory. It blocks, and needs no async runtime.
 ///
-/// ```no_run
+/// ```
 /// use coditect::{LicenseClient, Verdict};
 ///
-/// # fn main() -> Result<(), coditect::Error> {
-/// let client = LicenseClient::builder().on_notice(|notice| eprintln!("{notice}")).build()?;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let home = folder.path().join("home");
+/// let client = LicenseClient::builder()
+///     .home(&home) // in place of ~/.coditect
+///     .on_notice(|notice| eprintln!("{notice}"))
+///     .build()?;
 /// match client.validate()? {
 ///     Verdict::Valid(license) => println!("{} until asked again", license.tier),
 ///     Verdict::Invalid(no) => println!("{}", no.message),
@@ -46,6 +51,7 @@ pub struct LicenseClient {
 
 /// What the cloud says about itself.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Discovered {
     /// Who signs.
     pub issuer: String,
@@ -114,11 +120,14 @@ impl LicenseClient {
 
     /// The license key, if one has been activated here.
     ///
-    /// ```no_run
-    /// # fn main() -> Result<(), coditect::Error> {
-    /// # let client = coditect::LicenseClient::builder().build()?;
-    /// if let Some(key) = client.license_key()? {
-    ///     println!("activated with {}", key.redacted());
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let home = folder.path().join("home");
+    /// # let client = coditect::LicenseClient::builder().home(&home).build()?;
+    /// match client.license_key()? {
+    ///     Some(key) => println!("activated with {}", key.redacted()),
+    ///     None => println!("the free tier"),
     /// }
     /// # Ok(())
     /// # }
@@ -141,15 +150,19 @@ impl LicenseClient {
 
 /// Makes a [`LicenseClient`].
 ///
-/// ```no_run
+/// ```
 /// use coditect::LicenseClient;
 ///
-/// # fn main() -> Result<(), coditect::Error> {
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let home = folder.path().join("home");
 /// let client = LicenseClient::builder()
 ///     .cloud_url("https://coditect.example.com".parse()?)
-///     .home("/var/lib/engine/coditect")
+///     .home(&home)
+///     .profile("work".parse()?)
 ///     .on_notice(|notice| eprintln!("{notice}"))
 ///     .build()?;
+/// assert_eq!(client.home(), home.join("profiles/work"));
 /// # Ok(())
 /// # }
 /// ```

@@ -11,9 +11,14 @@ const FILE: &str = "config.json";
 
 /// The settings in a home folder.
 ///
-/// ```no_run
-/// # fn main() -> Result<(), coditect::Error> {
-/// let config = coditect::Config::open(None)?;
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let home = folder.path().join("home");
+/// let config = coditect::Config::open(Some(home))?;
+/// assert_eq!(config.cloud_url()?.as_str(), coditect::Address::DEFAULT);
+/// assert!(!config.sync()?, "until somebody has turned it on");
+///
 /// config.set_cloud_url(&"https://coditect.example.com".parse()?)?;
 /// assert_eq!(config.cloud_url()?.as_str(), "https://coditect.example.com");
 /// # Ok(())

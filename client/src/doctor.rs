@@ -15,6 +15,7 @@ use crate::{Config, Error, LicenseClient};
 
 /// What was found.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Diagnosis {
     /// Whether there is nothing to mend.
     pub healthy: bool,
@@ -24,6 +25,7 @@ pub struct Diagnosis {
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Check {
     /// What it is: `clock`, `cloud`, `function`.
     pub name: String,
@@ -55,6 +57,7 @@ impl Diagnosis {
     /// Looks at everything. The home folder is this one; else that of the environment.
     ///
     /// ```no_run
+    /// // Asks the network, for some seconds at most.
     /// for check in coditect::Diagnosis::make(None).checks {
     ///     println!("{}: {}", check.name, check.finding);
     /// }

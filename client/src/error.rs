@@ -19,6 +19,7 @@ pub use crate::outage::{Fault, Outage};
 ///
 /// [`Display`](fmt::Display) says what happened, [`Error::hint`] which command helps, [`Error::code`] is for programs.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Error {
     /// No license key has been activated here.
     NoKey,
@@ -86,6 +87,7 @@ pub enum Error {
 
 /// A problem document, and the text it came as.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Refusal {
     /// What the cloud said.
     pub problem: ProblemDocument,

@@ -16,6 +16,7 @@ const MAX_LEN: usize = 500;
 
 /// What went wrong last in a home folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct LastError {
     /// When.
     pub at: Timestamp,

@@ -15,8 +15,38 @@
 //! # }
 //! ```
 //!
-//! Everything blocks; there is no async runtime underneath. Nothing is printed: what the person should know arrives at
-//! [`LicenseClientBuilder::on_notice`], and every [`Error`] is a sentence with a [hint](Error::hint).
+//! | an engine asks | with |
+//! |---|---|
+//! | may I run here, and with what? | [`LicenseClient::validate`]: from memory for a day, without the cloud for a week |
+//! | may I run one more command? | [`LicenseClient::count_command`], where the plan limits them; needs no cloud |
+//! | for one of the licence's seats | [`LicenseClient::acquire`]: a [`Seat`] for as long as the value lives |
+//! | do I still have it? | [`Seat::ended`], or a [`Notice`] |
+//! | what is known here? | [`LicenseClient::status`]: asks nobody |
+//! | to keep what it did and decided | [`ContextStore`], [`LicenseClient::context`] |
+//! | what is wrong? | [`Diagnosis::make`] |
+//!
+//! Without a license key the answer is the free tier, which needs no network and no account:
+//!
+//! ```
+//! use coditect::{LicenseClient, Source, Tier, Verdict};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let home = folder.path().join("home");
+//! let client = LicenseClient::builder().home(&home).build()?;
+//! let Verdict::Valid(license) = client.validate()? else { unreachable!("there is no licence to be invalid") };
+//! assert_eq!((license.tier, license.source), (Tier::Free, Source::Free));
+//! assert_eq!(client.count_command()?.map(|today| today.left()), Some(9));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Everything blocks; there is no async runtime underneath. [`LicenseClient`] is shared by threads and cheap to clone;
+//! a [`ContextStore`] or [`Context`] is for one thread at a time. A process that forks makes its client afterwards: the threads that keep seats, and
+//! connections, are the parent's. Nothing is printed: what the person should know arrives at
+//! [`LicenseClientBuilder::on_notice`], and every [`Error`] is a sentence with a [hint](Error::hint). Where
+//! programs decide, [`Error::code`] and [`Notice::code`] are words that stay. Errors, notices and answers get more variants
+//! and fields with new versions; [`Verdict`] and [`Ending`] are complete, so that a `match` of them is, too.
 //!
 //! # Context
 //!
@@ -27,7 +57,7 @@
 //! use coditect::{Config, Draft, Kind, LicenseClient};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! Config::open(None)?.set_sync(true)?; // once; it is off until somebody turns it on
+//! Config::open(None)?.set_sync(true)?; // once, by the person's wish; it is off until then
 //! let context = LicenseClient::builder().build()?.context();
 //! context.store().put(&Draft {
 //!     kind: Kind::Task,
@@ -116,10 +146,17 @@ pub use last_error::LastError;
 pub use license::{FREE_COMMANDS_PER_DAY, License, Source, Verdict};
 pub use notice::Notice;
 pub use profile::Profile;
-pub use protocol::id::{DeviceId, HardwareId, ProjectId, RecordId, SessionId, TaskStatus};
-pub use protocol::key::LicenseKey;
-pub use protocol::problem::ProblemDocument;
-pub use protocol::wire::{Feature, InvalidLicense, InvalidReason, Kind, Quotas, SeatCounts, Tier};
+pub use protocol::content::ContentError;
+pub use protocol::id::{
+    DeviceId, HardwareId, HardwareIdError, ProjectId, RecordId, SessionId, TaskStatus, TenantId, TextError,
+};
+pub use protocol::key::{KeyError, LicenseKey};
+pub use protocol::problem::{Code, FieldError, ProblemDocument};
+pub use protocol::token::TokenError;
+pub use protocol::wire::{
+    ContextStatus, Device, Encryption, Feature, HistoryEntry, HistoryPage, InvalidLicense, InvalidReason, Kind,
+    KindStatus, Quotas, Rejection, RejectionCode, SeatCounts, Tier, UnknownWord, Usage,
+};
 pub use seat::{Ending, Seat};
 pub use sign_in::{BrowserSignIn, DeviceSignIn, Revocation, SignInError, SignedIn, SignedOut, Sso};
 pub use status::Status;

@@ -12,6 +12,7 @@ pub const FREE_COMMANDS_PER_DAY: i64 = 10;
 
 /// What may be used here and now.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct License {
     /// The plan's rank.
     pub tier: Tier,
@@ -46,6 +47,19 @@ pub enum Source {
     Seat,
     /// Nobody: without a key the free tier needs no network and no account.
     Free,
+}
+
+impl Source {
+    /// The word that [`License`] has for it as JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cloud => "cloud",
+            Self::Cache => "cache",
+            Self::Grace => "grace",
+            Self::Seat => "seat",
+            Self::Free => "free",
+        }
+    }
 }
 
 impl License {

@@ -97,6 +97,32 @@ pub enum Notice {
 }
 
 impl Notice {
+    /// The stable word for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::CloudUnavailable { .. } => "cloud_unavailable",
+            Self::ContinuingOffline { .. } => "continuing_offline",
+            Self::SeatUnreachable { .. } => "seat_unreachable",
+            Self::SeatRecovered => "seat_recovered",
+            Self::SeatReacquired => "seat_reacquired",
+            Self::SeatEnded(_) => "seat_ended",
+            Self::ClockBehind { .. } => "clock_behind",
+            Self::ClockApart { .. } => "clock_apart",
+            Self::ClockInDoubt { .. } => "clock_in_doubt",
+            Self::CacheRefused { .. } => "cache_refused",
+            Self::NotStored(_) => "not_stored",
+            Self::ConflictsLost { .. } => "conflicts_lost",
+            Self::ChangesParked { .. } => "changes_parked",
+            Self::StartedOver => "started_over",
+            Self::QueuedAgain { .. } => "queued_again",
+            Self::Locked { .. } => "records_locked",
+            Self::Forged { .. } => "records_forged",
+            Self::Exposed { .. } => "records_exposed",
+            Self::NotRenewed(_) => "not_renewed",
+            Self::MachineInvented => "machine_invented",
+        }
+    }
+
     /// What is to be told of encrypted contents.
     fn write_encryption(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -9,6 +9,7 @@ use crate::error::Refusal;
 
 /// Why the cloud could not be asked.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Outage {
     /// The address that was asked.
     pub url: String,

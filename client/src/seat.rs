@@ -30,9 +30,13 @@ use holders::Holding;
 /// ```no_run
 /// # fn main() -> Result<(), coditect::Error> {
 /// let client = coditect::LicenseClient::builder().build()?;
+/// # fn work() -> bool { true }
 /// let seat = client.acquire()?;
-/// while seat.ended().is_none() {
-///     // Work.
+/// while work() {
+///     if let Some(ending) = seat.ended() {
+///         eprintln!("{ending}"); // revoked, say; what was begun is brought to a good end, and no more
+///         break;
+///     }
 /// }
 /// # Ok(())
 /// # }

@@ -11,6 +11,7 @@ use crate::{Allowance, Error, LastError, License, LicenseClient, SyncStatus};
 
 /// What this machine knows.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Status {
     /// What time it is, as far as this machine can be believed.
     pub at: Timestamp,
@@ -42,10 +43,13 @@ pub struct Status {
 impl LicenseClient {
     /// What this machine knows, without asking the cloud.
     ///
-    /// ```no_run
-    /// # fn main() -> Result<(), coditect::Error> {
-    /// # let client = coditect::LicenseClient::builder().build()?;
-    /// println!("this machine is {}", client.status()?.hardware_id);
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let home = folder.path().join("home");
+    /// # let client = coditect::LicenseClient::builder().home(&home).build()?;
+    /// let status = client.status()?;
+    /// println!("{} with {}", status.hardware_id, status.license.map_or("nothing", |license| license.tier.as_str()));
     /// # Ok(())
     /// # }
     /// ```

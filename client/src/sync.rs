@@ -75,6 +75,7 @@ pub enum SyncProgress {
 
 /// What a sync did.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+#[non_exhaustive]
 pub struct Synced {
     /// What went out.
     pub pushed: Pushed,

@@ -27,9 +27,11 @@ impl LicenseClient {
     /// 7 days from when it was made. Without a license key the answer is what the seat of whoever is signed in grants, which
     /// is taken for it and given back, unless the last one's token is still good; and the free tier if nobody is.
     ///
-    /// ```no_run
-    /// # fn main() -> Result<(), coditect::Error> {
-    /// # let client = coditect::LicenseClient::builder().build()?;
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let home = folder.path().join("home");
+    /// # let client = coditect::LicenseClient::builder().home(&home).build()?;
     /// if client.validate()?.is_valid() {
     ///     println!("go");
     /// }
@@ -91,8 +93,10 @@ impl LicenseClient {
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let client = coditect::LicenseClient::builder().build()?;
-    /// let key = coditect::LicenseKey::parse("CODITECT-PRO-A7F3E9D2C4B1-D3W4")?;
-    /// client.activate(&key)?;
+    /// let key = coditect::LicenseKey::parse("CODITECT-PRO-A7F3E9D2C4B1-D3W4")?; // a typing error ends here
+    /// if client.activate(&key)?.is_valid() {
+    ///     println!("{} is kept on this machine", key.redacted());
+    /// }
     /// # Ok(())
     /// # }
     /// ```

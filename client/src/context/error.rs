@@ -9,6 +9,7 @@ use protocol::wire::MAX_CONTENT_BYTES;
 
 /// Why something could not be done to the context.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum ContextError {
     /// A database cannot be read or written.
     Database {

@@ -16,6 +16,7 @@ const MAX_ENTRIES: i64 = 10_000;
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct JournalEntry {
     /// Its number.
     pub n: i64,

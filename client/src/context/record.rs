@@ -36,6 +36,7 @@ pub enum Change {
 
 /// A record as a person sees it: with what was changed here and is not sent yet.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Entry {
     /// What it is.
     pub kind: Kind,
@@ -86,6 +87,7 @@ impl Filter {
 
 /// A change that waits to be sent.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Queued {
     /// Its number: changes are sent in this order.
     pub n: i64,

@@ -7,6 +7,7 @@ use super::Queued;
 
 /// How the sync of this home is doing, as far as is known without asking the cloud.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct SyncStatus {
     /// Whether it is turned on.
     pub enabled: bool,
@@ -38,6 +39,7 @@ pub struct SyncStatus {
 
 /// Why something did not get through.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Trouble {
     /// For programs.
     pub code: String,

@@ -33,19 +33,26 @@ const SHOWN: usize = 20;
 ///
 /// One value is for one thread; others open their own.
 ///
-/// ```no_run
-/// use coditect::{ContextStore, Draft, Filter, Kind};
+/// ```
+/// use coditect::{Change, ContextStore, Draft, Filter, Kind};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let store = ContextStore::open(None)?;
-/// store.put(&Draft {
+/// # let folder = tempfile::tempdir()?;
+/// # let home = folder.path().join("home");
+/// let store = ContextStore::open(Some(home))?;
+/// let draft = Draft {
 ///     kind: Kind::Decision,
 ///     id: "use-postgres".parse()?,
-///     project_id: None,
+///     project_id: Some("shop".parse()?),
 ///     content: serde_json::json!({"title": "Use Postgres", "why": "One store."}),
-/// })?;
-/// for decision in store.list(Kind::Decision, &Filter::default())? {
-///     println!("{} {}", decision.id, decision.content);
+/// };
+/// store.put(&draft)?;
+/// assert_eq!(store.put(&draft)?, Change::Unchanged);
+///
+/// let of_the_shop = Filter { project_id: draft.project_id.clone(), ..Filter::default() };
+/// for decision in store.list(Kind::Decision, &of_the_shop)? {
+///     assert!(decision.queued, "it waits to be sent");
+///     println!("{} {}", decision.id, decision.content["title"]);
 /// }
 /// # Ok(())
 /// # }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 /// Why the hook can't be installed, or an event can't be recorded.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum HookError {
     /// A file is not an agent's settings.
     Settings {

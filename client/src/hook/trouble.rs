@@ -14,6 +14,7 @@ const MAX_CHARS: usize = 500;
 
 /// What went wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Trouble {
     /// When it last did.
     pub at: Timestamp,

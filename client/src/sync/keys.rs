@@ -36,6 +36,7 @@ impl KeyName {
 
 /// What a new key on this machine leads to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct KeyTaken {
     /// The key.
     #[serde(flatten)]
@@ -50,6 +51,7 @@ pub struct KeyTaken {
 
 /// What is known of the tenant's key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct KeyStatus {
     /// The one that is here.
     pub key: Option<KeyName>,

@@ -16,6 +16,7 @@ const MAX_RESTARTS: u32 = 2;
 
 /// What a pull did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Pulled {
     /// How many records came, those that were pushed from here among them.
     pub records: u64,

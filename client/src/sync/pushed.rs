@@ -10,6 +10,7 @@ use crate::context::Settled;
 
 /// What a push did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Pushed {
     /// New in the cloud.
     pub created: u64,

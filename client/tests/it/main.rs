@@ -7,6 +7,7 @@ mod clock;
 mod cloud;
 mod config;
 mod doctor;
+mod embedding;
 mod faults;
 mod free;
 mod front;

@@ -44,6 +44,7 @@ const MAX_LANES: u32 = 16;
 
 /// Why an export can't be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ExportFault {
     /// It is something else.
     NotAnExport,

@@ -7,6 +7,7 @@ use crate::sync::cipher::export::ExportFault;
 
 /// Why something could not be done with the tenant's key.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum KeysError {
     /// There is none here.
     Missing,
