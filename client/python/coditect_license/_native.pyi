@@ -1,0 +1,480 @@
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Literal, final
+
+from .exceptions import SeatEnded, Unavailable
+
+__all__ = [
+    "Allowance",
+    "Context",
+    "LastError",
+    "License",
+    "LicenseClient",
+    "Notice",
+    "Record",
+    "Seat",
+    "SeatCounts",
+    "Status",
+    "SyncStatus",
+    "Synced",
+    "Verdict",
+    "__version__",
+]
+
+__version__: Final[str]
+
+_Kind = Literal[
+    "message", "task", "decision", "skill_learning", "error_solution", "tool_analytics", "project_context", "component"
+]
+_Tier = Literal["FREE", "PRO", "TEAM", "BUSINESS", "ENTERPRISE"]
+
+@final
+class LicenseClient:
+    """Asks the cloud on behalf of one machine, and remembers what it said.
+
+    What is not passed is as the environment and the home folder say, as for the command line. Threads may share a client.
+    As a context manager it holds a seat: ``with LicenseClient() as client`` takes one, and gives it back at the end.
+    """
+
+    def __new__(
+        cls,
+        *,
+        home: str | PathLike[str] | None = None,
+        cloud_url: str | None = None,
+        profile: str | None = None,
+        hardware_id: str | None = None,
+        on_notice: Callable[[Notice], object] | None = None,
+    ) -> LicenseClient:
+        """``on_notice`` is told what nobody asked for: that the cloud is away, that a seat has ended. It is called from other
+        threads, too; what it raises goes to ``sys.unraisablehook``.
+
+        Raises ``MachineError`` for a home folder, an address or a profile that cannot be used.
+        """
+
+    @property
+    def home(self) -> Path:
+        """The folder in which everything is kept."""
+
+    @property
+    def profile(self) -> str:
+        """Whose folder that is."""
+
+    @property
+    def cloud_url(self) -> str:
+        """Where the cloud is."""
+
+    @property
+    def hardware_id(self) -> str:
+        """This machine's id."""
+
+    @property
+    def seat(self) -> Seat | None:
+        """The seat of the ``with`` statement that is under way."""
+
+    def validate(self) -> Verdict:
+        """Whether this machine may run, and with what.
+
+        An answer of the last 24 hours is used without a call. While the cloud cannot be reached, the last answer serves for
+        7 days from when it was made. Without a license key the answer is what the seat of whoever is signed in grants, and
+        the free tier if nobody is.
+        """
+
+    def activate(self, key: str) -> Verdict:
+        """Whether a license key is good on this machine; if it is, it is kept, and the answer, too.
+
+        Raises ``InvalidKey`` for what is no key, without a call, and ``Unavailable``: an activation has no grace.
+        """
+
+    def status(self) -> Status:
+        """What this machine knows, without asking the cloud."""
+
+    def count_command(self) -> Allowance | None:
+        """Counts a command of today, where the licence limits them; ``None`` where it does not.
+
+        Raises ``QuotaExceeded`` when today's are used up.
+        """
+
+    def acquire(self, *, wait: bool | float | timedelta = False) -> Seat:
+        """Takes a seat, of whoever is signed in, else of the license key's licence: ``with client.acquire() as seat``.
+
+        While all are taken, ``wait`` says how long to wait for one: seconds, a ``timedelta``, or ``True`` for as long as it
+        takes. While the cloud cannot be reached, the last license token of this machine serves, as long as it is good.
+
+        Raises ``NoSeatsAvailable``, ``NoLicenseKey``, ``NotSignedIn``, ``Refused`` when the licence is not active, and
+        ``Unavailable``.
+        """
+
+    def context(self) -> Context:
+        """The context that is kept in this client's home folder, and its sync with this client's cloud."""
+
+    def __enter__(self) -> LicenseClient: ...
+    def __exit__(
+        self, type: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None, /
+    ) -> None: ...
+
+@final
+class Seat:
+    """One of the licence's simultaneous uses, until the ``with`` block ends, or ``release`` is called.
+
+    A thread keeps it, and goes on trying while the cloud is away, until the license token ends. After it was given back, what
+    is asked of it raises ``SeatEnded``.
+    """
+
+    @property
+    def session_id(self) -> str:
+        """What the cloud calls this use. It changes when a lost seat is taken again."""
+
+    @property
+    def license_token(self) -> str:
+        """The proof that is checked offline. It is a secret, and is renewed from time to time."""
+
+    @property
+    def expires_at(self) -> datetime:
+        """Until when the license token, and so this seat, serves without the cloud."""
+
+    @property
+    def seat_expires_at(self) -> datetime:
+        """When the seat is free for others, unless a heartbeat comes before."""
+
+    @property
+    def tier(self) -> _Tier:
+        """The licence's tier."""
+
+    @property
+    def features(self) -> frozenset[str]:
+        """What the plan includes."""
+
+    @property
+    def quotas(self) -> Mapping[str, int]:
+        """The plan's limits by name; -1 is none."""
+
+    @property
+    def seats(self) -> SeatCounts | None:
+        """How many seats the licence had when this one was taken, if the cloud has said."""
+
+    @property
+    def ended(self) -> SeatEnded | None:
+        """Why there is no seat any more, to be raised or shown; ``None`` while there is."""
+
+    def count_command(self) -> Allowance | None:
+        """Counts a command of today, where this seat's plan limits them; ``None`` where it does not.
+
+        Raises ``QuotaExceeded`` when today's are used up.
+        """
+
+    def release(self) -> None:
+        """Gives the seat back now. Raises ``Unavailable`` when the cloud does not hear of it: then the seat comes free by
+        itself within minutes. Again, it does nothing."""
+
+    def __enter__(self) -> Seat: ...
+    def __exit__(
+        self, type: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None, /
+    ) -> None: ...
+
+@final
+class SeatCounts:
+    """How many seats a licence has, and how many are taken."""
+
+    @property
+    def limit(self) -> int:
+        """All of them."""
+
+    @property
+    def in_use(self) -> int:
+        """Those taken. They may be more, after a plan has shrunk."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    __hash__: None  # type: ignore[assignment]
+
+@final
+class License:
+    """What may be used here and now."""
+
+    @property
+    def tier(self) -> _Tier:
+        """The plan's rank."""
+
+    @property
+    def features(self) -> frozenset[str]:
+        """What the plan includes, such as ``"cloud_sync"``."""
+
+    @property
+    def quotas(self) -> Mapping[str, int]:
+        """Its limits by name, such as ``"commands_per_day"``; -1 is none."""
+
+    @property
+    def source(self) -> Literal["cloud", "cache", "grace", "seat", "free"]:
+        """On whose word: the cloud's just now, of the last day, of the last week while it cannot be asked; the last seat's,
+        where somebody is signed in; or nobody's."""
+
+    @property
+    def refresh_after(self) -> datetime | None:
+        """When the cloud will be asked again; ``None`` without a key."""
+
+    @property
+    def grace_until(self) -> datetime | None:
+        """Until when this serves if the cloud cannot be asked; ``None`` without a key."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    __hash__: None  # type: ignore[assignment]
+
+@final
+class Verdict:
+    """The answer to "may I run?". It is true if it is a yes."""
+
+    @property
+    def state(self) -> Literal["valid", "invalid", "lapsed"]:
+        """``lapsed``: the cloud cannot be asked, and nothing that it said before still serves; the free tier applies."""
+
+    @property
+    def valid(self) -> bool:
+        """Whether it is a yes."""
+
+    @property
+    def license(self) -> License | None:
+        """What may be used: the licence, the free tier where it has lapsed, ``None`` where it is not valid."""
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is not valid, as a word for programs, such as ``"expired"``."""
+
+    @property
+    def message(self) -> str | None:
+        """Why it is no yes, as a sentence."""
+
+    @property
+    def outage(self) -> Unavailable | None:
+        """Why the cloud cannot be asked, where it has lapsed."""
+
+    def __bool__(self) -> bool: ...
+
+@final
+class Allowance:
+    """The commands of a day, where they are limited."""
+
+    @property
+    def limit(self) -> int:
+        """How many a day."""
+
+    @property
+    def used(self) -> int:
+        """How many of them were used."""
+
+    @property
+    def left(self) -> int:
+        """How many are left."""
+
+    @property
+    def next_day_at(self) -> datetime:
+        """When the next day begins: midnight on this machine."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    __hash__: None  # type: ignore[assignment]
+
+@final
+class LastError:
+    """What went wrong last in a home folder: ``str(error)`` is a sentence."""
+
+    @property
+    def at(self) -> datetime:
+        """When."""
+
+    @property
+    def code(self) -> str:
+        """The stable word for programs."""
+
+    @property
+    def message(self) -> str:
+        """The sentence."""
+
+@final
+class Status:
+    """What this machine knows."""
+
+    @property
+    def signed_in_as(self) -> str | None:
+        """Who is signed in. Seats are taken for them, whether there is a license key or not."""
+
+    @property
+    def license_key(self) -> str | None:
+        """The license key's beginning, if one has been activated."""
+
+    @property
+    def license(self) -> License | None:
+        """What may be used; ``None`` if the last answer no longer serves."""
+
+    @property
+    def commands_today(self) -> Allowance | None:
+        """The commands of today, where they are limited."""
+
+    @property
+    def seat_token_until(self) -> datetime | None:
+        """Until when the last seat's token lets a program start while the cloud is away."""
+
+    @property
+    def sync(self) -> SyncStatus | None:
+        """How the sync is doing; ``None`` where there is no context, or none that can be read."""
+
+    @property
+    def last_error(self) -> LastError | None:
+        """What went wrong last."""
+
+    @property
+    def cloud_url(self) -> str:
+        """Where the cloud is."""
+
+    @property
+    def hardware_id(self) -> str:
+        """This machine's id."""
+
+    @property
+    def home(self) -> Path:
+        """The folder in which everything is kept."""
+
+@final
+class Notice:
+    """Something worth telling: ``str(notice)`` is a sentence."""
+
+    @property
+    def code(self) -> str:
+        """The stable word for programs, such as ``"seat_ended"``."""
+
+    @property
+    def message(self) -> str:
+        """The sentence."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    __hash__: None  # type: ignore[assignment]
+
+@final
+class Context:
+    """Tasks, decisions, learnings and messages, on this machine. It needs no license key and no cloud, except to sync.
+
+    Every method raises ``ContextFailed`` for what cannot be kept, and ``ValueError`` for a kind that there is not.
+    """
+
+    def put(self, kind: _Kind, id: str, content: Mapping[str, Any], *, project_id: str | None = None) -> bool:
+        """The record is to be this: kept before it returns, and queued to be sent. Whether that changes anything."""
+
+    def get(self, kind: _Kind, id: str) -> Record | None:
+        """A record as it is seen here; ``None`` where there is none, or it was deleted."""
+
+    def list(
+        self, kind: _Kind, *, project_id: str | None = None, status: str | None = None, limit: int = 100
+    ) -> list[Record]:
+        """The records of a kind, the latest change first; those of a project, or with a ``status``, only."""
+
+    def delete(self, kind: _Kind, id: str) -> bool:
+        """Queues a record's deletion. Whether there was such a record."""
+
+    def enable(self, on: bool = True) -> None:
+        """Turns the sync on, or off. It is off until the person has turned it on."""
+
+    def sync(self) -> Synced:
+        """Sends what waits, and fetches what is new. Raises ``Unavailable`` and ``Refused``; nothing is lost then."""
+
+    def status(self) -> SyncStatus:
+        """How the sync is doing, without asking the cloud."""
+
+@final
+class Record:
+    """A record as a person sees it: with what was changed here and is not sent yet."""
+
+    @property
+    def kind(self) -> _Kind:
+        """What it is."""
+
+    @property
+    def id(self) -> str:
+        """Which one of its kind."""
+
+    @property
+    def project_id(self) -> str | None:
+        """The project it belongs to, if any."""
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What it says."""
+
+    @property
+    def version(self) -> int | None:
+        """The version in the cloud that it is, or was made from; ``None`` if the cloud has none as far as is known here."""
+
+    @property
+    def updated_at(self) -> datetime:
+        """When it was changed, by the clock of its device."""
+
+    @property
+    def device_id(self) -> str | None:
+        """The device it was changed on; ``None`` for this one, while the change is queued."""
+
+    @property
+    def queued(self) -> bool:
+        """Whether this is a change that the cloud does not have yet."""
+
+    @property
+    def locked(self) -> bool:
+        """Whether the content is encrypted with a key that is not here; then it is as it came."""
+
+@final
+class Synced:
+    """What a sync did."""
+
+    @property
+    def sent(self) -> int:
+        """How many changes the cloud has taken."""
+
+    @property
+    def fetched(self) -> int:
+        """How many records came, those that were sent from here among them."""
+
+    @property
+    def refused(self) -> int:
+        """How many changes were refused for a fault of their own."""
+
+    @property
+    def conflicts_lost(self) -> int:
+        """How many changes lost against a later one that was made elsewhere. They are in their records' history."""
+
+    @property
+    def hindered(self) -> int:
+        """How many changes were not taken for a reason that is not theirs, and still wait."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    __hash__: None  # type: ignore[assignment]
+
+@final
+class SyncStatus:
+    """How the sync is doing, as far as is known without asking the cloud."""
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it is turned on."""
+
+    @property
+    def waiting(self) -> int:
+        """How many changes wait to be sent."""
+
+    @property
+    def parked(self) -> int:
+        """How many changes are sent no more until somebody retries them."""
+
+    @property
+    def last_push_at(self) -> datetime | None:
+        """When everything that waited was last sent."""
+
+    @property
+    def last_pull_at(self) -> datetime | None:
+        """When everything that was new was last fetched."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the last sync did not get through, as a sentence."""

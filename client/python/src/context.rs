@@ -1,0 +1,134 @@
+//! The context that is kept on this machine, and its sync.
+
+use std::sync::{Mutex, PoisonError};
+
+use coditect::{Change, Config, ContextStore, Draft, Error, Filter, Kind, LicenseClient, RecordId};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyMapping};
+use serde_json::Value;
+
+use crate::error::{exception, wrong};
+use crate::interrupt::interruptibly;
+use crate::process::Process;
+use crate::record::{Record, SyncStatus, Synced};
+
+/// Tasks, decisions, learnings and messages.
+#[pyclass(frozen, module = "coditect_license")]
+#[derive(Debug)]
+pub(crate) struct Context {
+    client: LicenseClient,
+    /// Waited for without the interpreter's lock.
+    context: Mutex<coditect::Context>,
+    process: Process,
+}
+
+impl Context {
+    pub(crate) fn new(client: LicenseClient) -> Self {
+        Self { context: Mutex::new(client.context()), client, process: Process::current() }
+    }
+
+    /// Does something with what is kept here. It takes a moment, so it can't be interrupted.
+    fn with<T: Send>(&self, py: Python<'_>, act: impl FnOnce(&ContextStore) -> Result<T, Error> + Send) -> PyResult<T> {
+        self.process.guard()?;
+        let done = py.detach(|| act(self.context.lock().unwrap_or_else(PoisonError::into_inner).store()));
+        done.map_err(exception)
+    }
+}
+
+#[pymethods]
+impl Context {
+    #[pyo3(signature = (kind, id, content, *, project_id=None))]
+    fn put(
+        &self,
+        py: Python<'_>,
+        kind: &str,
+        id: &str,
+        content: &Bound<'_, PyMapping>,
+        project_id: Option<&str>,
+    ) -> PyResult<bool> {
+        let content = json_dumps(content)?;
+        let draft = Draft {
+            kind: kind_of(kind)?,
+            id: id_of(id)?,
+            project_id: project_id
+                .map(str::parse)
+                .transpose()
+                .map_err(|error: coditect::TextError| exception(error.into()))?,
+            content,
+        };
+        self.with(py, move |store| Ok(store.put(&draft)? != Change::Unchanged))
+    }
+
+    fn get(&self, py: Python<'_>, kind: &str, id: &str) -> PyResult<Option<Record>> {
+        let (kind, id) = (kind_of(kind)?, id_of(id)?);
+        let entry = self.with(py, |store| store.get(kind, &id))?;
+        entry.map(|entry| Record::of(py, entry)).transpose()
+    }
+
+    #[pyo3(signature = (kind, *, project_id=None, status=None, limit=100))]
+    fn list(
+        &self,
+        py: Python<'_>,
+        kind: &str,
+        project_id: Option<&str>,
+        status: Option<String>,
+        limit: usize,
+    ) -> PyResult<Vec<Record>> {
+        let kind = kind_of(kind)?;
+        let project_id =
+            project_id.map(str::parse).transpose().map_err(|error: coditect::TextError| exception(error.into()))?;
+        let filter = Filter { project_id, status, limit };
+        let entries = self.with(py, |store| store.list(kind, &filter))?;
+        entries.into_iter().map(|entry| Record::of(py, entry)).collect()
+    }
+
+    fn delete(&self, py: Python<'_>, kind: &str, id: &str) -> PyResult<bool> {
+        let (kind, id) = (kind_of(kind)?, id_of(id)?);
+        self.with(py, |store| store.delete(kind, &id))
+    }
+
+    #[pyo3(signature = (on=true))]
+    fn enable(&self, py: Python<'_>, on: bool) -> PyResult<()> {
+        let home = self.client.home().to_owned();
+        self.with(py, |_| Config::open(Some(home))?.set_sync(on))
+    }
+
+    fn sync(&self, py: Python<'_>) -> PyResult<Synced> {
+        self.process.guard()?;
+        // With files of its own, so that records can be read and written meanwhile.
+        let context = self.client.context();
+        let synced = interruptibly(py, move || context.sync(|_| ()))?;
+        synced.map(Synced::from).map_err(exception)
+    }
+
+    fn status(&self, py: Python<'_>) -> PyResult<SyncStatus> {
+        self.with(py, ContextStore::status).map(SyncStatus::from)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Context home='{}'>", self.client.home().display())
+    }
+}
+
+fn kind_of(word: &str) -> PyResult<Kind> {
+    word.parse().map_err(|error: coditect::UnknownWord| wrong(error.to_string()))
+}
+
+fn id_of(text: &str) -> PyResult<RecordId> {
+    text.parse().map_err(|error: coditect::TextError| exception(error.into()))
+}
+
+/// What Python's own writer makes of it, so that its rules hold: what it can't write raises a `TypeError`, and `NaN` a
+/// `ValueError`.
+fn json_dumps(content: &Bound<'_, PyMapping>) -> PyResult<Value> {
+    let py = content.py();
+    let strict = PyDict::new(py);
+    strict.set_item("allow_nan", false)?;
+    let text: String = py.import("json")?.call_method("dumps", (content,), Some(&strict))?.extract()?;
+    serde_json::from_str(&text).map_err(|error| wrong(format!("The content cannot be kept: {error}.")))
+}
+
+/// A value as Python has it.
+pub(crate) fn json_loads(py: Python<'_>, value: &Value) -> PyResult<Py<PyAny>> {
+    Ok(py.import("json")?.call_method1("loads", (value.to_string(),))?.unbind())
+}

@@ -1,0 +1,57 @@
+//! What must not outlive a process, or cross into another one.
+
+use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
+
+use pyo3::prelude::*;
+use pyo3::types::PyCFunction;
+
+use crate::error::Forked;
+use crate::seat::Held;
+
+/// The process that something was made in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Process(u32);
+
+impl Process {
+    /// This one.
+    pub(crate) fn current() -> Self {
+        Self(std::process::id())
+    }
+
+    /// Whether it is this one.
+    pub(crate) fn is_here(self) -> bool {
+        self.0 == std::process::id()
+    }
+
+    /// Refuses what was made before a fork: its threads are in the parent alone, its locks may be held by them for ever, and
+    /// its connections are the parent's.
+    pub(crate) fn guard(self) -> PyResult<()> {
+        if self.is_here() { Ok(()) } else { Err(Forked::new()) }
+    }
+}
+
+/// The seats of this process. Held for moments, and with the interpreter's lock.
+static SEATS: Mutex<Vec<Weak<Held>>> = Mutex::new(Vec::new());
+
+fn seats() -> MutexGuard<'static, Vec<Weak<Held>>> {
+    SEATS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A seat is given back when the interpreter ends, if it still is held.
+pub(crate) fn remember(seat: Weak<Held>) {
+    let mut seats = seats();
+    seats.retain(|seat| seat.strong_count() > 0);
+    seats.push(seat);
+}
+
+/// Sees to it: a module's objects are not always dropped at the end, and what is dropped then can't run a callback any more.
+pub(crate) fn give_back_at_exit(py: Python<'_>) -> PyResult<()> {
+    let give_back = PyCFunction::new_closure(py, None, None, |arguments, _| {
+        for seat in std::mem::take(&mut *seats()) {
+            if let Some(seat) = seat.upgrade() {
+                seat.drop_in_peace(arguments.py());
+            }
+        }
+    })?;
+    py.import("atexit")?.call_method1("register", (give_back,)).map(drop)
+}

@@ -1,0 +1,137 @@
+//! Records, and how their sync is doing.
+
+use std::time::SystemTime;
+
+use coditect::{Entry, SyncStatus as Progress};
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+use crate::context::json_loads;
+
+/// A record as a person sees it: with what was changed here and is not sent yet.
+#[pyclass(frozen, get_all, module = "coditect_license")]
+#[derive(Debug)]
+pub(crate) struct Record {
+    /// What it is, such as `"task"`.
+    kind: &'static str,
+    /// Which one of its kind.
+    id: String,
+    /// The project it belongs to, if any.
+    project_id: Option<String>,
+    /// What it says.
+    content: Py<PyAny>,
+    /// The version in the cloud that it is, or was made from.
+    version: Option<u64>,
+    /// When it was changed, by the clock of its device.
+    updated_at: SystemTime,
+    /// The device it was changed on; none for this one, while the change is queued.
+    device_id: Option<String>,
+    /// Whether this is a change that the cloud does not have yet.
+    queued: bool,
+    /// Whether the content is encrypted with a key that is not here; then it is as it came.
+    locked: bool,
+}
+
+impl Record {
+    /// The library's record.
+    pub(crate) fn of(py: Python<'_>, entry: Entry) -> PyResult<Self> {
+        Ok(Self {
+            kind: entry.kind.as_str(),
+            id: entry.id.to_string(),
+            project_id: entry.project_id.map(|id| id.to_string()),
+            content: json_loads(py, &entry.content)?,
+            version: entry.version,
+            updated_at: entry.updated_at.into(),
+            device_id: entry.device_id.map(|id| id.to_string()),
+            queued: entry.queued,
+            locked: entry.locked,
+        })
+    }
+}
+
+#[pymethods]
+impl Record {
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let (id, queued) = (PyString::new(py, &self.id).repr()?, python_word(self.queued));
+        Ok(format!("Record(kind='{}', id={id}, queued={queued})", self.kind))
+    }
+}
+
+/// What a sync did.
+#[pyclass(frozen, eq, get_all, module = "coditect_license")]
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Synced {
+    /// How many changes the cloud has taken.
+    sent: u64,
+    /// How many records came.
+    fetched: u64,
+    /// How many changes were refused for a fault of their own.
+    refused: u64,
+    /// How many changes lost against a later one that was made elsewhere. They are in their records' history.
+    conflicts_lost: u64,
+    /// How many changes were not taken for a reason that is not theirs, and still wait.
+    hindered: u64,
+}
+
+impl From<coditect::Synced> for Synced {
+    fn from(synced: coditect::Synced) -> Self {
+        Self {
+            sent: synced.pushed.sent(),
+            fetched: synced.pulled.records,
+            refused: synced.pushed.refused,
+            conflicts_lost: synced.pushed.conflicts_lost,
+            hindered: synced.pushed.hindered,
+        }
+    }
+}
+
+#[pymethods]
+impl Synced {
+    fn __repr__(&self) -> String {
+        format!("Synced(sent={}, fetched={})", self.sent, self.fetched)
+    }
+}
+
+/// How the sync is doing, as far as is known without asking the cloud.
+#[pyclass(frozen, get_all, module = "coditect_license")]
+#[derive(Clone, Debug)]
+pub(crate) struct SyncStatus {
+    /// Whether it is turned on.
+    enabled: bool,
+    /// How many changes wait to be sent.
+    waiting: u64,
+    /// How many changes are sent no more until somebody retries them.
+    parked: u64,
+    /// When everything that waited was last sent.
+    last_push_at: Option<SystemTime>,
+    /// When everything that was new was last fetched.
+    last_pull_at: Option<SystemTime>,
+    /// Why the last sync did not get through.
+    trouble: Option<String>,
+}
+
+impl From<Progress> for SyncStatus {
+    fn from(status: Progress) -> Self {
+        Self {
+            enabled: status.enabled,
+            waiting: status.waiting,
+            parked: status.parked,
+            last_push_at: status.last_push_at.map(SystemTime::from),
+            last_pull_at: status.last_pull_at.map(SystemTime::from),
+            trouble: status.push_trouble.or(status.pull_trouble).map(|trouble| trouble.detail),
+        }
+    }
+}
+
+#[pymethods]
+impl SyncStatus {
+    fn __repr__(&self) -> String {
+        let enabled = python_word(self.enabled);
+        format!("SyncStatus(enabled={enabled}, waiting={}, parked={})", self.waiting, self.parked)
+    }
+}
+
+/// As Python writes it.
+fn python_word(truth: bool) -> &'static str {
+    if truth { "True" } else { "False" }
+}

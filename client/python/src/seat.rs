@@ -1,0 +1,192 @@
+//! A seat, as a context manager.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use pyo3::IntoPyObjectExt;
+use pyo3::prelude::*;
+use pyo3::types::{PyFrozenSet, PyMappingProxy};
+
+use crate::error;
+use crate::interrupt::interruptibly;
+use crate::license::{features, quotas};
+use crate::process::{self, Process};
+use crate::status::Allowance;
+
+/// One of the licence's simultaneous uses.
+#[pyclass(frozen, module = "coditect_license")]
+#[derive(Debug)]
+pub(crate) struct Seat(Arc<Held>);
+
+/// A seat, until it is given back.
+pub(crate) struct Held {
+    /// Held for moments.
+    seat: Mutex<Option<coditect::Seat>>,
+    process: Process,
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Held")
+    }
+}
+
+impl Held {
+    fn seat(&self) -> MutexGuard<'_, Option<coditect::Seat>> {
+        self.seat.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the seat back, if it still is held here. Nobody hears of a failure.
+    pub(crate) fn drop_in_peace(self: &Arc<Self>, py: Python<'_>) {
+        if self.process.is_here() {
+            let seat = self.seat().take();
+            // Its thread may just want to run a callback.
+            py.detach(|| drop(seat));
+        } else {
+            // It is the parent's: its thread is not here to be waited for, and its locks may be taken for ever.
+            std::mem::forget(self.clone());
+        }
+    }
+}
+
+impl Seat {
+    pub(crate) fn new(seat: coditect::Seat) -> Self {
+        let held = Arc::new(Held { seat: Mutex::new(Some(seat)), process: Process::current() });
+        process::remember(Arc::downgrade(&held));
+        Self(held)
+    }
+
+    /// Something about the seat, while it is held.
+    fn about<T>(&self, read: impl FnOnce(&coditect::Seat) -> T) -> PyResult<T> {
+        self.0.process.guard()?;
+        self.0.seat().as_ref().map(read).ok_or_else(error::given_back)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        // An object of Python is dropped where the interpreter is at hand; elsewhere its end takes care of the seat.
+        Python::try_attach(|py| self.0.drop_in_peace(py));
+    }
+}
+
+#[pymethods]
+impl Seat {
+    #[getter]
+    fn session_id(&self) -> PyResult<String> {
+        self.about(|seat| seat.session_id().to_string())
+    }
+
+    #[getter]
+    fn license_token(&self) -> PyResult<String> {
+        self.about(coditect::Seat::license_token)
+    }
+
+    #[getter]
+    fn expires_at(&self) -> PyResult<SystemTime> {
+        self.about(|seat| seat.expires_at().into())
+    }
+
+    #[getter]
+    fn seat_expires_at(&self) -> PyResult<SystemTime> {
+        self.about(|seat| seat.seat_expires_at().into())
+    }
+
+    #[getter]
+    fn tier(&self) -> PyResult<&'static str> {
+        self.about(|seat| seat.tier().as_str())
+    }
+
+    #[getter]
+    fn features<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyFrozenSet>> {
+        features(py, &self.about(coditect::Seat::features)?)
+    }
+
+    #[getter]
+    fn quotas<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyMappingProxy>> {
+        quotas(py, &self.about(coditect::Seat::quotas)?)
+    }
+
+    #[getter]
+    fn seats(&self) -> PyResult<Option<SeatCounts>> {
+        self.about(|seat| seat.seats().map(SeatCounts::from))
+    }
+
+    fn count_command(&self, py: Python<'_>) -> PyResult<Option<Allowance>> {
+        self.0.process.guard()?;
+        let counted = py.detach(|| self.0.seat().as_ref().map(coditect::Seat::count_command));
+        Ok(counted.ok_or_else(error::given_back)?.map_err(error::exception)?.map(Allowance::from))
+    }
+
+    #[getter]
+    fn ended(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        self.0.process.guard()?;
+        let ended = match self.0.seat().as_ref() {
+            Some(seat) => seat.ended().as_ref().map(error::ended),
+            None => Some(error::given_back()),
+        };
+        ended.map(|error| error.into_py_any(py)).transpose()
+    }
+
+    fn release(&self, py: Python<'_>) -> PyResult<()> {
+        self.0.process.guard()?;
+        let Some(seat) = self.0.seat().take() else { return Ok(()) };
+        interruptibly(py, move || seat.release())?.map_err(error::exception)
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
+        slf.get().about(|_| ())?;
+        Ok(slf)
+    }
+
+    #[pyo3(signature = (*_raised))]
+    pub(crate) fn __exit__(&self, py: Python<'_>, _raised: &Bound<'_, pyo3::types::PyTuple>) -> PyResult<()> {
+        self.leave(py)
+    }
+
+    fn __repr__(&self) -> String {
+        if !self.0.process.is_here() {
+            return "<Seat of another process>".to_owned();
+        }
+        match self.0.seat().as_ref() {
+            Some(seat) if seat.ended().is_none() => format!("<Seat {} {}>", seat.tier(), seat.session_id()),
+            Some(seat) => format!("<Seat {} ended>", seat.session_id()),
+            None => "<Seat released>".to_owned(),
+        }
+    }
+}
+
+impl Seat {
+    /// Gives the seat back. A failure is nothing to interrupt anybody for: the seat comes free by itself within minutes.
+    pub(crate) fn leave(&self, py: Python<'_>) -> PyResult<()> {
+        if !self.0.process.is_here() {
+            return Ok(());
+        }
+        let Some(seat) = self.0.seat().take() else { return Ok(()) };
+        interruptibly(py, move || drop(seat))
+    }
+}
+
+/// How many seats a licence has, and how many are taken.
+#[pyclass(frozen, eq, get_all, module = "coditect_license")]
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct SeatCounts {
+    /// All of them.
+    limit: u32,
+    /// Those taken.
+    in_use: u32,
+}
+
+impl From<coditect::SeatCounts> for SeatCounts {
+    fn from(seats: coditect::SeatCounts) -> Self {
+        Self { limit: seats.limit, in_use: seats.in_use }
+    }
+}
+
+#[pymethods]
+impl SeatCounts {
+    fn __repr__(&self) -> String {
+        format!("SeatCounts(limit={}, in_use={})", self.limit, self.in_use)
+    }
+}
