@@ -87,7 +87,7 @@ variables! {
     /// An OpenTelemetry collector, by OTLP over HTTP with protobuf; `/v1/traces` is appended. Without it no spans are made.
     /// `OTEL_EXPORTER_OTLP_HEADERS` and `OTEL_BSP_*` hold for it as OpenTelemetry has them.
     OTEL_EXPORTER_OTLP_ENDPOINT, Some("none"), "http://127.0.0.1:4318";
-    /// Which part of the requests is traced whose callers don't say: a caller's own decision, in its `traceparent`, stands.
+    /// Which part of the requests is traced. What a caller records, as its `traceparent` says, is recorded here too.
     OTEL_TRACES_SAMPLER_ARG, Some("1"), "0.05";
     /// Where `all-in-one` answers `/metrics` to Prometheus: a port on loopback, or `address:port`. It is not for the public.
     METRICS_LISTEN, Some("none: nothing is counted"), "127.0.0.1:9464";

@@ -210,6 +210,13 @@ fn requests_say_what_they_were(lines: &[Value], tenant: &str) {
     for wanted in [(ACQUIRE, 201), (ACQUIRE, 409), (ACQUIRE, 500), (HEARTBEAT, 200), (VALIDATE, 503), ("none", 404)] {
         assert!(statuses.contains_key(&wanted), "{wanted:?} among {statuses:?}");
     }
+    let said: BTreeSet<&str> =
+        requests.iter().flat_map(|line| line.as_object().unwrap().keys().map(String::as_str)).collect();
+    let document =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/observability.md")).unwrap();
+    let section = document.split("\n## ").find(|section| section.starts_with("Lines")).unwrap();
+    let documented = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    assert_eq!(said, documented.filter(|field| *field != "fact").collect());
     let morning: Vec<_> = lines.iter().filter(|line| line["request_id"] == "morning").collect();
     assert!(
         morning.iter().any(|line| line["fact"] == "seat_granted") && morning.iter().any(|line| line["status"] == 201)

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use opentelemetry::trace::TracerProvider as _;
+use opentelemetry::trace::{Link, SpanContext, SpanKind, TraceContextExt as _, TraceId, TracerProvider as _};
+use opentelemetry::{Context, KeyValue};
 use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use opentelemetry_sdk::trace::{Sampler, SamplingResult, SdkTracerProvider, ShouldSample};
 use tracing::Subscriber;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -66,9 +67,33 @@ fn provider(endpoint: &str, ratio: f64, function: &'static str) -> Result<SdkTra
     let resource = Resource::builder().with_service_name(function).build();
     Ok(SdkTracerProvider::builder()
         .with_batch_exporter(exporter)
-        .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(ratio))))
+        .with_sampler(ByCallerOrRatio(ratio))
         .with_resource(resource)
         .build())
+}
+
+/// What a caller records is recorded here too; of the rest, a part. A caller that doesn't record is no reason not to: the
+/// command line begins a trace with each request, for the log, and has nowhere to send spans.
+#[derive(Debug, Clone)]
+struct ByCallerOrRatio(f64);
+
+impl ShouldSample for ByCallerOrRatio {
+    fn should_sample(
+        &self,
+        parent: Option<&Context>,
+        trace: TraceId,
+        name: &str,
+        kind: &SpanKind,
+        attributes: &[KeyValue],
+        links: &[Link],
+    ) -> SamplingResult {
+        let sampler = match parent.map(|parent| parent.span().span_context().clone()).filter(SpanContext::is_valid) {
+            Some(parent) if parent.is_sampled() => Sampler::AlwaysOn,
+            Some(parent) if !parent.is_remote() => Sampler::AlwaysOff,
+            _ => Sampler::TraceIdRatioBased(self.0),
+        };
+        sampler.should_sample(parent, trace, name, kind, attributes, links)
+    }
 }
 
 fn ratio(value: &str) -> Result<f64, String> {
