@@ -9,6 +9,7 @@ mod hook;
 mod keys;
 mod login;
 mod record;
+mod seat;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ pub(crate) use hook::{HookCommand, HookPlace};
 pub(crate) use keys::{KeysCommand, PassphraseSource};
 pub(crate) use login::LoginArguments;
 pub(crate) use record::{CommonFields, ListFilter, NoteCommand, NoteFields, ShowArguments, TaskCommand, TaskFields};
+pub(crate) use seat::{Patience, SeatCommand, WaitArguments};
 pub(crate) use sync::{SyncArguments, SyncCommand};
 
 use std::ffi::OsString;
@@ -78,6 +80,16 @@ pub(crate) enum Command {
         "\n\nNeeds no account and no network, and changes nothing where everything is there already.",
     ))]
     Init,
+    /// Start an upgrade: open the page where a plan is chosen
+    #[command(after_help = concat!(
+        examples!["coditect register", "coditect register --no-browser"],
+        "\n\nThe page's address is printed, too. The license key comes by mail.",
+    ))]
+    Register {
+        /// Only print the page's address
+        #[arg(long)]
+        no_browser: bool,
+    },
     /// Store your license key on this machine, once the cloud has found it valid
     #[command(after_help = concat!(
         examples!["coditect activate", "coditect activate - <key.txt"],
@@ -104,15 +116,21 @@ pub(crate) enum Command {
     Status,
     /// Run a command while holding a seat; in the free tier, as one of the day's commands
     #[command(after_help = concat!(
-        examples!["coditect run -- make test", "coditect run -- sh -c 'echo $CODITECT_TIER'"],
+        examples!["coditect run -- make test", "coditect run --wait=10m -- make test", "coditect run -- sh -c 'echo $CODITECT_TIER'"],
         "\n\nThe command finds CODITECT_LICENSE_TOKEN, CODITECT_SESSION_ID, CODITECT_SEAT_EXPIRES_AT and CODITECT_TIER in its\n\
         environment. Its exit code is passed on; a signal that ended it is 128 and its number.",
     ))]
     Run {
+        #[command(flatten)]
+        wait: WaitArguments,
         /// The command and its arguments
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
         command: Vec<OsString>,
     },
+    /// Take, keep and give back seats, for scripts
+    #[command(subcommand)]
+    #[command(after_help = examples!["coditect seat hold -- make test", "coditect seat list"])]
+    Seat(SeatCommand),
     /// Add, change and list tasks
     #[command(subcommand)]
     #[command(after_help = examples!["coditect task add 'Write it down'", "coditect task list --status pending"])]

@@ -110,13 +110,18 @@ impl Timekeeper {
         self.clock.now()
     }
 
+    /// How long the machine has been running.
+    pub(crate) fn uptime(&self) -> Option<Uptime> {
+        (self.clock.uptime)()
+    }
+
     /// The time that stored answers are judged by.
     pub(crate) fn look(&self) -> Result<Moment, Error> {
         let wall = self.wall();
         let Some(mark) = self.mark()? else {
             return Ok(Moment { now: wall, floor: wall, steady: false, anchored: false });
         };
-        let (next, seen) = mark.judge(wall.as_second(), (self.clock.uptime)());
+        let (next, seen) = mark.judge(wall.as_second(), self.uptime());
         if next.is_news_to(&mark) {
             self.keep(&next);
         }
@@ -143,7 +148,7 @@ impl Timekeeper {
         if ahead.as_secs().abs() > TOLERANCE {
             self.notify.send(&Notice::ClockApart { ahead });
         }
-        self.keep(&Mark { floor: signed.as_second(), claimed: None, uptime: (self.clock.uptime)() });
+        self.keep(&Mark { floor: signed.as_second(), claimed: None, uptime: self.uptime() });
     }
 
     fn mark(&self) -> Result<Option<Mark>, Error> {

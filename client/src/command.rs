@@ -1,6 +1,7 @@
 //! The commands.
 
 mod activate;
+mod browser;
 mod completions;
 mod config;
 mod doctor;
@@ -9,12 +10,15 @@ mod init;
 mod login;
 mod logout;
 mod record;
+mod register;
 mod run;
+mod seat;
 mod signals;
 mod status;
 mod sync;
 mod sync_keys;
 mod validate;
+mod waiting;
 mod watch;
 mod whoami;
 
@@ -46,13 +50,15 @@ pub(crate) fn execute(arguments: impl Iterator<Item = OsString>) -> ExitStatus {
     let hooked = matches!(command, Command::Hook(_));
     let done = match command {
         Command::Init => init::init(printer, &common),
+        Command::Register { no_browser } => register::register(printer, &common, no_browser),
         Command::Activate { key } => activate::activate(printer, &common, key.as_deref()),
         Command::Login(arguments) => login::login(printer, &common, &arguments),
         Command::Logout => logout::logout(printer, &common),
         Command::Whoami => whoami::whoami(printer, &common),
         Command::Validate => validate::validate(printer, &common),
         Command::Status => status::status(printer, &common),
-        Command::Run { command } => run::run(printer, &common, &command),
+        Command::Run { wait, command } => run::run(printer, &common, wait.wait, &command),
+        Command::Seat(command) => seat::seat(printer, &common, command),
         Command::Task(command) => record::task(printer, &common, command),
         Command::Decision(command) => record::note(printer, &common, Kind::Decision, command),
         Command::Learning(command) => record::note(printer, &common, Kind::SkillLearning, command),

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::cloud::{Cloud, Effort};
 use crate::notice::{Notice, Notify};
 use crate::vault::Vault;
-use crate::{Address, Error, Fault};
+use crate::{Address, Error, Fault, LicenseClient};
 
 const FILE: &str = "directory";
 
@@ -63,9 +63,36 @@ impl Directory {
         Ok(base.parse::<Address>()?.join(path))
     }
 
+    /// The page where a person without an account chooses a plan, if the cloud has one. Only what a browser opens, and
+    /// nothing that would leave the way there in clear.
+    fn register_url(&self) -> Option<String> {
+        let url = self.entry.discovery.register_url.as_deref()?;
+        let whole = url.split(['?', '#']).next()?.parse::<Address>().is_ok();
+        whole.then(|| url.to_owned())
+    }
+
     fn is_fresh(&self, now: Timestamp) -> bool {
         let age = now.duration_since(self.entry.fetched_at);
         !age.is_negative() && age < FRESH
+    }
+}
+
+impl LicenseClient {
+    /// The page where a person without an account chooses a plan, as the cloud names it; none where keys come from an admin.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), coditect::Error> {
+    /// # let client = coditect::LicenseClient::builder().build()?;
+    /// println!("{}", client.register_url()?.as_deref().unwrap_or("Ask your admin."));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the cloud cannot be reached, and never could.
+    pub fn register_url(&self) -> Result<Option<String>, Error> {
+        let client = &self.inner;
+        Ok(client.directories.current(client.time.wall(), Effort::Few)?.register_url())
     }
 }
 

@@ -127,6 +127,7 @@ mod remaining;
 mod seat;
 mod sign_in;
 mod status;
+mod stopwatch;
 mod sync;
 mod trace;
 mod uptime;
@@ -157,7 +158,7 @@ pub use protocol::wire::{
     ContextStatus, Device, Encryption, Feature, HistoryEntry, HistoryPage, InvalidLicense, InvalidReason, Kind,
     KindStatus, Quotas, Rejection, RejectionCode, SeatCounts, Tier, UnknownWord, Usage,
 };
-pub use seat::{Ending, Seat};
+pub use seat::{Ending, HeldSeat, Seat};
 pub use sign_in::{BrowserSignIn, DeviceSignIn, Revocation, SignInError, SignedIn, SignedOut, Sso};
 pub use status::Status;
 pub use sync::keys::{ExportFault, KeyName, KeyStatus, KeyTaken, KeysError, exported_key_id};

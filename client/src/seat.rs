@@ -1,5 +1,6 @@
 //! A seat: taken, kept by a thread of its own, and given back.
 
+mod book;
 mod grant;
 mod heart;
 mod holders;
@@ -7,9 +8,9 @@ mod holders;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use protocol::id::SessionId;
 use protocol::wire::{Feature, Quotas, ReleaseAnswer, ReleaseRequest, SeatCounts, Tier};
 
@@ -17,7 +18,11 @@ use crate::client::Inner;
 use crate::cloud::{Ask, Effort};
 use crate::error::Refusal;
 use crate::notice::Notice;
+use crate::stopwatch::Stopwatch;
 use crate::{Allowance, Error, LastError, License, LicenseClient, allowance};
+pub use book::HeldSeat;
+
+use book::Entry;
 use grant::Grant;
 pub(crate) use grant::forget;
 use holders::Holding;
@@ -47,6 +52,9 @@ pub struct Seat {
     heart: Option<JoinHandle<()>>,
     holding: Option<Holding>,
 }
+
+/// While a machine sleeps, its timers stand still. So one looks every few seconds whether it did.
+const NAP: Duration = Duration::from_secs(5);
 
 /// Why there is no seat any more. [`Display`](fmt::Display) says it in a sentence.
 #[derive(Debug, Clone)]
@@ -80,10 +88,11 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     grant: Grant,
-    /// When the license token ends, by a clock that nobody can set.
-    deadline: Instant,
+    /// Runs since the license token came.
+    since: Stopwatch,
     ending: Option<Ending>,
     stopping: bool,
+    entry: Entry,
 }
 
 impl LicenseClient {
@@ -122,17 +131,58 @@ impl LicenseClient {
             }
             Err(error) => return Err(error),
         };
+        let entry = Entry::new(&grant, self.inner.time.wall(), reached);
+        if let Err(error) = book::enter(&self.inner, &entry) {
+            self.inner.notify.send(&Notice::NotStored(error));
+        }
         let shared = Arc::new(Shared {
-            state: Mutex::new(State { deadline: grant.deadline(), grant, ending: None, stopping: false }),
+            state: Mutex::new(State {
+                since: Stopwatch::start(&self.inner.time),
+                grant,
+                ending: None,
+                stopping: false,
+                entry,
+            }),
             client: self.inner.clone(),
             wake: Condvar::new(),
         });
         if !reached {
-            let remaining = shared.state().remaining();
+            let remaining = shared.state().remaining().try_into().unwrap_or(SignedDuration::MAX);
             self.inner.notify.send(&Notice::ContinuingOffline { remaining });
         }
         let heart = heart::start(shared.clone(), credential, reached);
         Ok(Seat { shared, heart: Some(heart), holding: Some(holding) })
+    }
+
+    /// The seats that this machine has, without asking the cloud.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), coditect::Error> {
+    /// # let client = coditect::LicenseClient::builder().build()?;
+    /// for seat in client.held_seats()? {
+    ///     println!("{} until {}", seat.session_id, seat.seat_expires_at);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn held_seats(&self) -> Result<Vec<HeldSeat>, Error> {
+        Ok(book::entries(&self.inner)?.into_iter().map(|entry| entry.seat).collect())
+    }
+
+    /// Gives a seat back that was [left](Seat::leave), by whichever process. The answer is whether it is free now: not while
+    /// a process of this machine keeps the same session, which then gives it back; nor if no such seat was left.
+    ///
+    /// # Errors
+    /// When the cloud cannot be reached. The seat then comes free by itself within minutes.
+    pub fn release_left(&self, session: SessionId) -> Result<bool, Error> {
+        let holding = Holding::join(&self.inner.home)?;
+        let Some(entry) = book::left(&self.inner, session)? else { return Ok(false) };
+        let last = holding.leave();
+        if last.is_some() {
+            give_back(&self.inner, session, &entry.token)?;
+        }
+        book::strike_left(&self.inner, session)?;
+        Ok(last.is_some())
     }
 
     pub(crate) fn forget_seat_token(&self) -> Result<(), Error> {
@@ -218,28 +268,56 @@ impl Seat {
         self.finish()
     }
 
-    fn finish(&mut self) -> Result<(), Error> {
-        let Some(heart) = self.heart.take() else { return Ok(()) };
+    /// Leaves the seat to itself: nobody keeps it, and it is free at [`seat_expires_at`](Self::seat_expires_at). Until then
+    /// this machine can [take](LicenseClient::acquire) it again, and [give it back](LicenseClient::release_left).
+    ///
+    /// # Errors
+    /// When it cannot be noted, so that nobody could give it back.
+    pub fn leave(mut self) -> Result<(), Error> {
+        self.stop();
+        let mut entry = self.shared.state().entry.clone();
+        entry.seat.process = None;
+        book::enter(&self.shared.client, &entry)
+    }
+
+    /// Stops the thread. The answer is whether that had been done before.
+    fn stop(&mut self) -> bool {
+        let Some(heart) = self.heart.take() else { return true };
         self.shared.state().stopping = true;
         self.shared.wake.notify_all();
         // It may be in the middle of taking a lost seat again, which would otherwise be taken after the release.
         let _ = heart.join();
+        false
+    }
+
+    fn finish(&mut self) -> Result<(), Error> {
+        if self.stop() {
+            return Ok(());
+        }
 
         // Held until the cloud has answered, so that whoever starts meanwhile waits and then takes a seat of its own.
         let last = self.holding.take().and_then(Holding::leave);
-        let state = self.shared.state();
-        if last.is_none() || state.ending.is_some() {
+        let client = &self.shared.client;
+        let (entry, ended) = {
+            let state = self.shared.state();
+            (state.entry.clone(), state.ending.is_some())
+        };
+        // An entry whose process has ended counts for nothing.
+        let _ = book::strike(client, &entry);
+        let session = entry.seat.session_id;
+        if last.is_none() || ended || matches!(book::left(client, session), Ok(Some(_))) {
             return Ok(());
         }
-        let (session_id, token) = (state.grant.session_id, state.grant.token.clone());
-        drop(state);
-        let client = &self.shared.client;
-        let to = client.directories.at_hand(client.time.wall())?;
-        let to = to.endpoint("release", "/api/v1/licenses/release")?;
-        let body = ReleaseRequest { session_id };
-        let ask = Ask { to, body: &body, bearer: Some(&token), idempotency_key: None };
-        client.cloud.post::<_, ReleaseAnswer>(&ask, Effort::Once).map(drop)
+        give_back(client, session, &entry.token)
     }
+}
+
+fn give_back(client: &Inner, session_id: SessionId, token: &str) -> Result<(), Error> {
+    let to = client.directories.at_hand(client.time.wall())?;
+    let to = to.endpoint("release", "/api/v1/licenses/release")?;
+    let body = ReleaseRequest { session_id };
+    let ask = Ask { to, body: &body, bearer: Some(token), idempotency_key: None };
+    client.cloud.post::<_, ReleaseAnswer>(&ask, Effort::Once).map(drop)
 }
 
 impl Drop for Seat {
@@ -254,20 +332,24 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits; the answer is `false` when it is time to stop.
-    fn wait(&self, time: Duration) -> bool {
-        let (state, _) = self
-            .wake
-            .wait_timeout_while(self.state(), time, |state| !state.stopping)
-            .unwrap_or_else(PoisonError::into_inner);
-        !state.stopping
+    /// Waits for so long since then; the answer is `false` when it is time to stop. A machine that has slept meanwhile finds
+    /// out soon after.
+    fn wait(&self, since: &Stopwatch, time: Duration) -> bool {
+        let mut state = self.state();
+        while !state.stopping {
+            let left = time.saturating_sub(since.elapsed());
+            if left.is_zero() {
+                return true;
+            }
+            (state, _) = self.wake.wait_timeout(state, left.min(NAP)).unwrap_or_else(PoisonError::into_inner);
+        }
+        false
     }
 }
 
 impl State {
     /// How long the license token is still good.
-    fn remaining(&self) -> jiff::SignedDuration {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        left.try_into().unwrap_or(jiff::SignedDuration::MAX)
+    fn remaining(&self) -> Duration {
+        self.grant.lifetime.saturating_sub(self.since.elapsed())
     }
 }

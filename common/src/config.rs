@@ -66,6 +66,8 @@ variables! {
     TRUSTED_PROXY_HOPS, Some("0"), "1";
     /// Function name → URL, for the discovery document: a JSON object.
     FUNCTION_URLS, Some("PUBLIC_URL for all"), r#"{"validate":"https://validate.example.com"}"#;
+    /// The page that `coditect register` opens, where a person without an account chooses a plan: a Payment Link, say.
+    REGISTER_URL, Some("none"), "https://buy.stripe.com/…";
     /// The signing secrets of Stripe's webhook endpoint, separated by commas: two while one is being rolled.
     STRIPE_WEBHOOK_SECRETS, None, "whsec_…";
     /// A key of Stripe's API, `sk_…` or a restricted `rk_…`. With it the webhook asks Stripe where events alone can't decide,

@@ -58,6 +58,7 @@ async fn discovery_names_every_function_once_each_where_it_is() {
     let urls = json!({"heartbeat": "https://heartbeat.example.com/"}).to_string();
     let issuers = json!([{"issuer": "https://login.example.com", "audience": "coditect"}]).to_string();
     let world = World::new().await.with("FUNCTION_URLS", urls).with("OIDC_ISSUERS", issuers);
+    let world = world.with("REGISTER_URL", "https://buy.example.com/team".to_owned());
     let found = all(&world).await.get("/.well-known/coditect.json", 200).await;
     assert_eq!(found.text("/issuer"), ISSUER);
     assert_eq!(found.text("/functions/heartbeat"), "https://heartbeat.example.com");
@@ -66,4 +67,5 @@ async fn discovery_names_every_function_once_each_where_it_is() {
     }
     assert_eq!(found.text("/jwks_uri"), format!("{ISSUER}/.well-known/jwks.json"));
     assert_eq!(found.body["oidc"], json!({"issuer": "https://login.example.com", "client_id": "coditect"}));
+    assert_eq!(found.text("/register_url"), "https://buy.example.com/team");
 }

@@ -1,12 +1,10 @@
 //! `coditect login`
 
-mod browser;
-
 use std::time::Duration;
 
 use coditect::{Error, LicenseClient, SignedIn, Sso};
 
-use super::client;
+use super::{browser, client};
 use crate::arguments::{Common, LoginArguments};
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;

@@ -10,11 +10,12 @@ use coditect::{Ending, Error, LicenseClient, Seat};
 
 use super::signals;
 use super::watch::{Event, Outcome, Watch};
-use crate::arguments::Common;
+use crate::arguments::{Common, Patience};
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
 use crate::progress;
 use child::Child;
+pub(super) use child::variables;
 
 /// How long a command may take to end by itself after it was asked to.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -22,9 +23,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// From how many commands on a person is told how many are left.
 const FEW: i64 = 3;
 
-pub(super) fn run(printer: Printer, common: &Common, command: &[OsString]) -> Result<ExitStatus, Error> {
+pub(super) fn run(
+    printer: Printer,
+    common: &Common,
+    patience: Option<Patience>,
+    command: &[OsString],
+) -> Result<ExitStatus, Error> {
     let watch = Watch::start(printer, common)?;
-    let seat = match watch.acquire() {
+    let seat = match watch.acquire(patience) {
         Ok(Outcome::Taken(seat)) => Some(seat),
         Ok(Outcome::Over(status)) => return Ok(status),
         Err(error) => match free_tier(&watch.client, error)? {

@@ -1,6 +1,6 @@
 //! What those wait for who hold a seat: the seat itself, signals, and the seat's end.
 
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,8 @@ use coditect::{Ending, Error, LicenseClient, Notice, Seat};
 
 use super::builder;
 use super::signals::{Caught, Signals};
-use crate::arguments::Common;
+use super::waiting::Waiting;
+use crate::arguments::{Common, Patience};
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
 
@@ -68,24 +69,48 @@ impl Watch {
         }
     }
 
-    /// Takes a seat in a thread of its own, so that Ctrl-C need not wait until a cloud that is away has been given up.
-    pub(super) fn acquire(&self) -> Result<Outcome, Error> {
+    /// Takes a seat, for which somebody may wait.
+    pub(super) fn acquire(&self, patience: Option<Patience>) -> Result<Outcome, Error> {
+        let Some(patience) = patience else { return self.attempt(None) };
+        let mut waiting = Waiting::new(self.printer, patience);
+        loop {
+            let error = match self.attempt(Some(&waiting)) {
+                Err(error) => error,
+                outcome => return outcome,
+            };
+            let again = match waiting.next(error) {
+                Ok(again) => again,
+                Err(Some(error)) => return Err(error),
+                Err(None) => return Ok(Outcome::Over(waiting.give_up())),
+            };
+            while Instant::now() < again {
+                match self.next(Some(waiting.show().min(again))) {
+                    Some(Event::Signal(caught)) if caught.is_request_to_end() => {
+                        return Ok(self.interrupted(caught, None));
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Asks in a thread of its own, so that Ctrl-C need not wait until a cloud that is away has been given up.
+    fn attempt(&self, waiting: Option<&Waiting>) -> Result<Outcome, Error> {
         let (client, events) = (self.client.clone(), self.events.clone());
         thread::spawn(move || {
             // Nobody listens any more when a signal came first; then the seat is dropped here, and so given back.
             let _ = events.send(Event::Acquired(client.acquire()));
         });
-        let mut interrupted = None;
+        let mut interrupted: Option<(Caught, Instant)> = None;
         loop {
-            let event = match interrupted {
-                None => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(_) => self.inbox.recv_timeout(LAST_CHANCE),
-            };
-            match (event, interrupted) {
-                (Ok(Event::Acquired(taken)), None) => return taken.map(Outcome::Taken),
-                (Ok(Event::Acquired(taken)), Some(caught)) => return Ok(self.interrupted(caught, taken.ok())),
-                (Ok(Event::Signal(caught)), None) if caught.is_request_to_end() => interrupted = Some(caught),
-                (Err(_), Some(caught)) => return Ok(self.interrupted(caught, None)),
+            let shown = waiting.filter(|waiting| waiting.has_begun()).map(Waiting::show);
+            match (self.next(interrupted.map_or(shown, |(_, until)| Some(until))), interrupted) {
+                (Some(Event::Acquired(taken)), None) => return taken.map(Outcome::Taken),
+                (Some(Event::Acquired(taken)), Some((caught, _))) => return Ok(self.interrupted(caught, taken.ok())),
+                (Some(Event::Signal(caught)), None) if caught.is_request_to_end() => {
+                    interrupted = Some((caught, Instant::now() + LAST_CHANCE));
+                }
+                (None, Some((caught, _))) => return Ok(self.interrupted(caught, None)),
                 _ => {}
             }
         }

@@ -1,6 +1,6 @@
 //! A seat as the cloud granted it, and its token as it is kept for the next time that the cloud is away.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use protocol::id::{ClientVersion, Hostname, IdempotencyKey, SessionId, TenantId};
@@ -40,11 +40,6 @@ pub(super) struct Grant {
 }
 
 impl Grant {
-    /// When the token ends, if it has just been received.
-    pub(super) fn deadline(&self) -> Instant {
-        Instant::now() + self.lifetime
-    }
-
     /// What it lets one use.
     pub(super) fn license(&self) -> License {
         License {

@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use jiff::SignedDuration;
 use protocol::id::IdempotencyKey;
 use protocol::problem::Code;
 use protocol::wire::{EndedReason, HeartbeatAnswer, HeartbeatRequest};
 
-use super::{Ending, Shared, grant};
+use super::{Ending, Shared, State, book, grant};
 use crate::access::{self, Credential};
 use crate::backoff::Backoff;
 use crate::cloud::{Ask, Effort};
 use crate::error::{Error, Outage, Refusal};
 use crate::notice::Notice;
 use crate::random;
+use crate::stopwatch::Stopwatch;
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
@@ -24,7 +26,8 @@ const LONGEST_ASKED: Duration = Duration::from_secs(600);
 
 /// Starts it. `reached` is whether the cloud has just granted the seat.
 pub(super) fn start(shared: Arc<Shared>, credential: Credential, reached: bool) -> JoinHandle<()> {
-    thread::spawn(move || Heart::new(&shared, credential, reached).beat())
+    let since = Stopwatch::start(&shared.client.time);
+    thread::spawn(move || Heart::new(&shared, credential, reached).beat(since))
 }
 
 /// What the next beat is to do.
@@ -74,14 +77,15 @@ impl<'a> Heart<'a> {
         }
     }
 
-    fn beat(mut self) {
+    fn beat(mut self, mut since: Stopwatch) {
         // After a start without the cloud, the first beat is a retry.
         let mut wait = if self.away { self.backoff.wait(None) } else { self.usual() };
-        while self.shared.wait(self.until_deadline(wait)) {
-            let beat = if self.over() { Beat::Ended(Ending::Unreachable) } else { self.once() };
+        while self.shared.wait(&since, self.until_deadline(wait)) {
+            let beat = if self.over() { self.last() } else { self.once() };
             wait = match beat {
                 Beat::Good => {
                     self.recovered();
+                    self.note();
                     self.usual()
                 }
                 Beat::Again => Duration::ZERO,
@@ -91,6 +95,7 @@ impl<'a> Heart<'a> {
                 }
                 Beat::Ended(ending) => return self.end(ending),
             };
+            since = Stopwatch::start(&self.shared.client.time);
         }
     }
 
@@ -99,8 +104,16 @@ impl<'a> Heart<'a> {
             Aim::Keep => self.keep(),
             Aim::Take { attempt, lost } => {
                 let (attempt, lost) = (attempt.clone(), *lost);
-                self.take(&attempt, lost)
+                self.take(&attempt, lost, Effort::Once)
             }
+        }
+    }
+
+    /// The license token is over. A machine that has slept for a day may still find a free seat.
+    fn last(&mut self) -> Beat {
+        match self.take(&grant::new_attempt(), true, Effort::Few) {
+            Beat::Missed(_) => Beat::Ended(Ending::Unreachable),
+            beat => beat,
         }
     }
 
@@ -111,7 +124,7 @@ impl<'a> Heart<'a> {
                 let mut state = self.shared.state();
                 state.grant.seat_expires_at = answer.seat_expires_at;
                 // In the middle of its life, so that an outage finds one that is still good for long.
-                let renew = state.deadline.saturating_duration_since(Instant::now()) < state.grant.lifetime / 2;
+                let renew = state.remaining() < state.grant.lifetime / 2;
                 drop(state);
                 if !renew {
                     return Beat::Good;
@@ -141,12 +154,12 @@ impl<'a> Heart<'a> {
         }
     }
 
-    fn take(&mut self, attempt: &IdempotencyKey, lost: bool) -> Beat {
-        match grant::acquire(&self.shared.client, &self.credential, attempt, Effort::Once) {
+    fn take(&mut self, attempt: &IdempotencyKey, lost: bool, effort: Effort) -> Beat {
+        match grant::acquire(&self.shared.client, &self.credential, attempt, effort) {
             Ok(grant) => {
                 let mut state = self.shared.state();
                 let changed = state.grant.session_id != grant.session_id;
-                state.deadline = grant.deadline();
+                state.since = Stopwatch::start(&self.shared.client.time);
                 state.grant = grant;
                 drop(state);
                 self.aim = Aim::Keep;
@@ -192,22 +205,33 @@ impl<'a> Heart<'a> {
     }
 
     fn until_deadline(&self, wait: Duration) -> Duration {
-        wait.min(self.shared.state().deadline.saturating_duration_since(Instant::now()))
+        wait.min(self.shared.state().remaining())
     }
 
     /// Whether the license token has ended while the cloud was away; by the clock on the wall too, which goes on while a
-    /// machine sleeps.
+    /// machine sleeps of which no other clock can tell.
     fn over(&self) -> bool {
         let state = self.shared.state();
         let asleep = self.away && self.shared.client.time.wall() >= state.grant.expires_at;
-        asleep || Instant::now() >= state.deadline
+        asleep || state.remaining().is_zero()
     }
 
     fn missed(&mut self) {
         if !std::mem::replace(&mut self.away, true) {
-            let remaining = self.shared.state().remaining();
+            let remaining = self.shared.state().remaining().try_into().unwrap_or(SignedDuration::MAX);
             self.shared.client.notify.send(&Notice::SeatUnreachable { remaining });
         }
+    }
+
+    fn note(&self) {
+        let client = &self.shared.client;
+        let mut state = self.shared.state();
+        let State { grant, entry, .. } = &mut *state;
+        entry.beat(grant, client.time.wall());
+        let entry = entry.clone();
+        drop(state);
+        // What others are shown is then a little old.
+        let _ = book::enter(client, &entry);
     }
 
     fn recovered(&mut self) {

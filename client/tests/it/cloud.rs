@@ -56,6 +56,8 @@ pub(crate) struct Mood {
     pub(crate) interval: u32,
     /// The session that the next acquire gives.
     pub(crate) session: SessionId,
+    /// Where a plan can be chosen.
+    pub(crate) register_url: Option<String>,
     /// How many commands a day the plan has.
     pub(crate) quota: i64,
     /// How many requests at paths that contain `loses` are answered by doing the work and dropping the connection.
@@ -112,6 +114,7 @@ impl Cloud {
             issuer: None,
             interval: 300,
             session: SessionId::new(),
+            register_url: None,
             quota: -1,
             lose_answers: 0,
             loses: "acquire",
@@ -283,8 +286,8 @@ impl Shared {
         }
         let now = mood.now.unwrap_or_else(Timestamp::now);
         Some(match asked.path.as_str() {
-            "/.well-known/coditect.json" => (200, self.discovery(&mood)),
             "/ready" => (200, json!({"status": "ready"})),
+            "/.well-known/coditect.json" => (200, self.discovery(&mood)),
             "/.well-known/jwks.json" => (200, serde_json::to_value(signer::jwks()).unwrap()),
             "/api/v1/licenses/validate" => (200, self.validation(&mood, asked, now - mood.signed_ago)),
             "/api/v1/auth/license" => (
@@ -321,7 +324,7 @@ impl Shared {
                 .collect();
         let oidc = mood.oidc.as_ref().map(|(issuer, client)| json!({"issuer": issuer, "client_id": client}));
         json!({"issuer": url, "functions": functions, "jwks_uri": format!("{url}/.well-known/jwks.json"),
-               "oidc": oidc})
+               "oidc": oidc, "register_url": mood.register_url})
     }
 
     fn validation(&self, mood: &Mood, asked: &Asked, signed: Timestamp) -> Value {

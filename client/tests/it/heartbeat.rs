@@ -4,8 +4,8 @@ use coditect::{Ending, Seat, SessionId};
 use jiff::SignedDuration;
 use protocol::problem::{Code, ProblemDocument};
 
-use crate::cloud::{Cloud, ended, full};
-use crate::machine::{Machine, Told};
+use crate::cloud::{Cloud, Mood, ended, full};
+use crate::machine::{Hands, Machine, Told};
 
 struct Scene {
     cloud: Cloud,
@@ -139,4 +139,60 @@ fn an_odd_refusal_is_not_the_end() {
     scene.told.wait_for("The cloud cannot be reached.");
     scene.cloud.mood().problem_on = None;
     scene.told.wait_for("The cloud can be reached again.");
+}
+
+/// A seat that beats every five minutes, on a laptop.
+struct Laptop {
+    scene: Scene,
+    hands: Hands,
+}
+
+impl Laptop {
+    fn new() -> Self {
+        let (cloud, told, hands) = (Cloud::start(), Told::default(), Hands::new());
+        let machine = Machine::activated(&cloud.url);
+        let client = machine.client().clock(hands.reader()).uptime(hands.uptime()).on_notice(told.listener());
+        let seat = client.build().unwrap().acquire().unwrap();
+        cloud.forget();
+        Self { scene: Scene { cloud, told, seat, _machine: machine }, hands }
+    }
+
+    /// The lid is closed, and somebody else's turn comes, and it is opened again.
+    fn sleep(&self, time: SignedDuration, meanwhile: impl FnOnce(&mut Mood)) {
+        let mut mood = self.scene.cloud.mood();
+        mood.session = SessionId::new();
+        meanwhile(&mut mood);
+        self.hands.pass(time);
+        mood.now = Some(self.hands.now());
+    }
+}
+
+#[test]
+fn a_laptop_that_wakes_takes_its_seat_again_at_once() {
+    let laptop = Laptop::new();
+    let before = laptop.scene.seat.session_id();
+    laptop.sleep(SignedDuration::from_hours(1), |_| ());
+    laptop.scene.told.wait_for("The seat was lost and has been taken again.");
+    assert_ne!(laptop.scene.seat.session_id(), before);
+    // By then even the token is over.
+    laptop.scene.told.take();
+    laptop.sleep(SignedDuration::from_hours(30), |_| ());
+    laptop.scene.told.wait_for("The seat was lost and has been taken again.");
+    assert!(laptop.scene.seat.ended().is_none());
+}
+
+#[test]
+fn a_laptop_that_wakes_to_a_full_licence_says_so() {
+    let laptop = Laptop::new();
+    laptop.sleep(SignedDuration::from_hours(1), |mood| mood.problem_on = Some(("acquire", full())));
+    laptop.scene.told.wait_for("This seat has ended. All 5 seats are in use.");
+}
+
+#[test]
+fn a_laptop_that_wakes_without_a_network_goes_on_until_its_token_ends() {
+    let laptop = Laptop::new();
+    laptop.sleep(SignedDuration::from_hours(1), |mood| mood.silent_on = Some("/"));
+    laptop.scene.told.wait_for("The cloud cannot be reached. This seat goes on for 23 more hours");
+    laptop.sleep(SignedDuration::from_hours(24), |_| ());
+    laptop.scene.told.wait_for("This seat has ended. The cloud could not be reached before the license token expired.");
 }

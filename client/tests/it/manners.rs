@@ -122,7 +122,10 @@ fn shells_can_read_their_completions() {
     let asks = format!(
         "{script}\nCOMP_WORDS=(coditect val) COMP_CWORD=1; _coditect coditect val coditect; echo ${{COMPREPLY[@]}}"
     );
-    let bash = Command::new("bash").args(["--norc", "-c", &asks]).output().unwrap();
+    // Longer than an argument may be.
+    let file = machine.home().join("completions.bash");
+    fs::write(&file, asks).unwrap();
+    let bash = Command::new("bash").arg("--norc").arg(file).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&bash.stdout), "validate\n", "{}", String::from_utf8_lossy(&bash.stderr));
     assert_eq!(machine.coditect(&["completions", "cmd.exe"]).code, 64);
 }

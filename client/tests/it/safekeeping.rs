@@ -21,7 +21,19 @@ fn the_key_is_never_in_clear() {
     let body = key.split('-').nth(2).unwrap();
     let files = files(&machine.home());
     let names: Vec<_> = files.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
-    assert_eq!(names, ["clock", "config.json", "directory", "holders", "license", "seat", "secret", "validation"]);
+    let all = [
+        "clock",
+        "config.json",
+        "directory",
+        "holders",
+        "license",
+        "seat",
+        "seats",
+        "seats.lock",
+        "secret",
+        "validation",
+    ];
+    assert_eq!(names, all);
     for path in files {
         let content = fs::read(&path).unwrap();
         for secret in [body, "eyJ"] {

@@ -53,7 +53,11 @@ impl State {
         let urls = setup.optional(&config::FUNCTION_URLS, function_urls);
         let issuers = setup.optional(&config::OIDC_ISSUERS, Issuer::parse_all);
         let (db, issuer) = (db?, issuer?);
-        let discovery = discovery(&issuer, urls?.unwrap_or_default(), &issuers?.unwrap_or_default());
+        let register_url = setup.optional(&config::REGISTER_URL, config::url);
+        let discovery = Discovery {
+            register_url: register_url?,
+            ..discovery(&issuer, urls?.unwrap_or_default(), &issuers?.unwrap_or_default())
+        };
         Some(Self {
             hasher: hasher?,
             guesses: guesses?,
@@ -88,6 +92,7 @@ fn discovery(issuer: &str, mut functions: BTreeMap<String, String>, issuers: &[I
         functions,
         jwks_uri: format!("{own}/.well-known/jwks.json"),
         oidc: issuers.first().map(|i| Oidc { issuer: i.name().to_owned(), client_id: i.audience().to_owned() }),
+        register_url: None,
     }
 }
 

@@ -23,6 +23,10 @@ pub struct Discovery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub oidc: Option<Oidc>,
+    /// The page where a person without an account chooses a plan; none where keys come from an admin alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false, example = "https://coditect.ai/pricing"))]
+    pub register_url: Option<String>,
 }
 
 /// An identity provider.

@@ -13,6 +13,8 @@ use super::tree;
 /// What a seat says of itself; nothing of it is left over from another one.
 const SEATS: [&str; 3] = ["CODITECT_LICENSE_TOKEN", "CODITECT_SESSION_ID", "CODITECT_SEAT_EXPIRES_AT"];
 
+const TIER: &str = "CODITECT_TIER";
+
 /// A command that has been started, and whatever it starts. Only this value waits for it and sends it signals, so its
 /// process id cannot have become another's.
 pub(super) struct Child {
@@ -28,9 +30,8 @@ impl Child {
         command.args(arguments);
         match seat {
             Some(seat) => command.envs(variables(seat)),
-            None => SEATS.iter().fold(&mut command, |command, name| command.env_remove(name)),
+            None => SEATS.iter().fold(command.env(TIER, Tier::Free.as_str()), |command, name| command.env_remove(name)),
         };
-        command.env("CODITECT_TIER", seat.map_or(Tier::Free, Seat::tier).as_str());
         tree::adopt();
         tie(&mut command);
         let process = command.spawn()?;
@@ -76,11 +77,12 @@ impl Child {
     }
 }
 
-/// What a command on a seat finds in its environment, but for the tier.
-pub(crate) fn variables(seat: &Seat) -> [(&'static str, String); 3] {
+/// What a command on a seat finds in its environment.
+pub(in crate::command) fn variables(seat: &Seat) -> [(&'static str, String); 4] {
     let [token, session, expires] = SEATS;
     let (id, expires_at) = (seat.session_id().to_string(), seat.seat_expires_at().to_string());
-    [(token, seat.license_token()), (session, id), (expires, expires_at)]
+    let tier = seat.tier().as_str().to_owned();
+    [(token, seat.license_token()), (session, id), (expires, expires_at), (TIER, tier)]
 }
 
 fn code(status: WaitStatus) -> u8 {

@@ -1,0 +1,128 @@
+//! `coditect seat acquire|hold|release|list`
+
+use coditect::{Ending, Error, HeldSeat, LicenseClient, Seat, SessionId};
+use serde_json::{Value, json};
+
+use super::watch::{Event, Outcome, Watch};
+use super::{client, run};
+use crate::arguments::{Common, Patience, SeatCommand};
+use crate::exit_status::ExitStatus;
+use crate::printer::Printer;
+
+pub(super) fn seat(printer: Printer, common: &Common, command: SeatCommand) -> Result<ExitStatus, Error> {
+    match command {
+        SeatCommand::Acquire { export, wait } => acquire(printer, common, wait.wait, export),
+        SeatCommand::Hold { wait, command } if command.is_empty() => hold(printer, common, wait.wait),
+        SeatCommand::Hold { wait, command } => run::run(printer, common, wait.wait, &command),
+        SeatCommand::Release { session, all } => release(printer, &client(printer, common)?, session, all),
+        SeatCommand::List => list(printer, &client(printer, common)?),
+    }
+}
+
+fn acquire(printer: Printer, common: &Common, patience: Option<Patience>, export: bool) -> Result<ExitStatus, Error> {
+    let watch = Watch::start(printer, common)?;
+    let seat = match watch.acquire(patience)? {
+        Outcome::Taken(seat) => seat,
+        Outcome::Over(status) => return Ok(status),
+    };
+    let (object, until) = (describe(&seat), seat.seat_expires_at());
+    let text = if export { exports(&seat) } else { format!("{} until {until}", seat.session_id()) };
+    seat.leave()?;
+    printer.notice(&format!(
+        "Unless `coditect seat hold` keeps it, the seat is free at {until} again. `coditect seat release` gives it back."
+    ));
+    let status = printer.answer(&object, &text, ExitStatus::Yes);
+    watch.finish(None);
+    Ok(status)
+}
+
+/// A seat for programs, without what is secret.
+fn describe(seat: &Seat) -> Value {
+    json!({
+        "session_id": seat.session_id(),
+        "tier": seat.tier(),
+        "seat_expires_at": seat.seat_expires_at(),
+        "expires_at": seat.expires_at(),
+        "seats": seat.seats(),
+    })
+}
+
+/// None of the values has a character that a shell would look at.
+fn exports(seat: &Seat) -> String {
+    let lines = run::variables(seat).map(|(name, value)| format!("export {name}='{value}'"));
+    lines.join("\n")
+}
+
+fn hold(printer: Printer, common: &Common, patience: Option<Patience>) -> Result<ExitStatus, Error> {
+    let watch = Watch::start(printer, common)?;
+    let seat = match watch.acquire(patience)? {
+        Outcome::Taken(seat) => seat,
+        Outcome::Over(status) => return Ok(status),
+    };
+    let told = printer.answer(&describe(&seat), &seat.session_id().to_string(), ExitStatus::Yes);
+    let status = loop {
+        match watch.next(None) {
+            // That is how it ends.
+            Some(Event::Signal(caught)) if caught.is_request_to_end() => break told,
+            Some(Event::SeatEnded(Ending::Refused(_))) => break ExitStatus::No,
+            Some(Event::SeatEnded(Ending::Unreachable)) | None => break ExitStatus::Broken,
+            Some(_) => {}
+        }
+    };
+    watch.finish(Some(seat));
+    Ok(status)
+}
+
+fn release(
+    printer: Printer,
+    client: &LicenseClient,
+    session: Option<SessionId>,
+    all: bool,
+) -> Result<ExitStatus, Error> {
+    let held = client.held_seats()?;
+    let chosen = |seat: &&HeldSeat| session.is_none_or(|session| session == seat.session_id);
+    let (kept, left): (Vec<&HeldSeat>, Vec<&HeldSeat>) =
+        held.iter().filter(chosen).partition(|seat| seat.process.is_some());
+    if left.len() > 1 && !all {
+        let hint = "`coditect seat list` shows them; name one, or `--all`.";
+        return Ok(printer.failure("More than one seat was left here.", hint, "usage", ExitStatus::Usage));
+    }
+    let mut released = Vec::new();
+    for seat in left {
+        if client.release_left(seat.session_id)? {
+            released.push(seat.session_id);
+        }
+    }
+    if released.is_empty() {
+        return Ok(nothing_released(printer, session, &kept));
+    }
+    let text: Vec<String> = released.iter().map(|session| format!("Released {session}.")).collect();
+    Ok(printer.answer(&json!({"released": released}), &text.join("\n"), ExitStatus::Yes))
+}
+
+/// A seat that isn't there is as good as released. One that a process keeps is not.
+fn nothing_released(printer: Printer, session: Option<SessionId>, kept: &[&HeldSeat]) -> ExitStatus {
+    if let Some((seat, process)) = kept.iter().find_map(|seat| Some((seat, seat.process?))) {
+        let sentence = format!("{} is kept by process {process}, which gives it back when it ends.", seat.session_id);
+        return printer.failure(&sentence, &format!("`kill {process}` ends it."), "seat_kept", ExitStatus::No);
+    }
+    let text = match session {
+        Some(session) => format!("{session} is no seat that was left here; perhaps it has ended."),
+        None => "No seat was left here.".to_owned(),
+    };
+    printer.notice(&text);
+    printer.answer(&json!({"released": []}), "Nothing to release.", ExitStatus::Yes)
+}
+
+fn list(printer: Printer, client: &LicenseClient) -> Result<ExitStatus, Error> {
+    let seats = client.held_seats()?;
+    let mut lines =
+        vec!["SESSION                               KEPT BY   UNTIL                 LAST HEARTBEAT".to_owned()];
+    lines.extend(seats.iter().map(|seat| {
+        let process = seat.process.map_or_else(|| "nobody".to_owned(), |process| process.to_string());
+        let heartbeat = seat.last_heartbeat_at.map_or_else(|| "never".to_owned(), |at| format!("{at:.0}"));
+        format!("{}  {process:<8}  {:.0}  {heartbeat}", seat.session_id, seat.seat_expires_at)
+    }));
+    let text = if seats.is_empty() { "This machine has no seat.".to_owned() } else { lines.join("\n") };
+    Ok(printer.answer(&json!({"seats": seats}), &text, ExitStatus::Yes))
+}
