@@ -11,6 +11,7 @@ mod login;
 mod record;
 mod seat;
 mod sync;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ pub(crate) use login::LoginArguments;
 pub(crate) use record::{CommonFields, ListFilter, NoteCommand, NoteFields, ShowArguments, TaskCommand, TaskFields};
 pub(crate) use seat::{Patience, SeatCommand, WaitArguments};
 pub(crate) use sync::{SyncArguments, SyncCommand};
+pub(crate) use telemetry::TelemetryCommand;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -44,6 +46,7 @@ use coditect::Profile;
     \n\n\x1b[1;4mEnvironment:\x1b[0m\n  CODITECT_HOME          Where everything is kept, in place of ~/.coditect\
     \n  CODITECT_PROFILE       One of several identities on this machine\
     \n  CODITECT_HARDWARE_ID   This machine's id, 64 hex characters: for containers, whose ids change\
+    \n  CODITECT_UPDATE_URL    Where the manifest of new versions is: a mirror's\
     \n  NO_COLOR               No colours, on a terminal either",
 ))]
 pub(crate) struct Arguments {
@@ -157,11 +160,29 @@ pub(crate) enum Command {
     #[command(subcommand)]
     #[command(after_help = examples!["coditect config list", "coditect config set sync on"])]
     Config(ConfigCommand),
+    /// Count which commands are used, if you want that
+    #[command(subcommand)]
+    #[command(after_help = examples!["coditect telemetry on", "coditect telemetry show"])]
+    Telemetry(TelemetryCommand),
+    /// Keep this program up to date
+    #[command(name = "self", subcommand)]
+    #[command(after_help = examples!["coditect self update", "coditect self update --check"])]
+    Own(SelfCommand),
     /// Print what a shell reads to complete this program's commands and options
     #[command(after_help = examples!["coditect completions bash >~/.local/share/bash-completion/completions/coditect", "coditect completions zsh >~/.zfunc/_coditect", "coditect completions fish >~/.config/fish/completions/coditect.fish", "coditect completions powershell >>$PROFILE"])]
     Completions {
         /// The shell
         shell: Shell,
+    },
+    /// Do what other commands have left to be done
+    #[command(hide = true)]
+    Upkeep {
+        /// Ask which version is the newest
+        #[arg(long)]
+        updates: bool,
+        /// Send what was counted
+        #[arg(long)]
+        telemetry: bool,
     },
     /// Write the manual pages
     #[command(hide = true)]
@@ -200,4 +221,18 @@ pub(crate) enum ConfigCommand {
     /// Print all settings
     #[command(after_help = examples!["coditect config list --json"])]
     List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SelfCommand {
+    /// Install the newest version in place of this one, once its signature is found good
+    #[command(after_help = concat!(
+        examples!["coditect self update", "coditect self update --check || coditect self update"],
+        "\n\nWith --check the exit code is 0 if this is the newest, and 1 if there is a newer one.",
+    ))]
+    Update {
+        /// Only say whether there is a newer one
+        #[arg(long)]
+        check: bool,
+    },
 }

@@ -22,7 +22,7 @@ use crate::outage::{self, Fault, Outage};
 use crate::trace::Tracer;
 
 /// The longest answer that is read: a set of keys is the largest, and has a few kilobytes.
-const MAX_ANSWER_LEN: u64 = 1024 * 1024;
+pub(crate) const MAX_ANSWER_LEN: u64 = 1024 * 1024;
 
 /// The same of a page of records: 4 MiB of contents, and what is said about them.
 const MAX_PAGE_LEN: u64 = 16 * 1024 * 1024;
@@ -31,7 +31,7 @@ const MAX_PAGE_LEN: u64 = 16 * 1024 * 1024;
 const TRANSFER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// but what was sent is answered soon, or not at all.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Whoever only wants to know whether somebody is there does not wait for long.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -153,7 +153,7 @@ impl Cloud {
         })
     }
 
-    fn agent(&self, to: &Address) -> Result<&Agent, Error> {
+    pub(crate) fn agent(&self, to: &Address) -> Result<&Agent, Error> {
         self.network.agent(to).map_err(|blocked| Error::outage(to, blocked.cause, blocked.fault))
     }
 }

@@ -17,6 +17,9 @@ mod signals;
 mod status;
 mod sync;
 mod sync_keys;
+mod telemetry;
+mod update;
+mod upkeep;
 mod validate;
 mod waiting;
 mod watch;
@@ -24,19 +27,20 @@ mod whoami;
 
 use std::ffi::OsString;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, FromArgMatches};
 use coditect::{Error, Kind, LastError, LicenseClient, LicenseClientBuilder, Profile};
 
-use crate::arguments::{Arguments, Command, Common};
+use crate::arguments::{Arguments, Command, Common, SelfCommand};
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
+use upkeep::Afterwards;
 
 /// Does what the arguments say.
 pub(crate) fn execute(arguments: impl Iterator<Item = OsString>) -> ExitStatus {
     let arguments: Vec<OsString> = arguments.collect();
-    let Arguments { mut common, command } = match Arguments::try_parse_from(&arguments) {
-        Ok(parsed) => parsed,
+    let (Arguments { mut common, command }, name) = match understood(&arguments) {
+        Ok(understood) => understood,
         Err(error) => return misunderstood(&arguments, &error),
     };
     let printer = Printer { json: common.json, quiet: common.quiet, verbose: common.verbose };
@@ -46,35 +50,59 @@ pub(crate) fn execute(arguments: impl Iterator<Item = OsString>) -> ExitStatus {
             Err(error) => return printer.error(&error),
         }
     }
-    // The hook has a log of its own, and no time.
-    let hooked = matches!(command, Command::Hook(_));
-    let done = match command {
-        Command::Init => init::init(printer, &common),
-        Command::Register { no_browser } => register::register(printer, &common, no_browser),
-        Command::Activate { key } => activate::activate(printer, &common, key.as_deref()),
-        Command::Login(arguments) => login::login(printer, &common, &arguments),
-        Command::Logout => logout::logout(printer, &common),
-        Command::Whoami => whoami::whoami(printer, &common),
-        Command::Validate => validate::validate(printer, &common),
-        Command::Status => status::status(printer, &common),
-        Command::Run { wait, command } => run::run(printer, &common, wait.wait, &command),
-        Command::Seat(command) => seat::seat(printer, &common, command),
-        Command::Task(command) => record::task(printer, &common, command),
-        Command::Decision(command) => record::note(printer, &common, Kind::Decision, command),
-        Command::Learning(command) => record::note(printer, &common, Kind::SkillLearning, command),
-        Command::Sync(arguments) => sync::sync(printer, &common, arguments),
-        Command::Hook(command) => hook::hook(printer, &common, &command),
-        Command::Doctor => doctor::doctor(printer, &common),
-        Command::Config(command) => config::config(printer, &common, command),
-        Command::Completions { shell } => Ok(completions::completions(printer, shell)),
-        Command::Man { output } => completions::man(printer, &output),
-    };
-    done.unwrap_or_else(|error| {
-        if !hooked && ExitStatus::of(&error) != ExitStatus::Usage {
-            LastError::keep(common.home, &error);
+    // The hook has a log of its own, and no time; nobody waits for the upkeep.
+    let unnoticed = matches!(command, Command::Hook(_) | Command::Upkeep { .. });
+    let afterwards = Afterwards::of(&command, name);
+    let status = perform(printer, &common, command).unwrap_or_else(|error| {
+        if !unnoticed && ExitStatus::of(&error) != ExitStatus::Usage {
+            LastError::keep(common.home.clone(), &error);
         }
         printer.error(&error)
-    })
+    });
+    afterwards.see_to(printer, &common, status);
+    status
+}
+
+fn perform(printer: Printer, common: &Common, command: Command) -> Result<ExitStatus, Error> {
+    match command {
+        Command::Init => init::init(printer, common),
+        Command::Register { no_browser } => register::register(printer, common, no_browser),
+        Command::Activate { key } => activate::activate(printer, common, key.as_deref()),
+        Command::Login(arguments) => login::login(printer, common, &arguments),
+        Command::Logout => logout::logout(printer, common),
+        Command::Whoami => whoami::whoami(printer, common),
+        Command::Validate => validate::validate(printer, common),
+        Command::Status => status::status(printer, common),
+        Command::Run { wait, command } => run::run(printer, common, wait.wait, &command),
+        Command::Seat(command) => seat::seat(printer, common, command),
+        Command::Task(command) => record::task(printer, common, command),
+        Command::Decision(command) => record::note(printer, common, Kind::Decision, command),
+        Command::Learning(command) => record::note(printer, common, Kind::SkillLearning, command),
+        Command::Sync(arguments) => sync::sync(printer, common, arguments),
+        Command::Hook(command) => hook::hook(printer, common, &command),
+        Command::Doctor => doctor::doctor(printer, common),
+        Command::Config(command) => config::config(printer, common, command),
+        Command::Completions { shell } => Ok(completions::completions(printer, shell)),
+        Command::Own(SelfCommand::Update { check }) => update::update(printer, common, check),
+        Command::Telemetry(command) => telemetry::telemetry(printer, common, command),
+        Command::Upkeep { updates, telemetry } => upkeep::upkeep(common, updates, telemetry),
+        Command::Man { output } => completions::man(printer, &output),
+    }
+}
+
+/// What was said, and the name of the command with those above it.
+fn understood(arguments: &[OsString]) -> Result<(Arguments, String), clap::Error> {
+    let mut program = Arguments::command();
+    let matches = program.try_get_matches_from_mut(arguments)?;
+    let mut names = Vec::new();
+    let mut below = matches.subcommand();
+    while let Some((name, matches)) = below {
+        names.push(name);
+        below = matches.subcommand();
+    }
+    let name = names.join(" ");
+    let parsed = Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut program))?;
+    Ok((parsed, name))
 }
 
 /// The client that tells its notices to standard error.

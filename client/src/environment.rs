@@ -12,6 +12,13 @@ pub const PROFILE: &str = "CODITECT_PROFILE";
 /// This machine's id, in place of the one that is found: for containers, whose machine ids change.
 pub const HARDWARE_ID: &str = "CODITECT_HARDWARE_ID";
 
+/// Where the manifest of new versions is, in place of CODITECT's own: a mirror's.
+pub const UPDATE_URL: &str = "CODITECT_UPDATE_URL";
+
+/// The minisign public keys that new versions are checked with: read when this program is built, and by builds for tests
+/// when they run.
+const UPDATE_KEY: &str = "CODITECT_UPDATE_KEY";
+
 /// The folder that is used unless a caller names another.
 pub(crate) fn home() -> Option<PathBuf> {
     let named = read(HOME).map(PathBuf::from);
@@ -57,6 +64,17 @@ fn text(name: &str) -> Option<String> {
 /// Whether a browser can be shown, as far as the variables say that desktops set.
 pub fn has_browser() -> bool {
     ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER"].into_iter().any(|name| read(name).is_some())
+}
+
+/// What `CODITECT_UPDATE_URL` says.
+pub(crate) fn update_url() -> Option<String> {
+    text(UPDATE_URL)
+}
+
+/// The keys that updates are checked with. In a release nobody can change them.
+pub(crate) fn update_key() -> Option<String> {
+    let named = if cfg!(debug_assertions) { text(UPDATE_KEY) } else { None };
+    named.or_else(|| option_env!("CODITECT_UPDATE_KEY").map(str::to_owned)).filter(|keys| !keys.trim().is_empty())
 }
 
 /// A variable that is set to nothing counts as not set.

@@ -11,6 +11,7 @@ use protocol::token::TokenError;
 
 use crate::hook::HookError;
 use crate::sync::keys::KeysError;
+use crate::update::UpdateError;
 use crate::{Allowance, ContextError, SignInError};
 
 pub use crate::outage::{Fault, Outage};
@@ -83,6 +84,8 @@ pub enum Error {
     Hook(HookError),
     /// Something about the tenant's key.
     Keys(KeysError),
+    /// Something about a new version of this program.
+    Update(Box<UpdateError>),
 }
 
 /// A problem document, and the text it came as.
@@ -117,6 +120,7 @@ impl Error {
             Self::Context(error) => error.code(),
             Self::Hook(error) => error.code(),
             Self::Keys(error) => error.code(),
+            Self::Update(error) => error.code(),
         }
     }
 
@@ -152,6 +156,7 @@ impl Error {
             Self::Context(error) => error.hint(),
             Self::Hook(error) => error.hint(),
             Self::Keys(error) => error.hint(),
+            Self::Update(error) => error.hint(),
         }
     }
 
@@ -237,6 +242,7 @@ impl fmt::Display for Error {
             Self::Context(error) => error.fmt(f),
             Self::Hook(error) => error.fmt(f),
             Self::Keys(error) => error.fmt(f),
+            Self::Update(error) => error.fmt(f),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use coditect::{ContextError, Error, ExportFault, KeysError};
+use coditect::{ContextError, Error, ExitClass, ExportFault, KeysError};
 use protocol::problem::Code;
 
 /// How a command ended.
@@ -35,6 +35,7 @@ impl ExitStatus {
             Error::Keys(KeysError::Export(_) | KeysError::Unreadable { .. }) => Self::Broken,
             Error::Keys(KeysError::ShortPassphrase { .. }) => Self::Usage,
             Error::Keys(_) => Self::No,
+            Error::Update(error) if error.is_no() => Self::No,
             Error::HardwareId(_) | Error::Profile { .. } => Self::Usage,
             Error::Context(error) => match error {
                 ContextError::Database { .. } | ContextError::Newer { .. } => Self::Broken,
@@ -42,6 +43,18 @@ impl ExitStatus {
                 _ => Self::No,
             },
             _ => Self::Broken,
+        }
+    }
+}
+
+impl From<ExitStatus> for ExitClass {
+    fn from(status: ExitStatus) -> Self {
+        match status {
+            ExitStatus::Yes => Self::Yes,
+            ExitStatus::No => Self::No,
+            ExitStatus::Broken => Self::Broken,
+            ExitStatus::Usage => Self::Usage,
+            ExitStatus::Passed(_) => Self::Passed,
         }
     }
 }

@@ -44,11 +44,13 @@ impl Home {
             Err(cause) => return Err(Error::File { path, cause }),
         };
         // Of the open file, not of the path, which could mean another file by now.
-        let mode = file.metadata().map_err(|cause| Error::file(&path, cause))?.mode();
+        let found = file.metadata().map_err(|cause| Error::file(&path, cause))?;
+        let mode = found.mode();
         if mode & OTHERS != 0 {
             return Err(Error::Exposed { path, mode });
         }
-        let mut content = Vec::new();
+        // With room for its end, so that it is read at once.
+        let mut content = Vec::with_capacity(usize::try_from(found.len().min(MAX_FILE_LEN)).unwrap_or_default() + 1);
         file.take(MAX_FILE_LEN).read_to_end(&mut content).map_err(|cause| Error::file(&path, cause))?;
         Ok(Some(content))
     }

@@ -111,6 +111,7 @@ mod config;
 mod context;
 mod directory;
 mod doctor;
+mod download;
 pub mod environment;
 mod error;
 mod hardware;
@@ -129,7 +130,9 @@ mod sign_in;
 mod status;
 mod stopwatch;
 mod sync;
+pub mod telemetry;
 mod trace;
+pub mod update;
 mod uptime;
 mod validation;
 mod vault;
@@ -155,8 +158,8 @@ pub use protocol::key::{KeyError, LicenseKey};
 pub use protocol::problem::{Code, FieldError, ProblemDocument};
 pub use protocol::token::TokenError;
 pub use protocol::wire::{
-    ContextStatus, Device, Encryption, Feature, HistoryEntry, HistoryPage, InvalidLicense, InvalidReason, Kind,
-    KindStatus, Quotas, Rejection, RejectionCode, SeatCounts, Tier, UnknownWord, Usage,
+    ContextStatus, Device, DurationBucket, Encryption, ExitClass, Feature, HistoryEntry, HistoryPage, InvalidLicense,
+    InvalidReason, Kind, KindStatus, Quotas, Rejection, RejectionCode, SeatCounts, Tier, UnknownWord, Usage,
 };
 pub use seat::{Ending, HeldSeat, Seat};
 pub use sign_in::{BrowserSignIn, DeviceSignIn, Revocation, SignInError, SignedIn, SignedOut, Sso};

@@ -3,6 +3,7 @@
 //! With `--json`, standard output is one object, also for errors. Colours are for terminals alone.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::builder::styling::{AnsiColor, Style};
 use coditect::{Error, Trace};
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::exit_status::ExitStatus;
 use crate::progress;
-use crate::terminal::shows_colours;
+use crate::terminal::{is_automated, shows_colours};
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
@@ -56,12 +57,18 @@ impl Printer {
 
     /// What the library does: a line for those who look for a cause, and otherwise a sign of life.
     pub(crate) fn trace(self, trace: &Trace) {
+        ANSWERED.fetch_or(matches!(trace, Trace::Answered { .. }), Ordering::Relaxed);
         if self.verbose && !matches!(trace, Trace::Asking { .. }) {
             words(&plain(&trace.to_string()));
         }
         if self.shows_progress() {
             progress::follow(trace);
         }
+    }
+
+    /// Whether somebody is there to be told what he has not asked for.
+    pub(crate) fn has_reader(self) -> bool {
+        self.shows_progress() && !is_automated()
     }
 
     fn shows_progress(self) -> bool {
@@ -136,6 +143,14 @@ impl Printer {
             _ => status,
         }
     }
+}
+
+/// Whether somebody out there has answered this process.
+static ANSWERED: AtomicBool = AtomicBool::new(false);
+
+/// Whether there is a network, as far as this process has seen.
+pub(crate) fn was_answered() -> bool {
+    ANSWERED.load(Ordering::Relaxed)
 }
 
 /// What a line on standard error begins with.

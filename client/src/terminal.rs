@@ -20,6 +20,11 @@ pub(crate) fn shows_colours(stream: &impl IsTerminal) -> bool {
     !unwanted && !unable && stream.is_terminal()
 }
 
+/// Whether this is a machine that builds or tests, whose terminals nobody looks at.
+pub(crate) fn is_automated() -> bool {
+    std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false")
+}
+
 /// The terminal that this program was started from, wherever its input and output go.
 pub(crate) struct Terminal(File);
 

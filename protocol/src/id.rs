@@ -5,7 +5,8 @@ mod text;
 
 pub use hardware::{HardwareId, HardwareIdError};
 pub use text::{
-    ClientVersion, DeviceId, Hostname, IdempotencyKey, PlanCode, ProjectId, RecordId, ReturnUrl, TaskStatus, TextError,
+    ClientVersion, CommandName, DeviceId, Hostname, IdempotencyKey, PlanCode, ProjectId, RecordId, ReturnUrl,
+    SystemName, TaskStatus, TextError,
 };
 
 use std::fmt;
@@ -88,4 +89,6 @@ ids! {
     LicenseId = "license";
     /// One holder's time on a seat.
     SessionId = "session";
+    /// A command line on a machine, as long as its person has telemetry turned on.
+    InstallationId = "installation";
 }

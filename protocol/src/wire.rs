@@ -8,6 +8,7 @@ mod context;
 mod discovery;
 mod plan;
 mod seat;
+mod telemetry;
 mod time;
 mod validate;
 
@@ -26,6 +27,10 @@ pub use plan::{Feature, Quotas, Tier, UNLIMITED, UnknownWord};
 pub use seat::{
     AcquireAnswer, AcquireRequest, EndedReason, HeartbeatAnswer, HeartbeatRequest, HeartbeatStatus, ReleaseAnswer,
     ReleaseRequest, ReleaseStatus, SeatCounts,
+};
+pub use telemetry::{
+    DurationBucket, ExitClass, MAX_TELEMETRY_EVENTS, TelemetryAnswer, TelemetryEvent, TelemetryEvents,
+    TelemetryEventsError, TelemetryRequest,
 };
 pub use time::whole_seconds;
 pub use validate::{Bool, InvalidLicense, InvalidReason, ValidLicense, ValidateAnswer, ValidateRequest};

@@ -1,15 +1,14 @@
 //! `coditect hook task-plan|install|uninstall|status`
 
 use std::io;
-use std::os::unix::process::CommandExt;
 use std::panic;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
 use coditect::Error;
 use coditect::hook::{AgentHook, AgentSettings, Installed};
 use serde_json::json;
 
+use super::upkeep;
 use crate::arguments::{Common, HookCommand, HookPlace};
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
@@ -45,13 +44,7 @@ fn quit() {
 
 /// In a process of its own, which the agent doesn't wait for. If it can't be started, the next event does it.
 fn tidy_later(common: &Common) {
-    let Ok(program) = std::env::current_exe() else { return };
-    let mut command = Command::new(program);
-    if let Some(home) = &common.home {
-        command.arg("--home").arg(home);
-    }
-    command.args(["hook", "tidy"]).process_group(0);
-    let _ = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    upkeep::later(common, &["hook", "tidy"]);
 }
 
 fn install(printer: Printer, common: &Common, place: &HookPlace) -> Result<ExitStatus, Error> {

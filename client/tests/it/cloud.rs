@@ -71,6 +71,8 @@ pub(crate) struct Mood {
     pub(crate) known_as: Option<String>,
     /// The time that the cloud believes it is, if not the real one.
     pub(crate) now: Option<Timestamp>,
+    /// Where it says that telemetry goes, if not to itself.
+    pub(crate) telemetry_at: Option<String>,
 }
 
 impl Mood {
@@ -122,6 +124,7 @@ impl Cloud {
             refused_bearer: None,
             known_as: None,
             now: None,
+            telemetry_at: None,
         };
         let shared = Arc::new(Shared {
             url: format!("http://{address}"),
@@ -306,6 +309,7 @@ impl Shared {
                 let expires = now + SignedDuration::from_secs(360);
                 (200, json!({"status": "ok", "next_heartbeat_at": next, "seat_expires_at": expires}))
             }
+            "/api/v1/telemetry" => (202, json!({"accepted": 1})),
             "/api/v1/licenses/release" => (200, json!({"status": "released"})),
             _ => (404, serde_json::to_value(ProblemDocument::new(Code::NotFound)).unwrap()),
         })
@@ -317,11 +321,12 @@ impl Shared {
 
     fn discovery(&self, mood: &Mood) -> Value {
         let url = self.known_as(mood);
-        let functions: serde_json::Map<String, Value> =
-            ["validate", "acquire", "heartbeat", "release", "auth", "sync-push", "sync-pull"]
+        let mut functions: serde_json::Map<String, Value> =
+            ["validate", "acquire", "heartbeat", "release", "auth", "sync-push", "sync-pull", "telemetry"]
                 .map(|name| (name.to_owned(), json!(url)))
                 .into_iter()
                 .collect();
+        functions["telemetry"] = json!(mood.telemetry_at.as_deref().unwrap_or(url));
         let oidc = mood.oidc.as_ref().map(|(issuer, client)| json!({"issuer": issuer, "client_id": client}));
         json!({"issuer": url, "functions": functions, "jwks_uri": format!("{url}/.well-known/jwks.json"),
                "oidc": oidc, "register_url": mood.register_url})

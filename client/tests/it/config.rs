@@ -90,7 +90,8 @@ fn a_cloud_is_asked_who_it_is_before_it_is_remembered() {
     let cloud = Cloud::start();
     let machine = Machine::new(&cloud.url);
     assert_eq!(machine.coditect(&["config", "unset", "cloud-url"]).stdout, "cloud-url = https://api.coditect.ai\n");
-    let found = "cloud-url = {cloud}\nfunctions = acquire, auth, heartbeat, release, sync-pull, sync-push, validate\n\
+    let found = "cloud-url = {cloud}\nfunctions = acquire, auth, heartbeat, release, sync-pull, sync-push, telemetry, \
+                 validate\n\
                  issuer = {cloud}\n";
     expect(&machine.coditect(&["config", "set", "cloud-url", &cloud.url]), 0, found, "");
     // What it said serves at once.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::cloud::Cloud;
 use crate::machine::{Machine, Printed};
 
-const FUNCTIONS: &str = "acquire, auth, heartbeat, release, sync-pull, sync-push, validate";
+const FUNCTIONS: &str = "acquire, auth, heartbeat, release, sync-pull, sync-push, telemetry, validate";
 
 /// What it prints, without how long the answers took.
 fn doctor(machine: &Machine) -> Printed {
@@ -50,7 +50,7 @@ fn where_all_is_well_there_is_nothing_to_mend() {
          ok   last answer           is young, so the cloud need not be asked, and serves offline for 7 days\n\
          ok   network               the cloud is on this machine, so neither proxy nor certificates matter\n\
          ok   clock                 shows the same time as the cloud's\n\
-         ok   cloud                 {{cloud}} answers, and names 7 functions\n\
+         ok   cloud                 {{cloud}} answers, and names 8 functions\n\
          ok   functions             {FUNCTIONS}: {{cloud}} is ready\n\nThere is nothing to mend.\n",
         env!("CARGO_PKG_VERSION")
     );

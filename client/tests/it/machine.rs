@@ -74,6 +74,11 @@ impl Machine {
         }
     }
 
+    /// The folder that its home is in.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     pub(crate) fn home(&self) -> PathBuf {
         self.folder.path().join("home")
     }
@@ -81,19 +86,24 @@ impl Machine {
     /// The binary with these arguments, in an environment of which nothing of ours is left.
     pub(crate) fn command(&self, arguments: &[impl AsRef<OsStr>]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_coditect"));
+        self.surround(command.args(arguments));
         command
-            .args(arguments)
+    }
+
+    /// The environment of which nothing of ours is left, for a command of any kind.
+    pub(crate) fn surround(&self, command: &mut Command) {
+        command
             .env("CODITECT_HOME", self.home())
             .env("CODITECT_HARDWARE_ID", self.hardware_id.as_str())
             .env_remove("CODITECT_PROFILE")
             .env_remove("NO_COLOR")
+            .env_remove("CI")
             .stdin(Stdio::null());
         for name in ["HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
             command.env_remove(name).env_remove(name.to_lowercase());
         }
         command.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR");
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
-        command
     }
 
     /// The same at another time, in another place: `2026-06-15 12:00:00`, `Europe/Berlin`.

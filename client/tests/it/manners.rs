@@ -10,19 +10,9 @@ use crate::machine::Machine;
 
 /// The binary at a terminal: everything that it shows.
 pub(crate) fn at_terminal(machine: &Machine, arguments: &str) -> Command {
-    let program = env!("CARGO_BIN_EXE_coditect");
-    let mut command = machine.command(&[] as &[&str]);
-    let environment: Vec<_> =
-        command.get_envs().map(|(name, value)| (name.to_owned(), value.map(ToOwned::to_owned))).collect();
-    command = Command::new("script");
-    command.args(["-qec", &format!("{program} {arguments}"), "/dev/null"]).env("TERM", "xterm-256color");
-    for (name, value) in environment {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    command.stdin(Stdio::null());
+    let mut command = Command::new("script");
+    command.args(["-qec", &format!("{} {arguments}", env!("CARGO_BIN_EXE_coditect")), "/dev/null"]);
+    machine.surround(command.env("TERM", "xterm-256color"));
     command
 }
 

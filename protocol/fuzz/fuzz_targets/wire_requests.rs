@@ -5,7 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use protocol::wire::{
     AcquireAnswer, AcquireRequest, AuthAnswer, AuthRequest, CheckoutAnswer, CheckoutRequest, Discovery,
     HeartbeatAnswer, HeartbeatRequest, Jwks, PortalAnswer, PortalRequest, PublicKeyAnswer, ReleaseAnswer,
-    ReleaseRequest, ValidateAnswer, ValidateRequest,
+    ReleaseRequest, TelemetryAnswer, TelemetryRequest, ValidateAnswer, ValidateRequest,
 };
 use serde_json::Value;
 
@@ -21,7 +21,7 @@ macro_rules! round_trips {
 }
 
 fuzz_target!(|body: &[u8]| {
-    round_trips!(body: AuthRequest ValidateRequest AcquireRequest HeartbeatRequest ReleaseRequest CheckoutRequest PortalRequest);
-    round_trips!(body: AuthAnswer ValidateAnswer AcquireAnswer HeartbeatAnswer ReleaseAnswer CheckoutAnswer PortalAnswer);
+    round_trips!(body: AuthRequest ValidateRequest AcquireRequest HeartbeatRequest ReleaseRequest CheckoutRequest PortalRequest TelemetryRequest);
+    round_trips!(body: AuthAnswer ValidateAnswer AcquireAnswer HeartbeatAnswer ReleaseAnswer CheckoutAnswer PortalAnswer TelemetryAnswer);
     round_trips!(body: Discovery Jwks PublicKeyAnswer);
 });

@@ -89,6 +89,18 @@ texts! {
     |text| text.bytes().all(|b| matches!(b, b' '..=b'~')),
     "A version has at most 64 printable ASCII characters, such as 1.4.0.";
 
+    /// The name of a command of the command line, with those above it.
+    CommandName, 40,
+    schema(value_type = String, min_length = 1, max_length = 40, pattern = "^[a-z -]{1,40}$", example = "task add"),
+    |text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || matches!(b, b' ' | b'-')),
+    "A command has 1 to 40 lower-case letters, spaces and hyphens, such as task add.";
+
+    /// What an operating system or a kind of processor is called.
+    SystemName, 32,
+    schema(value_type = String, min_length = 1, max_length = 32, pattern = "^[a-z0-9_]{1,32}$", example = "linux"),
+    |text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'),
+    "A system has 1 to 32 lower-case letters, digits and underscores, such as linux or x86_64.";
+
     /// The name that a client gives to one attempt, so that a repeated request has the same answer.
     IdempotencyKey, 255,
     schema(value_type = String, min_length = 1, max_length = 255, pattern = "^[!-~]{1,255}$", example = "9b2f6c1e-seat-1"),

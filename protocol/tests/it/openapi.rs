@@ -26,6 +26,10 @@ fn bounded_texts_say_their_bounds() {
     assert_eq!(schema::<id::ReturnUrl>()["maxLength"], 2048);
     let seats = schema::<wire::SeatNumber>();
     assert_eq!((&seats["minimum"], &seats["maximum"]), (&json!(1), &json!(wire::SeatNumber::MAX)), "{seats}");
+    assert_eq!(schema::<id::CommandName>()["maxLength"], 40);
+    assert_eq!(schema::<id::SystemName>()["maxLength"], 32);
+    let events = schema::<wire::TelemetryEvents>();
+    assert_eq!((&events["minItems"], &events["maxItems"]), (&json!(1), &json!(wire::MAX_TELEMETRY_EVENTS)), "{events}");
     assert_eq!(schema::<content::ContentHash>()["type"], "string");
 }
 

@@ -1,6 +1,7 @@
 //! The examples of the contract, read and written.
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -37,6 +38,29 @@ fn auth() {
         "access_token": "a.b.c", "token_type": "Bearer", "expires_in": 3600, "tenant_id": ID, "tier": "PRO"
     }));
     assert_eq!((answer.tenant_id, answer.tier), (ID.parse::<TenantId>().unwrap(), Tier::Pro));
+}
+
+#[test]
+fn telemetry() {
+    let event = json!({
+        "command": "task add", "exit": "no", "duration": "under_1_s", "version": "0.1.0", "os": "linux", "arch": "x86_64"
+    });
+    let request = |events: Vec<Value>| json!({"installation_id": ID, "events": events});
+    let read: TelemetryRequest = round_trip(request(vec![event.clone(); MAX_TELEMETRY_EVENTS]));
+    assert_eq!(read.events.as_slice()[0].exit, ExitClass::No);
+    assert!(refused::<TelemetryRequest>(request(vec![])).contains("1 to 100 events"));
+    refused::<TelemetryRequest>(request(vec![event.clone(); MAX_TELEMETRY_EVENTS + 1]));
+    for command in ["", "Task", "task /home/ada", "task\nadd"] {
+        let mut wrong = event.clone();
+        wrong["command"] = json!(command);
+        assert!(refused::<TelemetryRequest>(request(vec![wrong])).contains("lower-case letters"), "{command:?}");
+    }
+    let buckets = [0, 9, 10, 999, 1000, 9_999, 59_999, 60_000, 86_400_000]
+        .map(|ms| DurationBucket::of(Duration::from_millis(ms)));
+    let words = buckets.map(DurationBucket::as_str).join(" ");
+    let expected = "under_10_ms under_10_ms under_100_ms under_1_s under_10_s under_10_s under_1_min longer longer";
+    assert_eq!(words, expected);
+    round_trip::<TelemetryAnswer>(json!({"accepted": 2}));
 }
 
 #[test]

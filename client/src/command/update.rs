@@ -1,0 +1,42 @@
+//! `coditect self update [--check]`
+
+use coditect::Error;
+use coditect::update::Memory;
+use serde_json::{Value, json};
+
+use super::client;
+use crate::arguments::Common;
+use crate::exit_status::ExitStatus;
+use crate::printer::Printer;
+
+const HERE: &str = env!("CARGO_PKG_VERSION");
+
+pub(super) fn update(printer: Printer, common: &Common, check: bool) -> Result<ExitStatus, Error> {
+    let updater = client(printer, common)?.updater()?;
+    let newest = updater.check()?;
+    // What is told here and now need not be told again today.
+    let _ = Memory::news(common.home.clone());
+    let version = newest.version();
+    let object = |updated: bool| -> Value {
+        json!({ "version": HERE, "newest": version, "released_at": newest.released_at(), "updated": updated })
+    };
+    if check && newest.is_newer() {
+        let day = newest.released_at().strftime("%Y-%m-%d");
+        let text =
+            format!("coditect {version} was released on {day}; this is {HERE}. `coditect self update` installs it.");
+        return Ok(printer.answer(&object(false), &text, ExitStatus::No));
+    }
+    if check || version == HERE {
+        let text = format!("This coditect, {HERE}, is the newest.");
+        return Ok(printer.answer(&object(false), &text, ExitStatus::Yes));
+    }
+    let mut shown = None;
+    let program = updater.install(&newest, |done, total| {
+        let percent = done * 100 / total.max(1);
+        if shown.replace(percent) != Some(percent) {
+            printer.progress(&format!("Fetching coditect {version}: {} %", percent.min(100)));
+        }
+    })?;
+    let text = format!("coditect {version} is installed in place of {HERE}: {}", program.display());
+    Ok(printer.answer(&object(true), &text, ExitStatus::Yes))
+}

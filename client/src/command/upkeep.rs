@@ -1,0 +1,92 @@
+//! What is done after a command, so that it slows none: the person is told of a new version; and a process of its own, which
+//! nobody waits for, asks whether there is one, and sends what was counted, if that was turned on.
+
+use std::os::unix::process::CommandExt;
+use std::process::{Command as Process, Stdio};
+use std::time::Instant;
+
+use coditect::telemetry::Telemetry;
+use coditect::update::{self, Memory};
+use coditect::{Error, environment};
+
+use super::client;
+use crate::arguments::{Command, Common};
+use crate::exit_status::ExitStatus;
+use crate::printer::{self, Printer};
+
+/// What may be done after a command.
+pub(super) struct Afterwards {
+    command: String,
+    begin: Instant,
+    /// Not for those that agents and shells run, nor for those that are about this program itself.
+    is_for_people: bool,
+}
+
+impl Afterwards {
+    /// Before the command begins.
+    pub(super) fn of(command: &Command, name: String) -> Self {
+        let is_own = matches!(
+            command,
+            Command::Own(_)
+                | Command::Telemetry(_)
+                | Command::Upkeep { .. }
+                | Command::Completions { .. }
+                | Command::Man { .. }
+        );
+        Self { command: name, begin: Instant::now(), is_for_people: !is_own && !matches!(command, Command::Hook(_)) }
+    }
+
+    /// Where nothing is counted and nobody is there to be told, that is looked at and nothing else.
+    pub(super) fn see_to(self, printer: Printer, common: &Common, status: ExitStatus) {
+        if !self.is_for_people {
+            return;
+        }
+        let mut due = Vec::new();
+        if let Ok(telemetry) = Telemetry::open(common.home.clone())
+            && telemetry.count(&self.command, status.into(), self.begin.elapsed())
+        {
+            due.push("--telemetry");
+        }
+        if printer.has_reader() && update::is_possible() {
+            tell(printer, common);
+            if printer::was_answered() && Memory::take_turn(common.home.clone()) {
+                due.push("--updates");
+            }
+        }
+        if printer::was_answered() && !due.is_empty() {
+            due.insert(0, "upkeep");
+            later(common, &due);
+        }
+    }
+}
+
+fn tell(printer: Printer, common: &Common) {
+    if let Some(version) = Memory::news(common.home.clone()) {
+        let here = env!("CARGO_PKG_VERSION");
+        printer
+            .notice(&format!("coditect {version} was released; this is {here}. `coditect self update` installs it."));
+    }
+}
+
+/// The process of its own. One of the two may fail without the other.
+pub(super) fn upkeep(common: &Common, updates: bool, telemetry: bool) -> Result<ExitStatus, Error> {
+    let client = client(Printer { json: false, quiet: true, verbose: false }, common)?;
+    let sent = if telemetry { client.send_telemetry() } else { Ok(()) };
+    if updates {
+        client.updater()?.check()?;
+    }
+    sent.map(|()| ExitStatus::Yes)
+}
+
+/// Runs this program again, with the same home, in a process that nobody waits for. If it can't be started, what it would
+/// have done is done another time.
+pub(super) fn later(common: &Common, arguments: &[&str]) {
+    let Ok(program) = std::env::current_exe() else { return };
+    let mut process = Process::new(program);
+    if let Some(home) = &common.home {
+        // It is a profile's already.
+        process.arg("--home").arg(home).env_remove(environment::PROFILE);
+    }
+    process.args(arguments).process_group(0);
+    let _ = process.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+}

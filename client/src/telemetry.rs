@@ -1,0 +1,218 @@
+//! Telemetry: off, until somebody turns it on. Then, for each command, its name, how it ended, about how long it took, the
+//! version, the operating system and the processor are counted, under a random number that is made when it is turned on and
+//! deleted when it is turned off. No argument, no path, no time of day, and nothing that says whose machine it is.
+//!
+//! It is queued in a file of a bounded length, and sent by a process that nobody waits for, after a command that was on the
+//! network anyway. [`Telemetry::pending`] are the very bytes.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use protocol::id::{ClientVersion, CommandName, InstallationId, SystemName};
+use protocol::wire::{DurationBucket, ExitClass, MAX_TELEMETRY_EVENTS, TelemetryEvent, TelemetryRequest};
+use serde::{Deserialize, Serialize};
+use uuid::Builder;
+
+use crate::home::Home;
+use crate::{Config, Error, Fault, LicenseClient, outage, random};
+
+/// Who this installation is; there is such a file while telemetry is on.
+const IDENTITY: &str = "telemetry.json";
+
+/// What was counted, a line of JSON each.
+const QUEUE: &str = "telemetry-queue.jsonl";
+
+/// What is being sent: what the queue was when that began.
+const SENDING: &str = "telemetry-sending.jsonl";
+
+/// Held by the one process that sends.
+const LOCK: &str = "telemetry.lock";
+
+/// What comes when the queue is as long as this, in bytes, is not counted. It is fewer events than one request takes.
+const MAX_QUEUE_LEN: u64 = 8 * 1024;
+
+/// Nobody waits, but no process stays for longer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Telemetry of a home folder.
+///
+/// ```no_run
+/// # fn main() -> Result<(), coditect::Error> {
+/// use coditect::telemetry::Telemetry;
+///
+/// let telemetry = Telemetry::open(None)?;
+/// telemetry.turn_on()?;
+/// assert!(telemetry.status()?.on);
+/// telemetry.turn_off()?; // and deletes what waits
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Telemetry {
+    home: Home,
+}
+
+/// Whether it is on, and what waits.
+#[derive(Clone, Debug, Serialize)]
+pub struct TelemetryStatus {
+    /// Whether commands are counted.
+    pub on: bool,
+    /// Under which number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub installation_id: Option<InstallationId>,
+    /// How many were counted, and not sent yet.
+    pub waiting: usize,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Identity {
+    installation_id: InstallationId,
+}
+
+impl Telemetry {
+    /// That of this home folder; else of the one that the environment names.
+    pub fn open(home: Option<PathBuf>) -> Result<Self, Error> {
+        Ok(Self { home: Config::open(home)?.home().clone() })
+    }
+
+    /// Counts from now on.
+    pub fn turn_on(&self) -> Result<(), Error> {
+        if self.identity()?.is_none() {
+            // What somebody else was counting when it was turned off is not this one's.
+            self.delete_queue()?;
+            let installation_id = InstallationId::from_uuid(Builder::from_random_bytes(random::bytes()).into_uuid());
+            let identity = Identity { installation_id };
+            self.home.write(IDENTITY, &serde_json::to_vec(&identity).expect("an id is text"))?;
+        }
+        Ok(())
+    }
+
+    /// Counts nothing any more, and deletes what waits.
+    pub fn turn_off(&self) -> Result<(), Error> {
+        self.home.remove(IDENTITY)?;
+        self.delete_queue()
+    }
+
+    /// Whether it is on, and what waits.
+    pub fn status(&self) -> Result<TelemetryStatus, Error> {
+        let installation_id = self.identity()?;
+        let waiting = self.events(SENDING)?.len() + self.events(QUEUE)?.len();
+        Ok(TelemetryStatus { on: installation_id.is_some(), installation_id, waiting })
+    }
+
+    /// Counts a command, if it is on, and says whether it is. What can't be written is not counted.
+    pub fn count(&self, command: &str, exit: ExitClass, took: Duration) -> bool {
+        // Where it is off, there is nothing but a file that isn't there.
+        let is_on = matches!(self.identity(), Ok(Some(_)));
+        if is_on && let Some(event) = event(command, exit, took) {
+            let _ = self.append(&event);
+        }
+        is_on
+    }
+
+    /// The body of the next request, to the byte; none if nothing waits.
+    pub fn pending(&self) -> Result<Option<Vec<u8>>, Error> {
+        let Some(installation_id) = self.identity()? else { return Ok(None) };
+        let mut events = self.events(SENDING)?;
+        if events.is_empty() {
+            events = self.events(QUEUE)?;
+        }
+        events.truncate(MAX_TELEMETRY_EVENTS);
+        let Ok(events) = events.try_into() else { return Ok(None) };
+        let request = TelemetryRequest { installation_id, events };
+        Ok(Some(serde_json::to_vec(&request).expect("events are text with names")))
+    }
+
+    /// The file is opened for one write of one line, so that two processes never mix theirs.
+    fn append(&self, event: &TelemetryEvent) -> io::Result<()> {
+        let mut line = serde_json::to_vec(event)?;
+        line.push(b'\n');
+        let mut open = OpenOptions::new();
+        let mut file = open.append(true).create(true).mode(0o600).open(self.home.file(QUEUE))?;
+        if file.metadata()?.len() + line.len() as u64 <= MAX_QUEUE_LEN {
+            file.write_all(&line)?;
+        }
+        Ok(())
+    }
+
+    /// A file that isn't one of ours says nothing.
+    fn identity(&self) -> Result<Option<InstallationId>, Error> {
+        let text = self.home.read(IDENTITY)?;
+        let identity = text.and_then(|text| serde_json::from_slice::<Identity>(&text).ok());
+        Ok(identity.map(|identity| identity.installation_id))
+    }
+
+    /// What is in a file; a line that was cut short is left out.
+    fn events(&self, file: &str) -> Result<Vec<TelemetryEvent>, Error> {
+        let text = self.home.read(file)?.unwrap_or_default();
+        Ok(text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect())
+    }
+
+    fn delete_queue(&self) -> Result<(), Error> {
+        self.home.remove(QUEUE)?;
+        self.home.remove(SENDING)
+    }
+}
+
+impl LicenseClient {
+    /// Sends what waits, if telemetry is on and the cloud takes it. What fails for a reason that may pass stays, and is sent
+    /// another time; if an answer was lost, it arrives twice.
+    ///
+    /// # Errors
+    /// When a file can't be read or written, or the cloud can't be asked.
+    pub fn send_telemetry(&self) -> Result<(), Error> {
+        let telemetry = Telemetry { home: self.inner.home.clone() };
+        if telemetry.identity()?.is_none() {
+            return Ok(());
+        }
+        let lock = telemetry.home.lock_file(LOCK)?;
+        // Somebody else is at it.
+        if lock.try_lock().is_err() {
+            return Ok(());
+        }
+        if telemetry.events(SENDING)?.is_empty() {
+            let (queue, sending) = (telemetry.home.file(QUEUE), telemetry.home.file(SENDING));
+            match fs::rename(&queue, sending) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                renamed => renamed.map_err(|cause| Error::file(&queue, cause))?,
+            }
+        }
+        let Some(body) = telemetry.pending()? else { return telemetry.home.remove(SENDING) };
+        if self.post_telemetry(&body)? {
+            telemetry.home.remove(SENDING)?;
+        }
+        Ok(())
+    }
+
+    /// Whether there is nothing more to be done about these events.
+    fn post_telemetry(&self, body: &[u8]) -> Result<bool, Error> {
+        let client = &self.inner;
+        let directory = client.directories.at_hand(client.time.wall())?;
+        // A cloud that doesn't name it has no use for it.
+        let Ok(to) = directory.endpoint("telemetry", "/api/v1/telemetry") else { return Ok(false) };
+        let request = client.cloud.agent(&to)?.post(to.as_str()).header("content-type", "application/json");
+        let answer = request.config().timeout_global(Some(TIMEOUT)).build().send(body);
+        let status = answer.map_err(|error| {
+            let (cause, fault): (String, Fault) = outage::cause(&error);
+            Error::outage(&to, cause, fault)
+        })?;
+        let status = status.status();
+        // What it refuses today it refuses tomorrow.
+        Ok(status.is_success() || status.is_client_error() && !matches!(status.as_u16(), 404 | 408 | 429))
+    }
+}
+
+/// None for what is no name of a command.
+fn event(command: &str, exit: ExitClass, took: Duration) -> Option<TelemetryEvent> {
+    Some(TelemetryEvent {
+        command: CommandName::parse(command).ok()?,
+        exit,
+        duration: DurationBucket::of(took),
+        version: ClientVersion::parse(env!("CARGO_PKG_VERSION")).ok()?,
+        os: SystemName::parse(std::env::consts::OS).ok()?,
+        arch: SystemName::parse(std::env::consts::ARCH).ok()?,
+    })
+}

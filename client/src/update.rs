@@ -1,0 +1,156 @@
+//! New versions of this program: where they are, who signed them, and how one takes the place of this one.
+//!
+//! A manifest says which version is the newest and, for each system, which file it is, how long, and with which SHA-256. It
+//! is believed once its signature is that of a key which was built in, so that neither the server nor anybody on the way
+//! can make this machine run something of theirs. What an attacker who can't sign could do is send an old manifest with its
+//! good signature; one that is older than the latest one seen here is refused, and a version that is older than this one is
+//! never installed.
+//!
+//! A crash at any point leaves the program that was there: the new one is written beside it, checked, run once, and renamed
+//! over it.
+
+mod error;
+mod manifest;
+mod memory;
+mod owner;
+mod place;
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use semver::Version;
+
+pub use error::UpdateError;
+pub use memory::Memory;
+
+use crate::client::Inner;
+use crate::cloud::Cloud;
+use crate::home::Home;
+use crate::notice::{Notice, Notify};
+use crate::{Address, Error, LicenseClient, environment};
+use manifest::{Keys, Manifest};
+use place::Place;
+
+/// Where the manifest is, unless `CODITECT_UPDATE_URL` says otherwise.
+const MANIFEST: &str = "https://download.coditect.ai/stable/manifest.json";
+
+/// The longest manifest, and signature: a few kilobytes each.
+const MAX_MANIFEST_LEN: u64 = 64 * 1024;
+
+/// Finds, and installs, new versions.
+///
+/// ```no_run
+/// # fn main() -> Result<(), coditect::Error> {
+/// let updater = coditect::LicenseClient::builder().build()?.updater()?;
+/// let newest = updater.check()?;
+/// if newest.is_newer() {
+///     updater.install(&newest, |_, _| ())?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Updater {
+    cloud: Cloud,
+    home: Home,
+    notify: Notify,
+    manifest: Address,
+    keys: Keys,
+}
+
+/// The newest version there is.
+#[derive(Debug)]
+pub struct Newest {
+    manifest: Manifest,
+}
+
+impl Newest {
+    /// Its number.
+    pub fn version(&self) -> String {
+        self.manifest.version.to_string()
+    }
+
+    /// When it was released.
+    pub fn released_at(&self) -> Timestamp {
+        self.manifest.released_at
+    }
+
+    /// Whether it is newer than this program.
+    pub fn is_newer(&self) -> bool {
+        self.manifest.version > this_version()
+    }
+}
+
+impl LicenseClient {
+    /// What finds new versions of this program.
+    ///
+    /// # Errors
+    /// [`UpdateError::NoKey`] if this program was built without a key to check them with.
+    pub fn updater(&self) -> Result<Updater, Error> {
+        let keys = Keys::built_in()?.ok_or(UpdateError::NoKey)?;
+        let manifest = environment::update_url().as_deref().unwrap_or(MANIFEST).parse()?;
+        let Inner { cloud, home, notify, .. } = &*self.inner;
+        Ok(Updater { cloud: cloud.clone(), home: home.clone(), notify: notify.clone(), manifest, keys })
+    }
+}
+
+/// Whether this program can look for updates at all.
+pub fn is_possible() -> bool {
+    matches!(Keys::built_in(), Ok(Some(_)))
+}
+
+impl Updater {
+    /// Asks which version is the newest, and remembers it.
+    ///
+    /// # Errors
+    /// [`Error::Update`] when the manifest can't be fetched, isn't signed, or is older than one that was seen before.
+    pub fn check(&self) -> Result<Newest, Error> {
+        let manifest = self.fetch(&self.manifest)?;
+        let signature = self.fetch(&self.manifest.join(".minisig"))?;
+        // Nothing in it is believed before this.
+        self.keys.check(&manifest, &signature)?;
+        let manifest = Manifest::parse(&manifest)?;
+        let mut memory = Memory::read(&self.home);
+        memory.learn(&manifest.version, manifest.released_at)?;
+        if let Err(error) = memory.write(&self.home) {
+            self.notify.send(&Notice::NotStored(error));
+        }
+        Ok(Newest { manifest })
+    }
+
+    /// Puts it in this program's place. The path is the program's. `progress` is told how many bytes of how many are there.
+    ///
+    /// # Errors
+    /// [`Error::Update`] when it isn't newer, when this program was installed by something that also updates it, when its
+    /// place can't be written to, or when what was fetched is not what the manifest says, or doesn't start. Then everything
+    /// is as it was.
+    pub fn install(&self, newest: &Newest, progress: impl FnMut(u64, u64)) -> Result<PathBuf, Error> {
+        let (version, here) = (&newest.manifest.version, this_version());
+        if *version <= here {
+            return Err(UpdateError::Downgrade { newest: version.clone(), here }.into());
+        }
+        let place = Place::find()?;
+        if let Some(owner) = owner::of(place.program()) {
+            return Err(UpdateError::Managed { by: owner.name, command: owner.command }.into());
+        }
+        let file = newest.manifest.file()?;
+        let from = file.address(&self.manifest)?;
+        let place = place.lock()?;
+        let mut written = place.begin(file, progress)?;
+        self.cloud.download(&from, file.size, &mut written).map_err(UpdateError::of)?;
+        let written = written.finish()?;
+        written.start_once(version)?;
+        written.put_in_place().map_err(Error::from)
+    }
+
+    fn fetch(&self, from: &Address) -> Result<Vec<u8>, Error> {
+        let mut content = Vec::new();
+        self.cloud.download(from, MAX_MANIFEST_LEN, &mut content).map_err(UpdateError::of)?;
+        Ok(content)
+    }
+}
+
+/// The version of this program.
+fn this_version() -> Version {
+    Version::parse(env!("CARGO_PKG_VERSION")).expect("a crate's version is one")
+}

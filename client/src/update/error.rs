@@ -1,0 +1,181 @@
+//! Why there is no update.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use semver::Version;
+
+use crate::{Error, Fault, Outage};
+
+/// Why a new version could not be found or installed. Whatever it is, the program that is there still runs.
+#[derive(Debug)]
+pub enum UpdateError {
+    /// This program was built without a key, so that it can't tell who made an update.
+    NoKey,
+    /// The key that was built in, or is set in the environment of a program for tests, is none.
+    BadKey,
+    /// It could not be fetched.
+    Unreachable(Box<Outage>),
+    /// It is longer than it may be.
+    TooLong {
+        /// Where from.
+        url: String,
+    },
+    /// The manifest's signature is not that of a key which was built in.
+    Unsigned,
+    /// The manifest is signed, and says something that this version can't read.
+    Unreadable {
+        /// What the parser says.
+        cause: String,
+    },
+    /// The manifest is older than one that was seen before.
+    Replayed {
+        /// The version that was seen.
+        seen: Version,
+        /// The version that it speaks of.
+        told: Version,
+    },
+    /// The newest version is not newer than this program.
+    Downgrade {
+        /// The newest version.
+        newest: Version,
+        /// This program's.
+        here: Version,
+    },
+    /// There is no file for this system.
+    NoFile {
+        /// The system, such as `linux-x86_64`.
+        target: String,
+    },
+    /// Something else installs and updates this program.
+    Managed {
+        /// Who, such as `Homebrew`.
+        by: &'static str,
+        /// The command that updates it.
+        command: String,
+    },
+    /// This user may not change the program's folder.
+    ReadOnly {
+        /// The program.
+        program: PathBuf,
+    },
+    /// Another update is at work in the same folder.
+    Busy,
+    /// A file can't be read or written.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// What was fetched is not what the manifest says.
+    Corrupt,
+    /// The new program doesn't start on this machine.
+    Broken {
+        /// What it did.
+        cause: String,
+    },
+}
+
+impl UpdateError {
+    /// What a failed call means for an update.
+    pub(crate) fn of(error: Error) -> Error {
+        match error {
+            Error::Unavailable(outage) => Self::Unreachable(outage).into(),
+            other => other,
+        }
+    }
+
+    /// The stable word for programs.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::NoKey => "update_not_built_in",
+            Self::BadKey => "update_key_invalid",
+            Self::Unreachable(_) => "update_unreachable",
+            Self::TooLong { .. } => "update_too_long",
+            Self::Unsigned => "update_unsigned",
+            Self::Unreadable { .. } => "update_unreadable",
+            Self::Replayed { .. } => "update_replayed",
+            Self::Downgrade { .. } => "update_downgrade",
+            Self::NoFile { .. } => "update_no_file",
+            Self::Managed { .. } => "update_managed",
+            Self::ReadOnly { .. } => "update_read_only",
+            Self::Busy => "update_busy",
+            Self::File { .. } => "update_file_failed",
+            Self::Corrupt => "update_corrupt",
+            Self::Broken { .. } => "update_broken",
+        }
+    }
+
+    /// Whether the answer is no, and nothing is broken.
+    pub fn is_no(&self) -> bool {
+        matches!(
+            self,
+            Self::NoKey | Self::Downgrade { .. } | Self::NoFile { .. } | Self::Managed { .. } | Self::ReadOnly { .. }
+        )
+    }
+
+    /// What to do.
+    pub(crate) fn hint(&self) -> String {
+        match self {
+            Self::NoKey | Self::BadKey => "Update it the way it was installed.".into(),
+            Self::Unreachable(outage) => match outage.fault {
+                Fault::Proxy | Fault::Roots | Fault::Expired | Fault::Authority => outage.fault.hint().into(),
+                _ => "Check the network, and CODITECT_UPDATE_URL if it is set; then `coditect self update` again.".into(),
+            },
+            Self::TooLong { .. } | Self::Unsigned | Self::Unreadable { .. } | Self::Corrupt => {
+                "`coditect self update` again in a few minutes; if it stays so, don't install from there, and tell support."
+                    .into()
+            }
+            Self::Replayed { .. } => {
+                "`coditect self update` again in a few minutes; if it stays so, somebody may be holding updates back.".into()
+            }
+            Self::Downgrade { .. } => "`coditect self update --check` says which version is the newest.".into(),
+            Self::NoFile { .. } => "Build it from source on this system.".into(),
+            Self::Managed { command, .. } => format!("`{command}` updates it."),
+            Self::ReadOnly { program } => format!("`sudo {} self update` may.", program.display()),
+            Self::Busy => "`coditect --version` shows when it is done.".into(),
+            Self::File { .. } => "Mend that, then `coditect self update` again.".into(),
+            Self::Broken { .. } => "`coditect self update --check` shows which version that is; tell support.".into(),
+        }
+    }
+}
+
+impl fmt::Display for UpdateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoKey => f.write_str("This coditect was built without the key that updates are checked with."),
+            Self::BadKey => f.write_str("The key that updates are checked with is not a minisign public key."),
+            Self::Unreachable(outage) => {
+                write!(f, "The update cannot be fetched from {} ({}).", outage.url, outage.cause)
+            }
+            Self::TooLong { url } => write!(f, "What is at {url} is longer than it may be, so it is not used."),
+            Self::Unsigned => f.write_str("The update is not signed by CODITECT, so nothing of it is used."),
+            Self::Unreadable { cause } => write!(f, "What is said about the update cannot be read: {cause}."),
+            Self::Replayed { seen, told } => write!(
+                f,
+                "The update server offers coditect {told} as the newest, in a message from before the one about {seen} that was \
+                 seen here already, so it is not believed."
+            ),
+            Self::Downgrade { newest, here } => {
+                write!(f, "The newest coditect is {newest}, and this is {here}; an older one is never installed.")
+            }
+            Self::NoFile { target } => write!(f, "The newest coditect was not released for {target}."),
+            Self::Managed { by, .. } => write!(f, "This coditect was installed by {by}, which also updates it."),
+            Self::ReadOnly { program } => write!(f, "This user may not replace {}.", program.display()),
+            Self::Busy => f.write_str("Another update of this coditect is at work."),
+            Self::File { path, cause } => write!(f, "{} cannot be used: {cause}.", path.display()),
+            Self::Corrupt => f.write_str("What was fetched is not the file that was signed, so it is not installed."),
+            Self::Broken { cause } => {
+                write!(f, "The new coditect does not start on this machine ({cause}), so it is not installed.")
+            }
+        }
+    }
+}
+
+impl From<UpdateError> for Error {
+    fn from(error: UpdateError) -> Self {
+        Self::Update(Box::new(error))
+    }
+}

@@ -1,0 +1,88 @@
+//! The signed manifest, and the keys that can have signed it.
+
+use std::collections::BTreeMap;
+use std::env::consts::{ARCH, OS};
+
+use jiff::Timestamp;
+use minisign_verify::{PublicKey, Signature};
+use semver::Version;
+use serde::Deserialize;
+
+use super::UpdateError;
+use crate::{Address, Error, environment};
+
+/// The largest program.
+const MAX_SIZE: u64 = 64 * 1024 * 1024;
+
+/// Keys of which one must have signed. There are two while one takes over from the other.
+#[derive(Debug)]
+pub(super) struct Keys(Vec<PublicKey>);
+
+impl Keys {
+    /// Those of this build, if it has any; that of the environment instead in builds for tests.
+    pub(super) fn built_in() -> Result<Option<Self>, UpdateError> {
+        let Some(text) = environment::update_key() else { return Ok(None) };
+        let keys = text.split_whitespace().map(PublicKey::from_base64).collect::<Result<_, _>>();
+        keys.map(|keys| Some(Self(keys))).map_err(|_| UpdateError::BadKey)
+    }
+
+    /// Whether one of them has signed this.
+    pub(super) fn check(&self, signed: &[u8], signature: &[u8]) -> Result<(), UpdateError> {
+        let signature = std::str::from_utf8(signature).ok().and_then(|text| Signature::decode(text).ok());
+        let signature = signature.ok_or(UpdateError::Unsigned)?;
+        let good = self.0.iter().any(|key| key.verify(signed, &signature, false).is_ok());
+        if good { Ok(()) } else { Err(UpdateError::Unsigned) }
+    }
+}
+
+/// What is said about the newest version.
+#[derive(Debug, Deserialize)]
+pub(super) struct Manifest {
+    #[serde(deserialize_with = "version")]
+    pub(super) version: Version,
+    pub(super) released_at: Timestamp,
+    targets: BTreeMap<String, ReleasedFile>,
+}
+
+/// A program in it.
+#[derive(Debug, Deserialize)]
+pub(super) struct ReleasedFile {
+    /// An address, or a file beside the manifest.
+    url: String,
+    /// In hex.
+    pub(super) sha256: String,
+    /// In bytes.
+    pub(super) size: u64,
+}
+
+impl Manifest {
+    pub(super) fn parse(text: &[u8]) -> Result<Self, UpdateError> {
+        serde_json::from_slice(text).map_err(|cause| UpdateError::Unreadable { cause: cause.to_string() })
+    }
+
+    /// The program for this system.
+    pub(super) fn file(&self) -> Result<&ReleasedFile, UpdateError> {
+        let target = format!("{OS}-{ARCH}");
+        let Some(file) = self.targets.get(&target) else { return Err(UpdateError::NoFile { target }) };
+        if file.size > MAX_SIZE {
+            return Err(UpdateError::TooLong { url: file.url.clone() });
+        }
+        Ok(file)
+    }
+}
+
+impl ReleasedFile {
+    pub(super) fn address(&self, manifest: &Address) -> Result<Address, Error> {
+        if self.url.contains("://") {
+            return self.url.parse();
+        }
+        // So that a mirror can hold the same signed manifest.
+        let folder = manifest.as_str().rsplit_once('/').map_or(manifest.as_str(), |(folder, _)| folder);
+        format!("{folder}/{}", self.url).parse()
+    }
+}
+
+fn version<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Version, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Version::parse(&text).map_err(serde::de::Error::custom)
+}

@@ -1,0 +1,90 @@
+//! What was learned about new versions, and when the person was told: `update.json`, in clear.
+
+use std::path::PathBuf;
+
+use jiff::{SignedDuration, Timestamp};
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use super::{UpdateError, this_version};
+use crate::home::Home;
+use crate::{Config, Error};
+
+const FILE: &str = "update.json";
+
+/// The person is told, and the server asked without being told to, at most this often.
+const DAILY: SignedDuration = SignedDuration::from_hours(24);
+
+/// What is known of new versions, without asking anybody.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Memory {
+    /// The newest version that was seen,
+    version: Option<String>,
+    /// of the latest manifest that was seen.
+    released_at: Option<Timestamp>,
+    /// When it was last asked for,
+    asked_at: Option<Timestamp>,
+    /// and when the person was last told.
+    told_at: Option<Timestamp>,
+}
+
+impl Memory {
+    /// A newer version that the person has not been told of within a day; from now on he has. None if nothing is known, also
+    /// because a file can't be read or written, which is no reason to trouble anybody who wants something else.
+    pub fn news(home: Option<PathBuf>) -> Option<String> {
+        let home = Config::open(home).ok()?.home().clone();
+        let mut memory = Self::read(&home);
+        let newest = memory.newest().filter(|newest| *newest > this_version())?;
+        let now = Timestamp::now();
+        if is_within_a_day(memory.told_at, now) {
+            return None;
+        }
+        memory.told_at = Some(now);
+        memory.write(&home).ok()?;
+        Some(newest.to_string())
+    }
+
+    /// Whether nobody has asked for a day. From now on somebody has, whatever comes of it, so that a network without a way out
+    /// is not tried at each command.
+    pub fn take_turn(home: Option<PathBuf>) -> bool {
+        let Ok(config) = Config::open(home) else { return false };
+        let (mut memory, now) = (Self::read(config.home()), Timestamp::now());
+        if is_within_a_day(memory.asked_at, now) {
+            return false;
+        }
+        memory.asked_at = Some(now);
+        memory.write(config.home()).is_ok()
+    }
+
+    /// A file that can't be read is as good as none: root's, say, after `sudo coditect self update`.
+    pub(super) fn read(home: &Home) -> Self {
+        home.read(FILE).ok().flatten().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+    }
+
+    pub(super) fn write(&self, home: &Home) -> Result<(), Error> {
+        home.write(FILE, &serde_json::to_vec(self).expect("times and a version are text"))
+    }
+
+    /// What a signed manifest says; nothing if a later one was seen.
+    pub(super) fn learn(&mut self, version: &Version, released_at: Timestamp) -> Result<(), UpdateError> {
+        if let Some(seen) = self.newest()
+            && self.released_at.is_some_and(|latest| released_at < latest)
+        {
+            return Err(UpdateError::Replayed { seen, told: version.clone() });
+        }
+        self.version = Some(version.to_string());
+        self.released_at = Some(released_at);
+        self.asked_at = Some(Timestamp::now());
+        Ok(())
+    }
+
+    fn newest(&self) -> Option<Version> {
+        self.version.as_deref().and_then(|version| Version::parse(version).ok())
+    }
+}
+
+/// What is to come was written when the clock was wrong.
+fn is_within_a_day(then: Option<Timestamp>, now: Timestamp) -> bool {
+    let since = then.map(|then| now.duration_since(then));
+    since.is_some_and(|since| !since.is_negative() && since < DAILY)
+}

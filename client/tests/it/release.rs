@@ -1,0 +1,198 @@
+//! Whoever releases new versions: signs with the real `minisign`, and puts them on a web server.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+use crate::cloud::PATIENCE;
+use crate::machine::{Machine, Printed};
+
+/// What this machine's programs are called in a manifest.
+const TARGET: &str = if cfg!(target_arch = "aarch64") { "linux-aarch64" } else { "linux-x86_64" };
+
+/// The file that is released.
+const PROGRAM: &str = "coditect-next";
+
+pub(crate) struct Publisher {
+    folder: TempDir,
+    url: String,
+    /// A path, and after how many bytes of it nothing more is sent.
+    held: Arc<Mutex<Option<(&'static str, usize)>>>,
+    asked: Mutex<Receiver<String>>,
+}
+
+impl Publisher {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        new_key(folder.path(), "key");
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/stable/manifest.json", listener.local_addr().unwrap());
+        let held: Arc<Mutex<Option<(&'static str, usize)>>> = Arc::default();
+        let (tell, asked) = channel();
+        let (shelf, holding) = (folder.path().to_owned(), held.clone());
+        // It ends with the process; the tests have no reason to wait for it.
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (shelf, holding, tell) = (shelf.clone(), holding.clone(), tell.clone());
+                thread::spawn(move || serve(stream.ok()?, &shelf, &holding, |path| tell.send(path).is_ok()));
+            }
+        });
+        Self { folder, url, held, asked: Mutex::new(asked) }
+    }
+
+    /// Releases a program that says that it is this version.
+    pub(crate) fn release(&self, version: &str, released_at: &str) {
+        self.release_program(version, released_at, &saying(version));
+    }
+
+    /// Releases any program.
+    pub(crate) fn release_program(&self, version: &str, released_at: &str, program: &[u8]) {
+        fs::write(self.file(PROGRAM), program).unwrap();
+        let file = json!({ "url": PROGRAM, "sha256": format!("{:x}", Sha256::digest(program)), "size": program.len() });
+        let manifest = json!({ "version": version, "released_at": released_at, "targets": { TARGET: file } });
+        fs::write(self.manifest(), serde_json::to_vec_pretty(&manifest).unwrap()).unwrap();
+        self.sign("key");
+    }
+
+    /// Signs the manifest.
+    pub(crate) fn sign(&self, key: &str) {
+        let mut command = Command::new("minisign");
+        command.arg("-S").arg("-s").arg(self.file(&format!("{key}.sec"))).arg("-m").arg(self.manifest());
+        let output = command.output().expect("scripts/install brings minisign");
+        assert!(output.status.success(), "{output:?}");
+    }
+
+    pub(crate) fn manifest(&self) -> PathBuf {
+        self.file("manifest.json")
+    }
+
+    pub(crate) fn program(&self) -> PathBuf {
+        self.file(PROGRAM)
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Sends no more than this of a path that ends so.
+    pub(crate) fn hold(&self, path: &'static str, after: usize) {
+        *self.held.lock().unwrap() = Some((path, after));
+    }
+
+    pub(crate) fn let_go(&self) {
+        *self.held.lock().unwrap() = None;
+    }
+
+    /// Waits until a path that ends so is asked for.
+    pub(crate) fn wait_for(&self, path: &str) {
+        let asked = self.asked.lock().unwrap();
+        while !asked.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("nobody asked for {path}")).ends_with(path) {}
+    }
+
+    /// Whether anything was asked for since this was last asked.
+    pub(crate) fn was_asked(&self) -> bool {
+        self.asked.lock().unwrap().try_iter().count() > 0
+    }
+
+    /// The environment in which a command line updates from here.
+    pub(crate) fn surround(&self, command: &mut Command) {
+        let key = fs::read_to_string(self.file("key.pub")).unwrap();
+        command.env("CODITECT_UPDATE_URL", &self.url).env("CODITECT_UPDATE_KEY", key.lines().nth(1).unwrap());
+    }
+}
+
+/// A program that says that it is this version.
+pub(crate) fn saying(version: &str) -> Vec<u8> {
+    format!("#!/bin/sh\necho coditect {version}\n").into_bytes()
+}
+
+/// A key pair of minisign's own.
+pub(crate) fn new_key(folder: &Path, name: &str) {
+    let (public, secret) = (folder.join(format!("{name}.pub")), folder.join(format!("{name}.sec")));
+    let output = Command::new("minisign").args(["-G", "-W", "-p"]).arg(public).arg("-s").arg(secret).output();
+    assert!(output.expect("scripts/install brings minisign").status.success());
+}
+
+fn serve(
+    stream: TcpStream,
+    shelf: &Path,
+    held: &Mutex<Option<(&'static str, usize)>>,
+    tell: impl Fn(String) -> bool,
+) -> Option<()> {
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line).ok()?;
+    let path = line.split(' ').nth(1)?.to_owned();
+    while reader.read_line(&mut line).ok()? > 2 {}
+    let found = path.strip_prefix("/stable/").and_then(|name| fs::read(shelf.join(name)).ok());
+    let (status, body) = found.map_or((404, Vec::new()), |body| (200, body));
+    let held = held.lock().unwrap().filter(|(end, _)| path.ends_with(end)).map(|(_, after)| after);
+    let head = format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+    let stream = reader.get_mut();
+    stream.write_all(head.as_bytes()).ok()?;
+    stream.write_all(&body[..held.unwrap_or(body.len()).min(body.len())]).ok()?;
+    tell(path);
+    if held.is_some() {
+        // Until whoever asked has gone.
+        let _ = reader.read(&mut [0]);
+    }
+    Some(())
+}
+
+/// A command line that was put somewhere, and can be replaced.
+pub(crate) struct Installed {
+    pub(crate) program: PathBuf,
+    pub(crate) machine: Machine,
+}
+
+impl Installed {
+    /// In a folder of the machine's.
+    pub(crate) fn at(path: &str) -> Self {
+        let machine = Machine::new("https://cloud.example");
+        let program = machine.folder().join(path);
+        fs::create_dir_all(program.parent().unwrap()).unwrap();
+        fs::copy(env!("CARGO_BIN_EXE_coditect"), &program).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o750)).unwrap();
+        Self { program, machine }
+    }
+
+    pub(crate) fn command(&self, publisher: &Publisher, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        self.machine.surround(command.args(arguments));
+        publisher.surround(&mut command);
+        command
+    }
+
+    /// What it prints, with its own path replaced.
+    pub(crate) fn run(&self, publisher: &Publisher, arguments: &[&str]) -> Printed {
+        self.replace(self.machine.printed(self.command(publisher, arguments).output().unwrap()))
+    }
+
+    pub(crate) fn replace(&self, printed: Printed) -> Printed {
+        let plain = |text: String| text.replace(self.program.to_str().unwrap(), "{program}");
+        Printed { code: printed.code, stdout: plain(printed.stdout), stderr: plain(printed.stderr) }
+    }
+
+    /// What whoever starts it now gets.
+    pub(crate) fn version(&self) -> String {
+        let output = Command::new(&self.program).arg("--version").output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// What is beside it.
+    pub(crate) fn beside(&self) -> Vec<String> {
+        let folder = fs::read_dir(self.program.parent().unwrap()).unwrap();
+        let names = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name != "coditect").collect()
+    }
+}
