@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use coditect::{Address, Error, HardwareId, LicenseKey, Profile};
 use pyo3::prelude::*;
@@ -16,12 +15,13 @@ use crate::notice;
 use crate::process::Process;
 use crate::seat::Seat;
 use crate::status::{Allowance, Status};
-
-/// How often to ask for a seat at least, and at most, while somebody waits for one: it may come free at any moment.
-const SELDOM: Duration = Duration::from_secs(10);
-const OFTEN: Duration = Duration::from_secs(1);
+use crate::waiting::{Wait, Waiting};
 
 /// Asks the cloud on behalf of one machine, and remembers what it said.
+///
+/// What is not passed is as the environment and the home folder say, as for the command line. Threads may share a
+/// client. As a context manager it holds a seat: `with LicenseClient() as client` takes one, and gives it back at the
+/// end.
 #[pyclass(frozen, module = "coditect_license")]
 #[derive(Debug)]
 pub(crate) struct LicenseClient {
@@ -29,30 +29,6 @@ pub(crate) struct LicenseClient {
     /// Those of the `with` statements that are under way. Held for moments, and with the interpreter's lock.
     seats: Mutex<Vec<Py<Seat>>>,
     process: Process,
-}
-
-/// How long to wait for a seat.
-#[derive(FromPyObject)]
-enum Wait {
-    /// As long as it takes, or not at all.
-    Flag(bool),
-    Seconds(f64),
-    Time(Duration),
-}
-
-impl Wait {
-    /// Until when.
-    fn deadline(&self) -> PyResult<Option<Instant>> {
-        let time = match *self {
-            Self::Flag(true) => return Ok(None),
-            Self::Flag(false) => Duration::ZERO,
-            Self::Seconds(seconds) => {
-                Duration::try_from_secs_f64(seconds).map_err(|error| wrong(format!("wait={seconds}: {error}")))?
-            }
-            Self::Time(time) => time,
-        };
-        Ok(Instant::now().checked_add(time))
-    }
 }
 
 impl LicenseClient {
@@ -71,22 +47,14 @@ impl LicenseClient {
         interruptibly(py, move || ask(&client))?.map_err(exception)
     }
 
-    /// Takes a seat, and asks again until the deadline while all are taken.
-    fn take(&self, py: Python<'_>, deadline: Option<Instant>) -> PyResult<Seat> {
+    /// Takes a seat, and asks again for as long as somebody waits while all are taken.
+    fn take(&self, py: Python<'_>, wait: &Wait) -> PyResult<Seat> {
+        let mut waiting = Waiting::new(wait)?;
         loop {
-            let pause = match self.ask(py, |client| Ok(client.acquire()))? {
+            match self.ask(py, |client| Ok(client.acquire()))? {
                 Ok(seat) => return Ok(Seat::new(seat)),
-                Err(Error::Refused(refusal)) if refusal.problem.code == "no_seats_available" => {
-                    let asked = refusal.problem.retry_after_seconds.map_or(SELDOM, Duration::from_secs);
-                    let left = deadline.map_or(SELDOM, |deadline| deadline.saturating_duration_since(Instant::now()));
-                    if left.is_zero() {
-                        return Err(exception(Error::Refused(refusal)));
-                    }
-                    asked.clamp(OFTEN, SELDOM).min(left)
-                }
-                Err(error) => return Err(exception(error)),
-            };
-            sleep(py, pause)?;
+                Err(error) => sleep(py, waiting.next(error)?)?,
+            }
         }
     }
 }
@@ -123,55 +91,80 @@ impl LicenseClient {
         Ok(Self { client, seats: Mutex::default(), process: Process::current() })
     }
 
+    /// The folder in which everything is kept.
     #[getter]
     fn home(&self) -> PathBuf {
         self.client.home().to_owned()
     }
 
+    /// Whose folder that is.
     #[getter]
     fn profile(&self) -> String {
         self.client.profile().to_string()
     }
 
+    /// Where the cloud is.
     #[getter]
     fn cloud_url(&self) -> String {
         self.client.cloud_url().to_string()
     }
 
+    /// This machine's id.
     #[getter]
     fn hardware_id(&self) -> String {
         self.client.hardware_id().to_string()
     }
 
+    /// The seat of the `with` statement that is under way.
     #[getter]
     fn seat(&self, py: Python<'_>) -> Option<Py<Seat>> {
         self.seats().last().map(|seat| seat.clone_ref(py))
     }
 
+    /// Whether this machine may run, and with what.
+    ///
+    /// An answer of the last 24 hours is used without a call. While the cloud cannot be reached, the last answer serves
+    /// for 7 days from when it was made. Without a license key the answer is what the seat of whoever is signed in
+    /// grants, and the free tier if nobody is.
     fn validate(&self, py: Python<'_>) -> PyResult<Verdict> {
         let verdict = self.ask(py, coditect::LicenseClient::validate)?;
         Verdict::of(py, verdict)
     }
 
+    /// Whether a license key is good on this machine; if it is, it is kept, and the answer, too.
+    ///
+    /// Raises `InvalidKey` for what is no key, without a call, and `Unavailable`: an activation has no grace.
     fn activate(&self, py: Python<'_>, key: &str) -> PyResult<Verdict> {
         let key = LicenseKey::parse(key).map_err(|error| exception(Error::Key(error)))?;
         let verdict = self.ask(py, move |client| client.activate(&key))?;
         Verdict::of(py, verdict)
     }
 
+    /// What this machine knows, without asking the cloud.
     fn status(&self, py: Python<'_>) -> PyResult<Status> {
         self.ask(py, coditect::LicenseClient::status).map(Status::from)
     }
 
+    /// Counts a command of today, where the licence limits them; `None` where it does not.
+    ///
+    /// Raises `QuotaExceeded` when today's are used up.
     fn count_command(&self, py: Python<'_>) -> PyResult<Option<Allowance>> {
         Ok(self.ask(py, coditect::LicenseClient::count_command)?.map(Allowance::from))
     }
 
+    /// Takes a seat, of whoever is signed in, else of the license key's licence: `with client.acquire() as seat`.
+    ///
+    /// While all are taken, `wait` says how long to wait for one: seconds, a `timedelta`, or `True` for as long as it
+    /// takes. While the cloud cannot be reached, the last license token of this machine serves, as long as it is good.
+    ///
+    /// Raises `NoSeatsAvailable`, `NoLicenseKey`, `NotSignedIn`, `Refused` when the licence is not active, and
+    /// `Unavailable`.
     #[pyo3(signature = (*, wait=Wait::Flag(false)), text_signature = "($self, *, wait=False)")]
     fn acquire(&self, py: Python<'_>, wait: Wait) -> PyResult<Seat> {
-        self.take(py, wait.deadline()?)
+        self.take(py, &wait)
     }
 
+    /// The context that is kept in this client's home folder, and its sync with this client's cloud.
     fn context(&self) -> PyResult<Context> {
         self.process.guard()?;
         Ok(Context::new(self.client.clone()))
@@ -179,7 +172,7 @@ impl LicenseClient {
 
     fn __enter__<'py>(slf: Bound<'py, Self>, py: Python<'py>) -> PyResult<Bound<'py, Self>> {
         let client = slf.get();
-        let seat = Py::new(py, client.take(py, Some(Instant::now()))?)?;
+        let seat = Py::new(py, client.take(py, &Wait::Flag(false))?)?;
         client.seats().push(seat);
         Ok(slf)
     }

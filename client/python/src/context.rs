@@ -12,7 +12,9 @@ use crate::interrupt::interruptibly;
 use crate::process::Process;
 use crate::record::{Record, SyncStatus, Synced};
 
-/// Tasks, decisions, learnings and messages.
+/// Tasks, decisions, learnings and messages, on this machine. It needs no license key and no cloud, except to sync.
+///
+/// Every method raises `ContextFailed` for what cannot be kept, and `ValueError` for a kind that there is not.
 #[pyclass(frozen, module = "coditect_license")]
 #[derive(Debug)]
 pub(crate) struct Context {
@@ -37,6 +39,7 @@ impl Context {
 
 #[pymethods]
 impl Context {
+    /// The record is to be this: kept before it returns, and queued to be sent. Whether that changes anything.
     #[pyo3(signature = (kind, id, content, *, project_id=None))]
     fn put(
         &self,
@@ -59,12 +62,14 @@ impl Context {
         self.with(py, move |store| Ok(store.put(&draft)? != Change::Unchanged))
     }
 
+    /// A record as it is seen here; `None` where there is none, or it was deleted.
     fn get(&self, py: Python<'_>, kind: &str, id: &str) -> PyResult<Option<Record>> {
         let (kind, id) = (kind_of(kind)?, id_of(id)?);
         let entry = self.with(py, |store| store.get(kind, &id))?;
         entry.map(|entry| Record::of(py, entry)).transpose()
     }
 
+    /// The records of a kind, the latest change first; those of a project, or with a `status`, only.
     #[pyo3(signature = (kind, *, project_id=None, status=None, limit=100))]
     fn list(
         &self,
@@ -82,17 +87,20 @@ impl Context {
         entries.into_iter().map(|entry| Record::of(py, entry)).collect()
     }
 
+    /// Queues a record's deletion. Whether there was such a record.
     fn delete(&self, py: Python<'_>, kind: &str, id: &str) -> PyResult<bool> {
         let (kind, id) = (kind_of(kind)?, id_of(id)?);
         self.with(py, |store| store.delete(kind, &id))
     }
 
+    /// Turns the sync on, or off. It is off until the person has turned it on.
     #[pyo3(signature = (on=true))]
     fn enable(&self, py: Python<'_>, on: bool) -> PyResult<()> {
         let home = self.client.home().to_owned();
         self.with(py, |_| Config::open(Some(home))?.set_sync(on))
     }
 
+    /// Sends what waits, and fetches what is new. Raises `Unavailable` and `Refused`; nothing is lost then.
     fn sync(&self, py: Python<'_>) -> PyResult<Synced> {
         self.process.guard()?;
         // With files of its own, so that records can be read and written meanwhile.
@@ -101,6 +109,7 @@ impl Context {
         synced.map(Synced::from).map_err(exception)
     }
 
+    /// How the sync is doing, without asking the cloud.
     fn status(&self, py: Python<'_>) -> PyResult<SyncStatus> {
         self.with(py, ContextStore::status).map(SyncStatus::from)
     }

@@ -21,6 +21,7 @@ mod process;
 mod record;
 mod seat;
 mod status;
+mod waiting;
 
 use pyo3::prelude::*;
 

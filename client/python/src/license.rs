@@ -22,31 +22,38 @@ impl From<coditect::License> for License {
 
 #[pymethods]
 impl License {
+    /// The plan's rank.
     #[getter]
     fn tier(&self) -> &'static str {
         self.0.tier.as_str()
     }
 
+    /// What the plan includes, such as `"cloud_sync"`.
     #[getter]
     fn features<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyFrozenSet>> {
         features(py, &self.0.features)
     }
 
+    /// Its limits by name, such as `"commands_per_day"`; -1 is none.
     #[getter]
     fn quotas<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyMappingProxy>> {
         quotas(py, &self.0.quotas)
     }
 
+    /// On whose word: the cloud's just now, of the last day, of the last week while it cannot be asked; the last
+    /// seat's, where somebody is signed in; or nobody's.
     #[getter]
     fn source(&self) -> &'static str {
         self.0.source.as_str()
     }
 
+    /// When the cloud will be asked again; `None` without a key.
     #[getter]
     fn refresh_after(&self) -> Option<SystemTime> {
         self.0.refresh_after.map(SystemTime::from)
     }
 
+    /// Until when this serves if the cloud cannot be asked; `None` without a key.
     #[getter]
     fn grace_until(&self) -> Option<SystemTime> {
         self.0.grace_until.map(SystemTime::from)
@@ -105,31 +112,37 @@ impl Verdict {
 
 #[pymethods]
 impl Verdict {
+    /// `lapsed`: the cloud cannot be asked, and nothing that it said before still serves; the free tier applies.
     #[getter]
     fn state(&self) -> &'static str {
         self.state
     }
 
+    /// Whether it is a yes.
     #[getter]
     fn valid(&self) -> bool {
         self.state == "valid"
     }
 
+    /// What may be used: the licence, the free tier where it has lapsed, `None` where it is not valid.
     #[getter]
     fn license(&self, py: Python<'_>) -> Option<Py<License>> {
         self.license.as_ref().map(|license| license.clone_ref(py))
     }
 
+    /// Why it is not valid, as a word for programs, such as `"expired"`.
     #[getter]
     fn reason(&self) -> Option<&'static str> {
         self.reason
     }
 
+    /// Why it is no yes, as a sentence.
     #[getter]
     fn message(&self) -> Option<&str> {
         self.message.as_deref()
     }
 
+    /// Why the cloud cannot be asked, where it has lapsed.
     #[getter]
     fn outage(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.outage.as_ref().map(|outage| outage.clone_ref(py))

@@ -12,7 +12,7 @@ use crate::context::json_loads;
 #[pyclass(frozen, get_all, module = "coditect_license")]
 #[derive(Debug)]
 pub(crate) struct Record {
-    /// What it is, such as `"task"`.
+    /// What it is.
     kind: &'static str,
     /// Which one of its kind.
     id: String,
@@ -20,11 +20,11 @@ pub(crate) struct Record {
     project_id: Option<String>,
     /// What it says.
     content: Py<PyAny>,
-    /// The version in the cloud that it is, or was made from.
+    /// The version in the cloud that it is, or was made from; `None` if the cloud has none as far as is known here.
     version: Option<u64>,
     /// When it was changed, by the clock of its device.
     updated_at: SystemTime,
-    /// The device it was changed on; none for this one, while the change is queued.
+    /// The device it was changed on; `None` for this one, while the change is queued.
     device_id: Option<String>,
     /// Whether this is a change that the cloud does not have yet.
     queued: bool,
@@ -63,7 +63,7 @@ impl Record {
 pub(crate) struct Synced {
     /// How many changes the cloud has taken.
     sent: u64,
-    /// How many records came.
+    /// How many records came, those that were sent from here among them.
     fetched: u64,
     /// How many changes were refused for a fault of their own.
     refused: u64,
@@ -106,7 +106,7 @@ pub(crate) struct SyncStatus {
     last_push_at: Option<SystemTime>,
     /// When everything that was new was last fetched.
     last_pull_at: Option<SystemTime>,
-    /// Why the last sync did not get through.
+    /// Why the last sync did not get through, as a sentence.
     trouble: Option<String>,
 }
 

@@ -14,7 +14,10 @@ use crate::license::{features, quotas};
 use crate::process::{self, Process};
 use crate::status::Allowance;
 
-/// One of the licence's simultaneous uses.
+/// One of the licence's simultaneous uses, until the `with` block ends, or `release` is called.
+///
+/// A thread keeps it, and goes on trying while the cloud is away, until the license token ends. After it was given
+/// back, what is asked of it raises `SeatEnded`.
 #[pyclass(frozen, module = "coditect_license")]
 #[derive(Debug)]
 pub(crate) struct Seat(Arc<Held>);
@@ -73,52 +76,64 @@ impl Drop for Seat {
 
 #[pymethods]
 impl Seat {
+    /// What the cloud calls this use. It changes when a lost seat is taken again.
     #[getter]
     fn session_id(&self) -> PyResult<String> {
         self.about(|seat| seat.session_id().to_string())
     }
 
+    /// The proof that is checked offline. It is a secret, and is renewed from time to time.
     #[getter]
     fn license_token(&self) -> PyResult<String> {
         self.about(coditect::Seat::license_token)
     }
 
+    /// Until when the license token, and so this seat, serves without the cloud.
     #[getter]
     fn expires_at(&self) -> PyResult<SystemTime> {
         self.about(|seat| seat.expires_at().into())
     }
 
+    /// When the seat is free for others, unless a heartbeat comes before.
     #[getter]
     fn seat_expires_at(&self) -> PyResult<SystemTime> {
         self.about(|seat| seat.seat_expires_at().into())
     }
 
+    /// The licence's tier.
     #[getter]
     fn tier(&self) -> PyResult<&'static str> {
         self.about(|seat| seat.tier().as_str())
     }
 
+    /// What the plan includes.
     #[getter]
     fn features<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyFrozenSet>> {
         features(py, &self.about(coditect::Seat::features)?)
     }
 
+    /// The plan's limits by name; -1 is none.
     #[getter]
     fn quotas<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyMappingProxy>> {
         quotas(py, &self.about(coditect::Seat::quotas)?)
     }
 
+    /// How many seats the licence had when this one was taken, if the cloud has said.
     #[getter]
     fn seats(&self) -> PyResult<Option<SeatCounts>> {
         self.about(|seat| seat.seats().map(SeatCounts::from))
     }
 
+    /// Counts a command of today, where this seat's plan limits them; `None` where it does not.
+    ///
+    /// Raises `QuotaExceeded` when today's are used up.
     fn count_command(&self, py: Python<'_>) -> PyResult<Option<Allowance>> {
         self.0.process.guard()?;
         let counted = py.detach(|| self.0.seat().as_ref().map(coditect::Seat::count_command));
         Ok(counted.ok_or_else(error::given_back)?.map_err(error::exception)?.map(Allowance::from))
     }
 
+    /// Why there is no seat any more, to be raised or shown; `None` while there is.
     #[getter]
     fn ended(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         self.0.process.guard()?;
@@ -129,6 +144,8 @@ impl Seat {
         ended.map(|error| error.into_py_any(py)).transpose()
     }
 
+    /// Gives the seat back now. Raises `Unavailable` when the cloud does not hear of it: then the seat comes free by
+    /// itself within minutes. Again, it does nothing.
     fn release(&self, py: Python<'_>) -> PyResult<()> {
         self.0.process.guard()?;
         let Some(seat) = self.0.seat().take() else { return Ok(()) };
@@ -174,7 +191,7 @@ impl Seat {
 pub(crate) struct SeatCounts {
     /// All of them.
     limit: u32,
-    /// Those taken.
+    /// Those taken. They may be more, after a plan has shrunk.
     in_use: u32,
 }
 

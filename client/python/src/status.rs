@@ -22,21 +22,25 @@ impl From<coditect::Allowance> for Allowance {
 
 #[pymethods]
 impl Allowance {
+    /// How many a day.
     #[getter]
     fn limit(&self) -> i64 {
         self.0.limit
     }
 
+    /// How many of them were used.
     #[getter]
     fn used(&self) -> i64 {
         self.0.used
     }
 
+    /// How many are left.
     #[getter]
     fn left(&self) -> i64 {
         self.0.left()
     }
 
+    /// When the next day begins: midnight on this machine.
     #[getter]
     fn next_day_at(&self) -> SystemTime {
         self.0.next_day_at.into()
@@ -47,7 +51,7 @@ impl Allowance {
     }
 }
 
-/// What went wrong last in a home folder.
+/// What went wrong last in a home folder: `str(error)` is a sentence.
 #[pyclass(frozen, get_all, module = "coditect_license")]
 #[derive(Clone, Debug)]
 pub(crate) struct LastError {
@@ -81,17 +85,17 @@ impl LastError {
 #[pyclass(frozen, get_all, module = "coditect_license")]
 #[derive(Debug)]
 pub(crate) struct Status {
-    /// Who is signed in.
+    /// Who is signed in. Seats are taken for them, whether there is a license key or not.
     signed_in_as: Option<String>,
     /// The license key's beginning, if one has been activated.
     license_key: Option<String>,
-    /// What may be used; none if the last answer no longer serves.
+    /// What may be used; `None` if the last answer no longer serves.
     license: Option<License>,
     /// The commands of today, where they are limited.
     commands_today: Option<Allowance>,
     /// Until when the last seat's token lets a program start while the cloud is away.
     seat_token_until: Option<SystemTime>,
-    /// How the sync is doing; none where there is no context, or none that can be read.
+    /// How the sync is doing; `None` where there is no context, or none that can be read.
     sync: Option<SyncStatus>,
     /// What went wrong last.
     last_error: Option<LastError>,

@@ -36,7 +36,8 @@ class Cloud:
 
     def ops(self, *arguments: str) -> dict[str, Any]:
         command = [f"{self.env['CODITECT_BIN_DIR']}/ops", *arguments, "--json"]
-        done = subprocess.run(command, env={**os.environ, **self.env}, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, env={**os.environ, **self.env}, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
         answer: dict[str, Any] = json.loads(done.stdout)
         return answer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import pickle
 from collections.abc import Callable
@@ -176,6 +177,26 @@ def test_what_cannot_be_kept_is_refused(machine: Make, kind: str, id: str, conte
     context = machine().client().context()
     with pytest.raises(error):
         context.put(kind, id, content)  # type: ignore[arg-type]
+
+
+def test_help_says_what_the_stubs_say() -> None:
+    stub = ast.parse((Path(inspect.getfile(coditect_license)).parent / "_native.pyi").read_text())
+
+    def words(doc: str | None) -> list[str]:
+        return (doc or "").replace("``", "`").split()
+
+    compared = 0
+    for described in stub.body:
+        if not isinstance(described, ast.ClassDef):
+            continue
+        real = getattr(coditect_license, described.name)
+        assert words(real.__doc__) == words(ast.get_docstring(described)), described.name
+        for member in described.body:
+            if isinstance(member, ast.FunctionDef) and not member.name.startswith("__"):
+                doc = getattr(real, member.name).__doc__
+                assert words(doc) == words(ast.get_docstring(member)), f"{described.name}.{member.name}"
+                compared += 1
+    assert compared > 70
 
 
 def test_the_version_is_the_package_s() -> None:
