@@ -19,12 +19,13 @@ pub fn connect(setup: &mut Setup) -> Option<OpenApiRouter> {
     let auth = auth::State::connect(setup);
     let sync_push = sync_push::State::connect(setup);
     let sync_pull = sync_pull::State::connect(setup);
+    let telemetry = telemetry::State::connect(setup);
     let has_webhook = setup.is_set(&config::STRIPE_WEBHOOK_SECRETS);
     let webhook = has_webhook.then(|| webhook_stripe::State::connect(setup));
     let sells = setup.is_set(&config::STRIPE_API_KEY);
     let billing = sells.then(|| billing::State::connect(setup));
     let (validate, acquire, heartbeat, release, auth) = (validate?, acquire?, heartbeat?, release?, auth?);
-    let (sync_push, sync_pull, ()) = (sync_push?, sync_pull?, metrics?);
+    let (sync_push, sync_pull, telemetry, ()) = (sync_push?, sync_pull?, telemetry?, metrics?);
     let mut router = OpenApiRouter::new()
         .merge(named("validate", validate::routes(&validate).with_state(validate)))
         .merge(named("acquire", acquire::routes(&acquire).with_state(acquire)))
@@ -32,7 +33,8 @@ pub fn connect(setup: &mut Setup) -> Option<OpenApiRouter> {
         .merge(named("release", release::routes(&release).with_state(release)))
         .merge(named("auth", auth::routes(&auth).with_state(auth)))
         .merge(named("sync-push", sync_push::routes(&sync_push).with_state(sync_push)))
-        .merge(named("sync-pull", sync_pull::routes(&sync_pull).with_state(sync_pull)));
+        .merge(named("sync-pull", sync_pull::routes(&sync_pull).with_state(sync_pull)))
+        .merge(named("telemetry", telemetry::routes(&telemetry).with_state(telemetry)));
     if let Some(webhook) = webhook {
         let webhook = webhook?;
         router = router.merge(named("webhook-stripe", webhook_stripe::routes(&webhook).with_state(webhook)));

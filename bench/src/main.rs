@@ -2,6 +2,7 @@
 //! does without them, in one run. `scripts/bench` starts what it needs and calls it.
 
 mod ceilings;
+mod client;
 mod context;
 mod functions;
 mod load;
@@ -45,6 +46,7 @@ async fn main() -> ExitCode {
             };
             ceilings::serve_redis(listener().await, &variables["REDIS_URL"], seat).await;
         }
+        "client" => client::run(&variables),
         "context" => context::run(&variables, std::env::args().nth(2).as_deref()).await,
         _ => run(&variables).await,
     }
@@ -291,6 +293,7 @@ async fn costs(v: &HashMap<String, String>) {
         "sync-pull",
         "webhook-stripe",
         "billing",
+        "telemetry",
         "all-in-one",
     ] {
         let cost = startup::cost(&PathBuf::from(bin).join(name), &v["DATABASE_URL"]).await;

@@ -83,6 +83,7 @@ const OPEN: &[&str] = &[
     "GET /api/v1/public-key",
     "POST /api/v1/auth/license",
     "POST /api/v1/licenses/validate",
+    "POST /api/v1/telemetry",
     "POST /webhooks/stripe",
 ];
 const GUARDED: &[&str] = &[
@@ -141,6 +142,7 @@ async fn the_configuration_reference_is_current() {
     ask("billing", &|s| drop(billing::State::connect(s)));
     ask("sync-push", &|s| drop(sync_push::State::connect(s)));
     ask("sync-pull", &|s| drop(sync_pull::State::connect(s)));
+    ask("telemetry", &|s| assert!(telemetry::State::connect(s).is_some()));
 
     let mut text = "# Configuration\n\n<!-- Generated from common/src/config.rs by the tests of all-in-one; change it there. -->\n\n\
         Environment variables only, read once at start. Whatever is missing or wrong is named in one go, and the process\n\

@@ -62,7 +62,7 @@ async fn discovery_names_every_function_once_each_where_it_is() {
     let found = all(&world).await.get("/.well-known/coditect.json", 200).await;
     assert_eq!(found.text("/issuer"), ISSUER);
     assert_eq!(found.text("/functions/heartbeat"), "https://heartbeat.example.com");
-    for function in ["validate", "acquire", "release", "auth", "sync-push", "sync-pull"] {
+    for function in ["validate", "acquire", "release", "auth", "sync-push", "sync-pull", "telemetry"] {
         assert_eq!(found.text(&format!("/functions/{function}")), ISSUER);
     }
     assert_eq!(found.text("/jwks_uri"), format!("{ISSUER}/.well-known/jwks.json"));

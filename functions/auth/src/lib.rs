@@ -30,7 +30,8 @@ const ACCESS_TOKEN_TTL: SignedDuration = SignedDuration::from_hours(1);
 /// What an access token allows: everything a license key gives a right to.
 const SCOPE: &str = "licenses context";
 /// The functions that clients look for.
-const FUNCTIONS: [&str; 7] = ["validate", "acquire", "heartbeat", "release", "auth", "sync-push", "sync-pull"];
+const FUNCTIONS: [&str; 8] =
+    ["validate", "acquire", "heartbeat", "release", "auth", "sync-push", "sync-pull", "telemetry"];
 
 /// What `auth` needs: licences by key, a signature, the public keys, and the limit on guessing.
 #[derive(Debug, Clone)]
