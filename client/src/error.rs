@@ -19,6 +19,26 @@ pub use crate::outage::{Fault, Outage};
 /// Why a question could not be answered, or the answer is a refusal.
 ///
 /// [`Display`](fmt::Display) says what happened, [`Error::hint`] which command helps, [`Error::code`] is for programs.
+///
+/// ```
+/// use coditect::{Error, LicenseClient, LicenseKey};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let home = folder.path().join("home");
+/// // Nobody listens there.
+/// let client = LicenseClient::builder().home(&home).cloud_url("http://127.0.0.1:1".parse()?).build()?;
+/// let key = LicenseKey::parse("CODITECT-PRO-A7F3E9D2C4B1-D3W4")?;
+///
+/// let Err(error) = client.activate(&key) else { unreachable!("an activation has no grace") };
+/// assert_eq!(error.code(), "cloud_unavailable");
+/// println!("{error}\n{}", error.hint());
+/// if let Error::Unavailable(outage) = &error {
+///     println!("again in {} seconds", outage.retry_after.unwrap_or(60));
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {

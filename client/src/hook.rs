@@ -39,6 +39,26 @@ use crate::{Config, Error, environment};
 const SETTINGS: &str = ".claude/settings.json";
 
 /// The hook of one home folder.
+///
+/// ```
+/// use coditect::hook::AgentHook;
+/// use coditect::{ContextStore, Filter, Kind};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let home = folder.path().join("home");
+/// // What an agent writes to its hook's standard input.
+/// let event = r#"{
+///     "hook_event_name": "PostToolUse", "tool_name": "TodoWrite", "session_id": "s1", "cwd": "/",
+///     "tool_input": {"todos": [{"content": "Write it down", "status": "in_progress"}]}
+/// }"#;
+/// assert_eq!(AgentHook::open(Some(home.clone()))?.task_plan(event.as_bytes())?, 1);
+///
+/// let tasks = ContextStore::open(Some(home))?.list(Kind::Task, &Filter::default())?;
+/// assert_eq!(tasks[0].content["description"], "Write it down");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct AgentHook {
     home: Home,

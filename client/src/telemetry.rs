@@ -39,11 +39,14 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Telemetry of a home folder.
 ///
-/// ```no_run
-/// # fn main() -> Result<(), coditect::Error> {
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use coditect::telemetry::Telemetry;
 ///
-/// let telemetry = Telemetry::open(None)?;
+/// # let folder = tempfile::tempdir()?;
+/// # let home = folder.path().join("home");
+/// let telemetry = Telemetry::open(Some(home))?;
+/// assert!(!telemetry.status()?.on, "until somebody turns it on");
 /// telemetry.turn_on()?;
 /// assert!(telemetry.status()?.on);
 /// telemetry.turn_off()?; // and deletes what waits
@@ -57,6 +60,7 @@ pub struct Telemetry {
 
 /// Whether it is on, and what waits.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct TelemetryStatus {
     /// Whether commands are counted.
     pub on: bool,

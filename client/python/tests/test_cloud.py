@@ -232,6 +232,28 @@ def test_threads_share_a_client(cloud: Cloud, machine: Make) -> None:
     assert len(sessions) == 4 and len(set(sessions)) == 1 and license.seats_in_use == 0
 
 
+def test_the_interpreter_goes_on_while_a_thread_waits(cloud: Cloud, machine: Make) -> None:
+    license = cloud.license()
+    holder = activated(machine, license).client().acquire()
+    other = activated(machine, license).client()
+    done = threading.Event()
+
+    def wait() -> None:
+        with other.acquire(wait=30):
+            done.set()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    turns = 0
+    end = time.monotonic() + 0.5
+    while time.monotonic() < end:
+        turns += 1
+    assert turns > 10_000 and not done.is_set()
+    holder.release()
+    thread.join(30)
+    assert done.is_set()
+
+
 @pytest.mark.parametrize(
     "wait", ["client.acquire(wait=True)", "LicenseClient(cloud_url=f'http://127.0.0.1:{silent}').activate(KEY)"]
 )

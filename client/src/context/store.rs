@@ -114,6 +114,28 @@ impl ContextStore {
     /// Reads a record, and queues what it is to be instead. Nobody changes it in between.
     ///
     /// The draft is for the same record; none leaves it as it is.
+    ///
+    /// ```
+    /// use coditect::{ContextStore, Draft, Kind};
+    /// use serde_json::json;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let home = folder.path().join("home");
+    /// let store = ContextStore::open(Some(home))?;
+    /// let (kind, id) = (Kind::Task, "write-it-down".parse()?);
+    /// for _ in 0..3 {
+    ///     store.edit(kind, &id, |task| {
+    ///         let before = task.and_then(|task| task.content["tool_success_count"].as_u64()).unwrap_or(0);
+    ///         let content = json!({"description": "Write it down", "tool_success_count": before + 1});
+    ///         Ok(Some(Draft { kind, id: id.clone(), project_id: None, content }))
+    ///     })?;
+    /// }
+    /// let task = store.get(kind, &id)?.expect("it was made by the first");
+    /// assert_eq!(task.content["tool_success_count"], 3);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn edit(
         &self,
         kind: Kind,

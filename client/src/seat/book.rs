@@ -20,6 +20,7 @@ const LOCK: &str = "seats.lock";
 
 /// A seat that this machine has.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct HeldSeat {
     /// What the cloud calls this use.
     pub session_id: SessionId,

@@ -57,6 +57,7 @@ impl fmt::Display for SignedIn {
 
 /// How a sign-out went.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct SignedOut {
     /// Who was signed in; none if nobody was, or if it could not be read any more.
     pub who: Option<SignedIn>,

@@ -10,6 +10,7 @@ use crate::{Error, Fault, Outage};
 
 /// Why a new version could not be found or installed. Whatever it is, the program that is there still runs.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum UpdateError {
     /// This program was built without a key, so that it can't tell who made an update.
     NoKey,
