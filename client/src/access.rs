@@ -52,7 +52,7 @@ impl std::fmt::Debug for AccessMemory {
 impl LicenseClient {
     /// On whose behalf the cloud is asked. Who is signed in comes before the license key.
     pub(crate) fn credential(&self) -> Result<Credential, Error> {
-        if self.is_signed_in() {
+        if self.is_signed_in()? {
             return Ok(Credential::SignIn);
         }
         self.license_key()?.map(Credential::Key).ok_or(Error::NoKey)

@@ -45,6 +45,7 @@ use coditect::Profile;
     \n  2    something broke\n  64   wrong usage\n  Those of the command that `coditect run` runs are passed on.\
     \n\n\x1b[1;4mEnvironment:\x1b[0m\n  CODITECT_HOME          Where everything is kept, in place of ~/.coditect\
     \n  CODITECT_PROFILE       One of several identities on this machine\
+    \n  CODITECT_KEYCHAIN      off: the operating system's keychain is left alone\
     \n  CODITECT_HARDWARE_ID   This machine's id, 64 hex characters: for containers, whose ids change\
     \n  CODITECT_UPDATE_URL    Where the manifest of new versions is: a mirror's\
     \n  NO_COLOR               No colours, on a terminal either",

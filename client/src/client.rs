@@ -15,9 +15,10 @@ use crate::cloud::Cloud;
 use crate::directory::Directories;
 use crate::home::Home;
 use crate::notice::{Notice, Notify};
+use crate::sync::keys;
 use crate::trace::{Trace, Tracer};
 use crate::vault::Vault;
-use crate::{Address, Config, Error, Profile, Uptime, hardware};
+use crate::{Address, Config, Error, KeychainFault, Profile, Uptime, environment, hardware, sign_in};
 
 /// The sealed file with the license key.
 const KEY_FILE: &str = "license";
@@ -138,13 +139,48 @@ impl LicenseClient {
         key.map(Some).ok_or_else(|| Error::Sealed { path: self.inner.home.file(KEY_FILE) })
     }
 
+    /// Moves the secrets that are kept (license key, sign-in, tenant key) under a secret in the operating system's keychain, or
+    /// out of it into the home folder, and keeps them there from now on. Whether the keychain has them now: not where there is
+    /// none. Nothing is changed unless all of them can be opened.
+    ///
+    /// This client goes on as it was made; the next one is another.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), coditect::Error> {
+    /// # let client = coditect::LicenseClient::builder().build()?;
+    /// client.use_keychain(false)?; // for a machine where nobody unlocks it
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Keychain`] when the keychain has them and cannot be asked.
+    pub fn use_keychain(&self, on: bool) -> Result<bool, Error> {
+        let vault = self.inner.vault.with_keychain(on);
+        vault.take_over(&self.inner.vault, &[KEY_FILE, sign_in::FILE, keys::FILE])?;
+        Config::in_home(self.inner.home.clone()).set_keychain(on)?;
+        if on {
+            return Ok(vault.keychain()?.is_ok());
+        }
+        vault.leave_keychain()?;
+        Ok(false)
+    }
+
+    /// Whether secrets are kept under the operating system's keychain, and if not, why.
+    ///
+    /// # Errors
+    /// When the home folder cannot be used.
+    pub fn keychain(&self) -> Result<Result<(), KeychainFault>, Error> {
+        self.inner.vault.keychain()
+    }
+
     /// Whether there is one, without opening it.
-    pub(crate) fn has_license_key(&self) -> bool {
+    pub(crate) fn has_license_key(&self) -> Result<bool, Error> {
         self.inner.vault.holds(KEY_FILE)
     }
 
     pub(crate) fn store_key(&self, key: &LicenseKey) -> Result<(), Error> {
-        self.inner.vault.seal(KEY_FILE, key.to_string().as_bytes())
+        self.inner.vault.seal_secretly(KEY_FILE, key.to_string().as_bytes())
     }
 }
 
@@ -173,6 +209,7 @@ pub struct LicenseClientBuilder {
     profile: Option<Profile>,
     machine: Option<HardwareId>,
     clock: Option<Clock>,
+    keychain: Option<bool>,
     notify: Option<Notify>,
     tracer: Tracer,
 }
@@ -220,6 +257,14 @@ impl LicenseClientBuilder {
         self
     }
 
+    /// Whether the operating system's keychain may be used, where there is one and neither `coditect config` nor
+    /// `CODITECT_KEYCHAIN` turns it off.
+    #[must_use]
+    pub fn keychain(mut self, on: bool) -> Self {
+        self.keychain = Some(on);
+        self
+    }
+
     /// Who is told what nobody asked for: that the cloud is away, that a seat was lost. Called from the threads of seats too.
     #[must_use]
     pub fn on_notice(mut self, listener: impl Fn(&Notice) + Send + Sync + 'static) -> Self {
@@ -250,7 +295,8 @@ impl LicenseClientBuilder {
         let notify = self.notify.unwrap_or_else(|| Notify::new(|_| ()));
         let cloud_url = self.cloud_url.map_or_else(|| config.cloud_url(), Ok)?;
         let machine = self.machine.map_or_else(|| hardware::identify(&home, &notify), Ok)?;
-        let vault = Vault::new(home.clone(), machine.clone());
+        let keychain = self.keychain.unwrap_or(true) && !environment::keychain_is_off() && config.keychain()?;
+        let vault = Vault::new(home.clone(), machine.clone(), notify.clone(), keychain);
         let clock = self.clock.unwrap_or_else(Clock::system);
         let cloud = Cloud::new(self.tracer);
         let inner = Inner {

@@ -90,6 +90,17 @@ impl Config {
         self.write(&settings)
     }
 
+    /// Whether secrets are in the operating system's keychain, where there is one. They are, unless somebody said otherwise.
+    pub fn keychain(&self) -> Result<bool, Error> {
+        Ok(self.read()?.keychain.unwrap_or(true))
+    }
+
+    pub(crate) fn set_keychain(&self, on: bool) -> Result<(), Error> {
+        let mut settings = self.read()?;
+        settings.keychain = Some(on);
+        self.write(&settings)
+    }
+
     /// The organisation's own identity provider that was last signed in with; none if it was the cloud's.
     pub fn sso(&self) -> Result<Option<Sso>, Error> {
         Ok(self.read()?.sso)
@@ -133,6 +144,8 @@ struct Settings {
     cloud_url: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     sync: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    keychain: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sso: Option<Sso>,
     /// What a newer version has written is kept.

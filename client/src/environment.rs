@@ -9,6 +9,9 @@ pub const HOME: &str = "CODITECT_HOME";
 /// Which profile is used, in place of the default one.
 pub const PROFILE: &str = "CODITECT_PROFILE";
 
+/// `off`: secrets are sealed in the home folder, and the operating system's keychain is left alone.
+pub const KEYCHAIN: &str = "CODITECT_KEYCHAIN";
+
 /// This machine's id, in place of the one that is found: for containers, whose machine ids change.
 pub const HARDWARE_ID: &str = "CODITECT_HARDWARE_ID";
 
@@ -59,6 +62,24 @@ pub(crate) fn certificates() -> (Option<PathBuf>, Vec<PathBuf>) {
 
 fn text(name: &str) -> Option<String> {
     read(name).map(|value| value.to_string_lossy().into_owned())
+}
+
+/// Whether `CODITECT_KEYCHAIN` says that the keychain is not to be used.
+pub(crate) fn keychain_is_off() -> bool {
+    read(KEYCHAIN).is_some_and(|value| value == "off")
+}
+
+/// Whether there is a screen on which a person can be asked for a password.
+pub(crate) fn has_screen() -> bool {
+    cfg!(any(target_os = "macos", windows))
+        || ["DISPLAY", "WAYLAND_DISPLAY"].into_iter().any(|name| read(name).is_some())
+}
+
+/// Whether there is a D-Bus of the person's session.
+#[cfg(not(any(target_os = "macos", windows)))]
+pub(crate) fn has_session_bus() -> bool {
+    let of_systemd = || read("XDG_RUNTIME_DIR").is_some_and(|folder| PathBuf::from(folder).join("bus").exists());
+    read("DBUS_SESSION_BUS_ADDRESS").is_some() || of_systemd()
 }
 
 /// Whether a browser can be shown, as far as the variables say that desktops set.

@@ -12,7 +12,7 @@ use protocol::token::TokenError;
 use crate::hook::HookError;
 use crate::sync::keys::KeysError;
 use crate::update::UpdateError;
-use crate::{Allowance, ContextError, SignInError};
+use crate::{Allowance, ContextError, KeychainFault, SignInError};
 
 pub use crate::outage::{Fault, Outage};
 
@@ -80,6 +80,13 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// A file is sealed under a secret that the keychain has, and does not give.
+    Keychain {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        fault: KeychainFault,
+    },
     /// `config.json` is not what this program writes.
     Settings {
         /// The file.
@@ -132,6 +139,7 @@ impl Error {
             Self::Exposed { .. } => "exposed_file",
             Self::File { .. } => "file_failed",
             Self::Sealed { .. } => "sealed_file",
+            Self::Keychain { .. } => "keychain_failed",
             Self::Settings { .. } => "invalid_settings",
             Self::NoHome => "no_home",
             Self::Profile { .. } => "invalid_profile",
@@ -163,7 +171,10 @@ impl Error {
                 format!("`chmod {wanted} {}`, and if the machine has other users, ask for a new key.", path.display())
             }
             Self::File { path, cause } => hint_for_file(path, cause.kind()),
-            Self::Sealed { .. } => "`coditect activate KEY` stores the key anew.".into(),
+            Self::Sealed { .. } => {
+                "`coditect activate` stores a license key anew, `coditect login` signs in again.".into()
+            }
+            Self::Keychain { fault, .. } => fault.hint().into(),
             Self::Settings { path, .. } => {
                 format!("Correct it, or delete it and use `coditect config set`: {}", path.display())
             }
@@ -251,6 +262,7 @@ impl fmt::Display for Error {
             Self::Sealed { path } => {
                 write!(f, "{} was changed, or comes from another machine, and cannot be opened.", path.display())
             }
+            Self::Keychain { path, fault } => write!(f, "{} cannot be opened: {fault}.", path.display()),
             Self::Settings { path, cause } => write!(f, "{} is not a settings file: {cause}.", path.display()),
             Self::NoHome => f.write_str("There is no home folder to keep the license key in."),
             Self::Profile { name } => write!(

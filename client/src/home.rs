@@ -55,6 +55,18 @@ impl Home {
         Ok(Some(content))
     }
 
+    /// Whether there is a file, without opening it. One that others can read is refused.
+    pub(crate) fn holds(&self, name: &str) -> Result<bool, Error> {
+        self.refuse_if_exposed()?;
+        let path = self.file(name);
+        match fs::metadata(&path) {
+            Ok(found) if found.mode() & OTHERS != 0 => Err(Error::Exposed { path, mode: found.mode() }),
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(cause) => Err(Error::File { path, cause }),
+        }
+    }
+
     /// Puts a file in place of the one of the same name, so that a reader, or a crash, finds the old one or the new one whole.
     pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<(), Error> {
         let target = self.file(name);
@@ -92,14 +104,7 @@ impl Home {
     /// Sees to it that there is a file that others than its owner cannot read, without opening it where there is one:
     /// closing a file lets go of every lock that the process has on it.
     pub(crate) fn reserve(&self, name: &str) -> Result<(), Error> {
-        self.refuse_if_exposed()?;
-        let path = self.file(name);
-        match fs::metadata(&path) {
-            Ok(found) if found.mode() & OTHERS != 0 => Err(Error::Exposed { path, mode: found.mode() }),
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.write_new(name, b"").map(drop),
-            Err(cause) => Err(Error::File { path, cause }),
-        }
+        if self.holds(name)? { Ok(()) } else { self.write_new(name, b"").map(drop) }
     }
 
     /// An empty file to hold locks on.

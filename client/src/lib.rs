@@ -90,10 +90,11 @@
 //! # What is kept, and where
 //!
 //! In `~/.coditect`, or the folder that [`LicenseClientBuilder::home`] or `CODITECT_HOME` names, readable by its owner
-//! alone; a file that others can read is refused. `config.json` is in clear. The license key, the last answer, the last
-//! license token, the tenant key, what the cloud said about itself and the latest time seen are sealed with XChaCha20-Poly1305 under a key
-//! made from the file `secret` and this machine's id. The context is in four SQLite files, `platform.db`, `org.db`,
-//! `sessions.db` and `projects.db`, which are not sealed: their owner's other programs may read them.
+//! alone; a file that others can read is refused. `config.json` is in clear. The license key, the sign-in and the tenant key
+//! are sealed with XChaCha20-Poly1305 under a key made from a secret in the operating system's keychain, where there is one,
+//! and this machine's id; the last answer, the last license token, what the cloud said about itself and the latest time seen
+//! the same under the file `secret`. The context is in four SQLite files, `platform.db`, `org.db`, `sessions.db` and
+//! `projects.db`, which are not sealed: their owner's other programs may read them.
 //!
 //! That protects what leaves the machine: a copied file, backup or home folder opens nowhere else, unless the machine's id
 //! is copied with it (where the operating system has none, it is kept in the same folder). It does not protect from this
@@ -117,6 +118,7 @@ mod error;
 mod hardware;
 mod home;
 pub mod hook;
+mod keychain;
 mod last_error;
 mod license;
 mod network;
@@ -146,6 +148,7 @@ pub use context::{
 };
 pub use doctor::{Check, Diagnosis, Health};
 pub use error::{Error, Fault, Outage, Refusal};
+pub use keychain::KeychainFault;
 pub use last_error::LastError;
 pub use license::{FREE_COMMANDS_PER_DAY, License, Source, Verdict};
 pub use notice::Notice;

@@ -9,7 +9,7 @@ use protocol::id::RecordId;
 use protocol::wire::Kind;
 
 use crate::remaining::{about, more};
-use crate::{Ending, Error};
+use crate::{Ending, Error, KeychainFault};
 
 /// Something worth telling. [`Display`](fmt::Display) writes it as a sentence.
 #[derive(Debug)]
@@ -90,6 +90,8 @@ pub enum Notice {
         /// How many.
         count: u64,
     },
+    /// The keychain could not be used, so what is kept is sealed in the home folder.
+    KeychainNotUsed(KeychainFault),
     /// The license token could not be renewed, for want of a sign-in. The seat is kept meanwhile.
     NotRenewed(Error),
     /// The operating system does not say which machine this is, so an id was made up.
@@ -119,6 +121,7 @@ impl Notice {
             Self::Forged { .. } => "records_forged",
             Self::Exposed { .. } => "records_exposed",
             Self::NotRenewed(_) => "not_renewed",
+            Self::KeychainNotUsed(_) => "keychain_not_used",
             Self::MachineInvented => "machine_invented",
         }
     }
@@ -179,6 +182,9 @@ impl fmt::Display for Notice {
             ),
             Self::CacheRefused { cause } => write!(f, "What was stored is not used. {cause} The cloud is asked again."),
             Self::NotStored(error) => write!(f, "The answer could not be stored. {error} {}", error.hint()),
+            Self::KeychainNotUsed(fault) => {
+                write!(f, "The home folder keeps your secrets, sealed, because {fault}.")
+            }
             Self::NotRenewed(error) => {
                 write!(f, "{error} The seat is kept until the license token expires. {}", error.hint())
             }

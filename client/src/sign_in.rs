@@ -17,7 +17,7 @@ pub use device::DeviceSignIn;
 pub use error::SignInError;
 pub use session::{Revocation, SignedIn, SignedOut};
 
-pub(crate) use session::{bearer, is_signed_in, learn_tenant, who};
+pub(crate) use session::{FILE, bearer, is_signed_in, learn_tenant, who};
 
 use serde::{Deserialize, Serialize};
 
@@ -98,7 +98,10 @@ impl LicenseClient {
     }
 
     /// Whether somebody is signed in. Nothing is opened for it.
-    pub fn is_signed_in(&self) -> bool {
+    ///
+    /// # Errors
+    /// When others can read what is kept.
+    pub fn is_signed_in(&self) -> Result<bool, Error> {
         is_signed_in(&self.inner)
     }
 

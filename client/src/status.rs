@@ -54,8 +54,13 @@ impl LicenseClient {
     /// # }
     /// ```
     pub fn status(&self) -> Result<Status, Error> {
-        let key = self.license_key()?;
-        let who = self.signed_in()?;
+        // A keychain that is locked is no reason to show nothing.
+        let unless_locked = |error| match error {
+            Error::Keychain { fault, .. } => Ok(Some(format!("not known, because {fault}"))),
+            error => Err(error),
+        };
+        let key = self.license_key().map(|key| key.map(|key| key.redacted())).or_else(unless_locked)?;
+        let who = self.signed_in().map(|who| who.map(|who| who.to_string())).or_else(unless_locked)?;
         let (sync, sync_error) = match self.sync_status() {
             Ok(status) => (status, None),
             Err(error) => (None, Some(error.to_string())),
@@ -67,9 +72,9 @@ impl LicenseClient {
         }
         Ok(Status {
             at: moment.now,
-            signed_in_as: who.as_ref().map(ToString::to_string),
             seat_token_until: if key.is_some() || who.is_some() { self.seat_token_until()? } else { None },
-            license_key: key.map(|key| key.redacted()),
+            signed_in_as: who,
+            license_key: key,
             license,
             commands_today: self.commands_today()?,
             sync,

@@ -43,7 +43,9 @@ impl LicenseClient {
     /// When the question could not be answered for another reason than that the cloud is away: files that others can read,
     /// an answer that is not signed by the cloud, a request that it refused.
     pub fn validate(&self) -> Result<Verdict, Error> {
-        let Some(key) = self.license_key()? else { return self.validate_without_key() };
+        if !self.has_license_key()? {
+            return self.validate_without_key();
+        }
         let moment = self.inner.time.look()?;
         let stored = self.stored_validation(moment.now)?;
         if let Some(claims) = &stored
@@ -54,6 +56,8 @@ impl LicenseClient {
             self.inner.cloud.tracer.remembered("the validation", age);
             return Ok(Verdict::Valid(License::of(claims.clone(), Source::Cache)));
         }
+        // Not before: the keychain need not be asked for an answer that is stored.
+        let Some(key) = self.license_key()? else { return self.validate_without_key() };
         match self.ask_for_validation(&key) {
             Ok((verdict, Some(token))) => {
                 self.store_validation(&token);
@@ -71,7 +75,7 @@ impl LicenseClient {
     }
 
     fn validate_without_key(&self) -> Result<Verdict, Error> {
-        if !self.is_signed_in() {
+        if !self.is_signed_in()? {
             return Ok(Verdict::Valid(License::free()));
         }
         if let Some(license) = self.seat_license()? {
@@ -117,7 +121,7 @@ impl LicenseClient {
 
     /// What may be used, as far as it is known without asking anybody; none if no answer serves any more.
     pub(crate) fn known_license(&self) -> Result<Option<License>, Error> {
-        match (self.has_license_key(), self.is_signed_in()) {
+        match (self.has_license_key()?, self.is_signed_in()?) {
             (true, _) => self.remembered_license(),
             (false, true) => self.seat_license(),
             (false, false) => Ok(Some(License::free())),

@@ -1,4 +1,9 @@
-//! What is kept sealed: XChaCha20-Poly1305 under a key derived from a random secret beside it and this machine's id.
+//! What is kept sealed: XChaCha20-Poly1305 under a key derived from a random secret and this machine's id.
+//!
+//! There are two secrets. One lies beside the files; under it is what need not be secret, but genuine: the last answer, what the
+//! cloud said of itself, the latest time. The other is in the operating system's keychain, where there is one; under it are
+//! the license key, the sign-in and the tenant's key. Where there is no keychain, they are under the first, too. Each file says
+//! which it is, so that the folder can be in the middle of moving from one to the other.
 //!
 //! It protects what is copied off the machine: a backup, a home folder on a server, a stolen file. Neither the file nor the
 //! whole folder opens elsewhere, unless the machine's id was copied too, or is itself kept in the folder (where the
@@ -6,7 +11,10 @@
 //! does not protect from whoever is this user, or root, on this machine: they can run this program, so they can open what
 //! it opens, and put back an older copy of a file.
 
+mod secret;
+
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{Key, KeyInit, XChaCha20Poly1305, XNonce};
@@ -15,51 +23,100 @@ use protocol::id::HardwareId;
 use sha2::Sha256;
 
 use crate::home::Home;
+use crate::keychain::KeychainFault;
+use crate::notice::{Notice, Notify};
 use crate::{Error, random};
+use secret::Secret;
 
-const SECRET: &str = "secret";
-const SECRET_LEN: usize = 32;
 const NONCE_LEN: usize = 24;
 
-/// What a sealed file begins with; the last byte is the version of all of this.
-const MAGIC: &[u8] = b"coditect\x01";
+/// What a sealed file begins with; then comes the secret that it is sealed under.
+const MAGIC: &[u8] = b"coditect";
+
+/// Which secret a file is sealed under, as its first byte after the magic says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// The one beside it.
+    Home = 1,
+    /// The one in the keychain.
+    Keychain = 2,
+}
 
 /// Files that only this user on this machine can open.
 #[derive(Clone, Debug)]
 pub(crate) struct Vault {
     home: Home,
     machine: HardwareId,
+    notify: Notify,
+    /// Whether the keychain may be asked.
+    keychain: bool,
+    /// The keychain's secret, once it has been asked.
+    asked: Arc<Mutex<Option<Secret>>>,
 }
 
 impl Vault {
-    pub(crate) fn new(home: Home, machine: HardwareId) -> Self {
-        Self { home, machine }
+    pub(crate) fn new(home: Home, machine: HardwareId, notify: Notify, keychain: bool) -> Self {
+        Self { home, machine, notify, keychain, asked: Arc::default() }
     }
 
-    /// A file's content; none where there is no file.
+    /// A file's content; none where there is no file. Only what is sealed under the keychain's secret asks the keychain.
     pub(crate) fn open(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
         let Some(file) = self.home.read(name)? else { return Ok(None) };
         let sealed = || Error::Sealed { path: self.home.file(name) };
-        let secret = self.home.read(SECRET)?.ok_or_else(sealed)?;
-        let body = file.strip_prefix(MAGIC).ok_or_else(sealed)?;
+        let (&place, body) = file.strip_prefix(MAGIC).and_then(<[u8]>::split_first).ok_or_else(sealed)?;
         let (nonce, text) = body.split_first_chunk::<NONCE_LEN>().ok_or_else(sealed)?;
+        let (place, secret) = match place {
+            1 => (Place::Home, secret::beside(&self.home)?.ok_or_else(sealed)?),
+            2 => (Place::Keychain, self.of_keychain(name)?),
+            _ => return Err(sealed()),
+        };
         let payload = Payload { msg: text, aad: name.as_bytes() };
-        self.cipher(&secret).decrypt(&XNonce::from(*nonce), payload).map(Some).map_err(|_| sealed())
+        self.cipher(place, &secret).decrypt(&XNonce::from(*nonce), payload).map(Some).map_err(|_| sealed())
     }
 
     /// Seals a content under its file's name, so that one sealed file cannot be put in another's place.
     pub(crate) fn seal(&self, name: &str, content: &[u8]) -> Result<(), Error> {
-        let secret = self.secret()?;
-        let nonce: [u8; NONCE_LEN] = random::bytes();
-        let payload = Payload { msg: content, aad: name.as_bytes() };
-        let text = self.cipher(&secret).encrypt(&XNonce::from(nonce), payload);
-        let text = text.expect("a content is far shorter than the cipher's limit of 256 GiB");
-        self.home.write(name, &[MAGIC, &nonce, &text].concat())
+        self.seal_under(Place::Home, &secret::beside_or_new(&self.home)?, name, content)
     }
 
-    /// Whether there is such a file, as far as one can see without opening it.
-    pub(crate) fn holds(&self, name: &str) -> bool {
-        self.home.file(name).exists()
+    /// The same under the keychain's secret, where there is a keychain. One that cannot be used at the moment is told about.
+    pub(crate) fn seal_secretly(&self, name: &str, content: &[u8]) -> Result<(), Error> {
+        match self.for_keychain()? {
+            Ok(secret) => self.seal_under(Place::Keychain, &secret, name, content),
+            Err(fault) => {
+                if !matches!(fault, KeychainFault::Off | KeychainFault::Missing) {
+                    self.notify.send(&Notice::KeychainNotUsed(fault));
+                }
+                self.seal(name, content)
+            }
+        }
+    }
+
+    /// The same files, with or without the keychain.
+    pub(crate) fn with_keychain(&self, keychain: bool) -> Self {
+        Self { keychain, asked: Arc::default(), ..self.clone() }
+    }
+
+    /// Seals anew, as this vault seals secrets, what another one has sealed. Nothing is changed unless all can be opened.
+    pub(crate) fn take_over(&self, from: &Self, names: &[&str]) -> Result<(), Error> {
+        let mut contents = Vec::new();
+        for &name in names {
+            contents.extend(from.open(name)?.map(|content| (name, content)));
+        }
+        contents.into_iter().try_for_each(|(name, content)| self.seal_secretly(name, &content))
+    }
+
+    /// Removes the keychain's item, which nothing is sealed under any more.
+    pub(crate) fn leave_keychain(&self) -> Result<(), Error> {
+        if let Err(fault) = secret::leave_keychain(&self.home)? {
+            self.notify.send(&Notice::KeychainNotUsed(fault));
+        }
+        Ok(())
+    }
+
+    /// Whether the keychain can be used. Nothing is put into it.
+    pub(crate) fn keychain(&self) -> Result<Result<(), KeychainFault>, Error> {
+        if self.keychain { secret::look(&self.home) } else { Ok(Err(KeychainFault::Off)) }
     }
 
     /// Where a file is.
@@ -67,24 +124,60 @@ impl Vault {
         self.home.file(name)
     }
 
+    /// Whether there is such a file; it is not opened.
+    pub(crate) fn holds(&self, name: &str) -> Result<bool, Error> {
+        self.home.holds(name)
+    }
+
     /// Deletes a file, if there is one.
     pub(crate) fn remove(&self, name: &str) -> Result<(), Error> {
         self.home.remove(name)
     }
 
-    fn secret(&self) -> Result<Vec<u8>, Error> {
-        if let Some(secret) = self.home.read(SECRET)? {
-            return Ok(secret);
-        }
-        // Another process may do the same at this moment; whoever comes second uses the first one's.
-        self.home.write_new(SECRET, &random::bytes::<SECRET_LEN>())?;
-        self.home.read(SECRET)?.ok_or_else(|| Error::Sealed { path: self.home.file(SECRET) })
+    fn seal_under(&self, place: Place, secret: &Secret, name: &str, content: &[u8]) -> Result<(), Error> {
+        let nonce: [u8; NONCE_LEN] = random::bytes();
+        let payload = Payload { msg: content, aad: name.as_bytes() };
+        let text = self.cipher(place, secret).encrypt(&XNonce::from(nonce), payload);
+        let text = text.expect("a content is far shorter than the cipher's limit of 256 GiB");
+        self.home.write(name, &[MAGIC, &[place as u8], &nonce, &text].concat())
     }
 
-    fn cipher(&self, secret: &[u8]) -> XChaCha20Poly1305 {
+    /// The keychain's secret, for a file that needs it.
+    fn of_keychain(&self, name: &str) -> Result<Secret, Error> {
+        let kept = self.asked(|| secret::kept(&self.home))?;
+        kept.map_err(|fault| Error::Keychain { path: self.home.file(name), fault })
+    }
+
+    /// The keychain's secret, made if there is none yet.
+    fn for_keychain(&self) -> Result<Result<Secret, KeychainFault>, Error> {
+        self.asked(|| secret::kept_or_new(&self.home))
+    }
+
+    /// Asks the keychain once, unless it fails.
+    fn asked(
+        &self,
+        ask: impl FnOnce() -> Result<Result<Secret, KeychainFault>, Error>,
+    ) -> Result<Result<Secret, KeychainFault>, Error> {
+        if !self.keychain {
+            return Ok(Err(KeychainFault::Off));
+        }
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(secret) = &*asked {
+            return Ok(Ok(secret.clone()));
+        }
+        let answer = ask()?;
+        *asked = answer.as_ref().ok().cloned();
+        Ok(answer)
+    }
+
+    fn cipher(&self, place: Place, secret: &Secret) -> XChaCha20Poly1305 {
+        let salt: &[u8] = match place {
+            Place::Home => b"coditect vault 1",
+            Place::Keychain => b"coditect vault 2",
+        };
         let mut key = Key::default();
         let derived =
-            Hkdf::<Sha256>::new(Some(b"coditect vault 1"), secret).expand(self.machine.as_str().as_bytes(), &mut key);
+            Hkdf::<Sha256>::new(Some(salt), secret.bytes()).expand(self.machine.as_str().as_bytes(), &mut key);
         derived.expect("32 bytes are less than HKDF's limit");
         XChaCha20Poly1305::new(&key)
     }

@@ -1,8 +1,11 @@
 //! `coditect config get|set|unset|list`
 
+use std::collections::BTreeMap;
+
 use coditect::{Address, Config, Error, LicenseClient};
 use serde_json::json;
 
+use super::client;
 use crate::arguments::{Common, ConfigCommand};
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
@@ -10,21 +13,24 @@ use crate::printer::Printer;
 /// The settings there are.
 const CLOUD_URL: &str = "cloud-url";
 const SYNC: &str = "sync";
+const KEYCHAIN: &str = "keychain";
+const SSO: &str = "sso";
 
 pub(super) fn config(printer: Printer, common: &Common, command: ConfigCommand) -> Result<ExitStatus, Error> {
     let config = Config::open(common.home.clone())?;
     match command {
         ConfigCommand::List => {
-            let (url, sync) = (config.cloud_url()?, word(config.sync()?));
-            let text = format!("{CLOUD_URL} = {url}\n{SYNC} = {sync}");
-            Ok(printer.answer(&json!({ CLOUD_URL: url.as_str(), SYNC: sync }), &text, ExitStatus::Yes))
+            let values: Vec<(&str, String)> =
+                SETTINGS.iter().map(|name| Ok((*name, read(&config, name)?))).collect::<Result<_, Error>>()?;
+            let lines: Vec<String> = values.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+            let object: BTreeMap<&str, String> = values.into_iter().collect();
+            Ok(printer.answer(&object, &lines.join("\n"), ExitStatus::Yes))
         }
         ConfigCommand::Get { name } => {
-            let value = match name.as_str() {
-                CLOUD_URL => config.cloud_url()?.to_string(),
-                SYNC => word(config.sync()?).to_owned(),
-                _ => return Ok(unknown(printer, &name)),
-            };
+            if !SETTINGS.contains(&name.as_str()) {
+                return Ok(unknown(printer, &name));
+            }
+            let value = read(&config, &name)?;
             Ok(printer.answer(&json!({ name: value }), &value, ExitStatus::Yes))
         }
         ConfigCommand::Set { name, value, offline } => match (name.as_str(), value.as_str()) {
@@ -41,6 +47,15 @@ pub(super) fn config(printer: Printer, common: &Common, command: ConfigCommand) 
                 let sentence = format!("Sync is on or off, and not {value:?}.");
                 Ok(wrong(printer, &sentence, "`coditect config set sync on` turns it on.", "invalid_setting"))
             }
+            (KEYCHAIN, "on" | "off") => set_keychain(printer, common, value == "on"),
+            (KEYCHAIN, _) => {
+                let sentence = format!("The keychain is on or off, and not {value:?}.");
+                Ok(wrong(printer, &sentence, "`coditect config set keychain off` does without it.", "invalid_setting"))
+            }
+            (SSO, _) => {
+                let hint = format!("`coditect login --sso {value}` signs in with it, and remembers it.");
+                Ok(wrong(printer, "The provider is set by signing in with it.", &hint, "invalid_setting"))
+            }
             _ => Ok(unknown(printer, &name)),
         },
         ConfigCommand::Unset { name } => {
@@ -53,11 +68,39 @@ pub(super) fn config(printer: Printer, common: &Common, command: ConfigCommand) 
                     config.set_sync(false)?;
                     word(false).to_owned()
                 }
+                KEYCHAIN => return set_keychain(printer, common, true),
+                SSO => {
+                    config.set_sso(None)?;
+                    read(&config, SSO)?
+                }
                 _ => return Ok(unknown(printer, &name)),
             };
             Ok(is_now(printer, &name, &value))
         }
     }
+}
+
+/// The settings there are, as they are listed.
+const SETTINGS: [&str; 4] = [CLOUD_URL, SYNC, KEYCHAIN, SSO];
+
+fn read(config: &Config, name: &str) -> Result<String, Error> {
+    Ok(match name {
+        CLOUD_URL => config.cloud_url()?.to_string(),
+        SYNC => word(config.sync()?).to_owned(),
+        KEYCHAIN => word(config.keychain()?).to_owned(),
+        _ => config.sso()?.map_or_else(|| "the cloud's".to_owned(), |sso| sso.issuer),
+    })
+}
+
+/// Takes what is kept along.
+fn set_keychain(printer: Printer, common: &Common, on: bool) -> Result<ExitStatus, Error> {
+    let there = client(printer, common)?.use_keychain(on)?;
+    let text = match (on, there) {
+        (true, true) => "keychain = on\nYour secrets are sealed under the keychain's secret.",
+        (true, false) => "keychain = on\nThere is none to be used here, so the home folder keeps your secrets, sealed.",
+        (false, _) => "keychain = off\nThe home folder keeps your secrets, sealed.",
+    };
+    Ok(printer.answer(&json!({ KEYCHAIN: word(on), "in_use": there }), text, ExitStatus::Yes))
 }
 
 /// Asks first who is there, so that a mistake is noticed by whoever makes it.
@@ -93,7 +136,7 @@ fn word(on: bool) -> &'static str {
 }
 
 fn unknown(printer: Printer, name: &str) -> ExitStatus {
-    let sentence = format!("There is no setting {name:?}. There are: {CLOUD_URL}, {SYNC}.");
+    let sentence = format!("There is no setting {name:?}. There are: {}.", SETTINGS.join(", "));
     wrong(printer, &sentence, "`coditect config list` prints all settings.", "unknown_setting")
 }
 

@@ -10,7 +10,7 @@ use crate::printer::Printer;
 
 pub(super) fn logout(printer: Printer, common: &Common) -> Result<ExitStatus, Error> {
     let client = client(printer, common)?;
-    let here = client.is_signed_in();
+    let here = client.is_signed_in()?;
     let out = client.sign_out()?;
     let text = match (&out.who, here) {
         (_, false) => "Nobody was signed in.".to_owned(),

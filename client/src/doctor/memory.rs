@@ -2,9 +2,35 @@
 
 use super::Check;
 use crate::remaining::about;
-use crate::{LicenseClient, Source};
+use crate::{KeychainFault, LicenseClient, Source};
 
 pub(super) fn check(client: &LicenseClient) -> Vec<Check> {
+    let mut checks = vec![keychain(client), sign_in(client)];
+    checks.extend(license_key(client));
+    checks
+}
+
+fn keychain(client: &LicenseClient) -> Check {
+    const NAME: &str = "keychain";
+    match client.keychain() {
+        Ok(Ok(())) => Check::good(NAME, "can be used"),
+        Ok(Err(KeychainFault::Off)) => Check::good(NAME, "is turned off; the home folder has your secrets, sealed"),
+        Ok(Err(KeychainFault::Missing)) => Check::good(NAME, "there is none; the home folder has your secrets, sealed"),
+        Ok(Err(fault)) => Check::unknown(NAME, format!("cannot be used, because {fault}. {}", fault.hint())),
+        Err(error) => Check::failed(NAME, &error),
+    }
+}
+
+fn sign_in(client: &LicenseClient) -> Check {
+    const NAME: &str = "sign-in";
+    match client.signed_in() {
+        Ok(Some(who)) => Check::good(NAME, format!("as {who}, with {}", who.issuer)),
+        Ok(None) => Check::good(NAME, "nobody is signed in"),
+        Err(error) => Check::failed(NAME, &error),
+    }
+}
+
+fn license_key(client: &LicenseClient) -> Vec<Check> {
     const NAME: &str = "license key";
     match client.license_key() {
         Ok(Some(key)) => {

@@ -14,7 +14,7 @@ use crate::notice::Notice;
 use crate::{Config, Error, access, seat};
 
 /// The sealed file.
-const FILE: &str = "session";
+pub(crate) const FILE: &str = "session";
 
 /// Held by the process that renews: a refresh token that is used twice is taken for a stolen one, and ends the sign-in.
 const LOCK: &str = "session-lock";
@@ -93,7 +93,7 @@ pub(crate) struct Bearer {
 }
 
 /// Whether somebody is, as far as one can see without opening anything.
-pub(crate) fn is_signed_in(client: &Inner) -> bool {
+pub(crate) fn is_signed_in(client: &Inner) -> Result<bool, Error> {
     client.vault.holds(FILE)
 }
 
@@ -138,10 +138,10 @@ pub(crate) fn learn_tenant(client: &Inner, tenant: TenantId) -> Result<(), Error
 
 pub(super) fn sign_out(client: &Inner) -> Result<SignedOut, Error> {
     let _lock = lock(client)?;
-    let session = match read(client) {
-        // What cannot be opened is of no use to anybody, and goes as well.
-        Err(Error::Sealed { .. }) => None,
-        other => other?,
+    let (session, closed) = match read(client) {
+        // What cannot be opened goes as well.
+        Err(error @ (Error::Sealed { .. } | Error::Keychain { .. })) => (None, Some(error)),
+        other => (other?, None),
     };
     let refresh = session.as_ref().and_then(|session| session.refresh_token.clone());
     let revocation = match (&session, refresh) {
@@ -153,9 +153,9 @@ pub(super) fn sign_out(client: &Inner) -> Result<SignedOut, Error> {
                 Err(error) => Revocation::Failed(error),
             }
         }
-        _ => Revocation::NotOffered,
+        _ => closed.map_or(Revocation::NotOffered, Revocation::Failed),
     };
-    if is_signed_in(client) {
+    if is_signed_in(client)? {
         client.vault.remove(FILE)?;
         seat::forget(client)?;
         access::forget(client);
@@ -235,5 +235,5 @@ fn read(client: &Inner) -> Result<Option<Session>, Error> {
 
 fn write(client: &Inner, session: &Session) -> Result<(), Error> {
     let json = serde_json::to_vec(session).expect("a session is text with names");
-    client.vault.seal(FILE, &json)
+    client.vault.seal_secretly(FILE, &json)
 }

@@ -14,7 +14,7 @@ use crate::vault::Vault;
 use crate::{Error, LicenseClient};
 
 /// The sealed file with the key.
-const FILE: &str = "tenant-key";
+pub(crate) const FILE: &str = "tenant-key";
 
 /// A passphrase that is shorter is guessed by whoever has the export and time.
 const MIN_PASSPHRASE: usize = 12;
@@ -114,8 +114,11 @@ impl LicenseClient {
     /// When the text is no export, the passphrase another one, or the key not the one that the tenant encrypts with.
     pub fn import_tenant_key(&self, text: &str, passphrase: &str) -> Result<KeyTaken, Error> {
         let key = export::read(text, passphrase).map_err(KeysError::Export)?;
-        // One that can't be opened any more is as good as none.
-        let here = read(&self.inner.vault).ok().flatten();
+        let here = match read(&self.inner.vault) {
+            // One that can't be opened any more is as good as none.
+            Err(Error::Keys(KeysError::Unreadable { .. })) => None,
+            other => other?,
+        };
         let new = here.as_ref() != Some(&key);
         if new {
             let latched = self.cloud_encryption();
@@ -167,7 +170,7 @@ impl LicenseClient {
         // Queued first: a crash behind it leaves what is sent as a duplicate, and the key is yet to be made.
         let mut queued = context.store().queue_clear()?;
         if new {
-            self.inner.vault.seal(FILE, key.as_bytes())?;
+            self.inner.vault.seal_secretly(FILE, key.as_bytes())?;
         }
         // And this behind it: what another key has encrypted must never be sent in clear.
         let cipher = Cipher::new(key);

@@ -1,10 +1,14 @@
 //! `coditect activate`
 
+use std::io::{Read, Write};
+use std::process::Stdio;
+
 use coditect::InvalidReason;
 use protocol::problem::{Code, ProblemDocument};
 
 use crate::cloud::Cloud;
 use crate::machine::{Machine, expect};
+use crate::manners::at_terminal;
 
 #[test]
 fn a_good_key_is_stored() {
@@ -52,6 +56,29 @@ fn without_an_argument_the_key_comes_from_standard_input() {
         "error: No license key was given. It looks like CODITECT-PRO-XXXXXXXXXXXX-XXXX.\nhint: `coditect activate KEY` stores \
          your license key on this machine.\n",
     );
+}
+
+#[test]
+fn at_a_terminal_the_key_is_asked_for_and_not_shown() {
+    let cloud = Cloud::start();
+    let machine = Machine::new(&cloud.url);
+    let mut command = at_terminal(&machine, "activate");
+    let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut screen, mut shown) = (process.stdout.take().unwrap(), Vec::new());
+    // Not before the question: what is typed earlier is shown by the terminal itself.
+    while !shown.ends_with(b"not shown): ") {
+        let mut byte = [0];
+        screen.read_exact(&mut byte).unwrap();
+        shown.push(byte[0]);
+    }
+    let key = machine.key.to_string();
+    let mut keyboard = process.stdin.take().unwrap();
+    keyboard.write_all(format!("{key}\n").as_bytes()).unwrap();
+    screen.read_to_end(&mut shown).unwrap();
+    drop(keyboard);
+    assert!(process.wait().unwrap().success());
+    let shown = String::from_utf8(shown).unwrap();
+    assert!(shown.contains("Activated") && !shown.contains(&key), "{shown}");
 }
 
 #[test]

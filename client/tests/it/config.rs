@@ -11,8 +11,18 @@ const HINT: &str = "hint: `coditect config set cloud-url https://…` sets anoth
 fn a_setting_is_set_read_and_listed() {
     let machine = Machine::new("https://cloud.example");
     expect(&machine.coditect(&["config", "get", "cloud-url"]), 0, "{cloud}\n", "");
-    expect(&machine.coditect(&["config", "list"]), 0, "cloud-url = {cloud}\nsync = off\n", "");
-    expect(&machine.coditect(&["config", "list", "--json"]), 0, "{\"cloud-url\":\"{cloud}\",\"sync\":\"off\"}\n", "");
+    expect(
+        &machine.coditect(&["config", "list"]),
+        0,
+        "cloud-url = {cloud}\nsync = off\nkeychain = on\nsso = the cloud's\n",
+        "",
+    );
+    expect(
+        &machine.coditect(&["config", "list", "--json"]),
+        0,
+        "{\"cloud-url\":\"{cloud}\",\"keychain\":\"on\",\"sso\":\"the cloud's\",\"sync\":\"off\"}\n",
+        "",
+    );
     expect(
         &machine.coditect(&["config", "set", "cloud-url", "https://b.example/", "--offline"]),
         0,
@@ -45,13 +55,13 @@ fn an_unknown_setting_is_wrong_usage() {
             &machine.coditect(arguments),
             64,
             "",
-            "error: There is no setting \"colour\". There are: cloud-url, sync.\nhint: `coditect config list` prints all settings.\n",
+            "error: There is no setting \"colour\". There are: cloud-url, sync, keychain, sso.\nhint: `coditect config list` prints all settings.\n",
         );
     }
     expect(
         &machine.coditect(&["--json", "config", "get", "colour"]),
         64,
-        "{\"code\":\"unknown_setting\",\"detail\":\"There is no setting \\\"colour\\\". There are: cloud-url, sync.\",\"hint\":\
+        "{\"code\":\"unknown_setting\",\"detail\":\"There is no setting \\\"colour\\\". There are: cloud-url, sync, keychain, sso.\",\"hint\":\
          \"`coditect config list` prints all settings.\"}\n",
         "",
     );

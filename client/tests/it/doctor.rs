@@ -46,6 +46,8 @@ fn where_all_is_well_there_is_nothing_to_mend() {
         "ok   version               coditect {}\n\
          ok   home                  {{home}} is yours alone, and can be written\n\
          ok   database sessions.db  is whole\n\
+         ok   keychain              is turned off; the home folder has your secrets, sealed\n\
+         ok   sign-in               nobody is signed in\n\
          ok   license key           {{key}} is stored, and can be opened\n\
          ok   last answer           is young, so the cloud need not be asked, and serves offline for 7 days\n\
          ok   network               the cloud is on this machine, so neither proxy nor certificates matter\n\

@@ -96,6 +96,8 @@ impl Machine {
             .env("CODITECT_HOME", self.home())
             .env("CODITECT_HARDWARE_ID", self.hardware_id.as_str())
             .env_remove("CODITECT_PROFILE")
+            // Never the keychain of whoever runs the tests.
+            .env("CODITECT_KEYCHAIN", "off")
             .env_remove("NO_COLOR")
             .env_remove("CI")
             .stdin(Stdio::null());
@@ -147,7 +149,7 @@ impl Machine {
 
     /// A library client on the same home.
     pub(crate) fn client(&self) -> LicenseClientBuilder {
-        LicenseClient::builder().home(self.home()).hardware_id(self.hardware_id.clone())
+        LicenseClient::builder().home(self.home()).hardware_id(self.hardware_id.clone()).keychain(false)
     }
 
     fn stable(&self, text: &[u8]) -> String {

@@ -115,7 +115,7 @@ fn a_copied_home_opens_on_no_other_machine() {
     let other = machine.client().hardware_id(HardwareId::of(b"another machine")).build().unwrap();
     let error = other.validate().unwrap_err();
     assert!(matches!(error, Error::Sealed { .. }), "{error}");
-    assert_eq!(error.hint(), "`coditect activate KEY` stores the key anew.");
+    assert_eq!(error.hint(), "`coditect activate` stores a license key anew, `coditect login` signs in again.");
     other.activate(&machine.key).unwrap();
     assert!(other.validate().unwrap().is_valid(), "and the hint helps");
 }
