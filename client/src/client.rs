@@ -265,7 +265,10 @@ impl LicenseClientBuilder {
         self
     }
 
-    /// Who is told what nobody asked for: that the cloud is away, that a seat was lost. Called from the threads of seats too.
+    /// Who is told what nobody asked for: that the cloud is away, that a seat was lost.
+    ///
+    /// Called in the middle of an answer, and from the threads of seats, which wait for it. So it must not ask the client, or
+    /// drop a seat, in turn: it prints, or sends what happened over a channel.
     #[must_use]
     pub fn on_notice(mut self, listener: impl Fn(&Notice) + Send + Sync + 'static) -> Self {
         self.notify = Some(Notify::new(listener));

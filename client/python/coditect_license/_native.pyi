@@ -49,7 +49,8 @@ class LicenseClient:
         on_notice: Callable[[Notice], object] | None = None,
     ) -> LicenseClient:
         """``on_notice`` is told what nobody asked for: that the cloud is away, that a seat has ended. It is called from other
-        threads, too; what it raises goes to ``sys.unraisablehook``.
+        threads, too, in the middle of an answer, and must not ask the client in turn; what it raises goes to
+        ``sys.unraisablehook``.
 
         Raises ``MachineError`` for a home folder, an address or a profile that cannot be used.
         """

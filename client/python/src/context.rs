@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::error::{exception, wrong};
 use crate::interrupt::interruptibly;
+use crate::notice::refuse_in_callback;
 use crate::process::Process;
 use crate::record::{Record, SyncStatus, Synced};
 
@@ -32,6 +33,7 @@ impl Context {
     /// Does something with what is kept here. It takes a moment, so it can't be interrupted.
     fn with<T: Send>(&self, py: Python<'_>, act: impl FnOnce(&ContextStore) -> Result<T, Error> + Send) -> PyResult<T> {
         self.process.guard()?;
+        refuse_in_callback()?;
         let done = py.detach(|| act(self.context.lock().unwrap_or_else(PoisonError::into_inner).store()));
         done.map_err(exception)
     }

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
+use crate::notice::refuse_in_callback;
+
 /// How often to look for signals. Nobody notices so little, and it costs nothing to speak of.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -17,6 +19,7 @@ pub(crate) fn interruptibly<T: Send + 'static>(
     py: Python<'_>,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> PyResult<T> {
+    refuse_in_callback()?;
     let (send, mut receive) = mpsc::channel();
     thread::Builder::new().name("coditect".to_owned()).spawn(move || send.send(work()))?;
     loop {

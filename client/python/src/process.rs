@@ -47,7 +47,9 @@ pub(crate) fn remember(seat: Weak<Held>) {
 /// Sees to it: a module's objects are not always dropped at the end, and what is dropped then can't run a callback any more.
 pub(crate) fn give_back_at_exit(py: Python<'_>) -> PyResult<()> {
     let give_back = PyCFunction::new_closure(py, None, None, |arguments, _| {
-        for seat in std::mem::take(&mut *seats()) {
+        // Let go of at once: whoever takes a seat meanwhile would wait for it with the interpreter's lock.
+        let seats = std::mem::take(&mut *seats());
+        for seat in seats {
             if let Some(seat) = seat.upgrade() {
                 seat.drop_in_peace(arguments.py());
             }

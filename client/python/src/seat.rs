@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::SystemTime;
 
 use pyo3::IntoPyObjectExt;
@@ -11,6 +12,7 @@ use pyo3::types::{PyFrozenSet, PyMappingProxy};
 use crate::error;
 use crate::interrupt::interruptibly;
 use crate::license::{features, quotas};
+use crate::notice::{is_being_told, refuse_in_callback};
 use crate::process::{self, Process};
 use crate::status::Allowance;
 
@@ -25,7 +27,7 @@ pub(crate) struct Seat(Arc<Held>);
 /// A seat, until it is given back.
 pub(crate) struct Held {
     /// Held for moments.
-    seat: Mutex<Option<coditect::Seat>>,
+    seat: Mutex<Option<Arc<coditect::Seat>>>,
     process: Process,
 }
 
@@ -36,7 +38,7 @@ impl fmt::Debug for Held {
 }
 
 impl Held {
-    fn seat(&self) -> MutexGuard<'_, Option<coditect::Seat>> {
+    fn seat(&self) -> MutexGuard<'_, Option<Arc<coditect::Seat>>> {
         self.seat.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -44,8 +46,13 @@ impl Held {
     pub(crate) fn drop_in_peace(self: &Arc<Self>, py: Python<'_>) {
         if self.process.is_here() {
             let seat = self.seat().take();
-            // Its thread may just want to run a callback.
-            py.detach(|| drop(seat));
+            if is_being_told() {
+                // By the thread that keeps it, maybe, which can't wait for itself.
+                thread::spawn(move || drop(seat));
+            } else {
+                // Its thread may just want to run a callback.
+                py.detach(|| drop(seat));
+            }
         } else {
             // It is the parent's: its thread is not here to be waited for, and its locks may be taken for ever.
             std::mem::forget(self.clone());
@@ -55,7 +62,7 @@ impl Held {
 
 impl Seat {
     pub(crate) fn new(seat: coditect::Seat) -> Self {
-        let held = Arc::new(Held { seat: Mutex::new(Some(seat)), process: Process::current() });
+        let held = Arc::new(Held { seat: Mutex::new(Some(Arc::new(seat))), process: Process::current() });
         process::remember(Arc::downgrade(&held));
         Self(held)
     }
@@ -63,7 +70,7 @@ impl Seat {
     /// Something about the seat, while it is held.
     fn about<T>(&self, read: impl FnOnce(&coditect::Seat) -> T) -> PyResult<T> {
         self.0.process.guard()?;
-        self.0.seat().as_ref().map(read).ok_or_else(error::given_back)
+        self.0.seat().as_deref().map(read).ok_or_else(error::given_back)
     }
 }
 
@@ -129,7 +136,12 @@ impl Seat {
     /// Raises `QuotaExceeded` when today's are used up.
     fn count_command(&self, py: Python<'_>) -> PyResult<Option<Allowance>> {
         self.0.process.guard()?;
-        let counted = py.detach(|| self.0.seat().as_ref().map(coditect::Seat::count_command));
+        refuse_in_callback()?;
+        // Not with the lock, since counting takes a file, and dropped here, since it may be the last.
+        let counted = py.detach(|| {
+            let seat = self.0.seat().clone();
+            seat.as_deref().map(coditect::Seat::count_command)
+        });
         Ok(counted.ok_or_else(error::given_back)?.map_err(error::exception)?.map(Allowance::from))
     }
 
@@ -137,8 +149,10 @@ impl Seat {
     #[getter]
     fn ended(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         self.0.process.guard()?;
-        let ended = match self.0.seat().as_ref() {
-            Some(seat) => seat.ended().as_ref().map(error::ended),
+        let ending = self.0.seat().as_deref().map(coditect::Seat::ended);
+        // Without the lock: exceptions are made by Python.
+        let ended = match ending {
+            Some(ending) => ending.as_ref().map(error::ended),
             None => Some(error::given_back()),
         };
         ended.map(|error| error.into_py_any(py)).transpose()
@@ -148,8 +162,14 @@ impl Seat {
     /// itself within minutes. Again, it does nothing.
     fn release(&self, py: Python<'_>) -> PyResult<()> {
         self.0.process.guard()?;
+        refuse_in_callback()?;
         let Some(seat) = self.0.seat().take() else { return Ok(()) };
-        interruptibly(py, move || seat.release())?.map_err(error::exception)
+        let release = |seat: Arc<coditect::Seat>| match Arc::try_unwrap(seat) {
+            Ok(seat) => seat.release(),
+            // Whoever still counts a command gives it back.
+            Err(_) => Ok(()),
+        };
+        interruptibly(py, move || release(seat))?.map_err(error::exception)
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
@@ -166,7 +186,7 @@ impl Seat {
         if !self.0.process.is_here() {
             return "<Seat of another process>".to_owned();
         }
-        match self.0.seat().as_ref() {
+        match self.0.seat().as_deref() {
             Some(seat) if seat.ended().is_none() => format!("<Seat {} {}>", seat.tier(), seat.session_id()),
             Some(seat) => format!("<Seat {} ended>", seat.session_id()),
             None => "<Seat released>".to_owned(),
@@ -180,6 +200,7 @@ impl Seat {
         if !self.0.process.is_here() {
             return Ok(());
         }
+        refuse_in_callback()?;
         let Some(seat) = self.0.seat().take() else { return Ok(()) };
         interruptibly(py, move || drop(seat))
     }

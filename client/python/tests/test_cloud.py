@@ -189,20 +189,19 @@ def test_a_callback_that_raises_ends_no_seat(cloud: Cloud, machine: Make, monkey
 
 def test_a_seat_is_given_back_while_its_callback_runs(cloud: Cloud, machine: Make) -> None:
     license = cloud.license()
-    here = activated(machine, license)
     begun = threading.Event()
-    states: list[str] = []
+    done: list[str] = []
 
-    def slow(_: Notice) -> None:
+    def slow(notice: Notice) -> None:
         begun.set()
         time.sleep(0.3)
-        states.append(client.validate().state)
+        done.append(notice.code)
 
-    client = here.client(on_notice=slow)
+    client = activated(machine, license).client(on_notice=slow)
     with client:
         cloud.ops("license", "suspend", license.id)
         assert begun.wait(20)
-    assert states == ["valid"]
+    assert done == ["seat_ended"]
 
     begun.clear()
     cloud.ops("license", "resume", license.id)
@@ -210,7 +209,29 @@ def test_a_seat_is_given_back_while_its_callback_runs(cloud: Cloud, machine: Mak
     cloud.ops("license", "suspend", license.id)
     assert begun.wait(20)
     del seat
-    assert states == ["valid", "valid"]
+    assert done == ["seat_ended", "seat_ended"]
+
+
+def test_a_callback_waits_for_nothing(cloud: Cloud, machine: Make) -> None:
+    license = cloud.license()
+    refused: list[str] = []
+    done = threading.Event()
+
+    def tell(_: Notice) -> None:
+        assert seats[0].ended is not None
+        for ask in (client.validate, client.acquire, context.status, seats[0].release, seats[0].count_command):
+            with pytest.raises(RuntimeError, match="must not ask"):
+                ask()
+            refused.append(repr(ask))
+        seats.clear()  # the last one who has it
+        done.set()
+
+    client = activated(machine, license).client(on_notice=tell)
+    context = client.context()
+    seats = [client.acquire()]
+    cloud.ops("license", "suspend", license.id)
+    assert done.wait(20)
+    assert len(refused) == 5 and client.validate()
 
 
 def test_threads_share_a_client(cloud: Cloud, machine: Make) -> None:
