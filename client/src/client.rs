@@ -282,6 +282,15 @@ impl LicenseClientBuilder {
         self
     }
 
+    /// The settings of the home folder that it would have.
+    pub(crate) fn config(&self) -> Result<Config, Error> {
+        let home = match &self.profile {
+            Some(profile) => Some(Profile::locate(self.home.clone(), Some(profile))?),
+            None => self.home.clone(),
+        };
+        Config::open(home)
+    }
+
     /// The client. Nothing is asked of the cloud yet.
     ///
     /// Installs the arithmetic that checks signatures, for the whole process, unless the process has chosen one already.
@@ -289,11 +298,7 @@ impl LicenseClientBuilder {
         // An error says that there is one already, which is as good.
         let _ = jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER.install_default();
 
-        let home = match self.profile {
-            Some(profile) => Some(Profile::locate(self.home, Some(&profile))?),
-            None => self.home,
-        };
-        let config = Config::open(home)?;
+        let config = self.config()?;
         let home = config.home().clone();
         let notify = self.notify.unwrap_or_else(|| Notify::new(|_| ()));
         let cloud_url = self.cloud_url.map_or_else(|| config.cloud_url(), Ok)?;

@@ -11,7 +11,7 @@ use protocol::id::IdempotencyKey;
 use protocol::problem::ProblemDocument;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use ureq::http::{Response, Uri};
+use ureq::http::{Response, StatusCode, Uri};
 use ureq::{Agent, Body};
 
 use crate::Address;
@@ -145,7 +145,7 @@ impl Cloud {
         let took = begin.elapsed();
         let text = answer.body_mut().with_config().limit(MAX_ANSWER_LEN).read_to_string();
         Ok(Probe {
-            status: answer.status().as_u16(),
+            status: answer.status(),
             elsewhere: elsewhere(&answer),
             date: answer.headers().get("date").and_then(|date| Some(date.to_str().ok()?.to_owned())),
             text: text.map_err(|error| failed(to, &error))?,
@@ -206,7 +206,11 @@ fn read<T: DeserializeOwned>(
             let asked = refusal.as_ref().and_then(|refusal| refusal.problem.retry_after_seconds);
             let cause = format!("HTTP status {}", status.as_u16());
             let retry_after = header.or(asked);
-            Err(Error::Unavailable(Box::new(Outage { retry_after, refusal, ..Outage::new(to, cause, Fault::Cloud) })))
+            Err(Error::Unavailable(Box::new(Outage {
+                retry_after,
+                refusal,
+                ..Outage::new(to, cause, fault_of(status))
+            })))
         }
     }
 }
@@ -214,7 +218,7 @@ fn read<T: DeserializeOwned>(
 /// An answer, whoever gave it.
 #[derive(Debug)]
 pub(crate) struct Probe {
-    pub(crate) status: u16,
+    status: StatusCode,
     /// The host that a redirect leads to.
     elsewhere: Option<String>,
     /// What the other side takes for the time.
@@ -226,11 +230,22 @@ pub(crate) struct Probe {
 impl Probe {
     /// What it says, if it comes from the cloud.
     pub(crate) fn read<T: DeserializeOwned>(&self, from: &Address) -> Result<T, Error> {
-        match (&self.elsewhere, self.status) {
-            (Some(host), _) => Err(redirected(from, host)),
-            (None, 200..300) => serde_json::from_str(&self.text).map_err(|_| foreign(from, &self.text)),
-            (None, status) => Err(Error::outage(from, format!("HTTP status {status}"), Fault::Cloud)),
+        match &self.elsewhere {
+            Some(host) => Err(redirected(from, host)),
+            None if self.status.is_success() => serde_json::from_str(&self.text).map_err(|_| foreign(from, &self.text)),
+            None => Err(Error::outage(from, format!("HTTP status {}", self.status.as_u16()), fault_of(self.status))),
         }
+    }
+}
+
+/// Whose fault an answer is that is not the cloud's own.
+fn fault_of(status: StatusCode) -> Fault {
+    match status {
+        StatusCode::NETWORK_AUTHENTICATION_REQUIRED => Fault::Portal,
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Fault::Cloud,
+        status if status.is_server_error() => Fault::Cloud,
+        // A refusal of ours would say why.
+        _ => Fault::Foreign,
     }
 }
 

@@ -6,12 +6,11 @@ mod home;
 mod memory;
 mod network;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::{Config, Error, LicenseClient};
+use crate::{Error, LicenseClient, LicenseClientBuilder};
 
 /// What was found.
 #[derive(Clone, Debug, Serialize)]
@@ -53,40 +52,40 @@ pub enum Health {
     Bad,
 }
 
-impl Diagnosis {
-    /// Looks at everything. The home folder is this one; else that of the environment.
+impl LicenseClientBuilder {
+    /// Looks at everything that the client would stand on. It need not be possible to [`build`](Self::build) it.
     ///
     /// ```no_run
     /// // Asks the network, for some seconds at most.
-    /// for check in coditect::Diagnosis::make(None).checks {
+    /// for check in coditect::LicenseClient::builder().diagnose().checks {
     ///     println!("{}: {}", check.name, check.finding);
     /// }
     /// ```
-    pub fn make(home: Option<PathBuf>) -> Self {
+    pub fn diagnose(self) -> Diagnosis {
         let mut checks = vec![Check::good("version", concat!("coditect ", env!("CARGO_PKG_VERSION")))];
-        match Config::open(home) {
+        match self.config() {
             Err(error) => checks.push(Check::failed("home", &error)),
             Ok(config) => {
                 checks.extend(home::check(config.home()));
-                match LicenseClient::builder().home(config.path()).build() {
+                match self.build() {
                     // Without an address and a machine's id nothing can be asked.
                     Err(error) => checks.push(Check::failed("settings", &error)),
-                    Ok(client) => checks.extend(Self::of(&client)),
+                    Ok(client) => checks.extend(of_client(&client)),
                 }
             }
         }
-        Self { healthy: checks.iter().all(|check| check.health != Health::Bad), checks }
+        Diagnosis { healthy: checks.iter().all(|check| check.health != Health::Bad), checks }
     }
+}
 
-    fn of(client: &LicenseClient) -> Vec<Check> {
-        std::thread::scope(|scope| {
-            // What is on the disk is looked at while the network takes its time.
-            let outside = scope.spawn(|| network::check(client));
-            let mut checks = memory::check(client);
-            checks.extend(outside.join().unwrap_or_default());
-            checks
-        })
-    }
+fn of_client(client: &LicenseClient) -> Vec<Check> {
+    std::thread::scope(|scope| {
+        // What is on the disk is looked at while the network takes its time.
+        let outside = scope.spawn(|| network::check(client));
+        let mut checks = memory::check(client);
+        checks.extend(outside.join().unwrap_or_default());
+        checks
+    })
 }
 
 impl Check {

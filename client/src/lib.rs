@@ -23,7 +23,7 @@
 //! | do I still have it? | [`Seat::ended`], or a [`Notice`] |
 //! | what is known here? | [`LicenseClient::status`]: asks nobody |
 //! | to keep what it did and decided | [`ContextStore`], [`LicenseClient::context`] |
-//! | what is wrong? | [`Diagnosis::make`] |
+//! | what is wrong? | [`LicenseClientBuilder::diagnose`] |
 //!
 //! Without a license key the answer is the free tier, which needs no network and no account:
 //!

@@ -2,12 +2,14 @@
 
 use coditect::{Check, Diagnosis, Error, Health};
 
+use super::builder;
 use crate::arguments::Common;
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
 
 pub(super) fn doctor(printer: Printer, common: &Common) -> Result<ExitStatus, Error> {
-    let diagnosis = Diagnosis::make(common.home.clone());
+    // What would be told is in the rows.
+    let diagnosis = builder(printer, common).on_notice(|_| ()).diagnose();
     let status = if diagnosis.healthy { ExitStatus::Yes } else { ExitStatus::No };
     Ok(printer.answer(&diagnosis, &describe(&diagnosis), status))
 }
