@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::home::Home;
+use crate::update::{Memory, this_version};
 use crate::{Error, LicenseClient, LicenseClientBuilder};
 
 /// What was found.
@@ -62,10 +64,11 @@ impl LicenseClientBuilder {
     /// }
     /// ```
     pub fn diagnose(self) -> Diagnosis {
-        let mut checks = vec![Check::good("version", concat!("coditect ", env!("CARGO_PKG_VERSION")))];
+        let mut checks = Vec::new();
         match self.config() {
             Err(error) => checks.push(Check::failed("home", &error)),
             Ok(config) => {
+                checks.push(version(config.home()));
                 checks.extend(home::check(config.home()));
                 match self.build() {
                     // Without an address and a machine's id nothing can be asked.
@@ -75,6 +78,17 @@ impl LicenseClientBuilder {
             }
         }
         Diagnosis { healthy: checks.iter().all(|check| check.health != Health::Bad), checks }
+    }
+}
+
+fn version(home: &Home) -> Check {
+    const NAME: &str = "version";
+    let here = this_version();
+    match Memory::read(home).newest().filter(|newest| *newest > here) {
+        None => Check::good(NAME, format!("coditect {here}; no newer one is known")),
+        Some(newest) => {
+            Check::unknown(NAME, format!("coditect {here}; {newest} is there, and `coditect self update` fetches it"))
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use protocol::id::HardwareId;
 use serde::Serialize;
 
 use crate::context::{ContextStore, Database};
-use crate::{Allowance, Error, LastError, License, LicenseClient, SyncStatus};
+use crate::{Allowance, Error, HeldSeat, LastError, License, LicenseClient, SyncStatus};
 
 /// What this machine knows.
 #[derive(Clone, Debug, Serialize)]
@@ -23,6 +23,8 @@ pub struct Status {
     pub license: Option<License>,
     /// The commands of today, where they are limited.
     pub commands_today: Option<Allowance>,
+    /// The seats that this machine has.
+    pub seats: Vec<HeldSeat>,
     /// Until when the last seat's token lets a command start while the cloud is away.
     pub seat_token_until: Option<Timestamp>,
     /// How the sync is doing; none where there is no context, or none that can be read.
@@ -73,6 +75,7 @@ impl LicenseClient {
         Ok(Status {
             at: moment.now,
             seat_token_until: if key.is_some() || who.is_some() { self.seat_token_until()? } else { None },
+            seats: self.held_seats()?,
             signed_in_as: who,
             license_key: key,
             license,

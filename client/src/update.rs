@@ -151,6 +151,6 @@ impl Updater {
 }
 
 /// The version of this program.
-fn this_version() -> Version {
+pub(crate) fn this_version() -> Version {
     Version::parse(env!("CARGO_PKG_VERSION")).expect("a crate's version is one")
 }

@@ -1,6 +1,6 @@
 //! `coditect status`
 
-use coditect::{Error, License, Source, Status, SyncStatus};
+use coditect::{Error, HeldSeat, License, Source, Status, SyncStatus};
 
 use super::client;
 use crate::arguments::Common;
@@ -23,8 +23,9 @@ fn describe(status: &Status, reader: &Reader) -> String {
         let left = format!("{} of {} used, {} left; a new day begins", today.used, today.limit, today.left());
         rows.push(("today", format!("{left} {}", reader.tell(today.next_day_at))));
     }
+    rows.extend(status.seats.iter().map(|seat| ("seat", held(seat, reader))));
     if let Some(until) = status.seat_token_until {
-        rows.push(("seat", format!("starts offline, too, {}", reader.tell_lasting(until))));
+        rows.push(("next seat", format!("starts offline, too, {}", reader.tell_lasting(until))));
     }
     rows.push((
         "sync",
@@ -75,6 +76,17 @@ fn granted(license: &License, reader: &Reader) -> Vec<(&'static str, String)> {
     }
     rows.extend(license.grace_until.map(|until| ("offline", format!("this serves {}", reader.tell_lasting(until)))));
     rows
+}
+
+fn held(seat: &HeldSeat, reader: &Reader) -> String {
+    let taken = format!("taken {}", reader.tell(seat.taken_at));
+    match (seat.process, seat.last_heartbeat_at) {
+        (Some(process), Some(beat)) => {
+            format!("{taken}, kept by process {process}; the cloud heard of it {}", reader.tell(beat))
+        }
+        (Some(process), None) => format!("{taken}, kept by process {process}; the cloud has not heard of it"),
+        (None, _) => format!("{taken}, kept by nobody; it serves {}", reader.tell_lasting(seat.seat_expires_at)),
+    }
 }
 
 fn describe_sync(status: &SyncStatus, reader: &Reader) -> String {

@@ -57,7 +57,7 @@ impl Memory {
     }
 
     /// A file that can't be read is as good as none: root's, say, after `sudo coditect self update`.
-    pub(super) fn read(home: &Home) -> Self {
+    pub(crate) fn read(home: &Home) -> Self {
         home.read(FILE).ok().flatten().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
     }
 
@@ -78,7 +78,8 @@ impl Memory {
         Ok(())
     }
 
-    fn newest(&self) -> Option<Version> {
+    /// The newest version that was seen.
+    pub(crate) fn newest(&self) -> Option<Version> {
         self.version.as_deref().and_then(|version| Version::parse(version).ok())
     }
 }

@@ -43,7 +43,7 @@ fn where_all_is_well_there_is_nothing_to_mend() {
     assert_eq!(machine.coditect(&["task", "add", "Write it down"]).code, 0);
     let printed = doctor(&machine);
     let expected = format!(
-        "ok   version               coditect {}\n\
+        "ok   version               coditect {}; no newer one is known\n\
          ok   home                  {{home}} is yours alone, and can be written\n\
          ok   database sessions.db  is whole\n\
          ok   keychain              is turned off; the home folder has your secrets, sealed\n\

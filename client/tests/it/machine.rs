@@ -157,7 +157,7 @@ impl Machine {
         let text = text.replace(&self.cloud_url, "{cloud}").replace(self.home().to_str().unwrap(), "{home}");
         let text = text.replace(&self.key.redacted(), "{key}").replace(self.hardware_id.as_str(), "{machine}");
         let quoted = text.split_inclusive(['"', ' ', '\n', '(']).map(|word| {
-            let bare = word.trim_end_matches(['"', ' ', '\n', ')', ';', ':', '.']);
+            let bare = word.trim_end_matches(['"', ' ', '\n', ')', ';', ':', '.', ',']);
             let time = bare.len() >= 20 && bare.parse::<Timestamp>().is_ok();
             if time { word.replace(bare, "{time}") } else { word.to_owned() }
         });

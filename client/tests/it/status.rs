@@ -19,7 +19,7 @@ fn it_shows_what_is_known_and_asks_nobody() {
     let known = "plan         TEAM, valid\nlicense key  {key}\ncommands     unlimited\nfeatures     all_agents, shared_context\n\
                  asked        just now ({time}); again in 24 hours ({time})\n\
                  offline      this serves for 7 days (until {time})\n\
-                 seat         starts offline, too, for 24 hours (until {time})\n\
+                 next seat    starts offline, too, for 24 hours (until {time})\n\
                  sync         nothing is kept here yet\nlast error   none\n";
     expect(&machine.coditect(&["status"]), 0, &format!("{known}{MACHINE}"), "");
     expect(
@@ -27,7 +27,7 @@ fn it_shows_what_is_known_and_asks_nobody() {
         0,
         "{\"at\":\"{time}\",\"signed_in_as\":null,\"license_key\":\"{key}\",\"license\":{\"tier\":\"TEAM\",\"features\":[\"all_agents\",\"shared_context\"],\"quotas\":\
          {\"commands_per_day\":-1},\"source\":\"cache\",\"validated_at\":\"{time}\",\"refresh_after\":\"{time}\",\"grace_until\":\
-         \"{time}\"},\"commands_today\":null,\"seat_token_until\":\"{time}\",\"sync\":null,\"last_error\":null,\"cloud_url\":\
+         \"{time}\"},\"commands_today\":null,\"seats\":[],\"seat_token_until\":\"{time}\",\"sync\":null,\"last_error\":null,\"cloud_url\":\
          \"{cloud}\",\"hardware_id\":\"{machine}\",\"home\":\"{home}\"}\n",
         "",
     );
@@ -101,4 +101,19 @@ fn at_a_terminal_times_are_the_persons_own() {
         .map(|time| time.strftime("asked        just now (%Y-%m-%d %H:").to_string());
     assert!(days.iter().any(|day| text.contains(day)), "{text}");
     assert!(!text.contains("Z)"), "{text}");
+}
+
+#[test]
+fn a_seat_that_is_held_is_shown() {
+    let cloud = Cloud::start();
+    let machine = Machine::activated(&cloud.url);
+    let seat = machine.client().build().unwrap().acquire().unwrap();
+    let held = format!(
+        "seat         taken just now ({{time}}), kept by process {}; the cloud heard of it just now ({{time}})\n",
+        std::process::id()
+    );
+    let status = machine.coditect(&["status"]).stdout;
+    assert!(status.contains(&held), "{status}");
+    drop(seat);
+    assert!(!machine.coditect(&["status"]).stdout.contains("kept by"));
 }
