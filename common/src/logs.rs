@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::http::Method;
 use tracing::{Event, Level, Subscriber, field};
-use tracing_subscriber::Layer as _;
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
@@ -87,19 +87,26 @@ impl Log {
 
     /// The same, and makes spans where there is somebody to send them to.
     pub(crate) fn start_with(self, exporter: Option<&Exporter>) {
-        let filter =
-            self.filter.with_target(fact::TARGET, LevelFilter::INFO).with_target(trace::SPANS, LevelFilter::OFF);
+        let filter = self.filter.clone().with_target(fact::TARGET, LevelFilter::INFO);
+        let filter = filter.with_target(trace::SPANS, LevelFilter::OFF);
+        // A filter of one layer is asked at each span and line. Without a collector one filter is for all: what it refuses
+        // is refused once, where it stands.
+        let _ = match exporter {
+            None => tracing_subscriber::registry().with(filter).with(self.lines()).try_init(),
+            Some(exporter) => {
+                let lines = self.lines().with_filter(filter);
+                tracing_subscriber::registry().with(exporter.layer()).with(lines).try_init()
+            }
+        };
+    }
+
+    fn lines<S: Subscriber + for<'a> LookupSpan<'a>>(self) -> Box<dyn Layer<S> + Send + Sync> {
         let layer = tracing_subscriber::fmt::layer();
         let layer = layer.with_writer(if self.aside { BoxMakeWriter::new(stderr) } else { BoxMakeWriter::new(stdout) });
-        let lines = match self.format {
-            Format::Json => {
-                let format = CloudFormat { function: self.function, project: self.project };
-                layer.event_format(format).with_filter(filter).boxed()
-            }
-            Format::Pretty => layer.with_filter(filter).boxed(),
-        };
-        let spans = exporter.map(Exporter::layer);
-        let _ = tracing_subscriber::registry().with(spans).with(lines).try_init();
+        match self.format {
+            Format::Json => layer.event_format(CloudFormat { function: self.function, project: self.project }).boxed(),
+            Format::Pretty => layer.boxed(),
+        }
     }
 }
 
@@ -203,5 +210,19 @@ impl RequestLine<'_> {
             500.. => line!(error, "failed"),
             _ => line!(debug, "answered"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_collector_spans_are_nothing_and_what_is_not_logged_is_not_looked_at() {
+        let log =
+            Log { function: "test", format: Format::Json, filter: filter("info").unwrap(), project: None, aside: true };
+        log.start();
+        assert!(crate::span!("request").is_disabled());
+        assert_eq!(LevelFilter::current(), LevelFilter::INFO);
     }
 }
