@@ -30,6 +30,7 @@ mod records;
 mod register;
 mod release;
 mod run;
+mod run_tree;
 mod safekeeping;
 mod seat;
 mod seat_commands;
