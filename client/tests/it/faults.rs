@@ -15,7 +15,7 @@ use jiff::SignedDuration;
 use crate::cloud::Cloud;
 use crate::doctor::timeless;
 use crate::front::{Front, GOOD, Leaf};
-use crate::machine::{Machine, Printed, copy, faketime};
+use crate::machine::{Machine, Printed, at_time, copy};
 
 /// Each is tried in a home of its own.
 const COMMANDS: [&[&str]; 6] =
@@ -210,8 +210,7 @@ fn expired_certificate() {
 fn clock(name: &str, away: &str) {
     let run = |machine: &Machine, arguments: &[&str]| {
         let mut command = machine.command(arguments);
-        command.env("LD_PRELOAD", faketime()).env("FAKETIME", away).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-        command.output().unwrap()
+        at_time(&mut command, away).output().unwrap()
     };
     Scene::new().play(name, run, |_| ());
     let mut scene = Scene::new();

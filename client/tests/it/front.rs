@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 use crate::cloud::Cloud;
-use crate::machine::faketime;
+use crate::machine::at_time;
 
 /// A certificate that is good here.
 pub(crate) const GOOD: Leaf = Leaf { names: "IP:127.0.0.1,DNS:localhost", signed: None, by_itself: false };
@@ -97,7 +97,7 @@ fn present(folder: &Path, leaf: &Leaf) {
         "x509 -req -days 30 -in leaf.csr -CA authority.pem -CAkey authority.key -extfile extensions -out leaf.pem";
     let mut command = openssl(folder, sign);
     if let Some(signed) = leaf.signed {
-        command.env("LD_PRELOAD", faketime()).env("FAKETIME", signed);
+        at_time(&mut command, signed);
     }
     run(&mut command);
 }

@@ -2,10 +2,10 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use coditect::{HardwareId, LicenseClient, LicenseClientBuilder, LicenseKey, Uptime};
 use jiff::{SignedDuration, Timestamp};
@@ -111,8 +111,8 @@ impl Machine {
     /// The same at another time, in another place: `2026-06-15 12:00:00`, `Europe/Berlin`.
     pub(crate) fn command_at(&self, time: &str, zone: &str, arguments: &[&str]) -> Command {
         let mut command = self.command(arguments);
-        command.env("LD_PRELOAD", faketime()).env("FAKETIME", format!("@{time}")).env("TZ", zone);
-        command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        // Without an @ before it, time stands still.
+        at_time(command.env("TZ", zone), time);
         command
     }
 
@@ -170,12 +170,37 @@ pub(crate) fn copy(from: &Path, into: &Path) {
     assert!(Command::new("cp").arg("-a").args([from, into]).status().unwrap().success());
 }
 
-/// What lets a program believe that it is another time.
-pub(crate) fn faketime() -> PathBuf {
+/// Gives a command another clock on the wall: `+8d`, `2026-06-15 12:00:00`.
+pub(crate) fn at_time<'a>(command: &'a mut Command, time: &str) -> &'a mut Command {
+    command.env("LD_PRELOAD", &FAKETIME.library).env("FAKETIME_SHARED", &FAKETIME.shared);
+    command.env("FAKETIME", time).env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+}
+
+/// libfaketime, and what its processes share. Each would make that anew under the name of its process id, and fail where
+/// another one of that id was killed once.
+struct Faketime {
+    library: PathBuf,
+    shared: String,
+    /// Lives as long as this program, and cleans up.
+    _keeper: Child,
+}
+
+static FAKETIME: LazyLock<Faketime> = LazyLock::new(|| {
     let libraries = fs::read_dir("/usr/lib").unwrap().filter_map(Result::ok);
     let mut libraries = libraries.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"));
-    libraries.find(|path| path.exists()).expect("scripts/install installs libfaketime")
-}
+    let library = libraries.find(|path| path.exists()).expect("scripts/install installs libfaketime");
+    loop {
+        let mut keeper = Command::new("sh");
+        keeper.args(["-c", "echo \"$FAKETIME_SHARED\"; read line"]).env("LD_PRELOAD", &library).env("FAKETIME", "+0");
+        let mut keeper = keeper.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut shared = String::new();
+        BufReader::new(keeper.stdout.as_mut().unwrap()).read_line(&mut shared).unwrap();
+        if !shared.trim().is_empty() {
+            return Faketime { library, shared: shared.trim().to_owned(), _keeper: keeper };
+        }
+        keeper.wait().unwrap();
+    }
+});
 
 /// Compares, and shows what was printed in the form in which a test expects it.
 #[track_caller]

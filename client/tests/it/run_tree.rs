@@ -88,7 +88,8 @@ fn what_it_leaves_when_it_ends_by_itself_goes_on() {
 fn what_has_lost_its_parent_leaves_no_zombie() {
     let cloud = Cloud::start();
     let machine = Machine::activated(&cloud.url);
-    let (mut process, orphans) = start(&machine, "(sh -c 'echo $$; sleep 0.3' & ); sleep 0.1; echo ready; exec sleep 1000");
+    let (mut process, orphans) =
+        start(&machine, "(sh -c 'echo $$; sleep 0.3' & ); sleep 0.1; echo ready; exec sleep 1000");
     wait_until("the orphan is a zombie", || test_kill_process(orphans[0]).is_err());
     kill_process(Pid::from_child(&process), Signal::TERM).unwrap();
     process.wait().unwrap();
