@@ -80,7 +80,7 @@ class Untrusted(CoditectError):
 
 
 class MachineError(CoditectError):
-    """Something on this machine is not as it has to be: a file, a setting, an address."""
+    """Something on this machine is not as it has to be: a file, the keychain, a setting, an address."""
 
 
 class ContextFailed(CoditectError):

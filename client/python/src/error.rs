@@ -51,6 +51,7 @@ pub(crate) fn exception(error: Error) -> PyErr {
         | Error::Exposed { .. }
         | Error::File { .. }
         | Error::Sealed { .. }
+        | Error::Keychain { .. }
         | Error::Settings { .. }
         | Error::NoHome
         | Error::Profile { .. }
