@@ -283,3 +283,22 @@ fn an_organisations_own_provider_is_remembered_for_the_profile() {
          ID`; your administrator has both.\n",
     );
 }
+
+#[test]
+fn a_sign_in_that_others_can_read_is_not_used() {
+    let provider = Provider::shared();
+    let (_cloud, machine) = provider.scene();
+    assert_eq!(provider.sign_in(&machine, ANN, &[]).code, 0);
+    let session = machine.home().join("session");
+    assert_eq!(std::fs::metadata(&session).unwrap().permissions().mode() & 0o777, 0o600);
+    std::fs::set_permissions(&session, std::fs::Permissions::from_mode(0o640)).unwrap();
+    for arguments in [&["whoami"][..], &["run", "true"], &["validate"], &["logout"]] {
+        expect(
+            &machine.coditect(arguments),
+            2,
+            "",
+            "error: {home}/session can be read or changed by others (mode 640), so it is not used.\nhint: `chmod 600 \
+             {home}/session`, and if the machine has other users, ask for a new key.\n",
+        );
+    }
+}
