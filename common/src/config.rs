@@ -8,6 +8,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
+use crate::authorities::Authorities;
 use crate::postgres::Db;
 use crate::redis::Redis;
 
@@ -40,6 +41,8 @@ variables! {
     PORT, Some("8080"), "127.0.0.1:8080";
     /// Postgres, as this function's own role. `sslmode=require` in the URL turns TLS on.
     DATABASE_URL, None, "postgresql://coditect_acquire:secret@10.0.0.5/coditect?sslmode=require";
+    /// Certificate authorities of Postgres and Redis, PEM, where they are not the web's: Cloud SQL and Memorystore have their own.
+    CA_CERTIFICATES, Some("the web's"), "-----BEGIN CERTIFICATE-----…";
     /// Redis: `redis://`, `rediss://` (TLS) or `unix://`; several, separated by commas, are the nodes of a cluster.
     REDIS_URL, None, "rediss://:secret@10.0.0.6:6378";
     /// How many Redis replicas must hold a grant before its client hears of it. Set it to the number of replicas wherever
@@ -80,6 +83,8 @@ variables! {
     SMTP_URL, Some("none: mail is printed"), "smtps://user:secret@smtp.example.com:465";
     /// The sender of mail.
     MAIL_FROM, Some("CODITECT <no-reply@coditect.ai>"), "CODITECT <licences@example.com>";
+    /// For `ops roles`: a JSON object, database role → the password that it gets.
+    ROLE_PASSWORDS, Some("none"), r#"{"coditect_acquire":"at least 16 characters"}"#;
     /// What is logged: a `tracing` filter. Facts, of which metrics are made, are logged whatever it says.
     RUST_LOG, Some("info"), "info,common=debug";
     /// `json` (Cloud Logging's format) or `pretty`.
@@ -206,7 +211,9 @@ impl Setup {
     /// The database, shared by all who ask within a process.
     pub fn postgres(&mut self) -> Option<Db> {
         if self.postgres.is_none() {
-            let db = self.required(&DATABASE_URL, Db::connect)?;
+            let authorities = Authorities::ask(self);
+            let db = self.required(&DATABASE_URL, |url| Db::connect(url, &authorities.clone().unwrap_or_default()))?;
+            authorities?;
             self.ready_when("postgres", {
                 let db = db.clone();
                 move || {
@@ -223,8 +230,10 @@ impl Setup {
     pub fn redis(&mut self) -> Option<Redis> {
         if self.redis.is_none() {
             let replicas = self.defaulted(&REDIS_REPLICAS, number::<u8>);
-            let redis = self.required(&REDIS_URL, |url| Redis::connect(url, replicas.unwrap_or(0)))?;
-            replicas?;
+            let authorities = Authorities::ask(self);
+            let trusted = authorities.clone().unwrap_or_default();
+            let redis = self.required(&REDIS_URL, |url| Redis::connect(url, replicas.unwrap_or(0), &trusted))?;
+            replicas.zip(authorities)?;
             self.ready_when("redis", {
                 let redis = redis.clone();
                 move || {

@@ -1,6 +1,7 @@
 //! What every function needs, and only that.
 //!
 //! - [`config`]: environment variables, read once, every mistake reported together.
+//! - [`authorities`]: who vouches for Postgres and Redis.
 //! - [`serve`]: a process around a function's routes: listening, limits, readiness, shutdown.
 //! - [`logs`]: log lines in Cloud Logging's format.
 //! - [`fact`]: what operators count.
@@ -21,6 +22,7 @@
 //! - [`redis`]: scripts over multiplexed connections.
 //! - [`openapi`]: the OpenAPI document.
 
+pub mod authorities;
 pub mod body;
 pub mod caller;
 pub mod config;
@@ -42,6 +44,7 @@ pub mod request;
 pub mod serve;
 pub mod trace;
 
+pub use authorities::Authorities;
 pub use body::{Answer, Body};
 pub use caller::{Caller, Callers, ClientAddress};
 pub use config::Setup;

@@ -15,6 +15,7 @@ use tokio_postgres::{NoTls, Row, config::SslMode, error::SqlState};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::{Instrument as _, Span};
 
+use crate::authorities::Authorities;
 use crate::problem::Problem;
 use crate::{span, trace};
 
@@ -58,7 +59,7 @@ impl Db {
     ///
     /// # Errors
     /// A sentence, without the URL's secrets, when the URL is not one of Postgres.
-    pub fn connect(url: &str) -> Result<Self, String> {
+    pub fn connect(url: &str, authorities: &Authorities) -> Result<Self, String> {
         let mut config: tokio_postgres::Config =
             url.parse().map_err(|_| "must be a Postgres connection URL".to_owned())?;
         let options = config.get_options().unwrap_or_default();
@@ -68,7 +69,7 @@ impl Db {
         config.connect_timeout(CONNECT_TIMEOUT).tcp_user_timeout(CONNECT_TIMEOUT);
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = if matches!(config.get_ssl_mode(), SslMode::Require) {
-            Manager::from_config(config, MakeRustlsConnect::new(tls_config()), recycling)
+            Manager::from_config(config, MakeRustlsConnect::new(authorities.tls()), recycling)
         } else {
             Manager::from_config(config, NoTls, recycling)
         };
@@ -141,10 +142,13 @@ impl Db {
 ///
 /// # Errors
 /// Why there is none.
-pub async fn connection(url: &str) -> Result<(tokio_postgres::Client, tokio::task::JoinHandle<()>), String> {
+pub async fn connection(
+    url: &str,
+    authorities: &Authorities,
+) -> Result<(tokio_postgres::Client, tokio::task::JoinHandle<()>), String> {
     let mut config: tokio_postgres::Config = url.parse().map_err(|_| "must be a Postgres connection URL".to_owned())?;
     config.connect_timeout(CONNECT_TIMEOUT);
-    let tls = MakeRustlsConnect::new(tls_config());
+    let tls = MakeRustlsConnect::new(authorities.tls());
     let connected = async {
         if matches!(config.get_ssl_mode(), SslMode::Require) {
             let (client, connection) = config.connect(tls).await?;
@@ -352,10 +356,4 @@ fn failed(name: &'static str, error: &tokio_postgres::Error) -> Problem {
 #[must_use]
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     std::iter::successors(Some(error), |e| e.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
-/// TLS with the web's certificate authorities.
-pub(crate) fn tls_config() -> rustls::ClientConfig {
-    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.into() };
-    rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()
 }

@@ -11,6 +11,7 @@ use redis::{ErrorKind, FromRedisValue, RedisError, ScriptInvocation};
 use tokio::sync::OnceCell;
 use tracing::Instrument as _;
 
+use crate::authorities::Authorities;
 use crate::problem::Problem;
 use crate::span;
 
@@ -46,11 +47,15 @@ impl Redis {
     ///
     /// # Errors
     /// A sentence, without the URL's secrets, when a URL is not one of Redis.
-    pub fn connect(urls: &str, replicas: u8) -> Result<Self, String> {
+    pub fn connect(urls: &str, replicas: u8, authorities: &Authorities) -> Result<Self, String> {
         let wrong = |_| "must be a redis://, rediss:// or unix:// URL".to_owned();
         let nodes: Vec<&str> = urls.split(',').map(str::trim).filter(|u| !u.is_empty()).collect();
         let server = if let [url] = nodes.as_slice() {
-            let client = redis::Client::open(*url).map_err(wrong)?;
+            let client = match authorities.for_redis() {
+                Some(certificates) if url.starts_with("rediss://") => redis::Client::build_with_tls(*url, certificates),
+                _ => redis::Client::open(*url),
+            };
+            let client = client.map_err(wrong)?;
             let manager = || ConnectionManager::new_lazy_with_config(client.clone(), manager_config()).map_err(wrong);
             let waiting = bb8::Pool::builder()
                 .max_size(WAITING_CONNECTIONS)
@@ -59,7 +64,12 @@ impl Redis {
                 .build_unchecked(client.clone());
             Server::Single { managers: [manager()?, manager()?], next: AtomicUsize::new(0), waiting }
         } else {
-            let client = ClusterClient::builder(nodes)
+            let is_encrypted = nodes.iter().all(|url| url.starts_with("rediss://"));
+            let mut builder = ClusterClient::builder(nodes);
+            if let Some(certificates) = authorities.for_redis().filter(|_| is_encrypted) {
+                builder = builder.certs(certificates);
+            }
+            let client = builder
                 .connection_timeout(TIMEOUT)
                 .response_timeout(TIMEOUT)
                 .overall_response_timeout(Some(TIMEOUT * 2))

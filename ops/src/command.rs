@@ -13,7 +13,7 @@ use self::context::Context;
 use crate::license::{Change, Issue, Whose};
 use crate::office::{Need, Office};
 use crate::printer::{Failure, Shown};
-use crate::{delivery, device, key, license, migrate, outbox, plan, seat, stripe, tenant};
+use crate::{delivery, device, key, license, migrate, outbox, plan, role, seat, stripe, tenant};
 
 /// So many at once that a statement stays far below the time it may take.
 const SWEEP: &str = "/* idempotency_keys_sweep */
@@ -36,6 +36,8 @@ pub struct Ops {
 enum Command {
     /// Bring the database to this release's schema.
     Migrate,
+    /// Give the functions' database roles the passwords of ROLE_PASSWORDS.
+    Roles,
     /// Delete what is kept for a time only.
     Sweep,
     #[command(subcommand)]
@@ -253,6 +255,7 @@ impl Ops {
         let office = Office::open(self.command.needs())?;
         match self.command {
             Command::Migrate => migrated().await,
+            Command::Roles => role::set_passwords(&office).await,
             Command::Sweep => sweep(&office).await,
             Command::Tenant(Tenant::Create { name, slug }) => tenant::create(&office, &name, slug).await,
             Command::Tenant(Tenant::List) => tenant::list(&office).await,
@@ -341,7 +344,8 @@ impl Role {
 }
 
 async fn migrated() -> Result<Shown, Failure> {
-    let applied = migrate::apply(&Office::database_url()?).await.map_err(|e| Failure::Broken(e.to_string()))?;
+    let (url, authorities) = Office::database_url()?;
+    let applied = migrate::apply(&url, &authorities).await.map_err(|e| Failure::Broken(e.to_string()))?;
     Ok(Shown::Done(match applied.migrations.as_slice() {
         [] => "The schema is current.".to_owned(),
         some => format!("Applied {}.", some.join(", ")),

@@ -21,6 +21,7 @@ pub mod outbox;
 pub mod plan;
 pub mod post;
 pub mod printer;
+pub mod role;
 pub mod seat;
 pub mod stop;
 pub mod stripe;

@@ -1,7 +1,7 @@
 //! What every command needs: the database, seats, and who is at the desk.
 
 use common::license_key::KeyHasher;
-use common::{Db, Setup, config};
+use common::{Authorities, Db, Setup, config};
 use protocol::id::{LicenseId, SessionId, TenantId};
 use seats::Seats;
 use uuid::Uuid;
@@ -9,6 +9,7 @@ use webhook_stripe::ledger::Ledger;
 
 use crate::post::Post;
 use crate::printer::Failure;
+use crate::role::{self, Passwords};
 
 const TENANT_BY_NAME: &str = "/* tenant_by_name */ select id from tenants_all() where slug = $1 or id::text = $1";
 const TENANT_OF_LICENSE: &str = "/* tenant_of_license */ select tenant_of_license($1)";
@@ -107,14 +108,25 @@ impl Office {
         Post::ask(&mut setup).ok_or_else(|| mistakes(&setup))
     }
 
-    /// The owner's connection URL, for migrations.
+    /// The passwords that roles get.
+    ///
+    /// # Errors
+    /// The mistakes of the configuration.
+    pub fn role_passwords(&self) -> Result<Passwords, Failure> {
+        let mut setup = self.setup.borrow_mut();
+        setup.required(&config::ROLE_PASSWORDS, role::passwords).ok_or_else(|| mistakes(&setup))
+    }
+
+    /// The owner's connection URL, and who vouches for the server, for migrations.
     ///
     /// # Errors
     /// When it isn't set, or isn't one of Postgres.
-    pub fn database_url() -> Result<String, Failure> {
+    pub fn database_url() -> Result<(String, Authorities), Failure> {
         let mut setup = Setup::from_env();
-        let url = setup.required(&config::DATABASE_URL, |url| Db::connect(url).map(|_| url.to_owned()));
-        url.ok_or_else(|| mistakes(&setup))
+        let authorities = Authorities::ask(&mut setup);
+        let web = Authorities::default();
+        let url = setup.required(&config::DATABASE_URL, |url| Db::connect(url, &web).map(|_| url.to_owned()));
+        url.zip(authorities).ok_or_else(|| mistakes(&setup))
     }
 
     /// A tenant by slug or id.

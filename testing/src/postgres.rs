@@ -146,7 +146,9 @@ async fn migrate(admin: &Client, server: &Config, name: &str) {
         "do $$ begin create role coditect_owner login createrole; exception when duplicate_object then null; end $$";
     admin.batch_execute(owner).await.expect("the owner's role");
     admin.batch_execute(&format!("create database {name} owner coditect_owner")).await.expect("an empty database");
-    ops::migrate::apply(&url(&role(server, name, "coditect_owner"))).await.unwrap_or_else(|e| panic!("{e}"));
+    ops::migrate::apply(&url(&role(server, name, "coditect_owner")), &common::Authorities::default())
+        .await
+        .unwrap_or_else(|e| panic!("{e}"));
 }
 
 /// The server that all tests of a run share.

@@ -11,6 +11,7 @@ mod licenses;
 mod migrations;
 mod outages;
 mod outbox;
+mod roles;
 mod seats;
 mod sink;
 mod stripe;

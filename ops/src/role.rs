@@ -1,0 +1,49 @@
+//! Passwords of the functions' database roles. The migrations make the roles, without passwords; nobody logs in before this.
+
+use std::collections::BTreeMap;
+
+use postgres_protocol::password::scram_sha_256;
+
+use crate::office::Office;
+use crate::printer::{Failure, Shown};
+
+/// Role → password, of `ROLE_PASSWORDS`.
+pub type Passwords = BTreeMap<String, String>;
+
+/// Shorter ones could be guessed from what the server keeps.
+const PASSWORD_MIN_BYTES: usize = 16;
+
+/// Parses `ROLE_PASSWORDS`.
+///
+/// # Errors
+/// A sentence for the mistake's list, without any password.
+pub fn passwords(value: &str) -> Result<Passwords, String> {
+    let passwords: Passwords =
+        serde_json::from_str(value).map_err(|_| "must be a JSON object, role → password".to_owned())?;
+    let is_function = |role: &str| {
+        role != "coditect_owner"
+            && role
+                .strip_prefix("coditect_")
+                .is_some_and(|name| !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+    };
+    match passwords.iter().find(|(role, password)| !is_function(role) || password.len() < PASSWORD_MIN_BYTES) {
+        Some((role, _)) if !is_function(role) => Err(format!("{role} is no function's role")),
+        Some((role, _)) => Err(format!("the password of {role} is shorter than {PASSWORD_MIN_BYTES} characters")),
+        None => Ok(passwords),
+    }
+}
+
+/// Gives the roles their passwords. The server is told what it would keep of them, so that none is in its log.
+///
+/// # Errors
+/// When a role isn't there, or the database doesn't answer.
+pub async fn set_passwords(office: &Office) -> Result<Shown, Failure> {
+    let passwords = office.role_passwords()?;
+    for (role, password) in &passwords {
+        // A utility statement takes no parameters; both were checked, or are made of base64.
+        let sql =
+            format!(r#"/* role_password */ alter role "{role}" password '{}'"#, scram_sha_256(password.as_bytes()));
+        office.db.outside_tenants((&sql, &[])).await?;
+    }
+    Ok(Shown::Done(format!("{} roles have their passwords.", passwords.len())))
+}
