@@ -1,0 +1,27 @@
+terraform {
+  required_version = ">= 1.9"
+
+  required_providers {
+    google = {
+      source  = "hashicorp/google"
+      version = "~> 6.50"
+    }
+    random = {
+      source  = "hashicorp/random"
+      version = "~> 3.7"
+    }
+  }
+
+  # The bucket is named at `init -backend-config=bucket=…`, because each deployment has its own.
+  backend "gcs" {
+    prefix = "coditect"
+  }
+}
+
+provider "google" {
+  project = var.project_id
+  region  = var.region
+  # Budgets are asked for in the name of the project whose API is enabled.
+  user_project_override = true
+  billing_project       = var.project_id
+}

@@ -1,0 +1,70 @@
+# GitHub's workflows deploy with tokens of their own run: no key exists that could be lost.
+
+resource "google_iam_workload_identity_pool" "github" {
+  workload_identity_pool_id = "github"
+  display_name              = "GitHub"
+}
+
+resource "google_iam_workload_identity_pool_provider" "github" {
+  #checkov:skip=CKV_GCP_125:The whole subject is compared, repository and environment; the scan does not see through the variables.
+  workload_identity_pool_id          = google_iam_workload_identity_pool.github.workload_identity_pool_id
+  workload_identity_pool_provider_id = "github"
+  display_name                       = "GitHub Actions"
+
+  # Only this repository, and of it only jobs of this deployment's environment, which GitHub lets reviewers guard.
+  attribute_condition = "assertion.sub == 'repo:${var.repository}:environment:${var.environment}'"
+  attribute_mapping = {
+    "google.subject"       = "assertion.sub"
+    "attribute.repository" = "assertion.repository"
+  }
+
+  oidc {
+    issuer_uri = "https://token.actions.githubusercontent.com"
+  }
+}
+
+resource "google_service_account" "deployer" {
+  account_id   = "deployer"
+  display_name = "Deploys from GitHub"
+}
+
+resource "google_service_account_iam_member" "github" {
+  service_account_id = google_service_account.deployer.name
+  role               = "roles/iam.workloadIdentityUser"
+  member             = "principalSet://iam.googleapis.com/${google_iam_workload_identity_pool.github.name}/attribute.repository/${var.repository}"
+}
+
+resource "google_artifact_registry_repository_iam_member" "push" {
+  repository = var.artifact_repository
+  location   = var.region
+  role       = "roles/artifactregistry.writer"
+  member     = "serviceAccount:${google_service_account.deployer.email}"
+}
+
+# On each service and job that is there, and not on the project: a deployer can't make others, nor change who may call.
+resource "google_cloud_run_v2_service_iam_member" "deploy" {
+  for_each = var.services
+
+  name     = each.value
+  location = var.region
+  role     = "roles/run.developer"
+  member   = "serviceAccount:${google_service_account.deployer.email}"
+}
+
+resource "google_cloud_run_v2_job_iam_member" "deploy" {
+  for_each = var.jobs
+
+  name     = each.value
+  location = var.region
+  role     = "roles/run.developer"
+  member   = "serviceAccount:${google_service_account.deployer.email}"
+}
+
+# A revision runs as its function's account, which whoever deploys it has to be allowed to give it.
+resource "google_service_account_iam_member" "act_as" {
+  for_each = var.accounts
+
+  service_account_id = each.value
+  role               = "roles/iam.serviceAccountUser"
+  member             = "serviceAccount:${google_service_account.deployer.email}"
+}
