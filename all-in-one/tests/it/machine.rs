@@ -1,5 +1,6 @@
 //! A developer's machine with the real command line.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -40,6 +41,15 @@ impl Machine {
     /// The same while it runs, to be killed.
     pub(crate) fn start(&self, words: &[&str]) -> Child {
         self.command(words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// `coditect login` up to the address that it prints. It goes on when somebody has been there.
+    pub(crate) fn login(&self) -> (Child, String) {
+        let mut login =
+            self.command(&["login", "--no-browser"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut said = BufReader::new(login.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let url = said.find(|line| line.trim().starts_with("http")).unwrap();
+        (login, url.trim().to_owned())
     }
 
     fn command(&self, words: &[&str]) -> Command {

@@ -14,6 +14,7 @@ mod metrics;
 mod oidc;
 mod outages;
 mod seat_flow;
+mod sign_in_life;
 mod start;
 mod stripe_life;
 mod tenancy;

@@ -103,10 +103,26 @@ impl Provider {
         answer.json().await.unwrap()
     }
 
-    /// Follows the redirects until the one that carries the code.
-    async fn code(&self, mut url: Url) -> String {
+    /// Opens an address that the command line has printed, as a browser in which this account signs in. The last page.
+    pub(crate) async fn visit(&self, url: &str, account: &str) -> String {
+        let mut url = Url::parse(url).unwrap();
+        let back = url.query_pairs().find(|(name, _)| name == "redirect_uri").unwrap().1.into_owned();
+        url.query_pairs_mut().append_pair("login_hint", account);
+        let end = self.follow(url, &back).await;
+        self.http.get(end).send().await.unwrap().text().await.unwrap()
+    }
+
+    /// The code that the last redirect carries.
+    async fn code(&self, url: Url) -> String {
+        let url = self.follow(url, REDIRECT_URI).await;
+        let code = url.query_pairs().find(|(name, _)| name == "code");
+        code.unwrap_or_else(|| panic!("no code: {url}")).1.into_owned()
+    }
+
+    /// Follows the redirects until one leads here.
+    async fn follow(&self, mut url: Url, end: &str) -> Url {
         let mut cookies = BTreeMap::new();
-        while !url.as_str().starts_with(REDIRECT_URI) {
+        while !url.as_str().starts_with(end) {
             let sent: Vec<String> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
             let answer = self.http.get(url.clone()).header(COOKIE, sent.join("; ")).send().await.unwrap();
             for cookie in answer.headers().get_all(SET_COOKIE) {
@@ -120,8 +136,7 @@ impl Provider {
                 None => panic!("{url} leads nowhere: {}", answer.text().await.unwrap()),
             };
         }
-        let code = url.query_pairs().find(|(name, _)| name == "code");
-        code.unwrap_or_else(|| panic!("no code: {url}")).1.into_owned()
+        url
     }
 }
 
