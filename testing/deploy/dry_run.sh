@@ -30,6 +30,7 @@ heartbeat_requests=$(gcloud logging read "resource.type=cloud_run_revision AND r
 gcloud run services update-traffic heartbeat --remove-tags=candidate --region=europe-west1 --project=example --quiet
 # Jobs
 gcloud run jobs update outbox "--image=${ops_image}" --region=europe-west1 --project=example --quiet
+gcloud run jobs update seat-usage "--image=${ops_image}" --region=europe-west1 --project=example --quiet
 gcloud run jobs update stripe-retry "--image=${ops_image}" --region=europe-west1 --project=example --quiet
 gcloud run jobs update sweep "--image=${ops_image}" --region=europe-west1 --project=example --quiet
 # Done.

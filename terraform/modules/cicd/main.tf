@@ -68,3 +68,15 @@ resource "google_service_account_iam_member" "act_as" {
   role               = "roles/iam.serviceAccountUser"
   member             = "serviceAccount:${google_service_account.deployer.email}"
 }
+
+# While a canary has some of the requests, how they went is read from the region's log, and from nothing else.
+resource "google_project_iam_member" "watch" {
+  project = var.project_id
+  role    = "roles/logging.viewAccessor"
+  member  = "serviceAccount:${google_service_account.deployer.email}"
+
+  condition {
+    title      = "coditect's log"
+    expression = "resource.name == 'projects/${var.project_id}/locations/${var.region}/buckets/coditect/views/_AllLogs'"
+  }
+}

@@ -1,3 +1,12 @@
+variable "project_id" {
+  description = "The project."
+  type        = string
+  validation {
+    condition     = length(var.project_id) > 0
+    error_message = "The project's id."
+  }
+}
+
 variable "repository" {
   description = "Repository at GitHub that may deploy."
   type        = string

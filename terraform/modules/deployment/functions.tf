@@ -85,6 +85,12 @@ locals {
       arguments = ["roles"]
       reads     = ["DATABASE_URL", "CA_CERTIFICATES", "ROLE_PASSWORDS"]
     }
+    # Asks a revision that serves nobody yet; scripts/deploy names it.
+    smoke = {
+      arguments = ["smoke", "FUNCTION", "URL"]
+      reads     = []
+      tags      = ["google"]
+    }
     outbox = {
       arguments = ["outbox", "deliver"]
       reads     = ["DATABASE_URL", "CA_CERTIFICATES", "REDIS_URL", "REDIS_REPLICAS", "LICENSE_KEY_PEPPER", "SMTP_URL", "MAIL_FROM"]

@@ -124,6 +124,7 @@ module "job" {
   timeout         = try(each.value.timeout, "300s")
   network_id      = module.network.network_id
   subnetwork_id   = module.network.subnetwork_id
+  tags            = concat([for tag, variable in local.tags : tag if contains(each.value.reads, variable)], try(each.value.tags, []))
   settings        = { for name in concat(each.value.reads, local.everywhere) : name => local.settings[name] if contains(keys(local.settings), name) }
   secrets         = { for name in each.value.reads : name => local.secret_of["${each.key} ${name}"] if contains(keys(local.secret_of), "${each.key} ${name}") }
   labels          = local.labels
@@ -155,6 +156,7 @@ module "artifacts" {
 module "cicd" {
   source = "../cicd"
 
+  project_id          = var.project_id
   repository          = var.repository
   environment         = var.environment
   region              = var.region

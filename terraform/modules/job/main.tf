@@ -19,11 +19,12 @@ resource "google_cloud_run_v2_job" "this" {
       max_retries     = var.retries
 
       vpc_access {
-        egress = "PRIVATE_RANGES_ONLY"
+        # Whoever calls a function has to come from the network; jobs that don't, reach Google as everybody does.
+        egress = contains(var.tags, "google") ? "ALL_TRAFFIC" : "PRIVATE_RANGES_ONLY"
         network_interfaces {
           network    = var.network_id
           subnetwork = var.subnetwork_id
-          tags       = ["postgres", "redis"]
+          tags       = var.tags
         }
       }
 

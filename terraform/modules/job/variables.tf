@@ -92,6 +92,15 @@ variable "subnetwork_id" {
   }
 }
 
+variable "tags" {
+  description = "Network tags: what the job may reach there."
+  type        = list(string)
+  validation {
+    condition     = length(setsubtract(var.tags, ["google", "postgres", "redis"])) == 0
+    error_message = "google, postgres or redis."
+  }
+}
+
 variable "settings" {
   description = "Environment variables that are no secrets."
   type        = map(string)
@@ -105,8 +114,8 @@ variable "secrets" {
   description = "Environment variables from Secret Manager."
   type        = map(object({ secret = string, version = optional(string, "latest") }))
   validation {
-    condition     = contains(keys(var.secrets), "DATABASE_URL")
-    error_message = "A job without the database has nothing to do."
+    condition     = alltrue([for it in var.secrets : can(regex("^(latest|[1-9][0-9]*)$", it.version))])
+    error_message = "Versions are latest or a number."
   }
 }
 

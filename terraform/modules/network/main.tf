@@ -70,3 +70,18 @@ resource "google_compute_firewall" "reach" {
     ports    = each.value
   }
 }
+
+# The smoke test asks a revision from inside, at the address that Google's own services have in private networks.
+resource "google_compute_firewall" "google" {
+  name               = "${var.name}-reach-google"
+  network            = google_compute_network.this.id
+  direction          = "EGRESS"
+  priority           = 1000
+  destination_ranges = ["199.36.153.8/30"]
+  target_tags        = ["google"]
+
+  allow {
+    protocol = "tcp"
+    ports    = ["443"]
+  }
+}
