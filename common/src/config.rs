@@ -54,7 +54,8 @@ variables! {
     KMS_ENDPOINT, Some("Google's"), "http://127.0.0.1:9011";
     /// The `iss` of our tokens; every function of a deployment has the same.
     PUBLIC_URL, None, "https://api.coditect.ai";
-    /// The key under which license keys are hashed: 32 bytes in hex. Changing it makes every license key unknown.
+    /// The key under which license keys are hashed: 32 bytes in hex. Two, separated by a comma, while the first takes over
+    /// from the second, which without this makes every license key unknown: docs/disaster-recovery.md says how.
     LICENSE_KEY_PEPPER, None, "64 hex digits, as from `openssl rand -hex 32`";
     /// The OpenID Connect issuers whose ID tokens are accepted: a JSON list. `jwks_uri` is found by discovery when it isn't
     /// given; `user_claim` (default `sub`) names the user; `tenant_claim`, when given, must name the user's tenant.

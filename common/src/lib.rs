@@ -3,6 +3,7 @@
 //! - [`config`]: environment variables, read once, every mistake reported together.
 //! - [`authorities`]: who vouches for Postgres and Redis.
 //! - [`serve`]: a process around a function's routes: listening, limits, readiness, shutdown.
+//! - `lambda`: the same process under AWS Lambda's runtime API, with the feature `lambda`.
 //! - [`logs`]: log lines in Cloud Logging's format.
 //! - [`fact`]: what operators count.
 //! - [`metrics`]: the same for Prometheus, where one process answers everything.
@@ -30,6 +31,8 @@ pub mod fact;
 pub mod guesses;
 pub mod idempotency;
 pub mod keys;
+#[cfg(feature = "lambda")]
+mod lambda;
 pub mod license_key;
 pub mod logs;
 pub mod metrics;

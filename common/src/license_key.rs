@@ -6,11 +6,21 @@ use protocol::key::LicenseKey;
 use uuid::Uuid;
 
 use crate::config::{self, Setup};
+use crate::postgres::Db;
+
+const REHASH: &str = "/* license_key_rehash */ select license_key_rehash($1, $2)";
 
 /// Hashes license keys: HMAC-SHA-256 of the canonical key under a pepper that the database never sees, so that a stolen
-/// table can't be searched for keys.
+/// table can't be searched for keys. While one pepper takes over from another there are two: what is new is hashed under
+/// the first, and what is found under the second is hashed anew, because only now the key is at hand.
 #[derive(Clone)]
 pub struct KeyHasher {
+    current: Pepper,
+    other: Option<Pepper>,
+}
+
+#[derive(Clone)]
+struct Pepper {
     hash: hmac::Key,
     seal: [u8; 32],
 }
@@ -25,25 +35,32 @@ impl KeyHasher {
     /// The hasher of this deployment.
     pub fn ask(setup: &mut Setup) -> Option<Self> {
         setup.required(&config::LICENSE_KEY_PEPPER, |value| {
-            let pepper: [u8; 32] = hex::decode(value)
-                .ok()
-                .and_then(|bytes| bytes.try_into().ok())
-                .ok_or_else(|| "must be 32 bytes in hex (64 digits)".to_owned())?;
-            let mut seal = [0; 32];
-            let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]);
-            let okm = salt.extract(&pepper);
-            okm.expand(&[b"coditect outbox"], hkdf::HKDF_SHA256)
-                .and_then(|okm| okm.fill(&mut seal))
-                .map_err(|_| "could not be used".to_owned())?;
-            Ok(Self { hash: hmac::Key::new(hmac::HMAC_SHA256, &pepper), seal })
+            let (current, other) = value.split_once(',').map_or((value, None), |(one, two)| (one, Some(two)));
+            Ok(Self { current: Pepper::parse(current)?, other: other.map(Pepper::parse).transpose()? })
         })
     }
 
     /// The hash of a key, as `licenses.key_hash` holds it.
     #[must_use]
     pub fn hash(&self, key: &LicenseKey) -> [u8; 32] {
-        let tag = hmac::sign(&self.hash, key.to_string().as_bytes());
-        tag.as_ref().try_into().expect("an HMAC-SHA-256 tag has 32 bytes")
+        self.current.hash(key)
+    }
+
+    /// The hashes under which a key may be found, in the order in which to look: while there are two peppers, somebody may
+    /// hash it anew between the first look and the second.
+    #[must_use]
+    pub fn hashes(&self, key: &LicenseKey) -> Vec<[u8; 32]> {
+        let current = self.current.hash(key);
+        self.other.as_ref().map_or_else(|| vec![current], |other| vec![current, other.hash(key), current])
+    }
+
+    /// Hashes a key anew that was found under this hash, where another pepper has taken over. If it fails, the next use
+    /// does it; no answer depends on it.
+    pub async fn rehash(&self, db: &Db, key: &LicenseKey, found: [u8; 32]) {
+        let current = self.current.hash(key);
+        if found != current {
+            let _ = db.outside_tenants((REHASH, &[&found.as_slice(), &current.as_slice()])).await;
+        }
     }
 
     /// Encrypts a key for an entry of the outbox (AES-256-GCM under a key derived from the pepper): the one place where a key
@@ -51,7 +68,7 @@ impl KeyHasher {
     #[must_use]
     pub fn seal(&self, entry: Uuid, key: &LicenseKey) -> Vec<u8> {
         let mut bytes = key.to_string().into_bytes();
-        let nonce = self.aead().seal_in_place_append_tag(Aad::from(entry.as_bytes()), &mut bytes);
+        let nonce = self.current.aead().seal_in_place_append_tag(Aad::from(entry.as_bytes()), &mut bytes);
         let nonce = nonce.expect("a key is far below the limit of AES-GCM");
         [nonce.as_ref().as_slice(), &bytes].concat()
     }
@@ -59,6 +76,31 @@ impl KeyHasher {
     /// Decrypts what was sealed for this entry; `None` when it was not, or under another pepper.
     #[must_use]
     pub fn unseal(&self, entry: Uuid, sealed: &[u8]) -> Option<String> {
+        self.current.unseal(entry, sealed).or_else(|| self.other.as_ref()?.unseal(entry, sealed))
+    }
+}
+
+impl Pepper {
+    fn parse(value: &str) -> Result<Self, String> {
+        let pepper: [u8; 32] = hex::decode(value)
+            .ok()
+            .and_then(|bytes| bytes.try_into().ok())
+            .ok_or_else(|| "must be 32 bytes in hex (64 digits), or two of them with a comma between".to_owned())?;
+        let mut seal = [0; 32];
+        let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]);
+        let okm = salt.extract(&pepper);
+        okm.expand(&[b"coditect outbox"], hkdf::HKDF_SHA256)
+            .and_then(|okm| okm.fill(&mut seal))
+            .map_err(|_| "could not be used".to_owned())?;
+        Ok(Self { hash: hmac::Key::new(hmac::HMAC_SHA256, &pepper), seal })
+    }
+
+    fn hash(&self, key: &LicenseKey) -> [u8; 32] {
+        let tag = hmac::sign(&self.hash, key.to_string().as_bytes());
+        tag.as_ref().try_into().expect("an HMAC-SHA-256 tag has 32 bytes")
+    }
+
+    fn unseal(&self, entry: Uuid, sealed: &[u8]) -> Option<String> {
         let (nonce, bytes) = sealed.split_at_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let mut bytes = bytes.to_vec();
@@ -78,7 +120,8 @@ mod tests {
     #[test]
     fn a_sealed_key_opens_for_its_entry_alone() {
         let hasher = |pepper: &str| {
-            let mut setup = Setup::from_variables([("LICENSE_KEY_PEPPER", pepper.repeat(32))]);
+            let peppers: Vec<_> = pepper.split(',').map(|p| p.repeat(32)).collect();
+            let mut setup = Setup::from_variables([("LICENSE_KEY_PEPPER", peppers.join(","))]);
             KeyHasher::ask(&mut setup).unwrap()
         };
         let (ours, theirs) = (hasher("a1"), hasher("b2"));
@@ -88,6 +131,7 @@ mod tests {
         assert_eq!(ours.unseal(entry, &sealed), Some(key.to_string()));
         assert_eq!(ours.unseal(other, &sealed), None);
         assert_eq!(theirs.unseal(entry, &sealed), None);
+        assert_eq!(hasher("b2,a1").unseal(entry, &sealed), Some(key.to_string()), "under the former pepper too");
         assert_eq!(ours.unseal(entry, &sealed[..20]), None);
         assert_eq!(ours.unseal(entry, &[]), None);
         assert!(!sealed.windows(8).any(|w| key.to_string().as_bytes().starts_with(w)));

@@ -80,6 +80,10 @@ pub fn run_routes(name: &'static str, build: impl FnOnce(&mut Setup) -> Option<O
             let mistakes: Vec<_> = setup.mistakes().iter().map(ToString::to_string).collect();
             return failed_start(&mistakes);
         };
+        #[cfg(feature = "lambda")]
+        if crate::lambda::is_there() {
+            return app.serve_lambda().await;
+        }
         match TcpListener::bind(listen).await {
             Ok(listener) => app.serve(listener, shutdown_signal()).await,
             Err(e) => return failed_start(&[format!("PORT: can't listen on {listen}: {e}")]),
@@ -158,6 +162,15 @@ impl App {
         // Around the router, because its own layers run only once a route was found.
         let service = NormalizePathLayer::trim_trailing_slash().layer(router);
         Some(Self { service, tasks, name })
+    }
+
+    /// Answers what AWS Lambda hands out, until it ends the process.
+    #[cfg(feature = "lambda")]
+    async fn serve_lambda(self) -> ExitCode {
+        for task in self.tasks {
+            tokio::spawn(task);
+        }
+        crate::lambda::serve(self.service).await
     }
 
     /// Serves until `stop` resolves, then lets running requests end.

@@ -18,7 +18,7 @@ const LICENSE_INSERT: &str = "/* license_insert */
     values ($1, current_tenant(), $2, $3, $4, $5, $6)";
 const LICENSES: &str = "/* licenses */
     select l.id, l.tenant_id, l.plan_code, p.tier, l.seats, license_state(l.state, l.standing, l.expires_at) as state,
-           l.standing = 'past_due' as past_due, l.expires_at, l.key_hint, l.created_at
+           l.standing = 'past_due' as past_due, l.expires_at, l.key_hint, l.created_at, l.key_hashed_at
     from licenses l join plans p on p.code = l.plan_code
     where ($1::uuid is null or l.id = $1)
       and ($2::text is null or l.id in (select s.license_id from subscriptions s where s.customer_id = $2))
@@ -41,8 +41,19 @@ const LICENSE_CHANGE: &str = "/* license_change */
     where id = $1 and (state <> 'revoked' or $2 = 'revoked')
     returning seat_generation, revision, seats, license_state(state, standing, expires_at)";
 
-const COLUMNS: &[&str] =
-    &["license_id", "tenant_id", "plan", "tier", "seats", "state", "past_due", "expires_at", "key_hint", "created_at"];
+const COLUMNS: &[&str] = &[
+    "license_id",
+    "tenant_id",
+    "plan",
+    "tier",
+    "seats",
+    "state",
+    "past_due",
+    "expires_at",
+    "key_hint",
+    "created_at",
+    "key_hashed_at",
+];
 
 /// What a licence is issued for.
 #[derive(Debug)]
@@ -247,5 +258,6 @@ fn row(row: &Row) -> Vec<Value> {
         json!(row.get::<_, Option<Timestamp>>("expires_at")),
         json!(row.get::<_, &str>("key_hint")),
         json!(row.get::<_, Timestamp>("created_at")),
+        json!(row.get::<_, Timestamp>("key_hashed_at")),
     ]
 }

@@ -19,6 +19,7 @@ use common::license_key::KeyHasher;
 use common::oidc::Issuer;
 use common::{Answer, Body, Db, Problem, Setup, config, request};
 use jiff::{SignedDuration, Timestamp};
+use protocol::key::LicenseKey;
 use protocol::token::{ACCESS_AUDIENCE, AccessClaims};
 use protocol::wire::{AuthAnswer, AuthRequest, Discovery, Oidc, TokenType};
 use signing::TokenSigner;
@@ -122,8 +123,7 @@ async fn license(
     Body { value: ask, .. }: Body<AuthRequest>,
 ) -> Result<Answer<AuthAnswer>, Problem> {
     let key = ask.license_key.parse().map_err(|_| Problem::invalid_license_key())?;
-    let license = queries::license_by_key(&app.db, &app.hasher.hash(&key)).await?;
-    let license = license.ok_or_else(Problem::invalid_license_key)?;
+    let license = license_of(&app, &key).await?.ok_or_else(Problem::invalid_license_key)?;
     request::is_of(license.tenant);
     let now = Timestamp::now();
     let expires = license.expires_at.map_or(now + ACCESS_TOKEN_TTL, |end| end.min(now + ACCESS_TOKEN_TTL));
@@ -145,4 +145,15 @@ async fn license(
         tenant_id: license.tenant,
         tier: license.tier,
     }))
+}
+
+/// The licence of a key, under whichever pepper it is hashed.
+async fn license_of(app: &State, key: &LicenseKey) -> Result<Option<queries::License>, Problem> {
+    for hash in app.hasher.hashes(key) {
+        if let Some(license) = queries::license_by_key(&app.db, &hash).await? {
+            app.hasher.rehash(&app.db, key, hash).await;
+            return Ok(Some(license));
+        }
+    }
+    Ok(None)
 }

@@ -13,6 +13,7 @@ use common::guesses::{self, FailedGuess, Guesses};
 use common::license_key::KeyHasher;
 use common::{Answer, Body, ClientAddress, Db, Fact, Problem, Setup, config, request};
 use jiff::{SignedDuration, Timestamp};
+use protocol::key::LicenseKey;
 use protocol::token::{LICENSE_AUDIENCE, VALIDATION_TYPE, ValidationClaims};
 use protocol::wire::{Bool, InvalidLicense, InvalidReason, ValidLicense, ValidateAnswer, ValidateRequest};
 use queries::{Activation, License};
@@ -82,8 +83,8 @@ async fn validate(
             return Ok((FailedGuess(None), Answer::ok(answer)).into_response());
         }
     };
-    let hash = app.hasher.hash(&key);
-    let Some(license) = queries::license_for_device(&app.db, &hash, &ask.machine_id, address.0).await? else {
+    let Some(license) = license_of(&app, &key, &ask, address).await? else {
+        let hash = app.hasher.hash(&key);
         let answer = told("none", ValidateAnswer::invalid(InvalidReason::NotFound));
         return Ok((FailedGuess(Some(hash)), Answer::ok(answer)).into_response());
     };
@@ -94,6 +95,22 @@ async fn validate(
         None => valid(&app, license, &ask).await?,
     };
     Ok(Answer::ok(told(&plan, answer)).into_response())
+}
+
+/// The licence of a key, under whichever pepper it is hashed.
+async fn license_of(
+    app: &State,
+    key: &LicenseKey,
+    ask: &ValidateRequest,
+    address: ClientAddress,
+) -> Result<Option<License>, Problem> {
+    for hash in app.hasher.hashes(key) {
+        if let Some(license) = queries::license_for_device(&app.db, &hash, &ask.machine_id, address.0).await? {
+            app.hasher.rehash(&app.db, key, hash).await;
+            return Ok(Some(license));
+        }
+    }
+    Ok(None)
 }
 
 fn told(plan: &str, answer: ValidateAnswer) -> ValidateAnswer {

@@ -9,8 +9,19 @@ use crate::clients::Clients;
 use crate::desk::Desk;
 
 /// What programs may count on in every licence.
-const FIELDS: [&str; 10] =
-    ["license_id", "tenant_id", "plan", "tier", "seats", "state", "past_due", "expires_at", "key_hint", "created_at"];
+const FIELDS: [&str; 11] = [
+    "license_id",
+    "tenant_id",
+    "plan",
+    "tier",
+    "seats",
+    "state",
+    "past_due",
+    "expires_at",
+    "key_hint",
+    "created_at",
+    "key_hashed_at",
+];
 
 fn inactive(state: &str) -> Extended {
     Extended::Inactive(state.to_owned())
@@ -119,7 +130,7 @@ async fn licences_are_listed_by_tenant_and_shown_with_their_refusals_by_day() {
     ]);
     assert_eq!(shown["refusals"], days);
     let plain = desk.plain(&["license", "show", &id]).await.out;
-    assert!(plain.contains("2026-11-20") && plain.lines().any(|l| l == "seats         5"), "{plain}");
+    assert!(plain.contains("2026-11-20") && plain.lines().any(|l| l == "seats          5"), "{plain}");
     assert!(
         desk.refused(&["license", "show", "01890a5d-ac96-774b-bcce-b302099a8057"]).await.contains("ops license list")
     );
@@ -158,7 +169,7 @@ async fn suspending_ends_sessions_and_resuming_lets_in_again() {
     assert!(desk.list(&["seat", "list", &id]).await.is_empty());
 
     let resumed = desk.plain(&["license", "resume", &id]).await;
-    assert!(resumed.out.contains("state       active") && resumed.err.is_empty(), "{resumed:?}");
+    assert!(resumed.out.contains("state          active") && resumed.err.is_empty(), "{resumed:?}");
     assert!(!clients.lives(ann).await, "a session that was ended stays ended");
     let again = clients.seat("ann").await;
     assert!(again != ann && clients.lives(again).await);
