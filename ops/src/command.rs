@@ -13,7 +13,7 @@ use self::context::Context;
 use crate::license::{Change, Issue, Whose};
 use crate::office::{Need, Office};
 use crate::printer::{Failure, Shown};
-use crate::{delivery, device, key, license, migrate, outbox, plan, role, seat, stripe, tenant};
+use crate::{delivery, device, key, license, migrate, outbox, plan, role, seat, smoke, stripe, tenant};
 
 /// So many at once that a statement stays far below the time it may take.
 const SWEEP: &str = "/* idempotency_keys_sweep */
@@ -40,6 +40,8 @@ enum Command {
     Roles,
     /// Delete what is kept for a time only.
     Sweep,
+    /// Ask a revision of a function at its own URL whether it answers as it should; changes nothing.
+    Smoke { function: String, url: String },
     #[command(subcommand)]
     Tenant(Tenant),
     #[command(subcommand)]
@@ -252,10 +254,15 @@ impl Ops {
         if let Command::Migrate = self.command {
             return migrated().await;
         }
+        // From where there is neither a database nor a right to one.
+        if let Command::Smoke { function, url } = &self.command {
+            return smoke::test(function, url).await;
+        }
         let office = Office::open(self.command.needs())?;
         match self.command {
             Command::Migrate => migrated().await,
             Command::Roles => role::set_passwords(&office).await,
+            Command::Smoke { function, url } => smoke::test(&function, &url).await,
             Command::Sweep => sweep(&office).await,
             Command::Tenant(Tenant::Create { name, slug }) => tenant::create(&office, &name, slug).await,
             Command::Tenant(Tenant::List) => tenant::list(&office).await,

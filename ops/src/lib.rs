@@ -6,6 +6,7 @@
 //! - [`office`]: what every command needs: the database, seats, and who is at the desk.
 //! - [`tenant`], [`license`], [`seat`], [`device`], [`plan`], [`key`], [`outbox`], [`context`]: a noun each.
 //! - [`delivery`]: takes what is due from the outbox to where it goes; [`letter`] words its mails, [`post`] sends them.
+//! - [`smoke`]: whether a revision that serves nobody yet answers as it should.
 //! - [`stop`]: the end of what goes on until it is told to stop.
 
 pub mod command;
@@ -23,6 +24,7 @@ pub mod post;
 pub mod printer;
 pub mod role;
 pub mod seat;
+pub mod smoke;
 pub mod stop;
 pub mod stripe;
 pub mod tenant;

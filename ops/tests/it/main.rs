@@ -14,6 +14,7 @@ mod outbox;
 mod roles;
 mod seats;
 mod sink;
+mod smoke;
 mod stripe;
 mod tenants;
 mod words;
