@@ -39,7 +39,7 @@ esac""",
     # Where scripts/image looks for it, in the version it wants.
     "tools/bin/cargo-sbom": """
 [ "$1" != --version ] || { echo "cargo-sbom 0.10.0"; exit; }
-echo '{"metadata": {}}'""",
+echo '{"metadata": {}, "components": []}'""",
 }
 
 
