@@ -55,6 +55,7 @@ mod tests {
     // As Terraform writes it for Cloud SQL: the name is for the certificate, the address for the connection.
     #[test]
     fn a_url_may_name_the_server_and_its_address() {
+        crate::serve::install_crypto();
         let url = "postgresql://coditect_acquire:secret@x.y.europe-west1.sql.goog:5432/coditect?hostaddr=10.21.0.5&sslmode=require";
         assert!(crate::Db::connect(url, &Authorities::default()).is_ok());
     }
