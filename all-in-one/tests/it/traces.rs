@@ -43,6 +43,8 @@ async fn the_trace_of_an_acquire_has_each_of_its_steps_and_is_sent_before_the_en
     assert_eq!(process.terminate(), Some(0));
 
     let spans = collector.spans();
+    // The keys are read by the first who needs them, be that this request or what the process does by itself.
+    let spans: Vec<Span> = spans.into_iter().filter(|span| span.name != "keys_current").collect();
     let trace: Vec<&Span> = spans.iter().filter(|span| span.trace == TRACE).collect();
     assert_eq!(trace.len(), spans.len(), "nothing else is recorded: {spans:?}");
     let root = trace.iter().find(|span| span.parent == PARENT).unwrap();
