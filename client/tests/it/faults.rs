@@ -236,12 +236,7 @@ fn mounted(machine: &Machine, arguments: &[&str], script: &str) -> Output {
     let root = rustix::process::geteuid().is_root();
     unshare.args(if root { &["-m"][..] } else { &["-m", "-r"] }).args(["sh", "-euc", script, "sh"]);
     unshare.arg(machine.home().parent().unwrap()).arg(aside.path()).arg(command.get_program()).args(command.get_args());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => unshare.env(name, value),
-            None => unshare.env_remove(name),
-        };
-    }
+    machine.surround(&mut unshare);
     let output = unshare.output().expect("util-linux is installed");
     // 99 is the script's own.
     assert_ne!(output.status.code(), Some(99), "nothing can be mounted here: {output:?}");

@@ -205,12 +205,9 @@ fn the_command_works_as_the_agent_runs_it() {
     let event = agent.folder.path().join("event");
     let input = "{\"session_id\":\"s\",\"tool_name\":\"TodoWrite\",\"tool_input\":{\"todos\":[{\"content\":\"a\",\"status\":\"pending\"}]}}";
     fs::write(&event, input).unwrap();
-    let output = std::process::Command::new("sh")
-        .args(["-c", command])
-        .stdin(fs::File::open(event).unwrap())
-        .env_remove("CODITECT_HOME")
-        .output()
-        .unwrap();
+    let mut shell = std::process::Command::new("sh");
+    agent.machine.surround(shell.args(["-c", command]));
+    let output = shell.stdin(fs::File::open(event).unwrap()).env_remove("CODITECT_HOME").output().unwrap();
     expect(&agent.machine.printed(output), 0, "", "");
     let store = coditect::ContextStore::open(Some(agent.machine.home())).unwrap();
     assert_eq!(store.list(coditect::Kind::Task, &coditect::Filter::default()).unwrap().len(), 1);

@@ -151,9 +151,8 @@ fn what_the_terminal_sends_reaches_the_command_once() {
     let line: Vec<_> =
         std::iter::once(ours.get_program()).chain(ours.get_args()).map(|word| word.to_str().unwrap()).collect();
     let mut terminal = std::process::Command::new("script");
-    terminal
-        .args(["-qec", &format!("exec {}", line.join(" ")), "/dev/null"])
-        .envs(ours.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    terminal.args(["-qec", &format!("exec {}", line.join(" ")), "/dev/null"]);
+    machine.surround(&mut terminal);
     let mut process = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(|line| line.unwrap());
     assert_eq!(lines.next().unwrap(), "ready");

@@ -111,8 +111,8 @@ fn what_whoever_started_us_ignores_stays_ignored() {
     let machine = Machine::activated(&cloud.url);
     let ours = machine.command(&["run", "--", "sh", "-c", "kill -HUP $PPID; kill -HUP $$; echo goes on"]);
     let mut nohup = Command::new("nohup");
-    nohup.arg(ours.get_program()).args(ours.get_args()).stdin(Stdio::null());
-    nohup.envs(ours.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    nohup.arg(ours.get_program()).args(ours.get_args());
+    machine.surround(&mut nohup);
     let printed = machine.printed(nohup.output().unwrap());
     expect(&printed, 0, "goes on\n", "");
 }
@@ -143,10 +143,9 @@ struct Terminal {
 
 impl Terminal {
     fn start(machine: &Machine, command: &str) -> Self {
-        let ours = machine.command(&["status"]);
         let mut script = Command::new("script");
         script.args(["-qec", command, "/dev/null"]).env("PS1", "$ ").env("TERM", "dumb");
-        script.envs(ours.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        machine.surround(&mut script);
         let mut process = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let screen = BufReader::new(process.stdout.take().unwrap());
         Self { process, screen }

@@ -64,7 +64,7 @@ fn a_shell_takes_over_what_is_exported() {
         std::iter::once(ours.get_program()).chain(ours.get_args()).map(|word| word.to_str().unwrap()).collect();
     let script = format!("set -e; eval \"$({})\"; env | grep ^CODITECT_", line.join(" "));
     let mut shell = Command::new("sh");
-    shell.args(["-c", &script]).envs(ours.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    machine.surround(shell.args(["-c", &script]));
     let text = String::from_utf8(shell.output().unwrap().stdout).unwrap();
     let session = cloud.mood().session;
     for found in

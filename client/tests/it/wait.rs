@@ -111,10 +111,9 @@ fn on_a_terminal_one_sees_that_it_waits_and_for_how_long() {
     let line: Vec<_> =
         std::iter::once(ours.get_program()).chain(ours.get_args()).map(|word| word.to_str().unwrap()).collect();
     let mut terminal = Command::new("script");
-    terminal
-        .args(["-qec", &format!("exec {}", line.join(" ")), "/dev/null"])
-        .envs(ours.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let output = terminal.stdin(Stdio::null()).output().unwrap();
+    terminal.args(["-qec", &format!("exec {}", line.join(" ")), "/dev/null"]);
+    machine.surround(&mut terminal);
+    let output = terminal.output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     for shown in ["| Waiting for a seat 0:00, all 5 are in use, one may be free in 1:5", "/ Waiting for a seat 0:01"] {
         assert!(text.contains(shown), "{text:?}");
