@@ -51,8 +51,9 @@ impl Terminal {
 
     /// Asks for a line, and shows nothing. None when the person gave up.
     pub(crate) fn ask_secretly(&mut self, question: &str) -> io::Result<Option<String>> {
-        write!(self.0, "{question}")?;
+        // First, because what was typed by then is thrown away: who sees the question may answer at once.
         let hidden = Hidden::new(&self.0)?;
+        write!(self.0, "{question}")?;
         let line = self.hidden_line();
         drop(hidden);
         writeln!(self.0)?;
