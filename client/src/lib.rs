@@ -164,7 +164,7 @@ pub use protocol::wire::{
     ContextStatus, Device, DurationBucket, Encryption, ExitClass, Feature, HistoryEntry, HistoryPage, InvalidLicense,
     InvalidReason, Kind, KindStatus, Quotas, Rejection, RejectionCode, SeatCounts, Tier, UnknownWord, Usage,
 };
-pub use seat::{Ending, HeldSeat, Seat};
+pub use seat::{Again, Ending, HeldSeat, Seat, SeatWait};
 pub use sign_in::{BrowserSignIn, DeviceSignIn, Revocation, SignInError, SignedIn, SignedOut, Sso};
 pub use status::Status;
 pub use sync::keys::{ExportFault, KeyName, KeyStatus, KeyTaken, KeysError, exported_key_id};

@@ -12,9 +12,7 @@ use coditect::Trace;
 const MOMENT: Duration = Duration::from_millis(500);
 
 /// which then shows that it is alive.
-const PACE: Duration = Duration::from_millis(100);
-
-const FRAMES: [char; 4] = ['|', '/', '-', '\\'];
+pub(crate) const PACE: Duration = Duration::from_millis(100);
 
 /// More wraps around, and can't be written over.
 const MAX_WIDTH: usize = 78;
@@ -56,7 +54,7 @@ impl Line {
     /// One frame of what has taken longer than a moment.
     fn spin(&mut self, frame: usize) {
         let Some((who, since)) = &self.asking else { return };
-        let wheel = FRAMES[frame % FRAMES.len()];
+        let wheel = wheel(frame);
         let line = if self.text.is_empty() {
             format!("{wheel} Asking {who}, {} s", since.elapsed().as_secs())
         } else {
@@ -64,6 +62,12 @@ impl Line {
         };
         self.draw(&line);
     }
+}
+
+/// How the wheel stands.
+pub(crate) fn wheel(frame: usize) -> char {
+    const FRAMES: [char; 4] = ['|', '/', '-', '\\'];
+    FRAMES[frame % FRAMES.len()]
 }
 
 /// How far something is.

@@ -4,6 +4,7 @@ mod book;
 mod grant;
 mod heart;
 mod holders;
+mod patience;
 
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -21,6 +22,7 @@ use crate::notice::Notice;
 use crate::stopwatch::Stopwatch;
 use crate::{Allowance, Error, LastError, License, LicenseClient, allowance};
 pub use book::HeldSeat;
+pub use patience::{Again, SeatWait};
 
 use book::Entry;
 use grant::Grant;

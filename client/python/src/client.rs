@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use coditect::{Address, Error, HardwareId, LicenseKey, Profile};
+use coditect::{Address, Again, Error, HardwareId, LicenseKey, Profile};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
@@ -15,7 +15,7 @@ use crate::notice;
 use crate::process::Process;
 use crate::seat::Seat;
 use crate::status::{Allowance, Status};
-use crate::waiting::{Wait, Waiting};
+use crate::waiting::Wait;
 
 /// Asks the cloud on behalf of one machine, and remembers what it said.
 ///
@@ -49,11 +49,15 @@ impl LicenseClient {
 
     /// Takes a seat, and asks again for as long as somebody waits while all are taken.
     fn take(&self, py: Python<'_>, wait: &Wait) -> PyResult<Seat> {
-        let mut waiting = Waiting::new(wait)?;
+        let mut wait = wait.begin()?;
         loop {
-            match self.ask(py, |client| Ok(client.acquire()))? {
+            let error = match self.ask(py, |client| Ok(client.acquire()))? {
                 Ok(seat) => return Ok(Seat::new(seat)),
-                Err(error) => sleep(py, waiting.next(error)?)?,
+                Err(error) => error,
+            };
+            match wait.after(&error) {
+                Again::In(pause) => sleep(py, pause)?,
+                Again::NoUse | Again::LongEnough => return Err(exception(error)),
             }
         }
     }

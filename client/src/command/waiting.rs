@@ -3,29 +3,20 @@
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
-use coditect::{Error, ProblemDocument};
+use coditect::{Again, Error, ProblemDocument, SeatWait};
 use protocol::problem::Code;
 
 use crate::arguments::Patience;
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
-
-/// How often to ask: a seat that somebody gives back is free at once, and nobody tells.
-const FIRST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(10);
-
-/// How often a person sees that something goes on.
-const PACE: Duration = Duration::from_millis(100);
-
-const FRAMES: [char; 4] = ['|', '/', '-', '\\'];
+use crate::progress::{self, PACE};
 
 /// Somebody who waits.
 pub(super) struct Waiting {
     printer: Printer,
     patience: Option<Duration>,
+    wait: SeatWait,
     begin: Instant,
-    /// How often it was asked.
-    attempts: u32,
     /// What the cloud last said of its seats.
     full: Option<ProblemDocument>,
     /// When one comes free at the latest that is not given back before, if nobody keeps it.
@@ -34,7 +25,8 @@ pub(super) struct Waiting {
 
 impl Waiting {
     pub(super) fn new(printer: Printer, patience: Patience) -> Self {
-        Self { printer, patience: patience.0, begin: Instant::now(), attempts: 0, full: None, free_at: None }
+        let wait = SeatWait::new(patience.0);
+        Self { printer, patience: patience.0, wait, begin: Instant::now(), full: None, free_at: None }
     }
 
     /// When to ask again after this answer.
@@ -42,44 +34,34 @@ impl Waiting {
     /// # Errors
     /// The answer, if waiting is of no use; none, if it was long enough.
     pub(super) fn next(&mut self, error: Error) -> Result<Instant, Option<Error>> {
-        let asked = match &error {
-            Error::Refused(refusal) if refusal.problem.known_code() == Some(Code::NoSeatsAvailable) => {
-                let first = self.full.is_none();
-                self.full = Some(refusal.problem.clone());
-                let free = refusal.problem.retry_after_seconds.map(Duration::from_secs);
-                self.free_at = free.map(|free| Instant::now() + free);
-                if first {
-                    self.tell();
-                }
-                // Not later than a seat can come free, but not so soon that it is a flood.
-                let step = FIRST.saturating_mul(1 << self.attempts.min(8)).min(LONGEST);
-                free.map_or(step, |free| free.max(FIRST).min(step)).mul_f64(0.75 + rand::random::<f64>() / 2.0)
+        if let Error::Refused(refusal) = &error
+            && refusal.problem.known_code() == Some(Code::NoSeatsAvailable)
+        {
+            let first = self.full.is_none();
+            self.full = Some(refusal.problem.clone());
+            let free = refusal.problem.retry_after_seconds.map(Duration::from_secs);
+            self.free_at = free.map(|free| Instant::now() + free);
+            if first {
+                self.tell();
             }
-            // A cloud that is away for a moment doesn't end the waiting that it began.
-            Error::Unavailable(outage) if self.full.is_some() => {
-                outage.retry_after.map_or(LONGEST, Duration::from_secs).mul_f64(1.0 + rand::random::<f64>() / 4.0)
-            }
-            _ => return Err(Some(error)),
-        };
-        self.attempts += 1;
-        let now = Instant::now();
-        match self.patience.map(|patience| self.begin + patience) {
-            Some(end) if now >= end => Err(None),
-            Some(end) => Ok((now + asked).min(end)),
-            None => Ok(now + asked),
+        }
+        match self.wait.after(&error) {
+            Again::In(pause) => Ok(Instant::now() + pause),
+            Again::NoUse => Err(Some(error)),
+            Again::LongEnough => Err(None),
         }
     }
 
     /// Whether it was asked in vain.
     pub(super) fn has_begun(&self) -> bool {
-        self.attempts > 0
+        self.full.is_some()
     }
 
     /// Shows that something goes on. The answer is when to do so again.
     pub(super) fn show(&self) -> Instant {
         let waited = self.begin.elapsed();
-        let frame = FRAMES[usize::try_from(waited.as_millis() / PACE.as_millis()).unwrap_or(0) % FRAMES.len()];
-        let mut line = format!("{frame} Waiting for a seat {}", clock(waited));
+        let wheel = progress::wheel(usize::try_from(waited.as_millis() / PACE.as_millis()).unwrap_or(0));
+        let mut line = format!("{wheel} Waiting for a seat {}", clock(waited));
         if let Some(seats) = self.full.as_ref().and_then(|full| full.seats) {
             line += &format!(", all {} are in use", seats.limit);
         }
