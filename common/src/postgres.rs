@@ -2,8 +2,8 @@
 //!
 //! [`TenantTx`] is a transaction that has set `app.tenant_id` for row-level security. `BEGIN`, the setting and the first
 //! statement leave in one round trip, and so does the commit with the last one, so that a request of one statement costs
-//! one round trip. Of a transaction that is traced, Postgres knows the `traceparent` by its `application_name`. [`Db::outside_tenants`] runs the few statements that need no tenant; under row-level security they
-//! see no tenant's rows.
+//! one round trip. Of a transaction that is traced, Postgres knows the `traceparent` by its `application_name`.
+//! [`Db::outside_tenants`] runs the few statements that need no tenant; under row-level security they see no tenant's rows.
 
 use std::time::{Duration, Instant};
 
