@@ -2,7 +2,10 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
+
+use common::logs::{self, Format, Log};
 
 use crate::World;
 use crate::http::Client;
@@ -53,11 +56,11 @@ impl World {
     pub async fn spawn_public(&self, binary: &str, role: &str) -> Process {
         let address = free_address();
         let url = format!("http://{address}");
-        self.spawn_at(address, binary, role, &[("PUBLIC_URL", &url)], Stdio::null()).await
+        self.spawn_at(address, binary, role, &[("PUBLIC_URL", &url)], logged()).await
     }
 
     async fn spawn_with(&self, binary: &str, role: &str, more: &[(&str, &str)]) -> Process {
-        self.spawn_to(binary, role, more, Stdio::null()).await
+        self.spawn_to(binary, role, more, logged()).await
     }
 
     async fn spawn_to(&self, binary: &str, role: &str, more: &[(&str, &str)], log: Stdio) -> Process {
@@ -78,6 +81,7 @@ impl World {
             .envs(self.variables(role))
             .env("PATH", "/usr/bin:/bin")
             .env("PORT", address.to_string())
+            .envs(LOG.as_ref().map(|level| ("RUST_LOG", level)))
             .envs(more.iter().copied())
             .stdout(log)
             .stderr(Stdio::null())
@@ -92,6 +96,23 @@ impl World {
         }
         process
     }
+}
+
+/// At which level functions log while they are tested, to standard error; not at all, where it isn't set.
+#[expect(clippy::disallowed_methods, reason = "it is the tests' own, not configuration")]
+static LOG: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("TEST_LOG").ok());
+
+/// Logs what functions say in the test's own process.
+pub(crate) fn log_here(function: &'static str) {
+    if let Some(level) = &*LOG {
+        let filter = logs::filter(level).expect("TEST_LOG is a level");
+        Log { function, format: Format::Json, filter, project: None, aside: true }.start();
+    }
+}
+
+/// Where processes log.
+fn logged() -> Stdio {
+    if LOG.is_some() { std::io::stderr().into() } else { Stdio::null() }
 }
 
 fn free_address() -> SocketAddr {

@@ -14,6 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::http::Client;
 use crate::postgres::Database;
+use crate::process;
 use crate::redis::Redis;
 
 /// The pepper of all tests.
@@ -113,6 +114,7 @@ impl World {
         role: &str,
         build: impl FnOnce(&mut Setup) -> Option<OpenApiRouter>,
     ) -> Client {
+        process::log_here(name);
         let mut setup = self.setup(role);
         let routes = build(&mut setup).unwrap_or_else(|| panic!("{:?}", setup.mistakes()));
         let app = serve::App::new(name, setup, routes).expect("the layers need no configuration");
