@@ -2,7 +2,10 @@
 //!
 //! Little is added to them: the same routers, the same states, sharing one pool and one connection to Redis; each says its
 //! name to the log and to the metrics, which only this process has. What is for Stripe is left out of an installation that
-//! has no secrets of it.
+//! has no secrets of it. How many users it may serve, and until when, is said by an enterprise licence file, where there
+//! is one.
+
+mod enterprise;
 
 use axum::extract::Request;
 use common::{Setup, config, metrics, request};
@@ -12,6 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 /// Every function's routes with their states. `None` when the configuration has a mistake, which the setup has noted.
 pub fn connect(setup: &mut Setup) -> Option<OpenApiRouter> {
     let metrics = metrics::ask(setup);
+    let enterprise = enterprise::ask(setup, enterprise::VENDOR_KEYS);
     let validate = validate::State::connect(setup);
     let acquire = acquire::State::connect(setup);
     let heartbeat = heartbeat::State::connect(setup);
@@ -26,6 +30,10 @@ pub fn connect(setup: &mut Setup) -> Option<OpenApiRouter> {
     let billing = sells.then(|| billing::State::connect(setup));
     let (validate, acquire, heartbeat, release, auth) = (validate?, acquire?, heartbeat?, release?, auth?);
     let (sync_push, sync_pull, telemetry, ()) = (sync_push?, sync_pull?, telemetry?, metrics?);
+    let (validate, acquire) = match enterprise? {
+        Some(terms) => (validate.until(terms.ends()), acquire.within(terms.users, terms.ends())),
+        None => (validate, acquire),
+    };
     let mut router = OpenApiRouter::new()
         .merge(named("validate", validate::routes(&validate).with_state(validate)))
         .merge(named("acquire", acquire::routes(&acquire).with_state(acquire)))

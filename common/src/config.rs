@@ -99,6 +99,12 @@ variables! {
     OTEL_TRACES_SAMPLER_ARG, Some("1"), "0.05";
     /// Where `all-in-one` answers `/metrics` to Prometheus: a port on loopback, or `address:port`. It is not for the public.
     METRICS_LISTEN, Some("none: nothing is counted"), "127.0.0.1:9464";
+    /// The enterprise licence file of an installation of its own, which says how many users `all-in-one` may serve, and until
+    /// when. Without it there is no such limit, for development and tests; a release for customers doesn't start then.
+    ENTERPRISE_LICENSE, Some("none"), "/run/secrets/enterprise-license";
+    /// The vendor's public keys, by which that file is believed: the path of a JWKS file. Releases for customers have them
+    /// built in, and refuse others. Where it is set, there must be an `ENTERPRISE_LICENSE`.
+    ENTERPRISE_KEYS, Some("those built in"), "/etc/coditect/vendor.jwks.json";
 }
 
 /// One thing that is wrong with the configuration. Never holds the value: it may be a secret.

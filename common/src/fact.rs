@@ -146,7 +146,8 @@ facts! {
         license: Id,
         /// The plan's code.
         plan: Label,
-        /// `full`, or the licence's state: `suspended`, `revoked`, `expired` or `subscription_inactive`.
+        /// `full`, `installation_full` (an enterprise licence's users), or the licence's state: `suspended`, `revoked`, `expired`
+        /// or `subscription_inactive`.
         reason: Label,
         /// The licence's seats.
         limit: Number,

@@ -22,6 +22,7 @@
 //! - [`postgres`]: transactions of one tenant.
 //! - [`redis`]: scripts over multiplexed connections.
 //! - [`openapi`]: the OpenAPI document.
+//! - `probe`: a container's health check.
 
 pub mod authorities;
 pub mod body;
@@ -40,6 +41,7 @@ pub mod oidc;
 pub mod openapi;
 pub mod outbox;
 pub mod postgres;
+mod probe;
 pub mod problem;
 pub mod query;
 pub mod redis;

@@ -12,6 +12,7 @@ use axum::routing::get;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
@@ -34,6 +35,7 @@ struct Metrics {
     registry: Registry,
     requests: Counters,
     request_seconds: Histograms,
+    license: Family<Labels, Gauge>,
     facts: HashMap<&'static str, FactMetrics>,
 }
 
@@ -81,6 +83,13 @@ fn text() -> String {
     text
 }
 
+/// Says how much of an enterprise licence there is: a `limit` of `users` or `days_left`.
+pub fn enterprise_license(limit: &'static str, amount: i64) {
+    if let Some(metrics) = METRICS.get() {
+        metrics.license.get_or_create(&vec![("limit", limit.to_owned())]).set(amount);
+    }
+}
+
 /// Counts a request that was answered.
 pub(crate) fn request(function: &'static str, route: &str, method: &str, status: u16, elapsed: Duration) {
     let Some(metrics) = METRICS.get() else { return };
@@ -125,8 +134,11 @@ impl Metrics {
         let (requests, request_seconds) = (Counters::default(), histograms(Kind::Latency));
         registry.register("requests", "Requests answered", requests.clone());
         registry.register("request_seconds", "Seconds to the answer", request_seconds.clone());
+        // A family, because a licence that isn't there has no days left rather than none.
+        let license = Family::default();
+        registry.register("enterprise_license", "Of the enterprise licence: users, and days left", license.clone());
         let facts = fact::ALL.iter().map(|fact| (fact.name, FactMetrics::new(fact, &mut registry))).collect();
-        Self { registry, requests, request_seconds, facts }
+        Self { registry, requests, request_seconds, license, facts }
     }
 }
 

@@ -241,6 +241,18 @@ impl Problem {
         Self::of(Code::NoSeatsAvailable, detail).with(|d| d.seats = Some(seats)).retry_after(retry_after_seconds)
     }
 
+    /// The license has a seat, but the installation may not serve more users.
+    #[must_use]
+    pub fn installation_full(seats: SeatCounts, retry_after_seconds: u32) -> Self {
+        let detail = format!(
+            "This installation may serve {} users at the same time, and {} are at work. The next place can fall free in {} at the earliest; ask a colleague to stop, or ask whoever runs this installation for an enterprise licence for more users.",
+            seats.limit,
+            seats.in_use,
+            spoken_seconds(retry_after_seconds)
+        );
+        Self::of(Code::NoSeatsAvailable, detail).with(|d| d.seats = Some(seats)).retry_after(retry_after_seconds)
+    }
+
     /// The session holds no seat any more.
     #[must_use]
     pub fn session_ended(reason: &'static str) -> Self {

@@ -35,7 +35,7 @@ use crate::logs::{Log, RequestLine};
 use crate::problem::Problem;
 use crate::request::{self, Current, REQUEST_ID};
 use crate::trace::{self, Exporter, TraceContext};
-use crate::{metrics, openapi, span};
+use crate::{metrics, openapi, probe, span};
 
 /// The longest a request may take before it is given up.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -63,6 +63,10 @@ pub fn run<S: Clone + Send + Sync + 'static>(
 /// Runs routes that have their state already: one function's, or several merged.
 pub fn run_routes(name: &'static str, build: impl FnOnce(&mut Setup) -> Option<OpenApiRouter>) -> ExitCode {
     let mut setup = Setup::from_env();
+    if probe::is_asked() {
+        let listen = setup.defaulted(&config::PORT, listen_address);
+        return listen.map_or(ExitCode::from(EXIT_CONFIGURATION), probe::ask);
+    }
     install_crypto();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let log = Log::ask(&mut setup, name);

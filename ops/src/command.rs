@@ -10,10 +10,11 @@ use protocol::id::{HardwareId, LicenseId, SessionId};
 use protocol::key::Brand;
 
 use self::context::Context;
+use crate::enterprise::{Export, Until};
 use crate::license::{Change, Issue, Whose};
 use crate::office::{Need, Office};
 use crate::printer::{Failure, Shown};
-use crate::{delivery, device, key, license, migrate, outbox, plan, role, seat, smoke, stripe, tenant};
+use crate::{delivery, device, enterprise, key, license, migrate, outbox, plan, role, seat, smoke, stripe, tenant};
 
 /// So many at once that a statement stays far below the time it may take.
 const SWEEP: &str = "/* idempotency_keys_sweep */
@@ -152,6 +153,25 @@ enum License {
         id: LicenseId,
         #[arg(long)]
         seats: u32,
+    },
+    /// Make the licence file of an installation of the customer's own, signed with SIGNING_KEY.
+    Export {
+        id: LicenseId,
+        /// What for; there is nothing else yet.
+        #[arg(long, required = true)]
+        enterprise: bool,
+        /// How many people may work at the same time; the licence's seats where it isn't given.
+        #[arg(long)]
+        users: Option<u32>,
+        /// RFC 3339; as long as the licence where neither this nor --days is given.
+        #[arg(long, conflicts_with = "days")]
+        until: Option<Timestamp>,
+        /// For so many days from now.
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+        days: Option<u32>,
+        /// Where to write it; to standard output where it isn't given.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
     },
 }
 
@@ -304,6 +324,7 @@ impl Command {
     fn needs(&self) -> Need {
         match self {
             Self::License(License::Issue { .. }) => Need::Hasher,
+            Self::License(License::Export { .. }) => Need::Signer,
             Self::License(License::List { .. }) => Need::Nothing,
             Self::Outbox(Outbox::Deliver { .. }) => Need::Delivery,
             Self::Stripe(Stripe::Retry { .. }) => Need::Ledger,
@@ -336,6 +357,10 @@ impl License {
             Self::Resume { id } => license::change(office, id, Change::Resume).await,
             Self::Revoke { id } => license::change(office, id, Change::Revoke).await,
             Self::SetSeats { id, seats } => license::change(office, id, Change::Seats(seats)).await,
+            Self::Export { id, enterprise: _, users, until, days, out } => {
+                let until = until.map(Until::Time).or(days.map(Until::Days)).unwrap_or(Until::License);
+                enterprise::export(office, id, &Export { users, until, out: out.as_deref() }).await
+            }
         }
     }
 }

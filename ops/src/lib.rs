@@ -5,6 +5,7 @@
 //! - [`printer`]: the one place that prints.
 //! - [`office`]: what every command needs: the database, seats, and who is at the desk.
 //! - [`tenant`], [`license`], [`seat`], [`device`], [`plan`], [`key`], [`outbox`], [`context`]: a noun each.
+//! - [`enterprise`]: the licence files of customers' own installations.
 //! - [`delivery`]: takes what is due from the outbox to where it goes; [`letter`] words its mails, [`post`] sends them.
 //! - [`smoke`]: whether a revision that serves nobody yet answers as it should.
 //! - [`stop`]: the end of what goes on until it is told to stop.
@@ -13,6 +14,7 @@ pub mod command;
 pub mod context;
 pub mod delivery;
 pub mod device;
+pub mod enterprise;
 pub mod key;
 pub mod letter;
 pub mod license;

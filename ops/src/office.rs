@@ -4,6 +4,7 @@ use common::license_key::KeyHasher;
 use common::{Authorities, Db, Setup, config};
 use protocol::id::{LicenseId, SessionId, TenantId};
 use seats::Seats;
+use signing::{Signer, SigningKeySpec};
 use uuid::Uuid;
 use webhook_stripe::ledger::Ledger;
 
@@ -30,6 +31,8 @@ pub enum Need {
     Seats,
     /// What hashes license keys.
     Hasher,
+    /// The key that signs.
+    Signer,
     /// Stripe's events, and what they change.
     Ledger,
     /// All that delivery takes: seats, what hashes license keys, and the post.
@@ -60,6 +63,7 @@ impl Office {
             Need::Nothing => true,
             Need::Seats => Seats::ask(&mut setup).is_some(),
             Need::Hasher => KeyHasher::ask(&mut setup).is_some(),
+            Need::Signer => signer(&mut setup).is_some(),
             Need::Ledger => Ledger::ask(&mut setup).is_some(),
             Need::Delivery => {
                 let (seats, hasher) = (Seats::ask(&mut setup), KeyHasher::ask(&mut setup));
@@ -97,6 +101,15 @@ impl Office {
     pub fn hasher(&self) -> Result<KeyHasher, Failure> {
         let mut setup = self.setup.borrow_mut();
         KeyHasher::ask(&mut setup).ok_or_else(|| mistakes(&setup))
+    }
+
+    /// The key that signs.
+    ///
+    /// # Errors
+    /// The mistakes of the configuration.
+    pub fn signer(&self) -> Result<Signer, Failure> {
+        let mut setup = self.setup.borrow_mut();
+        signer(&mut setup).ok_or_else(|| mistakes(&setup))
     }
 
     /// The post, for delivery.
@@ -185,6 +198,12 @@ impl Office {
         let rows = self.db.outside_tenants((sql, &[&id])).await?;
         Ok(rows.first().and_then(|row| row.get::<_, Option<Uuid>>(0)).map(TenantId::from_uuid))
     }
+}
+
+fn signer(setup: &mut Setup) -> Option<Signer> {
+    let endpoint = setup.optional(&config::KMS_ENDPOINT, config::url)?;
+    let connect = |spec| Signer::connect(spec, endpoint).map_err(|e| e.to_string());
+    setup.required(&config::SIGNING_KEY, |spec| SigningKeySpec::parse(spec).and_then(connect))
 }
 
 fn mistakes(setup: &Setup) -> Failure {

@@ -58,6 +58,8 @@ pub enum Shown {
     One(Vec<(&'static str, Value)>),
     /// A list: its columns, and a row each.
     List(&'static [&'static str], Vec<Vec<Value>>),
+    /// A file's text, and for programs what is in it.
+    File(String, Vec<(&'static str, Value)>),
     /// A sentence.
     Done(String),
     /// All was said while it happened ([`Roll`]).
@@ -98,7 +100,7 @@ impl Shown {
             Value::Object(fields.map(|(k, v)| (k.to_owned(), v)).collect::<Map<_, _>>())
         };
         match self {
-            Self::One(fields) => object(&mut fields.iter().cloned()),
+            Self::One(fields) | Self::File(_, fields) => object(&mut fields.iter().cloned()),
             Self::List(columns, rows) => {
                 let rows: Vec<Value> =
                     rows.iter().map(|row| object(&mut columns.iter().copied().zip(row.iter().cloned()))).collect();
@@ -124,6 +126,7 @@ impl Shown {
                 }
                 writeln!(io::stdout(), "{table}")
             }
+            Self::File(text, _) => write!(io::stdout(), "{text}"),
             Self::Done(sentence) => writeln!(io::stderr(), "{sentence}"),
             Self::Said => Ok(()),
         }

@@ -1,4 +1,4 @@
-//! License, validation and access tokens: JWTs signed with RS256, and their complete offline check.
+//! License, validation and access tokens, and enterprise licences: JWTs signed with RS256, and their complete offline check.
 //!
 //! A check has this order, and stops at the first thing that is wrong: size and shape → algorithm (only RS256, before any key
 //! is looked at) → key → signature → issuer → audience → type → times → claims → device. The caller says what time it is.
@@ -9,6 +9,7 @@
 
 mod claims;
 mod der;
+mod enterprise;
 mod error;
 mod jwk;
 mod key_set;
@@ -17,6 +18,10 @@ mod verify;
 
 pub use claims::{
     ACCESS_AUDIENCE, AccessClaims, LICENSE_AUDIENCE, LICENSE_TYPE, LicenseClaims, VALIDATION_TYPE, ValidationClaims,
+};
+pub use enterprise::{
+    ENTERPRISE_AUDIENCE, ENTERPRISE_ISSUER, ENTERPRISE_TYPE, EnterpriseClaims, EnterpriseLicense, LicenseFileError, PERPETUAL,
+    armour, read_enterprise_license,
 };
 pub use error::{KeyFault, TokenError};
 pub use jwk::{Jwk, Jwks};

@@ -10,8 +10,10 @@
 //! - a seat passes to another only in the transaction that closes its former session's row;
 //! - release closes the row first.
 //!
-//! Modules: [`outcome`] the scripts' answers as types, [`restore`] back from Postgres, [`session`] a session's rows.
+//! Modules: [`outcome`] the scripts' answers as types, [`restore`] back from Postgres, [`session`] a session's rows,
+//! [`installation`] all licences counted together.
 
+pub mod installation;
 pub mod outcome;
 mod queries;
 pub mod restore;
@@ -44,6 +46,7 @@ static RELEASE: LazyLock<Script> = script!("release.lua");
 static TERMS: LazyLock<Script> = script!("terms.lua");
 static LIST: LazyLock<Script> = script!("list.lua");
 static RESTORE: LazyLock<Script> = script!("restore.lua");
+static SILENT: LazyLock<Script> = script!("silent.lua");
 
 /// The licence's rights as Postgres had them when they were read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +67,8 @@ pub struct Seats {
     redis: common::redis::Redis,
     db: Db,
     ttl: Duration,
+    /// How many sessions may be open over all licences, where that is limited.
+    users: Option<u32>,
 }
 
 impl Seats {
@@ -71,7 +76,7 @@ impl Seats {
     pub fn ask(setup: &mut Setup) -> Option<Self> {
         let (redis, db) = (setup.redis(), setup.postgres());
         let ttl = setup.defaulted(&config::SEAT_TTL_SECONDS, config::seconds);
-        Some(Self { redis: redis?, db: db?, ttl: Duration::from_secs(ttl?.into()) })
+        Some(Self { redis: redis?, db: db?, ttl: Duration::from_secs(ttl?.into()), users: None })
     }
 
     /// How long a seat lasts without a heartbeat.

@@ -53,6 +53,15 @@ pub enum Taken {
         /// Milliseconds until the next one can fall free.
         wait_ms: u64,
     },
+    /// The licence has a seat, but as many people are at work as the whole installation may serve.
+    InstallationFull {
+        /// How many those are.
+        users: u32,
+        /// How many are at work; more than `users` after that became less.
+        in_use: u32,
+        /// Milliseconds until the next one can fall free.
+        wait_ms: u64,
+    },
     /// A seat.
     Seat(Grant),
 }
@@ -83,6 +92,22 @@ pub enum Extended {
     Expired,
     /// Extended, until so many milliseconds since 1970 of Redis's clock.
     Live(i64),
+}
+
+/// The answer to dropping whoever has fallen silent.
+#[derive(Debug)]
+pub(crate) enum Silent {
+    /// Redis doesn't know the licence.
+    Cold,
+    /// They are dropped.
+    Dropped {
+        generation: i64,
+        revision: i64,
+        /// Milliseconds until the next seat can fall free, where one is taken.
+        wait_ms: Option<u64>,
+        /// Those whose rows are still to be closed.
+        gone: Vec<Gone>,
+    },
 }
 
 impl Taken {
@@ -141,6 +166,21 @@ impl Extended {
             ["unknown", generation] => Ok(Self::Unknown(number(generation)?)),
             ["expired"] => Ok(Self::Expired),
             ["live", expires] => Ok(Self::Live(number(expires)?)),
+            other => Err(unexpected(other)),
+        }
+    }
+}
+
+impl Silent {
+    pub(crate) fn parse(answer: &[String]) -> Result<Self, Problem> {
+        match words(answer).as_slice() {
+            ["cold"] => Ok(Self::Cold),
+            ["silent", generation, revision, wait, gone @ ..] => Ok(Self::Dropped {
+                generation: number(generation)?,
+                revision: number(revision)?,
+                wait_ms: if wait.is_empty() { None } else { Some(number(wait)?) },
+                gone: gone.chunks(2).map(Gone::parse).collect::<Result<_, _>>()?,
+            }),
             other => Err(unexpected(other)),
         }
     }

@@ -59,3 +59,13 @@ pub(crate) const SESSION_OVERLOOKED: &str = "/* session_overlooked */ select fro
 /// What became of a session, for a heartbeat that Redis doesn't know.
 pub(crate) const SESSION_END: &str = "/* session_end */ select ended_reason from sessions
      where id = $1 and license_id = $2 and ($3::text is null or starts_with(holder, $3 || '/'))";
+
+/// Where a whole installation is counted, one opening at a time, so that two can't both find the last place.
+pub(crate) const INSTALLATION_LOCK: &str =
+    "/* installation_lock */ select pg_advisory_xact_lock(hashtextextended('installation', 3))";
+
+pub(crate) const INSTALLATION_OPEN: &str =
+    "/* installation_open */ select coalesce(sum(sessions), 0)::bigint from installation_sessions()";
+
+pub(crate) const INSTALLATION_LICENSES: &str =
+    "/* installation_licenses */ select tenant_id, license_id from installation_sessions()";

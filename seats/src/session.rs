@@ -3,6 +3,7 @@
 use common::Problem;
 use protocol::id::{HardwareId, LicenseId, SessionId, TenantId, UserId};
 use protocol::wire::EndedReason;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use crate::restore::Patience;
@@ -39,6 +40,8 @@ pub enum Opened {
     Overtaken,
     /// The session had been closed. Nothing was written.
     Closed,
+    /// So many sessions are open in the whole installation, which may not have more. No session was written.
+    Crowded(u32),
 }
 
 impl Seats {
@@ -52,6 +55,7 @@ impl Seats {
         let mut patience = Patience::new();
         let mut terms = terms.clone();
         let mut attempts = 0;
+        let mut reclaimed = None;
         while attempts < ATTEMPTS {
             let grant = match self.grant(ask.license, ask.holder, SessionId::new(), &terms).await? {
                 Taken::Cold => {
@@ -73,6 +77,14 @@ impl Seats {
                 // The seat outlived its session's row, as after a release that a restore overtook.
                 Opened::Closed => {
                     self.free(ask.license, &[grant.session]).await?;
+                    continue;
+                }
+                Opened::Crowded(in_use) => {
+                    self.free(ask.license, &[grant.session]).await?;
+                    if let Some(wait_ms) = reclaimed {
+                        return Ok(Taken::InstallationFull { users: self.users.unwrap_or(0), in_use, wait_ms });
+                    }
+                    reclaimed = Some(self.reclaim(&mut patience).await?);
                     continue;
                 }
             }
@@ -113,11 +125,17 @@ impl Seats {
         let gone: Vec<Uuid> = grant.gone.iter().map(|g| g.session.as_uuid()).collect();
         let holders: Vec<&str> = grant.gone.iter().map(|g| g.holder.as_str()).collect();
         let numbers: Vec<i64> = grant.gone.iter().map(|g| g.number).collect();
-        let tx = self.db.tenant("session_open", ask.tenant).await?;
+        let mut tx = self.db.tenant("session_open", ask.tenant).await?;
+        let expire: &[&(dyn ToSql + Sync)] =
+            &[&license, &gone, &grant.generation, &grant.revision, &holders, &numbers];
+        if let Some(in_use) = self.crowd(&mut tx, license, grant, expire).await? {
+            tx.commit().await?;
+            return Ok(Opened::Crowded(in_use));
+        }
         let [_, _, _, found] = tx
             .finish([
                 (queries::LOCK_SHARED, &[&license]),
-                (queries::SESSIONS_EXPIRE, &[&license, &gone, &grant.generation, &grant.revision, &holders, &numbers]),
+                (queries::SESSIONS_EXPIRE, expire),
                 (
                     queries::SESSION_OPEN,
                     &[

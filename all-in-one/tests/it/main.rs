@@ -5,6 +5,7 @@ mod bad_input;
 mod context_life;
 mod devices;
 mod documents;
+mod enterprise;
 mod guessing;
 mod keys;
 mod lifetimes;

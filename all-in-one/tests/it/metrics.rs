@@ -10,7 +10,7 @@ use testing::World;
 use crate::world::{ACQUIRE, HEARTBEAT, VALIDATE, device, question, seat, signed_in};
 
 /// What was measured, under its whole name with these labels and maybe more; added up.
-fn sum(families: &Value, name: &str, labels: &[(&str, &str)]) -> f64 {
+pub(crate) fn sum(families: &Value, name: &str, labels: &[(&str, &str)]) -> f64 {
     let families = families.as_array().unwrap().iter();
     let samples = families.flat_map(|family| family["samples"].as_array().unwrap());
     let fitting =
@@ -18,7 +18,7 @@ fn sum(families: &Value, name: &str, labels: &[(&str, &str)]) -> f64 {
     fitting.map(|s| s["value"].as_f64().unwrap()).sum()
 }
 
-fn parsed(text: &str) -> Value {
+pub(crate) fn parsed(text: &str) -> Value {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/telemetry");
     let mut parser = Command::new(script).arg("metrics").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     parser.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();

@@ -33,6 +33,7 @@ pub struct State {
     issuer: String,
     token_ttl: SignedDuration,
     heartbeat_interval_seconds: u32,
+    ends: Option<Timestamp>,
 }
 
 impl State {
@@ -51,7 +52,15 @@ impl State {
             issuer: issuer?,
             token_ttl: SignedDuration::from_secs(ttl?.into()),
             heartbeat_interval_seconds: interval?,
+            ends: None,
         })
+    }
+
+    /// The same in an installation that may serve so many users over all of its licences, none of which lasts longer than
+    /// the installation's own.
+    #[must_use]
+    pub fn within(self, users: u32, ends: Option<Timestamp>) -> Self {
+        Self { seats: self.seats.within(users), ends, ..self }
     }
 }
 
@@ -93,7 +102,7 @@ async fn acquire(
         Some(Err(once)) => Some(once),
         None => None,
     };
-    let license = queries::license_for_caller(&app.db, &caller, ask.license_id).await?;
+    let license = queries::license_for_caller(&app.db, &caller, ask.license_id).await?.until(app.ends);
     if license.terms.state != "active" {
         return Err(denied(&license, &license.terms.state, inactive(&license.terms.state)));
     }
@@ -146,12 +155,20 @@ async fn refusal(app: &State, caller: &Caller, license: &License, refused: Taken
     match refused {
         Taken::Full { limit, in_use, wait_ms } => {
             queries::count_refusal(&app.db, caller.tenant(), license.id).await?;
-            let wait_seconds = u32::try_from(wait_ms.div_ceil(1000)).unwrap_or(u32::MAX).max(1);
-            Ok(denied(license, "full", Problem::no_seats(SeatCounts { limit, in_use }, wait_seconds)))
+            Ok(denied(license, "full", Problem::no_seats(SeatCounts { limit, in_use }, wait_seconds(wait_ms))))
+        }
+        Taken::InstallationFull { users, in_use, wait_ms } => {
+            queries::count_refusal(&app.db, caller.tenant(), license.id).await?;
+            let counts = SeatCounts { limit: users, in_use };
+            Ok(denied(license, "installation_full", Problem::installation_full(counts, wait_seconds(wait_ms))))
         }
         Taken::Inactive(state) => Ok(denied(license, &state, inactive(&state))),
         Taken::Cold | Taken::Seat(_) => Ok(Problem::internal_error("a seat was taken and refused at once")),
     }
+}
+
+fn wait_seconds(wait_ms: u64) -> u32 {
+    u32::try_from(wait_ms.div_ceil(1000)).unwrap_or(u32::MAX).max(1)
 }
 
 fn inactive(state: &str) -> Problem {

@@ -62,6 +62,16 @@ pub(crate) async fn count_refusal(db: &Db, tenant: TenantId, license: LicenseId)
 }
 
 impl License {
+    /// The same where nothing lasts longer than the installation's own licence.
+    pub(crate) fn until(mut self, ends: Option<Timestamp>) -> Self {
+        let Some(ends) = ends else { return self };
+        self.expires_at = Some(self.expires_at.map_or(ends, |own| own.min(ends)));
+        if ends <= Timestamp::now() && self.terms.state == "active" {
+            "expired".clone_into(&mut self.terms.state);
+        }
+        self
+    }
+
     fn from_row(row: &Row) -> Result<Self, Problem> {
         let features: Vec<&str> = row.get("features");
         Ok(Self {

@@ -36,6 +36,7 @@ pub struct State {
     guesses: Guesses,
     signer: TokenSigner,
     issuer: String,
+    ends: Option<Timestamp>,
 }
 
 impl State {
@@ -44,7 +45,13 @@ impl State {
         let (db, hasher, guesses) = (setup.postgres(), KeyHasher::ask(setup), Guesses::ask(setup));
         let signer = TokenSigner::ask(setup);
         let issuer = setup.required(&config::PUBLIC_URL, config::url);
-        Some(Self { db: db?, hasher: hasher?, guesses: guesses?, signer: signer?, issuer: issuer? })
+        Some(Self { db: db?, hasher: hasher?, guesses: guesses?, signer: signer?, issuer: issuer?, ends: None })
+    }
+
+    /// The same in an installation none of whose licences lasts longer than its own.
+    #[must_use]
+    pub fn until(self, ends: Option<Timestamp>) -> Self {
+        Self { ends, ..self }
     }
 }
 
@@ -107,7 +114,7 @@ async fn license_of(
     for hash in app.hasher.hashes(key) {
         if let Some(license) = queries::license_for_device(&app.db, &hash, &ask.machine_id, address.0).await? {
             app.hasher.rehash(&app.db, key, hash).await;
-            return Ok(Some(license));
+            return Ok(Some(license.until(app.ends)));
         }
     }
     Ok(None)

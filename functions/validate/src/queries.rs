@@ -139,6 +139,16 @@ pub(crate) async fn count_validation(db: &Db, license: &License) -> Result<i64, 
 }
 
 impl License {
+    /// The same where nothing lasts longer than the installation's own licence.
+    pub(crate) fn until(mut self, ends: Option<Timestamp>) -> Self {
+        let Some(ends) = ends else { return self };
+        self.expires_at = Some(self.expires_at.map_or(ends, |own| own.min(ends)));
+        if ends <= Timestamp::now() && self.state == "active" {
+            "expired".clone_into(&mut self.state);
+        }
+        self
+    }
+
     fn from_row(row: &Row) -> Result<Self, Problem> {
         let features: Vec<&str> = row.get("features");
         let per_user = i64::from(row.get::<_, i32>("devices_per_user"));

@@ -7,6 +7,7 @@ mod configuration;
 mod contexts;
 mod desk;
 mod devices;
+mod enterprise;
 mod licenses;
 mod migrations;
 mod outages;

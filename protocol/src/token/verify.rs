@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::claims::{
     ACCESS_AUDIENCE, AccessClaims, LICENSE_AUDIENCE, LICENSE_TYPE, LicenseClaims, VALIDATION_TYPE, ValidationClaims,
 };
+use super::enterprise::{ENTERPRISE_AUDIENCE, ENTERPRISE_ISSUER, ENTERPRISE_TYPE, EnterpriseClaims};
 use super::{KeySet, LEEWAY_SECONDS, MAX_TOKEN_LEN, TokenError};
 use crate::id::HardwareId;
 
@@ -46,6 +47,19 @@ pub fn verify_validation(
 /// Checks an access token.
 pub fn verify_access(token: &str, keys: &KeySet, issuer: &str, now: Timestamp) -> Result<AccessClaims, TokenError> {
     Expected { issuer, audience: ACCESS_AUDIENCE, typ: None }.verify(token, keys, now)
+}
+
+/// Checks an enterprise licence, and answers it with its signature.
+pub(super) fn verify_enterprise(
+    token: &str,
+    keys: &KeySet,
+    now: Timestamp,
+) -> Result<(EnterpriseClaims, Vec<u8>), TokenError> {
+    let expected =
+        Expected { issuer: ENTERPRISE_ISSUER, audience: ENTERPRISE_AUDIENCE, typ: Some(ENTERPRISE_TYPE) };
+    let claims = expected.verify(token, keys, now)?;
+    let signature = token.rsplit_once('.').and_then(|(_, signature)| URL_SAFE_NO_PAD.decode(signature).ok());
+    Ok((claims, signature.ok_or(TokenError::Malformed)?))
 }
 
 /// Checks only that one of these keys signed the token, with RS256. What it says, and when, is the caller's to check.

@@ -3,6 +3,7 @@
 
 mod content;
 mod context;
+mod enterprise;
 mod id;
 mod key;
 #[cfg(feature = "openapi")]

@@ -30,11 +30,6 @@ local function answer(what, session, grant)
     return list
 end
 
-local function drop(session)
-    local holder, grant = remove(t, session)
-    redis.call('HSET', KEYS[5], session, grant .. '|' .. holder)
-end
-
 local held = redis.call('HGET', KEYS[3], holder)
 if held then
     local _, grant, confirmed = entry_of(held)
@@ -44,7 +39,7 @@ if held then
         redis.call('ZADD', KEYS[2], int(now + ttl), held)
         return answer('held', held, grant)
     end
-    drop(held)
+    drop(t, held)
 end
 
 -- A handful of expired sessions is dropped each time, so that a morning after 20,000 dead laptops is not one long
@@ -52,7 +47,7 @@ end
 repeat
     local expired = redis.call('ZRANGE', KEYS[2], '-inf', int(now), 'BYSCORE', 'LIMIT', 0, 32)
     for _, session in ipairs(expired) do
-        drop(session)
+        drop(t, session)
     end
 until t.size < t.limit or #expired == 0
 redis.call('HSET', KEYS[1], 'size', int(t.size))

@@ -70,6 +70,12 @@ local function remove(t, session)
     return holder, grant
 end
 
+-- Takes away a session that is still there, and remembers it as gone.
+local function drop(t, session)
+    local holder, grant = remove(t, session)
+    redis.call('HSET', KEYS[5], session, grant .. '|' .. holder)
+end
+
 local function in_use(now)
     return redis.call('ZCOUNT', KEYS[2], '(' .. int(now), '+inf')
 end

@@ -122,7 +122,7 @@ impl Model<'_> {
                     self.warm().await;
                     Some(Acquire::Read(terms))
                 }
-                Taken::Full { .. } | Taken::Inactive(_) => None,
+                Taken::Full { .. } | Taken::InstallationFull { .. } | Taken::Inactive(_) => None,
             },
             Some(Acquire::Granted(grant)) => match self.d.open(holder, &grant).await {
                 Opened::Open => {
@@ -137,6 +137,7 @@ impl Model<'_> {
                     self.d.free(grant.session).await;
                     Some(Acquire::Read(self.d.terms().await))
                 }
+                Opened::Crowded(_) => panic!("nothing limits the installation here"),
             },
             Some(Acquire::Opened(grant)) => match self.d.confirm(&grant).await.unwrap() {
                 // A holder that asked for its seat and gave it back at the same time has given it back.

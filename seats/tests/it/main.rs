@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should stop where it is")]
 
 mod deployment;
+mod installation;
 mod interleavings;
 mod scenarios;
 mod topologies;

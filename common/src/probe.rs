@@ -1,0 +1,31 @@
+//! `FUNCTION health`: asks the process that listens on `PORT` whether it is ready, for images in which there is no other
+//! program that a container's health check could run.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// `/ready` itself gives up after two seconds.
+const TIMEOUT: Duration = Duration::from_secs(4);
+const WORD: &str = "health";
+
+/// Whether the process was started to ask, and not to answer.
+pub(crate) fn is_asked() -> bool {
+    std::env::args_os().nth(1).is_some_and(|word| word == WORD)
+}
+
+/// 0 where the process that listens there is ready, 1 where it isn't.
+pub(crate) fn ask(listen: SocketAddr) -> ExitCode {
+    let address = if listen.ip().is_unspecified() { (Ipv4Addr::LOCALHOST, listen.port()).into() } else { listen };
+    if is_ready(address).unwrap_or(false) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn is_ready(address: SocketAddr) -> std::io::Result<bool> {
+    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    write!(stream, "GET /ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+    let mut status = [0; 12];
+    stream.read_exact(&mut status)?;
+    Ok(status == *b"HTTP/1.1 200")
+}

@@ -1,0 +1,149 @@
+//! An enterprise licence file: how many users an installation of its own may serve, and until when.
+//!
+//! It is a token of the vendor's (JWT, RS256), in lines of 64 characters between two lines that say what it is. Its audience
+//! and its type are its own, so that no token of a user's passes for it, nor it for one.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::{KeySet, MAX_TOKEN_LEN, TokenError, verify::verify_enterprise};
+use crate::id::{LicenseId, TenantId};
+use crate::wire::Tier;
+
+/// The `iss` of enterprise licences.
+pub const ENTERPRISE_ISSUER: &str = "coditect";
+
+/// The `aud` of enterprise licences: installations.
+pub const ENTERPRISE_AUDIENCE: &str = "coditect-on-premise";
+
+/// The `typ` of enterprise licences.
+pub const ENTERPRISE_TYPE: &str = "enterprise-license";
+
+/// The `exp` of a perpetual licence, in seconds since 1970: 9999-12-31.
+pub const PERPETUAL: i64 = 253_402_214_400;
+
+const BEGIN: &str = "-----BEGIN CODITECT ENTERPRISE LICENSE-----";
+const END: &str = "-----END CODITECT ENTERPRISE LICENSE-----";
+const LINE: usize = 64;
+/// The longest company name in a licence's short name.
+const COMPANY_LEN: usize = 24;
+
+/// What an enterprise licence states.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnterpriseClaims {
+    /// [`ENTERPRISE_ISSUER`]
+    pub iss: String,
+    /// The licence, at the vendor.
+    pub sub: LicenseId,
+    /// [`ENTERPRISE_AUDIENCE`]
+    pub aud: String,
+    /// [`ENTERPRISE_TYPE`]
+    pub typ: String,
+    /// When it was signed.
+    pub iat: i64,
+    /// When it ends; [`PERPETUAL`] if never.
+    pub exp: i64,
+    /// The file's own name.
+    pub jti: String,
+    /// The customer, at the vendor.
+    pub tenant_id: TenantId,
+    /// The customer's name.
+    pub customer: String,
+    /// [`Tier::Enterprise`]
+    pub tier: Tier,
+    /// How many people may work at the same time, over all of the installation's licences.
+    pub users: u32,
+}
+
+impl EnterpriseClaims {
+    /// When it ends; `None`: never.
+    pub fn ends(&self) -> Option<Timestamp> {
+        (self.exp < PERPETUAL).then(|| Timestamp::from_second(self.exp).unwrap_or(Timestamp::MIN))
+    }
+
+    /// The short name of a file that holds this: `CODITECT-ENT-{COMPANY}-{USERS}-{EXPIRY}-{SIG}`, where SIG is the first 16
+    /// hex digits of the SHA-256 of the signature. To talk about a file by; it opens nothing.
+    pub fn short_name(&self, signature: &[u8]) -> String {
+        let company = self.customer.chars().filter(char::is_ascii_alphanumeric).take(COMPANY_LEN);
+        let company: String = company.map(|c| c.to_ascii_uppercase()).collect();
+        let company = if company.is_empty() { "CUSTOMER" } else { &company };
+        let expiry = self.ends().map_or_else(|| "99991231".to_owned(), |end| end.strftime("%Y%m%d").to_string());
+        let sig = hex::encode_upper(&Sha256::digest(signature)[..8]);
+        format!("CODITECT-ENT-{company}-{}-{expiry}-{sig}", self.users)
+    }
+}
+
+/// A licence file that was found good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnterpriseLicense {
+    /// What it states.
+    pub claims: EnterpriseClaims,
+    /// Its [short name](EnterpriseClaims::short_name).
+    pub short_name: String,
+}
+
+/// The file of a signed licence.
+pub fn armour(token: &str) -> String {
+    let lines = token.as_bytes().chunks(LINE).map(String::from_utf8_lossy);
+    let mut text = format!("{BEGIN}\n");
+    for line in lines {
+        text.push_str(&line);
+        text.push('\n');
+    }
+    text + END + "\n"
+}
+
+/// Reads a licence file and checks all of it, offline.
+pub fn read_enterprise_license(
+    file: &str,
+    keys: &KeySet,
+    now: Timestamp,
+) -> Result<EnterpriseLicense, LicenseFileError> {
+    let body = file.split_once(BEGIN).and_then(|(_, rest)| rest.split_once(END)).ok_or(LicenseFileError::NotOne)?.0;
+    if body.len() > 2 * MAX_TOKEN_LEN {
+        return Err(LicenseFileError::NotOne);
+    }
+    let token: String = body.split_whitespace().collect();
+    let (claims, signature) = verify_enterprise(&token, keys, now).map_err(LicenseFileError::Token)?;
+    if claims.tier != Tier::Enterprise || claims.users == 0 {
+        return Err(LicenseFileError::Token(TokenError::Type));
+    }
+    let short_name = claims.short_name(&signature);
+    Ok(EnterpriseLicense { claims, short_name })
+}
+
+/// Why a licence file is refused. The sentences are for whoever runs the installation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LicenseFileError {
+    /// Not a licence file, or a part of one.
+    NotOne,
+    /// What it holds can't be believed.
+    Token(TokenError),
+}
+
+impl fmt::Display for LicenseFileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotOne | Self::Token(TokenError::Malformed) => {
+                "is not a whole enterprise licence file; copy it again, from the line with BEGIN to the one with END"
+            }
+            Self::Token(TokenError::UnknownKey { .. }) => {
+                "is signed by a key that is not the vendor's, as far as this release knows; use the file as the vendor sent it, \
+                 or a current release"
+            }
+            Self::Token(TokenError::Signature | TokenError::Algorithm) => {
+                "does not bear the vendor's signature: it was changed or forged; use the file as the vendor sent it"
+            }
+            Self::Token(TokenError::Expired) => "has ended; ask the vendor for the next one",
+            Self::Token(TokenError::NotYetValid) => "is from the future; set this machine's clock right",
+            Self::Token(TokenError::Issuer | TokenError::Audience | TokenError::Type | TokenError::Device) => {
+                "is signed, but for something else than an installation; use the enterprise licence file that the vendor sent"
+            }
+        })
+    }
+}
+
+impl std::error::Error for LicenseFileError {}

@@ -1,0 +1,101 @@
+//! A whole installation, all of its licences together: where a licence file says how many users it may serve.
+//!
+//! What counts is the open rows of `sessions`, at the commit that adds one, under one lock: so what holds for a licence
+//! (`docs/seats.md`) holds for all of them, also after Redis was lost. Whoever has fallen silent is let go only when
+//! somebody else needs the place, and then their row is closed first.
+
+use std::time::Duration;
+
+use common::{Problem, TenantTx};
+use protocol::id::{LicenseId, SessionId, TenantId};
+use protocol::problem::Code;
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
+
+use crate::outcome::Silent;
+use crate::restore::Patience;
+use crate::{Grant, SILENT, Seats, invocation, queries};
+
+impl Seats {
+    /// The same, with no more than so many sessions open over all licences. Holders that are above it keep their seats.
+    #[must_use]
+    pub fn within(self, users: u32) -> Self {
+        Self { users: Some(users), ..self }
+    }
+
+    /// How many sessions are open, when that is as many as may be and this one isn't among them. Until the transaction
+    /// ends, nobody else opens one.
+    pub(crate) async fn crowd(
+        &self,
+        tx: &mut TenantTx<'_>,
+        license: Uuid,
+        grant: &Grant,
+        expire: &[&(dyn ToSql + Sync)],
+    ) -> Result<Option<u32>, Problem> {
+        let Some(users) = self.users else { return Ok(None) };
+        let session = grant.session.as_uuid();
+        let [_, _, _, found, open] = tx
+            .run([
+                (queries::LOCK_SHARED, &[&license]),
+                (queries::INSTALLATION_LOCK, &[]),
+                (queries::SESSIONS_EXPIRE, expire),
+                (queries::SESSION_IS_OPEN, &[&license, &grant.generation, &grant.revision, &session]),
+                (queries::INSTALLATION_OPEN, &[]),
+            ])
+            .await?;
+        let is_open = found.first().is_some_and(|row| row.get(0));
+        let open = open.first().map_or(0, |row| u32::try_from(row.get::<_, i64>(0)).unwrap_or(u32::MAX));
+        Ok((!is_open && open >= users).then_some(open))
+    }
+
+    /// Closes the rows of all who have fallen silent, and answers in how many milliseconds the next one can.
+    pub(crate) async fn reclaim(&self, patience: &mut Patience) -> Result<u64, Problem> {
+        let mut next = self.ttl;
+        for row in self.db.outside_tenants((queries::INSTALLATION_LICENSES, &[])).await? {
+            let (tenant, license) = (TenantId::from_uuid(row.get(0)), LicenseId::from_uuid(row.get(1)));
+            match self.reclaim_of(tenant, license, patience).await {
+                Ok(wait) => next = wait.map_or(next, |wait| next.min(wait)),
+                // Somebody took the licence out of the database while people sat on it; they count until they go.
+                Err(problem) if problem.code() == Code::NotFound => {}
+                Err(problem) => return Err(problem),
+            }
+        }
+        Ok(u64::try_from(next.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    async fn reclaim_of(
+        &self,
+        tenant: TenantId,
+        license: LicenseId,
+        patience: &mut Patience,
+    ) -> Result<Option<Duration>, Problem> {
+        let (generation, revision, wait_ms, gone) = loop {
+            match Silent::parse(&self.redis.run::<Vec<String>>("seat_silent", &invocation(&SILENT, license)).await?)? {
+                // Unknown are also those who sat there: all of them live once more, until they are silent for as long.
+                Silent::Cold => self.warm(tenant, license, patience).await?,
+                Silent::Dropped { generation, revision, wait_ms, gone } => {
+                    break (generation, revision, wait_ms, gone);
+                }
+            }
+        };
+        if let Some(first) = gone.first() {
+            let id = license.as_uuid();
+            let sessions: Vec<Uuid> = gone.iter().map(|g| g.session.as_uuid()).collect();
+            let holders: Vec<&str> = gone.iter().map(|g| g.holder.as_str()).collect();
+            let numbers: Vec<i64> = gone.iter().map(|g| g.number).collect();
+            let tx = self.db.tenant("sessions_expire", tenant).await?;
+            let [_, _, fence] = tx
+                .finish([
+                    (queries::LOCK_SHARED, &[&id]),
+                    (queries::SESSIONS_EXPIRE, &[&id, &sessions, &generation, &revision, &holders, &numbers]),
+                    (queries::SESSION_IS_OPEN, &[&id, &generation, &revision, &first.session.as_uuid()]),
+                ])
+                .await?;
+            // Under a later generation or revision nothing was closed, and they are handed to the next who asks.
+            if !fence.is_empty() {
+                self.free(license, &gone.iter().map(|g| g.session).collect::<Vec<SessionId>>()).await?;
+            }
+        }
+        Ok(wait_ms.map(Duration::from_millis))
+    }
+}

@@ -1,0 +1,131 @@
+//! A limit over all licences of an installation.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+use seats::{Extended, Grant, Taken};
+
+use crate::deployment::{Deployment, TTL_MS};
+
+/// Two licences of five seats each, in an installation for so many users.
+async fn licences(users: u32) -> (Deployment, Deployment) {
+    let mut first = Deployment::new(5).await;
+    first.seats = first.seats.clone().within(users);
+    let second = first.another_license(5).await;
+    (first, second)
+}
+
+async fn is_crowded(d: &Deployment, holder: usize) -> (u32, u32, u64) {
+    match d.take(holder).await.unwrap() {
+        Taken::InstallationFull { users, in_use, wait_ms } => (users, in_use, wait_ms),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn lives(d: &Deployment, grant: &Grant) -> bool {
+    matches!(d.beat(grant.session).await, Extended::Live(_))
+}
+
+#[tokio::test]
+async fn the_licences_together_seat_no_more_than_the_installation_may_serve() {
+    let (a, b) = licences(3).await;
+    let (ann, bob) = (a.seat(1).await, a.seat(2).await);
+    b.seat(3).await;
+    for d in [&a, &b] {
+        let (users, in_use, wait_ms) = is_crowded(d, 9).await;
+        assert_eq!((users, in_use), (3, 3));
+        assert!((1..=u64::try_from(TTL_MS).unwrap()).contains(&wait_ms), "{wait_ms}");
+    }
+    assert_eq!((a.live().await.len(), b.live().await.len()), (2, 1), "who was refused holds nothing");
+    assert_eq!(a.seat(1).await.session, ann.session, "a holder keeps its own");
+    a.release(bob.session).await;
+    b.seat(9).await;
+    is_crowded(&a, 2).await;
+}
+
+#[tokio::test]
+async fn more_seats_in_the_database_are_not_more_users() {
+    let (a, b) = licences(2).await;
+    a.change(Some(1000), None, true).await;
+    b.change(Some(1000), None, true).await;
+    a.seat(1).await;
+    b.seat(1).await;
+    is_crowded(&a, 2).await;
+    is_crowded(&b, 2).await;
+}
+
+#[tokio::test]
+async fn a_licence_that_is_full_says_so_itself() {
+    let (a, b) = licences(3).await;
+    a.change(Some(1), None, true).await;
+    a.seat(1).await;
+    assert!(matches!(a.take(2).await.unwrap(), Taken::Full { limit: 1, in_use: 1, .. }));
+    b.seat(1).await;
+}
+
+#[tokio::test]
+async fn whoever_fell_silent_on_another_licence_makes_room_and_stays_out() {
+    let (a, b) = licences(2).await;
+    let silent = [a.seat(1).await, a.seat(2).await];
+    a.age(TTL_MS).await;
+    let alive = [b.seat(3).await, b.seat(4).await];
+    is_crowded(&b, 5).await;
+    // As if nothing had been there: everybody whose row is open lives once more, and nobody else.
+    for round in 0..2 {
+        for grant in &silent {
+            assert!(!lives(&a, grant).await, "round {round}");
+        }
+        for grant in &alive {
+            assert!(lives(&b, grant).await, "round {round}");
+        }
+        is_crowded(&a, 1).await;
+        a.world.redis.flush().await;
+    }
+    assert!(a.open_rows().await.is_empty());
+    assert_eq!(b.open_rows().await.len(), 2);
+}
+
+#[tokio::test]
+async fn losing_redis_seats_nobody_twice() {
+    let (a, b) = licences(3).await;
+    let held = [a.seat(1).await, a.seat(2).await];
+    let other = b.seat(3).await;
+    a.world.redis.flush().await;
+    is_crowded(&b, 4).await;
+    is_crowded(&a, 4).await;
+    for grant in &held {
+        assert!(lives(&a, grant).await);
+    }
+    assert!(lives(&b, &other).await);
+}
+
+#[tokio::test]
+async fn fewer_users_throw_nobody_out() {
+    let (mut a, b) = licences(3).await;
+    let held = [a.seat(1).await, a.seat(2).await, a.seat(3).await];
+    a.seats = a.seats.clone().within(2);
+    assert_eq!(is_crowded(&a, 4).await.1, 3);
+    assert_eq!(a.seat(3).await.session, held[2].session);
+    a.release(held[0].session).await;
+    assert_eq!(is_crowded(&a, 4).await.1, 2);
+    a.release(held[1].session).await;
+    a.seat(4).await;
+    drop(b);
+}
+
+#[tokio::test]
+async fn of_all_who_ask_at_once_as_many_are_seated_as_may_be() {
+    let (a, b) = licences(4).await;
+    let asked = join_all((0..24).map(|n| (if n % 2 == 0 { &a } else { &b }).take(n))).await;
+    let mut seated = BTreeSet::new();
+    for taken in asked {
+        match taken {
+            Ok(Taken::Seat(grant)) => assert!(seated.insert(grant.session)),
+            Ok(Taken::InstallationFull { users: 4, .. } | Taken::Full { limit: 5, .. }) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    let live: BTreeSet<_> = a.live().await.into_iter().chain(b.live().await).collect();
+    assert_eq!(live, seated);
+    assert_eq!(seated.len(), 4, "room is left");
+}
