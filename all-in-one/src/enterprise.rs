@@ -1,8 +1,8 @@
 //! The enterprise licence file of an installation of its own: checked at the start, offline, by the vendor's public keys.
 //!
 //! Where keys are, built in or configured, there must be a good file: the process refuses to start without. From 30 days
-//! before its end on, the log says so once a day. After its end nobody new gets a seat and no key is valid; who sits goes on
-//! sitting, gives seats back and syncs.
+//! before its end on, the log says so once a day. After its end nobody new gets a seat and no key is valid; whoever sits keeps
+//! the seat as long as its token is good, a day at most; seats are given back, and context is synced, as ever.
 
 use std::time::Duration;
 
@@ -39,7 +39,9 @@ pub(crate) fn ask(setup: &mut Setup, built_in: Option<&str>) -> Option<Option<En
         setup.optional(&config::ENTERPRISE_LICENSE, |_| {
             Err::<(), _>("can't be checked without the vendor's public keys; name them in ENTERPRISE_KEYS".to_owned())
         })?;
-        tracing::info!("no ENTERPRISE_LICENSE: this process serves whatever its licences allow, for development and tests");
+        tracing::info!(
+            "no ENTERPRISE_LICENSE: this process serves whatever its licences allow, for development and tests"
+        );
         return Some(None);
     };
     let license = setup.required(&config::ENTERPRISE_LICENSE, |path| {
@@ -76,13 +78,16 @@ async fn watch(license: EnterpriseLicense) {
             let ends = ends.to_string();
             if days <= 0 {
                 tracing::error!(
-                    license = name, ends,
+                    license = name,
+                    ends,
                     "The enterprise licence has ended: nobody new gets a seat, and who sits goes on. Put the next file in its \
                      place and start again."
                 );
             } else {
                 tracing::warn!(
-                    license = name, ends, days,
+                    license = name,
+                    ends,
+                    days,
                     "The enterprise licence ends soon. Ask the vendor for the next file, put it in its place and start again."
                 );
             }

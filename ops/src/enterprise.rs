@@ -98,7 +98,9 @@ async fn contract(
         )));
     }
     if state != "active" {
-        return Err(Failure::Refused(format!("License {license} is {state}. Make it good again first, or export another.")));
+        return Err(Failure::Refused(format!(
+            "License {license} is {state}. Make it good again first, or export another."
+        )));
     }
     let users = ask.users.unwrap_or(seats.unsigned_abs());
     if users == 0 || i64::from(users) > i64::from(seats) {

@@ -20,8 +20,8 @@ pub use claims::{
     ACCESS_AUDIENCE, AccessClaims, LICENSE_AUDIENCE, LICENSE_TYPE, LicenseClaims, VALIDATION_TYPE, ValidationClaims,
 };
 pub use enterprise::{
-    ENTERPRISE_AUDIENCE, ENTERPRISE_ISSUER, ENTERPRISE_TYPE, EnterpriseClaims, EnterpriseLicense, LicenseFileError, PERPETUAL,
-    armour, read_enterprise_license,
+    ENTERPRISE_AUDIENCE, ENTERPRISE_ISSUER, ENTERPRISE_TYPE, EnterpriseClaims, EnterpriseLicense, LicenseFileError,
+    PERPETUAL, armour, read_enterprise_license,
 };
 pub use error::{KeyFault, TokenError};
 pub use jwk::{Jwk, Jwks};

@@ -126,8 +126,7 @@ impl Seats {
         let holders: Vec<&str> = grant.gone.iter().map(|g| g.holder.as_str()).collect();
         let numbers: Vec<i64> = grant.gone.iter().map(|g| g.number).collect();
         let mut tx = self.db.tenant("session_open", ask.tenant).await?;
-        let expire: &[&(dyn ToSql + Sync)] =
-            &[&license, &gone, &grant.generation, &grant.revision, &holders, &numbers];
+        let expire: &[&(dyn ToSql + Sync)] = &[&license, &gone, &grant.generation, &grant.revision, &holders, &numbers];
         if let Some(in_use) = self.crowd(&mut tx, license, grant, expire).await? {
             tx.commit().await?;
             return Ok(Opened::Crowded(in_use));

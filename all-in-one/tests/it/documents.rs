@@ -143,11 +143,16 @@ async fn the_configuration_reference_is_current() {
     ask("sync-push", &|s| drop(sync_push::State::connect(s)));
     ask("sync-pull", &|s| drop(sync_pull::State::connect(s)));
     ask("telemetry", &|s| assert!(telemetry::State::connect(s).is_some()));
+    let mut whole = world.setup("coditect_all");
+    assert!(all_in_one::connect(&mut whole).is_some());
+    for variable in whole.asked() {
+        readers.entry(variable).or_insert_with(|| vec!["all-in-one"]);
+    }
 
     let mut text = "# Configuration\n\n<!-- Generated from common/src/config.rs by the tests of all-in-one; change it there. -->\n\n\
         Environment variables only, read once at start. Whatever is missing or wrong is named in one go, and the process\n\
         ends with exit code 64; a secret's value is never shown. `all-in-one` reads them all; `ops` reads `DATABASE_URL` (as the\n\
-        owner), `REDIS_URL` and, to issue licences, `LICENSE_KEY_PEPPER`.\n\n\
+        owner), `REDIS_URL`, to issue licences `LICENSE_KEY_PEPPER`, and to sign licence files `SIGNING_KEY`.\n\n\
         | variable | meaning | default | example | read by |\n|---|---|---|---|---|\n"
         .to_owned();
     for variable in config::ALL {

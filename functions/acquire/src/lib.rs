@@ -56,8 +56,8 @@ impl State {
         })
     }
 
-    /// The same in an installation that may serve so many users over all of its licences, none of which lasts longer than
-    /// the installation's own.
+    /// The same in an installation that may serve so many users over all of its licences, and nobody new from its own
+    /// licence's end on.
     #[must_use]
     pub fn within(self, users: u32, ends: Option<Timestamp>) -> Self {
         Self { seats: self.seats.within(users), ends, ..self }

@@ -62,11 +62,9 @@ pub(crate) async fn count_refusal(db: &Db, tenant: TenantId, license: LicenseId)
 }
 
 impl License {
-    /// The same where nothing lasts longer than the installation's own licence.
+    /// The same after the installation's own licence has ended. Whoever sits then has a token that is good for a day more.
     pub(crate) fn until(mut self, ends: Option<Timestamp>) -> Self {
-        let Some(ends) = ends else { return self };
-        self.expires_at = Some(self.expires_at.map_or(ends, |own| own.min(ends)));
-        if ends <= Timestamp::now() && self.terms.state == "active" {
+        if ends.is_some_and(|end| end <= Timestamp::now()) && self.terms.state == "active" {
             "expired".clone_into(&mut self.terms.state);
         }
         self

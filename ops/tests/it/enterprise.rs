@@ -19,11 +19,8 @@ async fn desk(more: &[&str]) -> (Desk, String) {
 /// What an installation reads that believes this key alone.
 async fn read(desk: &Desk, file: &str) -> EnterpriseLicense {
     let kid = desk.world.key_id().await;
-    let pem = std::process::Command::new("openssl")
-        .args(["rsa", "-pubout", "-in"])
-        .arg(signing_key())
-        .output()
-        .unwrap();
+    let pem =
+        std::process::Command::new("openssl").args(["rsa", "-pubout", "-in"]).arg(signing_key()).output().unwrap();
     let mut keys = KeySet::new();
     keys.insert_pem(kid, &String::from_utf8(pem.stdout).unwrap()).unwrap();
     read_enterprise_license(file, &keys, Timestamp::now()).unwrap()

@@ -55,8 +55,7 @@ pub(super) fn verify_enterprise(
     keys: &KeySet,
     now: Timestamp,
 ) -> Result<(EnterpriseClaims, Vec<u8>), TokenError> {
-    let expected =
-        Expected { issuer: ENTERPRISE_ISSUER, audience: ENTERPRISE_AUDIENCE, typ: Some(ENTERPRISE_TYPE) };
+    let expected = Expected { issuer: ENTERPRISE_ISSUER, audience: ENTERPRISE_AUDIENCE, typ: Some(ENTERPRISE_TYPE) };
     let claims = expected.verify(token, keys, now)?;
     let signature = token.rsplit_once('.').and_then(|(_, signature)| URL_SAFE_NO_PAD.decode(signature).ok());
     Ok((claims, signature.ok_or(TokenError::Malformed)?))

@@ -111,7 +111,8 @@ fn what_is_signed_for_something_else_is_refused() {
     ] {
         assert_eq!(refused(&with(name, value)), why, "{name}");
     }
-    for token in [OURS.sign(KID, &license_claims()), OURS.sign(KID, &validation_claims()), OURS.sign(KID, &access_claims())]
+    for token in
+        [OURS.sign(KID, &license_claims()), OURS.sign(KID, &validation_claims()), OURS.sign(KID, &access_claims())]
     {
         assert_eq!(refused(&armour(&token)), TokenError::Issuer);
     }
