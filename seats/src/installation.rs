@@ -4,11 +4,13 @@
 //! (`docs/seats.md`) holds for all of them, also after Redis was lost. Whoever has fallen silent is let go only when
 //! somebody else needs the place, and then their row is closed first.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Problem, TenantTx};
 use protocol::id::{LicenseId, SessionId, TenantId};
 use protocol::problem::Code;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
@@ -16,11 +18,27 @@ use crate::outcome::Silent;
 use crate::restore::Patience;
 use crate::{Grant, SILENT, Seats, invocation, queries};
 
+/// How many sessions may be open over all licences.
+#[derive(Debug, Clone)]
+pub(crate) struct Installation {
+    pub(crate) users: u32,
+    /// Within a process, openings wait for their turn here, so that not each of them waits with a connection to Postgres.
+    turn: Arc<Mutex<()>>,
+}
+
 impl Seats {
     /// The same, with no more than so many sessions open over all licences. Holders that are above it keep their seats.
     #[must_use]
     pub fn within(self, users: u32) -> Self {
-        Self { users: Some(users), ..self }
+        Self { installation: Some(Installation { users, turn: Arc::default() }), ..self }
+    }
+
+    /// This process's turn to open a session, where one has to wait for it.
+    pub(crate) async fn turn(&self) -> Option<MutexGuard<'_, ()>> {
+        match &self.installation {
+            Some(installation) => Some(installation.turn.lock().await),
+            None => None,
+        }
     }
 
     /// How many sessions are open, when that is as many as may be and this one isn't among them. Until the transaction
@@ -32,7 +50,7 @@ impl Seats {
         grant: &Grant,
         expire: &[&(dyn ToSql + Sync)],
     ) -> Result<Option<u32>, Problem> {
-        let Some(users) = self.users else { return Ok(None) };
+        let Some(Installation { users, .. }) = self.installation else { return Ok(None) };
         let session = grant.session.as_uuid();
         let [_, _, _, found, open] = tx
             .run([

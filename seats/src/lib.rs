@@ -67,8 +67,8 @@ pub struct Seats {
     redis: common::redis::Redis,
     db: Db,
     ttl: Duration,
-    /// How many sessions may be open over all licences, where that is limited.
-    users: Option<u32>,
+    /// What all licences share, where they share a limit.
+    installation: Option<installation::Installation>,
 }
 
 impl Seats {
@@ -76,7 +76,7 @@ impl Seats {
     pub fn ask(setup: &mut Setup) -> Option<Self> {
         let (redis, db) = (setup.redis(), setup.postgres());
         let ttl = setup.defaulted(&config::SEAT_TTL_SECONDS, config::seconds);
-        Some(Self { redis: redis?, db: db?, ttl: Duration::from_secs(ttl?.into()), users: None })
+        Some(Self { redis: redis?, db: db?, ttl: Duration::from_secs(ttl?.into()), installation: None })
     }
 
     /// How long a seat lasts without a heartbeat.

@@ -82,7 +82,8 @@ impl Seats {
                 Opened::Crowded(in_use) => {
                     self.free(ask.license, &[grant.session]).await?;
                     if let Some(wait_ms) = reclaimed {
-                        return Ok(Taken::InstallationFull { users: self.users.unwrap_or(0), in_use, wait_ms });
+                        let users = self.installation.as_ref().map_or(0, |installation| installation.users);
+                        return Ok(Taken::InstallationFull { users, in_use, wait_ms });
                     }
                     reclaimed = Some(self.reclaim(&mut patience).await?);
                     continue;
@@ -125,6 +126,7 @@ impl Seats {
         let gone: Vec<Uuid> = grant.gone.iter().map(|g| g.session.as_uuid()).collect();
         let holders: Vec<&str> = grant.gone.iter().map(|g| g.holder.as_str()).collect();
         let numbers: Vec<i64> = grant.gone.iter().map(|g| g.number).collect();
+        let _turn = self.turn().await;
         let mut tx = self.db.tenant("session_open", ask.tenant).await?;
         let expire: &[&(dyn ToSql + Sync)] = &[&license, &gone, &grant.generation, &grant.revision, &holders, &numbers];
         if let Some(in_use) = self.crowd(&mut tx, license, grant, expire).await? {

@@ -129,3 +129,40 @@ async fn of_all_who_ask_at_once_as_many_are_seated_as_may_be() {
     assert_eq!(live, seated);
     assert_eq!(seated.len(), 4, "room is left");
 }
+
+#[tokio::test]
+async fn however_often_redis_is_lost_meanwhile_no_more_are_told_of_a_seat_than_may_be() {
+    let (a, b) = licences(3).await;
+    for round in 0..8 {
+        let asking = join_all((0..12).map(|n| {
+            let d = if n % 2 == 0 { &a } else { &b };
+            async move { (d, d.take(round * 12 + n).await) }
+        }));
+        let losing = async {
+            for _ in 0..4 {
+                a.world.redis.flush().await;
+                tokio::task::yield_now().await;
+            }
+        };
+        let (asked, ()) = tokio::join!(asking, losing);
+        let mut told = Vec::new();
+        for (d, taken) in asked {
+            // Too often overtaken is an answer, too.
+            if let Ok(Taken::Seat(grant)) = taken {
+                told.push((d, grant));
+            }
+        }
+        assert!(told.len() <= 3, "{} were told of a seat in round {round}", told.len());
+        assert!(a.open_rows().await.len() + b.open_rows().await.len() <= 3);
+        for (d, grant) in told {
+            assert!(lives(d, &grant).await, "round {round}");
+            d.release(grant.session).await;
+        }
+        // Those who were told that nobody knows may have sat down nevertheless.
+        for d in [&a, &b] {
+            for session in d.open_rows().await {
+                d.release(session).await;
+            }
+        }
+    }
+}
