@@ -13,8 +13,10 @@ import configuration
 
 # Variables for tests: other endpoints than the real ones.
 FOR_TESTS = {"KMS_ENDPOINT", "STRIPE_API_BASE"}
-# PORT is Cloud Run's, and Prometheus is for one process of all functions.
-PLATFORM = {"PORT", "METRICS_LISTEN"}
+# Cloud Run's own.
+PLATFORM = {"PORT"}
+# What only one process of all functions reads is for installations elsewhere.
+ELSEWHERE = {"all-in-one"}
 
 
 class Repository:
@@ -51,7 +53,8 @@ def readings(of: Repository) -> list[str]:
         wrong += [f"{name}: {it} is given and not read" for it in sorted(set(row["reads"]) - documented)]
     wrong += [f"{it}: given to all, and not every function reads it" for it in sorted(set(of.table["everywhere"]) - everybody)]
     given = set(of.table["settings"]) | set(of.table["shared"]) | {"DATABASE_URL"}
-    for name in sorted(set(variables) - FOR_TESTS - PLATFORM - given):
+    elsewhere = {name for name, readers in variables.items() if readers == ELSEWHERE}
+    for name in sorted(set(variables) - FOR_TESTS - PLATFORM - elsewhere - given):
         wrong.append(f"{name}: neither a setting nor a secret")
     for name, job in of.table["jobs"].items():
         wrong += [f"job {name}: {it} is no variable" for it in sorted(set(job["reads"]) - set(variables))]

@@ -42,7 +42,7 @@ impl Seats {
     }
 
     /// How many sessions are open, when that is as many as may be and this one isn't among them. Until the transaction
-    /// ends, nobody else opens one.
+    /// ends, nobody else opens one. Where the fence fell nothing is said: the grant is left to be found overtaken.
     pub(crate) async fn crowd(
         &self,
         tx: &mut TenantTx<'_>,
@@ -61,7 +61,7 @@ impl Seats {
                 (queries::INSTALLATION_OPEN, &[]),
             ])
             .await?;
-        let is_open = found.first().is_some_and(|row| row.get(0));
+        let Some(is_open) = found.first().map(|row| row.get::<_, bool>(0)) else { return Ok(None) };
         let open = open.first().map_or(0, |row| u32::try_from(row.get::<_, i64>(0)).unwrap_or(u32::MAX));
         Ok((!is_open && open >= users).then_some(open))
     }

@@ -40,7 +40,8 @@ pub enum Opened {
     Overtaken,
     /// The session had been closed. Nothing was written.
     Closed,
-    /// So many sessions are open in the whole installation, which may not have more. No session was written.
+    /// So many sessions are open in the whole installation, which may not have more. No session was written, and the grant
+    /// was given back.
     Crowded(u32),
 }
 
@@ -80,7 +81,6 @@ impl Seats {
                     continue;
                 }
                 Opened::Crowded(in_use) => {
-                    self.free(ask.license, &[grant.session]).await?;
                     if let Some(wait_ms) = reclaimed {
                         let users = self.installation.as_ref().map_or(0, |installation| installation.users);
                         return Ok(Taken::InstallationFull { users, in_use, wait_ms });
@@ -130,6 +130,8 @@ impl Seats {
         let mut tx = self.db.tenant("session_open", ask.tenant).await?;
         let expire: &[&(dyn ToSql + Sync)] = &[&license, &gone, &grant.generation, &grant.revision, &holders, &numbers];
         if let Some(in_use) = self.crowd(&mut tx, license, grant, expire).await? {
+            // Before the lock goes: a moment later another request of this holder may open it, and be told.
+            self.free(ask.license, &[grant.session]).await?;
             tx.commit().await?;
             return Ok(Opened::Crowded(in_use));
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
+use seats::session::Opened;
 use seats::{Extended, Grant, Taken};
 
 use crate::deployment::{Deployment, TTL_MS};
@@ -111,6 +112,38 @@ async fn fewer_users_throw_nobody_out() {
     a.release(held[1].session).await;
     a.seat(4).await;
     drop(b);
+}
+
+async fn grant(d: &Deployment, holder: usize) -> Grant {
+    match d.grant(holder, &d.terms().await).await.unwrap() {
+        Taken::Seat(grant) => grant,
+        refused => panic!("{refused:?}"),
+    }
+}
+
+/// Two requests of one holder, of which the other one was answered, and then Redis was lost.
+#[tokio::test]
+async fn a_slow_request_takes_nothing_from_its_holder_that_was_told_of_meanwhile() {
+    let (a, b) = licences(1).await;
+    a.release(a.seat(1).await.session).await;
+    let slow = grant(&a, 1).await;
+    let told = a.seat(1).await;
+    assert_eq!(told.session, slow.session);
+    a.world.redis.flush().await;
+    assert!(lives(&a, &told).await, "restored");
+    assert_eq!(a.open(1, &slow).await, Opened::Overtaken);
+    assert!(lives(&a, &told).await);
+    is_crowded(&b, 2).await;
+}
+
+#[tokio::test]
+async fn what_is_refused_is_given_back_before_anybody_else_is_counted() {
+    let (a, b) = licences(1).await;
+    b.seat(1).await;
+    is_crowded(&a, 2).await;
+    let refused = grant(&a, 2).await;
+    assert_eq!(a.open(2, &refused).await, Opened::Crowded(1));
+    assert!(a.live().await.is_empty() && a.open_rows().await.is_empty());
 }
 
 #[tokio::test]
