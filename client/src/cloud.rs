@@ -17,6 +17,7 @@ use ureq::{Agent, Body};
 use crate::Address;
 use crate::backoff::Backoff;
 use crate::error::{Error, Refusal};
+use crate::mark::marked;
 use crate::network::{Network, Way};
 use crate::outage::{self, Fault, Outage};
 use crate::trace::Tracer;
@@ -75,7 +76,7 @@ impl Cloud {
 
     pub(crate) fn get<T: DeserializeOwned>(&self, from: &Address, effort: Effort) -> Result<T, Error> {
         patiently(effort, || {
-            let answer = self.agent(from)?.get(from.as_str()).call();
+            let answer = marked(self.agent(from)?.get(from.as_str())).call();
             read(from, answer, MAX_ANSWER_LEN)
         })
     }
@@ -88,8 +89,11 @@ impl Cloud {
         effort: Effort,
     ) -> Result<T, Error> {
         patiently(effort, || {
-            let request = self.agent(from)?.get(from.as_str()).header("authorization", format!("Bearer {bearer}"));
-            let request = request.config().timeout_global(Some(TRANSFER_TIMEOUT));
+            let request = marked(self.agent(from)?.get(from.as_str()));
+            let request = request
+                .header("authorization", format!("Bearer {bearer}"))
+                .config()
+                .timeout_global(Some(TRANSFER_TIMEOUT));
             read(from, request.timeout_recv_response(Some(ANSWER_TIMEOUT)).build().call(), MAX_PAGE_LEN)
         })
     }
@@ -105,7 +109,7 @@ impl Cloud {
         let mut packed = GzEncoder::new(Vec::with_capacity(json.len() / 4), Compression::fast());
         let packed = packed.write_all(json).and_then(|()| packed.finish()).expect("memory takes what is written");
         patiently(effort, || {
-            let request = self.agent(to)?.post(to.as_str()).header("authorization", format!("Bearer {bearer}"));
+            let request = marked(self.agent(to)?.post(to.as_str())).header("authorization", format!("Bearer {bearer}"));
             let request = request.header("content-type", "application/json").header("content-encoding", "gzip");
             let request = request.config().timeout_global(Some(TRANSFER_TIMEOUT));
             read(to, request.timeout_recv_response(Some(ANSWER_TIMEOUT)).build().send(&packed[..]), MAX_PAGE_LEN)
@@ -126,7 +130,7 @@ impl Cloud {
 
     pub(crate) fn post<B: Serialize, T: DeserializeOwned>(&self, ask: &Ask<'_, B>, effort: Effort) -> Result<T, Error> {
         patiently(effort, || {
-            let mut request = self.agent(&ask.to)?.post(ask.to.as_str());
+            let mut request = marked(self.agent(&ask.to)?.post(ask.to.as_str()));
             if let Some(token) = ask.bearer {
                 request = request.header("authorization", format!("Bearer {token}"));
             }
@@ -140,7 +144,7 @@ impl Cloud {
     /// Asks once, and briefly, for those who want to know how the cloud is.
     pub(crate) fn probe(&self, to: &Address) -> Result<Probe, Error> {
         let begin = Instant::now();
-        let request = self.agent(to)?.get(to.as_str()).config().timeout_global(Some(PROBE_TIMEOUT)).build();
+        let request = marked(self.agent(to)?.get(to.as_str())).config().timeout_global(Some(PROBE_TIMEOUT)).build();
         let mut answer = request.call().map_err(|error| failed(to, &error))?;
         let took = begin.elapsed();
         let text = answer.body_mut().with_config().limit(MAX_ANSWER_LEN).read_to_string();

@@ -87,6 +87,11 @@ pub fn has_browser() -> bool {
     ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER"].into_iter().any(|name| read(name).is_some())
 }
 
+/// The trace that the caller is in, as OpenTelemetry hands it to programs that are started.
+pub(crate) fn traceparent() -> Option<String> {
+    text("TRACEPARENT")
+}
+
 /// What `CODITECT_UPDATE_URL` says.
 pub(crate) fn update_url() -> Option<String> {
     text(UPDATE_URL)

@@ -121,6 +121,7 @@ pub mod hook;
 mod keychain;
 mod last_error;
 mod license;
+mod mark;
 mod network;
 mod notice;
 mod outage;

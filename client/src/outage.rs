@@ -57,9 +57,13 @@ impl Outage {
 
     /// What to do.
     pub(crate) fn hint(&self) -> String {
-        match self.retry_after {
+        let help = match self.retry_after {
             Some(seconds) => format!("Try again in {seconds} seconds; `coditect status` shows what is stored here."),
             None => self.fault.hint().to_owned(),
+        };
+        match self.refusal.as_ref().map(|refusal| refusal.problem.request_id.as_str()) {
+            None | Some("") => help,
+            Some(id) => format!("{help} Support finds it by request id {id}."),
         }
     }
 

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
-use ureq::http::{Request, Response, Uri};
+use ureq::http::{HeaderMap, Request, Response, Uri};
 use ureq::middleware::MiddlewareNext;
 use ureq::{Body, SendBody};
 
+use crate::mark::REQUEST_ID;
 use crate::outage;
 use crate::remaining::about;
 
 /// A step. [`Display`](fmt::Display) writes it as a line, and nothing secret is ever in it: of an address there is no query,
-/// and of a request or an answer no header and no body.
+/// and of a request or an answer no body, and no header but the request's id.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Trace {
@@ -34,6 +35,8 @@ pub enum Trace {
         status: u16,
         /// How long that took.
         took: Duration,
+        /// What it is found by in the cloud's log; none where somebody else was asked.
+        request_id: Option<String>,
     },
     /// No answer came.
     Unanswered {
@@ -45,6 +48,8 @@ pub enum Trace {
         cause: String,
         /// How long that took.
         took: Duration,
+        /// What it is found by in the cloud's log, if it came that far; none where somebody else was asked.
+        request_id: Option<String>,
     },
     /// Nobody was asked, since something stored serves.
     Remembered {
@@ -59,14 +64,23 @@ impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Asking { method, url } => write!(f, "{method} {url}"),
-            Self::Answered { method, url, status, took } => {
-                write!(f, "{method} {url}: {status} after {} ms", took.as_millis())
+            Self::Answered { method, url, status, took, request_id } => {
+                write!(f, "{method} {url}: {status} after {} ms{}", took.as_millis(), Named(request_id.as_deref()))
             }
-            Self::Unanswered { method, url, cause, took } => {
-                write!(f, "{method} {url}: {cause} after {} ms", took.as_millis())
+            Self::Unanswered { method, url, cause, took, request_id } => {
+                write!(f, "{method} {url}: {cause} after {} ms{}", took.as_millis(), Named(request_id.as_deref()))
             }
             Self::Remembered { what, age } => write!(f, "{what}: stored {} ago, nobody is asked", about(*age)),
         }
+    }
+}
+
+/// How a line says which request it was.
+struct Named<'a>(Option<&'a str>);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |id| write!(f, ", request id {id}"))
     }
 }
 
@@ -95,13 +109,18 @@ impl Tracer {
             return next.handle(request);
         }
         let (method, url) = (request.method().to_string(), without_query(request.uri()));
+        let asked = id(request.headers());
         self.send(|| Trace::Asking { method: method.clone(), url: url.clone() });
         let begin = Instant::now();
         let answer = next.handle(request);
         let took = begin.elapsed();
         self.send(|| match &answer {
-            Ok(answer) => Trace::Answered { method, url, status: answer.status().as_u16(), took },
-            Err(error) => Trace::Unanswered { method, url, cause: outage::cause(error).0, took },
+            Ok(answer) => {
+                // The cloud's word, in case it took another one.
+                let request_id = asked.map(|asked| id(answer.headers()).unwrap_or(asked));
+                Trace::Answered { method, url, status: answer.status().as_u16(), took, request_id }
+            }
+            Err(error) => Trace::Unanswered { method, url, cause: outage::cause(error).0, took, request_id: asked },
         });
         answer
     }
@@ -117,6 +136,10 @@ impl fmt::Debug for Tracer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Tracer")
     }
+}
+
+fn id(headers: &HeaderMap) -> Option<String> {
+    Some(headers.get(REQUEST_ID)?.to_str().ok()?.to_owned())
 }
 
 /// Neither a query nor a name and password.

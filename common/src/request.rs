@@ -7,8 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use protocol::id::TenantId;
-
-use crate::trace::TraceContext;
+use protocol::trace::TraceContext;
 
 /// A caller's own request id is kept up to this length.
 const ID_MAX_BYTES: usize = 128;

@@ -34,7 +34,7 @@ use crate::fact::Fact;
 use crate::logs::{Log, RequestLine};
 use crate::problem::Problem;
 use crate::request::{self, Current, REQUEST_ID};
-use crate::trace::{self, Exporter, TraceContext};
+use crate::trace::{self, Exporter};
 use crate::{metrics, openapi, probe, span};
 
 /// The longest a request may take before it is given up.
@@ -262,7 +262,7 @@ async fn edge(State(shared): State<Arc<Shared>>, mut request: Request, next: Nex
         http.response.status_code = tracing::field::Empty, error.type = tracing::field::Empty,
         otel.status_code = tracing::field::Empty,
     );
-    let trace = trace::adopt(&span, TraceContext::of_caller(request.headers()));
+    let trace = trace::adopt(&span, trace::of_caller(request.headers()));
     let current = Current::new(id.clone(), trace);
 
     let answer = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).instrument(span.clone());

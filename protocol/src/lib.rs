@@ -5,6 +5,7 @@
 //! - [`wire`]: the requests and answers of every endpoint
 //! - [`problem`]: every way to say no, with its code, its status and the sentence that helps
 //! - [`token`]: license, validation and access tokens, and their complete offline check
+//! - [`trace`]: where a request stands in a trace
 //! - [`content`]: canonical JSON and the hash that makes a push idempotent
 //! - [`envelope`]: contents that the cloud can't read
 //!
@@ -16,4 +17,5 @@ pub mod id;
 pub mod key;
 pub mod problem;
 pub mod token;
+pub mod trace;
 pub mod wire;

@@ -40,13 +40,15 @@ impl World {
         self.spawn_with(binary, role, &clock).await
     }
 
-    /// The same with what it has to say at a level, written to a file.
+    /// The same with what it has to say at a level, written to a file; its public address is where it listens.
     ///
     /// # Panics
     /// When the file can't be made, or the function doesn't get ready.
     pub async fn spawn_logging(&self, binary: &str, role: &str, level: &str, log: &std::path::Path) -> Process {
         let log = std::fs::File::create(log).expect("the log can be written");
-        self.spawn_to(binary, role, &[("RUST_LOG", level)], log.into()).await
+        let address = free_address();
+        let url = format!("http://{address}");
+        self.spawn_at(address, binary, role, &[("RUST_LOG", level), ("PUBLIC_URL", &url)], log.into()).await
     }
 
     /// The same, that gives the address where it listens as its public one, so that a client finds its way by discovery.
@@ -60,11 +62,7 @@ impl World {
     }
 
     async fn spawn_with(&self, binary: &str, role: &str, more: &[(&str, &str)]) -> Process {
-        self.spawn_to(binary, role, more, logged()).await
-    }
-
-    async fn spawn_to(&self, binary: &str, role: &str, more: &[(&str, &str)], log: Stdio) -> Process {
-        self.spawn_at(free_address(), binary, role, more, log).await
+        self.spawn_at(free_address(), binary, role, more, logged()).await
     }
 
     async fn spawn_at(

@@ -38,6 +38,12 @@ impl Machine {
         serde_json::from_slice(&stdout).unwrap()
     }
 
+    /// The same in a caller's trace: exit status, and everything that it said.
+    pub(crate) fn traced(&self, traceparent: &str, words: &[&str]) -> (i32, String) {
+        let Output { status, stdout, stderr } = self.command(words).env("TRACEPARENT", traceparent).output().unwrap();
+        (status.code().unwrap(), String::from_utf8([stdout, stderr].concat()).unwrap())
+    }
+
     /// The same while it runs, to be killed.
     pub(crate) fn start(&self, words: &[&str]) -> Child {
         self.command(words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()

@@ -9,6 +9,8 @@ use testing::World;
 use testing::http::{Client, Method};
 use testing::process::until;
 
+use crate::logs;
+use crate::machine::Machine;
 use crate::oidc::{self, CLIENT, Provider};
 use crate::world::{ACQUIRE, AUTH, CHECKOUT, HEARTBEAT, all, device, seat, signed_in};
 use collector::{Collector, Span};
@@ -125,6 +127,38 @@ async fn whoever_is_called_on_the_way_is_told_the_trace() {
     let spans = collector.spans();
     let caller = spans.iter().find(|span| told == format!("00-{TRACE}-{}-01", span.id)).unwrap();
     assert_eq!((caller.name.as_str(), caller.parent.as_str()), (&*format!("POST {CHECKOUT}"), PARENT));
+}
+
+#[tokio::test]
+async fn what_a_person_reports_is_found_in_the_log_and_the_trace() {
+    let collector = Collector::start(&[]);
+    let world = traced(&collector).await.with("OTEL_TRACES_SAMPLER_ARG", "0");
+    let license = world.license(world.tenant("acme").await, "TEAM", 1).await;
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let mut process = world.spawn_logging(ALL_IN_ONE, "coditect_all", "info,common=debug", &log).await;
+    let machine = Machine::new(1, process.client.url());
+    let key = license.key.to_string();
+    let validated = |said: String| {
+        let line = said.lines().find(|line| line.contains("/licenses/validate: 200 ")).map(str::to_owned);
+        let id =
+            line.as_deref().and_then(|line| line.rsplit_once(" request id ")).unwrap_or_else(|| panic!("{said}")).1;
+        let lines = logs::lines(&log);
+        let line = lines.iter().find(|line| line["request_id"] == id && line["status"] == 200).cloned();
+        line.unwrap_or_else(|| panic!("{id} is not in the log"))
+    };
+    let (status, said) = machine.coditect(&["activate", &key, "--verbose"]);
+    assert_eq!(status, 0, "{said}");
+    let alone = validated(said);
+    assert_eq!(alone["function"], "validate");
+    let own = alone["logging.googleapis.com/trace"].as_str().unwrap().to_owned();
+    let (status, said) = machine.traced(&traceparent(true), &["activate", &key, "--verbose"]);
+    assert_eq!(status, 0, "{said}");
+    assert_eq!(validated(said)["logging.googleapis.com/trace"], TRACE);
+    process.terminate();
+    let spans = collector.spans();
+    assert!(spans.iter().any(|span| span.trace == TRACE && span.parent == PARENT && span.name.ends_with("/validate")));
+    assert!(spans.iter().all(|span| span.trace != own), "what nobody records is in the log alone");
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ mod keys_turned;
 mod liar;
 mod machine;
 mod manners;
+mod marks;
 mod output;
 mod profiles;
 mod provider;
