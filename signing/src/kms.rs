@@ -83,6 +83,17 @@ struct PublicKeyResponse {
     algorithm: String,
 }
 
+/// What is wrong, in words that don't change (<https://cloud.google.com/apis/design/errors#http_mapping>).
+#[derive(Deserialize)]
+struct ErrorResponse {
+    error: ErrorStatus,
+}
+
+#[derive(Deserialize)]
+struct ErrorStatus {
+    status: String,
+}
+
 impl KmsKey {
     pub(crate) fn new(name: String, endpoint: Option<String>) -> Result<Self, SigningError> {
         let unusable = |why: &str| SigningError::Unusable(why.to_owned());
@@ -163,6 +174,8 @@ impl KmsKey {
         let why = format!("{status}: {}", String::from_utf8_lossy(&body[..body.len().min(300)]));
         if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS || body_says_checksum(&body) {
             Err(SigningError::Unavailable(why))
+        } else if body_says_disabled(&body) {
+            Err(SigningError::Disabled(why))
         } else {
             Err(SigningError::Refused(why))
         }
@@ -198,6 +211,12 @@ pub(crate) async fn bounded<T>(call: impl Future<Output = Result<T, SigningError
 /// KMS refuses a request whose checksum doesn't fit: it was damaged on the way there.
 fn body_says_checksum(body: &[u8]) -> bool {
     String::from_utf8_lossy(body).contains("checksum")
+}
+
+/// A version in any other state than enabled (<https://cloud.google.com/kms/docs/key-states>) answers
+/// `400 FAILED_PRECONDITION`, "… is not enabled, current state is: DISABLED.".
+fn body_says_disabled(body: &[u8]) -> bool {
+    serde_json::from_slice(body).is_ok_and(|said: ErrorResponse| said.error.status == "FAILED_PRECONDITION")
 }
 
 fn corrupt(why: &str) -> SigningError {

@@ -46,7 +46,7 @@ impl TokenSigner {
     /// The public half of the key that signs, published.
     ///
     /// # Errors
-    /// `503` when the key or the database can't be reached.
+    /// `503` when the key or the database can't be reached, or the key is disabled.
     pub async fn public_key(&self) -> Result<PublicKey, Problem> {
         let key = self.signer.public_key().await.map_err(problem)?;
         self.published.get_or_try_init(|| self.keys.publish(&key.kid, &key.pem)).await?;
@@ -56,7 +56,7 @@ impl TokenSigner {
     /// Signs claims as a token.
     ///
     /// # Errors
-    /// `503` when the key can't be reached, `500` when it is not what it should be.
+    /// `503` when the key can't be reached or is disabled, `500` when it is not what it should be.
     pub async fn sign(&self, claims: &impl Serialize) -> Result<String, Problem> {
         if !self.published.initialized() {
             self.public_key().await?;
@@ -75,7 +75,7 @@ impl TokenSigner {
 
 fn problem(error: SigningError) -> Problem {
     match error {
-        SigningError::Unavailable(_) => Problem::unavailable("signing", error),
+        SigningError::Unavailable(_) | SigningError::Disabled(_) => Problem::unavailable("signing", error),
         _ => Problem::internal_error(format_args!("signing: {error}")),
     }
 }

@@ -62,6 +62,16 @@ async fn what_is_lost_on_the_way_is_tried_again() {
 }
 
 #[tokio::test]
+async fn a_disabled_version_is_asked_once_and_signs_as_soon_as_it_is_enabled() {
+    let (version, signer, result) = signed_with("disabled", None).await;
+    let Err(SigningError::Disabled(why)) = result else { panic!("{result:?}") };
+    assert!(why.contains("is not enabled, current state is: DISABLED."), "{why}");
+    assert_eq!(version.count("sign").await, 1);
+    version.heal().await;
+    signer.sign_token(&json!({})).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_refusal_is_final() {
     for fault in ["denied", "redirect"] {
         let (version, _, result) = signed_with(fault, None).await;

@@ -67,11 +67,11 @@ async fn two_signers_with_two_keys_are_both_listed_and_once() {
 }
 
 #[tokio::test]
-async fn a_kms_that_is_down_is_503_and_one_that_lies_is_500() {
+async fn a_kms_that_is_down_or_whose_key_is_disabled_is_503_and_one_that_lies_is_500() {
     let version = Version::of("problems");
     let world = world(&version).await;
     let signer = TokenSigner::ask(&mut world.setup("coditect_auth")).unwrap();
-    for (fault, status) in [("unavailable", 503), ("denied", 500), ("name", 500)] {
+    for (fault, status) in [("unavailable", 503), ("disabled", 503), ("denied", 500), ("name", 500)] {
         version.fault(fault, "sign", None).await;
         let problem = signer.sign(&json!({})).await.unwrap_err();
         assert_eq!(problem.code().status(), status, "{fault}: {problem:?}");

@@ -8,7 +8,7 @@ are the same RSA-4096 key, so that each test takes a name of its own, with fault
     GET /control/NAME   {"sign": requests so far, "publicKey": …, "credentials": requests that carried some}
 
 Faults of an answer: signatureCrc32c, name, verifiedDigestCrc32c, pemCrc32c, algorithm, size, garbage, incomplete.
-Faults instead of one: digest (the request is damaged on arrival), unavailable, quota, denied, redirect, hang.
+Faults instead of one: digest (the request is damaged on arrival), unavailable, quota, disabled, denied, redirect, hang.
 """
 
 import argparse
@@ -29,6 +29,7 @@ NAME = r"projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+/cryptoKe
 REFUSALS = {
     "unavailable": (503, "UNAVAILABLE", "The service is currently unavailable."),
     "quota": (429, "RESOURCE_EXHAUSTED", "Quota exceeded for quota metric 'Cryptographic requests'."),
+    "disabled": (400, "FAILED_PRECONDITION", "{name} is not enabled, current state is: DISABLED."),
     "denied": (403, "PERMISSION_DENIED", "Permission 'cloudkms.cryptoKeyVersions.useToSign' denied on resource."),
 }
 
@@ -108,7 +109,8 @@ class Handler(BaseHTTPRequestHandler):
             version = server.versions.setdefault(name, Version())
             fault = version.asked("sign" if sign else "publicKey", "Authorization" in self.headers)
         if fault in REFUSALS:
-            raise Refusal(*REFUSALS[fault])
+            code, status, message = REFUSALS[fault]
+            raise Refusal(code, status, message.format(name=name))
         if fault == "redirect":
             return self.answer(307, "", Location=self.path.replace("cryptoKeyVersions/", "cryptoKeyVersions/1"))
         if fault == "hang":
