@@ -6,15 +6,16 @@
 //! is one.
 
 mod enterprise;
+mod levels;
 
 use axum::extract::Request;
-use common::{Setup, config, metrics, request};
+use common::{Setup, config, request};
 use tower::util::MapRequestLayer;
 use utoipa_axum::router::OpenApiRouter;
 
 /// Every function's routes with their states. `None` when the configuration has a mistake, which the setup has noted.
 pub fn connect(setup: &mut Setup) -> Option<OpenApiRouter> {
-    let metrics = metrics::ask(setup);
+    let metrics = levels::ask(setup);
     let enterprise = enterprise::ask(setup, enterprise::VENDOR_KEYS);
     let validate = validate::State::connect(setup);
     let acquire = acquire::State::connect(setup);

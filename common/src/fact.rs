@@ -26,6 +26,8 @@ pub enum Kind {
     Age,
     /// A part of 1: a distribution.
     Share,
+    /// Where something stands when it is looked at: a gauge.
+    Level,
 }
 
 /// A fact's field, for metrics and for the reference.
@@ -63,6 +65,7 @@ macro_rules! value_type {
     (Id) => { Uuid };
     (Number) => { u64 };
     (Count) => { u64 };
+    (Level) => { u64 };
     ($seconds_or_share:ident) => { f64 };
 }
 
@@ -109,15 +112,22 @@ macro_rules! facts {
 
         impl Fact<'_> {
             /// Tells it: once it is true, and once.
-            #[expect(clippy::cast_precision_loss, reason = "metrics count in floating point")]
             pub fn tell(&self) {
+                self.measure();
                 match self {
                     $(Self::$fact { $($field),+ } => {
                         tracing::info!(
                             target: TARGET, fact = $name, $($field = logged!($kind, $field),)+ "{}", concat!($($meaning),+).trim()
                         );
-                        crate::metrics::count($name, &[$(value_of!($kind, $field)),+]);
                     })+
+                }
+            }
+
+            /// Counts it for metrics alone: what is looked up whenever somebody reads them is no line of the log.
+            #[expect(clippy::cast_precision_loss, reason = "metrics count in floating point")]
+            pub fn measure(&self) {
+                match self {
+                    $(Self::$fact { $($field),+ } => crate::metrics::count($name, &[$(value_of!($kind, $field)),+]),)+
                 }
             }
         }
@@ -161,16 +171,16 @@ facts! {
         /// How many.
         seats: Count,
     }
-    /// A plan's seats were counted, over all licences that can be used: by `ops seat usage`.
+    /// A plan's seats were counted, over all licences that can be used: by `ops seat usage`, or for `/metrics`.
     SeatsInUse = "seats_in_use" {
         /// The plan's code.
         plan: Label,
         /// How many licences of the plan there are.
         licenses: Number,
         /// Their seats.
-        limit: Number,
+        limit: Level,
         /// How many of them are taken.
-        in_use: Number,
+        in_use: Level,
         /// The part that is.
         used: Share,
     }
@@ -229,6 +239,15 @@ facts! {
         delivered: Number,
         /// How many were not.
         failed: Number,
+    }
+    /// What has to be delivered was counted: after each round of the outbox, or for `/metrics`.
+    OutboxLevel = "outbox_level" {
+        /// How many entries wait to be delivered.
+        waiting: Level,
+        /// How old the oldest of them is.
+        oldest_seconds: Level,
+        /// How many were given up, and wait for somebody.
+        dead: Level,
     }
     /// Records came to the cloud.
     ContextPushed = "context_pushed" {

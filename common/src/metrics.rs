@@ -49,10 +49,15 @@ enum FieldMetric {
     None,
     Sum(Counters),
     Distribution(Histograms),
+    Level(Family<Labels, Gauge>),
 }
 
-/// Asks where metrics are to be read, and counts from now on if they are. `None` when the configuration has a mistake.
-pub fn ask(setup: &mut Setup) -> Option<()> {
+/// Asks where metrics are to be read, and counts from now on if they are; `look` is done whenever they are read. `None` when
+/// the configuration has a mistake.
+pub fn ask<F: Future<Output = ()> + Send + 'static>(
+    setup: &mut Setup,
+    look: impl Fn() -> F + Clone + Send + Sync + 'static,
+) -> Option<()> {
     let listener = setup.optional(&config::METRICS_LISTEN, |value| {
         let port = value.parse::<u16>().map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
         let address = port.or_else(|_| value.parse::<SocketAddr>());
@@ -62,13 +67,20 @@ pub fn ask(setup: &mut Setup) -> Option<()> {
     })?;
     if let Some(listener) = listener {
         METRICS.get_or_init(Metrics::new);
-        setup.at_start(serve(listener));
+        setup.at_start(serve(listener, look));
     }
     Some(())
 }
 
-async fn serve(listener: std::net::TcpListener) {
-    let routes = Router::new().route("/metrics", get(|| async { ([(CONTENT_TYPE, OPEN_METRICS)], text()) }));
+async fn serve<F: Future<Output = ()> + Send + 'static>(
+    listener: std::net::TcpListener,
+    look: impl Fn() -> F + Clone + Send + Sync + 'static,
+) {
+    let read = async move || {
+        look().await;
+        ([(CONTENT_TYPE, OPEN_METRICS)], text())
+    };
+    let routes = Router::new().route("/metrics", get(read));
     let served = async { axum::serve(tokio::net::TcpListener::from_std(listener)?, routes).await };
     if let Err(e) = served.await {
         tracing::error!("metrics can't be read any more: {e}");
@@ -122,6 +134,8 @@ pub(crate) fn count(name: &'static str, values: &[Value<'_>]) {
                 reason = "what is added up is a whole number"
             )]
             (FieldMetric::Sum(sum), Value::Number(n)) => drop(sum.get_or_create(&labels).inc_by(*n as u64)),
+            #[expect(clippy::cast_possible_truncation, reason = "what stands somewhere is a whole number")]
+            (FieldMetric::Level(level), Value::Number(n)) => drop(level.get_or_create(&labels).set(*n as i64)),
             (FieldMetric::Distribution(values), Value::Number(n)) => values.get_or_create(&labels).observe(*n),
             _ => {}
         }
@@ -156,6 +170,11 @@ impl FactMetrics {
                     let sum = Counters::default();
                     registry.register(name, help, sum.clone());
                     FieldMetric::Sum(sum)
+                }
+                Kind::Level => {
+                    let level = Family::default();
+                    registry.register(name, help, Clone::clone(&level));
+                    FieldMetric::Level(level)
                 }
                 kind @ (Kind::Latency | Kind::Age | Kind::Share) => {
                     let values = histograms(kind);

@@ -4,10 +4,25 @@
 use protocol::id::LicenseId;
 use serde::{Deserialize, Serialize};
 
+use crate::{Db, Fact, Problem};
+
 /// Adds an entry: id, kind, what it is about (the same thing is not sent twice), payload, sealed license key.
 pub const OUTBOX_ADD: &str = "/* outbox_add */
     insert into outbox (id, tenant_id, kind, once, payload, secret) values ($1, current_tenant(), $2, $3, $4, $5)
     on conflict (tenant_id, once) do nothing";
+
+const WAITING: &str = "/* outbox_waiting */ select waiting, oldest_seconds, dead from outbox_waiting()";
+
+/// What waits in the outboxes of all tenants, to be told. For operators, and the role of all functions.
+///
+/// # Errors
+/// `503` when Postgres doesn't answer.
+pub async fn waiting(db: &Db) -> Result<Fact<'static>, Problem> {
+    let rows = db.outside_tenants((WAITING, &[])).await?;
+    let row = rows.first().ok_or_else(|| Problem::internal_error("an aggregate without a row"))?;
+    let number = |at| row.get::<_, i64>(at).unsigned_abs();
+    Ok(Fact::OutboxLevel { waiting: number(0), oldest_seconds: number(1), dead: number(2) })
+}
 
 /// The payload of a `mail`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 
 use common::license_key::KeyHasher;
-use common::outbox::{Mail, SeatsChanged};
+use common::outbox::{self, Mail, SeatsChanged};
 use common::{Fact, Problem};
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
@@ -42,7 +42,7 @@ const LEASE: &str = "/* outbox_lease */
     update outbox o set attempts = o.attempts + 1, next_attempt_at = now() + interval '5 minutes'
     from free where o.id = free.id
     returning o.kind, o.payload, o.secret, o.attempts, (select name from tenants),
-              (select u.email from users u where u.role = 'owner' order by u.created_at, u.id limit 1),
+              (select u.email from users u where u.role = 'owner' and u.erase_at is null order by u.created_at, u.id limit 1),
               extract(epoch from now() - o.created_at)::double precision";
 const DELIVERED: &str = "/* outbox_delivered */
     update outbox set delivered_at = now(), secret = null, last_error = null, dead_at = null
@@ -167,6 +167,10 @@ impl Deliverer<'_> {
         let (delivered, failed) = (self.delivered.get() - before.0, self.failed.get() - before.1);
         let outcome = if ended.is_ok() { "done" } else { "broken" };
         Fact::OutboxRound { outcome, delivered: delivered as u64, failed: failed as u64 }.tell();
+        // Where the database is away, that is said already.
+        if let Ok(waiting) = outbox::waiting(&self.office.db).await {
+            waiting.tell();
+        }
         ended
     }
 

@@ -1,8 +1,7 @@
 //! Who sits where, and freeing a seat.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-use common::Fact;
 use jiff::Timestamp;
 use protocol::id::{LicenseId, SessionId};
 use serde_json::json;
@@ -23,10 +22,6 @@ const SESSION_EVICT: &str = "/* session_evict */
     insert into audit_log (id, tenant_id, actor, action, license_id, detail)
     select $2, current_tenant(), $3, 'seat.evicted', license_id, $4 from evicted returning id";
 const SESSION: &str = "/* session_of_operator */ select license_id, ended_reason from sessions where id = $1";
-
-const LICENSES_IN_USE: &str = "/* licenses_in_use */
-    select l.id, l.plan_code, l.seats, (select count(*) from sessions s where s.license_id = l.id and s.ended_at is null)
-    from licenses l where license_state(l.state, l.standing, l.expires_at) = 'active'";
 
 const USAGE_COLUMNS: &[&str] = &["plan", "licenses", "seats", "in_use"];
 const COLUMNS: &[&str] = &["session_id", "user", "hostname", "hardware_id", "since", "seconds_left", "state"];
@@ -59,31 +54,10 @@ pub async fn list(office: &Office, license: LicenseId) -> Result<Shown, Failure>
 /// # Errors
 /// When Postgres or Redis don't answer.
 pub async fn usage(office: &Office) -> Result<Shown, Failure> {
-    let mut plans: BTreeMap<String, [u64; 3]> = BTreeMap::new();
-    let seats = office.seats()?;
-    for tenant in office.tenants().await? {
-        let tx = office.db.tenant("licenses_in_use", tenant).await?;
-        let [rows] = tx.finish([(LICENSES_IN_USE, &[])]).await?;
-        for row in rows {
-            let open = row.get::<_, i64>(3).unsigned_abs();
-            let live = match open {
-                0 => 0,
-                _ => match seats.list(LicenseId::from_uuid(row.get(0))).await?.as_slice() {
-                    // A licence that Redis doesn't have is restored with all of its open sessions.
-                    [] => open,
-                    held => held.iter().filter(|(_, left)| *left > 0).count() as u64,
-                },
-            };
-            let limit = u64::from(row.get::<_, i32>(2).unsigned_abs());
-            let [licenses, seats, in_use] = plans.entry(row.get(1)).or_default();
-            (*licenses, *seats, *in_use) = (*licenses + 1, *seats + limit, *in_use + live);
-        }
-    }
-    let rows = plans.into_iter().map(|(plan, [licenses, limit, in_use])| {
-        #[expect(clippy::cast_precision_loss, reason = "nobody has so many seats")]
-        let used = in_use as f64 / limit.max(1) as f64;
-        Fact::SeatsInUse { plan: &plan, licenses, limit, in_use, used }.tell();
-        vec![json!(plan), json!(licenses), json!(limit), json!(in_use)]
+    let plans = office.seats()?.usage().await?.into_iter().filter(|(_, usage)| usage.licenses > 0);
+    let rows = plans.map(|(plan, usage)| {
+        usage.fact(&plan).tell();
+        vec![json!(plan), json!(usage.licenses), json!(usage.limit), json!(usage.in_use)]
     });
     Ok(Shown::List(USAGE_COLUMNS, rows.collect()))
 }

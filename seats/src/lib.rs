@@ -11,13 +11,14 @@
 //! - release closes the row first.
 //!
 //! Modules: [`outcome`] the scripts' answers as types, [`restore`] back from Postgres, [`session`] a session's rows,
-//! [`installation`] all licences counted together.
+//! [`installation`] all licences counted together, [`usage`] how many seats of each plan are taken.
 
 pub mod installation;
 pub mod outcome;
 mod queries;
 pub mod restore;
 pub mod session;
+pub mod usage;
 
 use std::sync::LazyLock;
 use std::time::Duration;

@@ -69,3 +69,9 @@ pub(crate) const INSTALLATION_OPEN: &str =
 
 pub(crate) const INSTALLATION_LICENSES: &str =
     "/* installation_licenses */ select tenant_id, license_id from installation_sessions()";
+
+pub(crate) const PLANS: &str = "/* plans_all */ select code from plans";
+pub(crate) const TENANTS: &str = "/* tenants_all */ select id from tenants_all()";
+pub(crate) const LICENSES_IN_USE: &str = "/* licenses_in_use */
+    select l.id, l.plan_code, l.seats, (select count(*) from sessions s where s.license_id = l.id and s.ended_at is null)
+    from licenses l where license_state(l.state, l.standing, l.expires_at) = 'active'";

@@ -192,6 +192,7 @@ fn metrics_of(fact: &Description) -> String {
     let fields = fact.fields.iter().filter_map(|field| match field.kind {
         Kind::Label | Kind::Id | Kind::Number => None,
         Kind::Count => Some(format!(", `coditect_{}_{}_total`", fact.name, field.name)),
+        Kind::Level => Some(format!(", `coditect_{}_{}` (gauge)", fact.name, field.name)),
         Kind::Latency | Kind::Age | Kind::Share => {
             Some(format!(", `coditect_{}_{}` (histogram)", fact.name, field.name))
         }

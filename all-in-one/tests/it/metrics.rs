@@ -78,6 +78,46 @@ async fn prometheus_reads_requests_and_facts_where_the_public_does_not() {
 }
 
 #[tokio::test]
+async fn what_stands_at_a_level_is_looked_up_when_it_is_read() {
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let world = World::new().await.with("METRICS_LISTEN", address.to_string());
+    let license = world.license(world.tenant("acme").await, "TEAM", 2).await;
+    let process = world.spawn(env!("CARGO_BIN_EXE_all-in-one"), "coditect_all").await;
+    let caller = signed_in(&process.client, &license).await;
+    let held = seat(&caller, 1).await;
+    // One has waited for a quarter of an hour, another was given up, and what was delivered is nobody's business.
+    for (n, state) in ["dead_at = null", "dead_at = now()", "delivered_at = now()"].iter().enumerate() {
+        let minutes = 15 * (n + 1);
+        let sql = format!(
+            "insert into outbox (id, tenant_id, kind, once, payload, created_at)
+                 select gen_random_uuid(), id, 'mail', '{n}', '{{}}', now() - interval '{minutes} minutes' from tenants;
+             update outbox set {state} where once = '{n}'"
+        );
+        world.sql(&sql).await;
+    }
+    let read = async || {
+        let answer = reqwest::get(format!("http://{address}/metrics")).await.unwrap();
+        parsed(&answer.text().await.unwrap())
+    };
+    let families = read().await;
+    let is = |families: &Value, name: &str, labels: &[(&str, &str)], wanted: std::ops::Range<f64>| {
+        let found = sum(families, name, labels);
+        assert!(wanted.contains(&found), "{name} {labels:?} is {found}");
+    };
+    let team = [("plan", "TEAM")];
+    is(&families, "coditect_seats_in_use_in_use", &team, 1.0..1.1);
+    is(&families, "coditect_seats_in_use_limit", &team, 2.0..2.1);
+    is(&families, "coditect_outbox_level_waiting", &[], 1.0..1.1);
+    is(&families, "coditect_outbox_level_oldest_seconds", &[], 900.0..1000.0);
+    is(&families, "coditect_outbox_level_dead", &[], 1.0..1.1);
+    held.release(200).await;
+    world.sql("delete from outbox").await;
+    let families = read().await;
+    is(&families, "coditect_seats_in_use_in_use", &team, 0.0..0.1);
+    is(&families, "coditect_outbox_level_oldest_seconds", &[], 0.0..0.1);
+}
+
+#[tokio::test]
 async fn an_address_that_is_taken_is_a_mistake_of_the_configuration() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let world = World::new().await.with("METRICS_LISTEN", taken.local_addr().unwrap().port().to_string());

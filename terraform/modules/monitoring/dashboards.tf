@@ -17,6 +17,8 @@ locals {
       { title = "Postgres: CPU", filter = "metric.type=\"cloudsql.googleapis.com/database/cpu/utilization\" AND ${local.database}", aligner = "ALIGN_MEAN", reducer = "REDUCE_MAX", by = [] },
       { title = "Postgres: connections", filter = "metric.type=\"cloudsql.googleapis.com/database/postgresql/num_backends\" AND ${local.database}", aligner = "ALIGN_MEAN", reducer = "REDUCE_SUM", by = [] },
       { title = "Redis: memory", filter = "metric.type=\"redis.googleapis.com/stats/memory/usage_ratio\" AND ${local.redis}", aligner = "ALIGN_MEAN", reducer = "REDUCE_MAX", by = [] },
+      { title = "Outbox: how long the oldest waits, in seconds", filter = "metric.type=\"${local.prefix}/outbox_oldest\" AND ${local.job}", aligner = "ALIGN_DELTA", reducer = "REDUCE_PERCENTILE_99", by = [] },
+      { title = "Outbox: given up, and waiting for somebody", filter = "metric.type=\"${local.prefix}/outbox_dead\" AND ${local.job}", aligner = "ALIGN_DELTA", reducer = "REDUCE_PERCENTILE_99", by = [] },
       { title = "Outbox: age of what was tried, in seconds, p99", filter = "metric.type=\"${local.prefix}/outbox_age\" AND ${local.job}", aligner = "ALIGN_DELTA", reducer = "REDUCE_PERCENTILE_99", by = [] },
     ]
     business = [
@@ -25,6 +27,8 @@ locals {
       { title = "Seats that expired, at once (p99)", filter = "metric.type=\"${local.prefix}/seats_expired\" AND ${local.run}", aligner = "ALIGN_DELTA", reducer = "REDUCE_PERCENTILE_99", by = ["metric.label.plan"] },
       { title = "The part of a plan's seats that is taken", filter = "metric.type=\"${local.prefix}/seats_used\" AND ${local.job}", aligner = "ALIGN_DELTA", reducer = "REDUCE_PERCENTILE_99", by = ["metric.label.plan"] },
       { title = "Records in a push, p95", filter = "metric.type=\"${local.prefix}/context_pushed\" AND ${local.run}", aligner = "ALIGN_DELTA", reducer = "REDUCE_PERCENTILE_95", by = [] },
+      { title = "Bytes in a push, p95", filter = "metric.type=\"${local.prefix}/bytes_pushed\" AND ${local.run}", aligner = "ALIGN_DELTA", reducer = "REDUCE_PERCENTILE_95", by = [] },
+      { title = "Bytes in a page that is pulled, p95", filter = "metric.type=\"${local.prefix}/bytes_pulled\" AND ${local.run}", aligner = "ALIGN_DELTA", reducer = "REDUCE_PERCENTILE_95", by = [] },
       { title = "Records in a pull, p95", filter = "metric.type=\"${local.prefix}/context_pulled\" AND ${local.run}", aligner = "ALIGN_DELTA", reducer = "REDUCE_PERCENTILE_95", by = [] },
       { title = "From Stripe's event to its effect in seconds, p95", filter = "metric.type=\"${local.prefix}/webhook_lag\" AND ${local.run}", aligner = "ALIGN_DELTA", reducer = "REDUCE_PERCENTILE_95", by = ["metric.label.kind"] },
       { title = "Licences issued", filter = "metric.type=\"${local.prefix}/licenses_created\" AND ${local.run}", aligner = "ALIGN_DELTA", reducer = "REDUCE_SUM", by = ["metric.label.plan"] },

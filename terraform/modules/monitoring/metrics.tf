@@ -18,7 +18,11 @@ locals {
     stripe_events     = { fact = "stripe_event", value = null, unit = "1", labels = ["kind", "outcome"], says = "Stripe's events, by outcome" }
     outbox_age        = { fact = "outbox_tried", value = "age_seconds", unit = "s", labels = ["kind", "outcome"], says = "Age of the outbox's entries when they were tried" }
     outbox_rounds     = { fact = "outbox_round", value = null, unit = "1", labels = ["outcome"], says = "How often the outbox was gone through" }
+    outbox_oldest     = { fact = "outbox_level", value = "oldest_seconds", unit = "s", labels = [], says = "How long the oldest entry of the outbox waits" }
+    outbox_dead       = { fact = "outbox_level", value = "dead", unit = "1", labels = [], says = "Entries of the outbox that were given up" }
     context_pushed    = { fact = "context_pushed", value = "records", unit = "1", labels = [], says = "Records pushed" }
+    bytes_pushed      = { fact = "context_pushed", value = "bytes", unit = "By", labels = [], says = "Size of a push" }
+    bytes_pulled      = { fact = "context_pulled", value = "bytes", unit = "By", labels = [], says = "Size of a page that was pulled" }
     context_conflicts = { fact = "context_pushed", value = "conflicts", unit = "1", labels = [], says = "Records that met another change" }
     context_pulled    = { fact = "context_pulled", value = "records", unit = "1", labels = [], says = "Records pulled" }
     licenses_created  = { fact = "license_created", value = null, unit = "1", labels = ["plan", "by"], says = "Licences issued" }

@@ -49,6 +49,24 @@ async fn entries_are_listed_by_state_and_tenant_with_their_age() {
 }
 
 #[tokio::test]
+async fn each_round_tells_what_still_waits_and_what_was_given_up() {
+    let mut outbox = Outbox::new().await;
+    let pending = outbox.key_mail("ann@example.com").await;
+    outbox.key_mail("nobody").await;
+    outbox.seats_changed().await;
+    let sql = format!(
+        "update outbox set next_attempt_at = now() + interval '1 hour', created_at = now() - interval '90 seconds' where id = '{pending}'"
+    );
+    outbox.desk.world.sql(&sql).await;
+    outbox.desk.set("LOG_FORMAT", Some("json"));
+    let told = outbox.desk.run(&["outbox", "deliver"]).await;
+    let mut lines = told.err.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let level = lines.find(|line| line["fact"] == "outbox_level").unwrap_or_else(|| panic!("{told:?}"));
+    assert_eq!((&level["waiting"], &level["dead"]), (&json!(1), &json!(1)), "{level}");
+    assert!((90..150).contains(&level["oldest_seconds"].as_u64().unwrap()), "{level}");
+}
+
+#[tokio::test]
 async fn a_retry_is_in_the_audit_log_and_nothing_delivered_is_sent_again() {
     let sink = Sink::start();
     let outbox = Outbox::with(&sink).await;
