@@ -97,6 +97,9 @@ variables! {
     OTEL_EXPORTER_OTLP_ENDPOINT, Some("none"), "http://127.0.0.1:4318";
     /// Which part of the requests is traced. What a caller records, as its `traceparent` says, is recorded here too.
     OTEL_TRACES_SAMPLER_ARG, Some("1"), "0.05";
+    /// A license key of a tenant that is there for smoke tests: with it `ops smoke` validates it, takes a seat, keeps it and gives
+    /// it back, and finds the other functions by `FUNCTION_URLS`, or beside the revision's URL on Cloud Run. `none` is as if not set.
+    SMOKE_LICENSE_KEY, Some("only what everybody may ask is asked"), "CODITECT-PRO-A7F3E9D2C4B1-D3W4";
     /// Where `all-in-one` answers `/metrics` to Prometheus: a port on loopback, or `address:port`. It is not for the public.
     METRICS_LISTEN, Some("none: nothing is counted"), "127.0.0.1:9464";
     /// The enterprise licence file of an installation of its own, which says how many users `all-in-one` may serve, and until
@@ -317,4 +320,14 @@ pub fn url(value: &str) -> Result<String, String> {
         .filter(|u| matches!(u.scheme(), "http" | "https") && u.host().is_some())
         .map(|_| value.trim_end_matches('/').to_owned())
         .ok_or_else(|| "must be an absolute http or https URL".to_owned())
+}
+
+/// Parses `FUNCTION_URLS`.
+///
+/// # Errors
+/// A sentence for the mistake's list.
+pub fn function_urls(value: &str) -> Result<BTreeMap<String, String>, String> {
+    let urls: BTreeMap<String, String> =
+        serde_json::from_str(value).map_err(|_| "must be a JSON object of function names and URLs".to_owned())?;
+    urls.into_iter().map(|(name, at)| url(&at).map(|at| (name, at))).collect()
 }

@@ -206,7 +206,7 @@ fn signer(setup: &mut Setup) -> Option<Signer> {
     setup.required(&config::SIGNING_KEY, |spec| SigningKeySpec::parse(spec).and_then(connect))
 }
 
-fn mistakes(setup: &Setup) -> Failure {
+pub(crate) fn mistakes(setup: &Setup) -> Failure {
     let lines: Vec<_> = setup.mistakes().iter().map(ToString::to_string).collect();
     Failure::Usage(lines.join("\n"))
 }

@@ -1,5 +1,8 @@
 //! The smoke test of a revision that serves nobody yet: is it the right function, has it all that it needs, and does it
-//! answer a question as that function does? It changes nothing, and needs no credentials.
+//! answer a question as that function does? That changes nothing, and needs no credentials. With a license key, a seat is taken,
+//! kept and given back besides.
+
+mod guest;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -8,6 +11,7 @@ use protocol::key::{Brand, KeyType, LicenseKey};
 use reqwest::{Method, Url};
 use serde_json::{Value, json};
 
+use self::guest::Guest;
 use crate::printer::{Failure, Shown};
 
 /// The longest that one answer may take; a new instance starts first.
@@ -69,8 +73,10 @@ pub async fn test(function: &str, url: &str) -> Result<Shown, Failure> {
     let url = Url::parse(url).map_err(|e| Failure::Usage(format!("{url} is no URL: {e}.")))?;
     let question = question(function)
         .ok_or_else(|| Failure::Usage(format!("There is no function {function} to be asked anything.")))?;
+    let guest = Guest::ask(function, &url)?;
     let mut client = reqwest::Client::builder().timeout(ANSWER_TIMEOUT);
-    if let Some(host) = url.host_str().filter(|host| host.ends_with(".run.app")) {
+    let urls = guest.iter().flat_map(|guest| &guest.urls).chain([&url]);
+    for host in urls.filter_map(Url::host_str).filter(|host| host.ends_with(".run.app")) {
         client = client.resolve(host, PRIVATE_GOOGLE);
     }
     let client = client.build().map_err(|e| Failure::Broken(e.to_string()))?;
@@ -80,7 +86,12 @@ pub async fn test(function: &str, url: &str) -> Result<Shown, Failure> {
     for question in questions {
         ask(&client, url.clone(), question).await?;
     }
-    Ok(Shown::Done(format!("{function} lives, has what it needs, and answers as {function} does.")))
+    let mut said = format!("{function} lives, has what it needs, and answers as {function} does.");
+    if let Some(guest) = guest {
+        guest.visit(&client).await?;
+        said.push_str(" A seat was taken, kept and given back.");
+    }
+    Ok(Shown::Done(said))
 }
 
 async fn ask(client: &reqwest::Client, mut url: Url, question: Question<'_>) -> Result<(), Failure> {

@@ -16,6 +16,7 @@ mod oidc;
 mod outages;
 mod seat_flow;
 mod sign_in_life;
+mod smoke;
 mod start;
 mod stripe_life;
 mod tenancy;

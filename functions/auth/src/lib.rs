@@ -52,7 +52,7 @@ impl State {
         let (db, hasher, guesses) = (setup.postgres(), KeyHasher::ask(setup), Guesses::ask(setup));
         let signer = TokenSigner::ask(setup);
         let issuer = setup.required(&config::PUBLIC_URL, config::url);
-        let urls = setup.optional(&config::FUNCTION_URLS, function_urls);
+        let urls = setup.optional(&config::FUNCTION_URLS, config::function_urls);
         let issuers = setup.optional(&config::OIDC_ISSUERS, Issuer::parse_all);
         let (db, issuer) = (db?, issuer?);
         let register_url = setup.optional(&config::REGISTER_URL, config::url);
@@ -76,12 +76,6 @@ impl FromRef<State> for Guesses {
     fn from_ref(state: &State) -> Self {
         state.guesses.clone()
     }
-}
-
-fn function_urls(value: &str) -> Result<BTreeMap<String, String>, String> {
-    let urls: BTreeMap<String, String> =
-        serde_json::from_str(value).map_err(|_| "must be a JSON object of function names and URLs".to_owned())?;
-    urls.into_iter().map(|(name, url)| config::url(&url).map(|url| (name, url))).collect()
 }
 
 fn discovery(issuer: &str, mut functions: BTreeMap<String, String>, issuers: &[Issuer]) -> Discovery {

@@ -88,7 +88,7 @@ locals {
     # Asks a revision that serves nobody yet; scripts/deploy names it.
     smoke = {
       arguments = ["smoke", "FUNCTION", "URL"]
-      reads     = []
+      reads     = ["SMOKE_LICENSE_KEY"]
       tags      = ["google"]
     }
     outbox = {

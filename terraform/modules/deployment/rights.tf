@@ -56,6 +56,7 @@ locals {
     STRIPE_API_KEY         = "stripe-api-key"
     SMTP_URL               = "smtp-url"
     ROLE_PASSWORDS         = "role-passwords"
+    SMOKE_LICENSE_KEY      = "smoke-license-key"
   }
 
   everybody = merge(

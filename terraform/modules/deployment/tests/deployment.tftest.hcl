@@ -106,7 +106,7 @@ run "a_deployment" {
     error_message = "Context sync has no business with seats."
   }
   assert {
-    condition     = output.secrets_by_hand == tolist(["license-key-pepper", "smtp-url", "stripe-api-key", "stripe-webhook-secrets"])
+    condition     = output.secrets_by_hand == tolist(["license-key-pepper", "smoke-license-key", "smtp-url", "stripe-api-key", "stripe-webhook-secrets"])
     error_message = "Other secrets have to be put in by hand than docs/deployment.md says."
   }
 
@@ -154,7 +154,7 @@ run "the_first_apply_needs_no_image" {
     error_message = "Services before there are images."
   }
   assert {
-    condition     = length(output.registry) > 0 && length(output.secrets_by_hand) == 4
+    condition     = length(output.registry) > 0 && length(output.secrets_by_hand) == 5
     error_message = "The first apply makes the registry and the secrets."
   }
 }
