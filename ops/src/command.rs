@@ -1,6 +1,7 @@
 //! The command line's words.
 
 mod context;
+mod person;
 
 use std::path::PathBuf;
 
@@ -10,6 +11,7 @@ use protocol::id::{HardwareId, LicenseId, SessionId};
 use protocol::key::Brand;
 
 use self::context::Context;
+use self::person::Person;
 use crate::enterprise::{Export, Until};
 use crate::license::{Change, Issue, Whose};
 use crate::office::{Need, Office};
@@ -39,14 +41,16 @@ enum Command {
     Migrate,
     /// Give the functions' database roles the passwords of ROLE_PASSWORDS.
     Roles,
-    /// Delete what is kept for a time only.
+    /// Delete what is kept for a time only, and people who are to be erased.
     Sweep,
-    /// Ask a revision of a function at its own URL whether it answers as it should; changes nothing.
+    /// Ask a revision of a function at its own URL whether it answers as it should; with SMOKE_LICENSE_KEY, take a seat with it.
     Smoke { function: String, url: String },
     #[command(subcommand)]
     Tenant(Tenant),
     #[command(subcommand)]
     User(User),
+    #[command(subcommand)]
+    Person(Person),
     #[command(subcommand)]
     License(License),
     #[command(subcommand)]
@@ -290,6 +294,7 @@ impl Ops {
                 tenant::add_user(&office, &tenant, &email, role.word(), issuer.zip(subject)).await
             }
             Command::User(User::List { tenant }) => tenant::users(&office, &tenant).await,
+            Command::Person(command) => command.run(&office).await,
             Command::License(command) => command.run(&office).await,
             Command::Seat(Seat::List { license }) => seat::list(&office, license).await,
             Command::Seat(Seat::Usage) => seat::usage(&office).await,
@@ -328,7 +333,7 @@ impl Command {
             Self::License(License::List { .. }) => Need::Nothing,
             Self::Outbox(Outbox::Deliver { .. }) => Need::Delivery,
             Self::Stripe(Stripe::Retry { .. }) => Need::Ledger,
-            Self::License(_) | Self::Seat(_) => Need::Seats,
+            Self::License(_) | Self::Seat(_) | Self::Person(Person::Erase { .. }) => Need::Seats,
             _ => Need::Nothing,
         }
     }
@@ -386,8 +391,14 @@ async fn migrated() -> Result<Shown, Failure> {
 
 async fn sweep(office: &Office) -> Result<Shown, Failure> {
     let tenants = office.tenants().await?;
+    let mut people = 0;
     for tenant in &tenants {
+        people += crate::person::erase_due(office, *tenant).await?;
         while !office.db.tenant("sweep", *tenant).await?.finish([(SWEEP, &[])]).await?[0].is_empty() {}
     }
-    Ok(Shown::Done(format!("Swept {} tenants.", tenants.len())))
+    let mut said = format!("Swept {} tenants.", tenants.len());
+    if people > 0 {
+        said.push_str(&format!(" People erased, whose time was over: {people}."));
+    }
+    Ok(Shown::Done(said))
 }

@@ -4,7 +4,7 @@
 //! - [`command`]: the command line's words.
 //! - [`printer`]: the one place that prints.
 //! - [`office`]: what every command needs: the database, seats, and who is at the desk.
-//! - [`tenant`], [`license`], [`seat`], [`device`], [`plan`], [`key`], [`outbox`], [`context`]: a noun each.
+//! - [`tenant`], [`license`], [`seat`], [`device`], [`plan`], [`key`], [`outbox`], [`context`], [`person`]: a noun each.
 //! - [`enterprise`]: the licence files of customers' own installations.
 //! - [`delivery`]: takes what is due from the outbox to where it goes; [`letter`] words its mails, [`post`] sends them.
 //! - [`smoke`]: whether a revision that serves nobody yet answers as it should.
@@ -21,6 +21,7 @@ pub mod license;
 pub mod migrate;
 pub mod office;
 pub mod outbox;
+pub mod person;
 pub mod plan;
 pub mod post;
 pub mod printer;

@@ -19,7 +19,7 @@ const USER_INSERT: &str = "/* user_insert */
         select $6, current_tenant(), $7, 'user.added', $8 from added
     )
     select id from added";
-const USERS: &str = "/* users */ select id, email, role, issuer, subject from users order by email";
+const USERS: &str = "/* users */ select id, email, role, issuer, subject, erase_at from users order by email";
 
 /// Makes a tenant; the slug is made of the name where none is given.
 ///
@@ -100,9 +100,10 @@ pub async fn users(office: &Office, tenant: &str) -> Result<Shown, Failure> {
     let [found] = tx.finish([(USERS, &[])]).await?;
     let rows = found.iter().map(|r| {
         let text = |i| json!(r.get::<_, Option<&str>>(i));
-        vec![json!(r.get::<_, uuid::Uuid>(0)), text(1), text(2), text(3), text(4)]
+        let erase_at = json!(r.get::<_, Option<Timestamp>>(5));
+        vec![json!(r.get::<_, uuid::Uuid>(0)), text(1), text(2), text(3), text(4), erase_at]
     });
-    Ok(Shown::List(&["user_id", "email", "role", "issuer", "subject"], rows.collect()))
+    Ok(Shown::List(&["user_id", "email", "role", "issuer", "subject", "erase_at"], rows.collect()))
 }
 
 /// As the column's check has it.

@@ -12,6 +12,7 @@ mod licenses;
 mod migrations;
 mod outages;
 mod outbox;
+mod person;
 mod roles;
 mod seats;
 mod sink;

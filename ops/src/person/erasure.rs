@@ -1,0 +1,209 @@
+//! Erasing a person: at first so that it can be undone for 30 days, then for good, by `ops sweep`.
+//!
+//! What the person wrote belongs to the tenant and stays, under a number that nobody has. What the law wants kept of a
+//! payment stays, and so does the audit log, where a person is a number too.
+
+use common::TenantTx;
+use protocol::id::{LicenseId, SessionId, TenantId, UserId};
+use serde_json::{Value, json};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::Person;
+use crate::office::{AUDIT, Office};
+use crate::printer::{Failure, Shown};
+
+/// The product's promise.
+const DAYS: i32 = 30;
+
+const PERSON_LEAVES: &str = "/* person_leaves */
+    update users set erase_at = now() + interval '1 day' * $2::integer where id = $1 returning erase_at";
+const PERSON_STAYS: &str = "/* person_stays */ update users set erase_at = null where id = $1";
+const PEOPLE_DUE: &str = "/* people_due */
+    select id, email, role, issuer, subject, created_at, erase_at from users where erase_at <= now() for update";
+const SESSIONS_CLOSE: &str = "/* person_sessions_close */
+    update sessions set ended_at = now(), ended_reason = 'revoked' where user_id = $1 and ended_at is null
+    returning id, license_id";
+
+/// The tenant's records no longer say who wrote them, nor on which machine: `$2` stands for the one, and a hash with a
+/// salt that nobody keeps (`$3`) for the other. So many at once that a statement stays below the time it may take.
+const RECORDS_DISOWN: &str = "/* person_records_disown */
+    with part as (select ctid from context_records where user_id = $1 limit 2000)
+    update context_records r
+    set user_id = $2, device_id = left(encode(sha256(convert_to($3::text || r.device_id, 'UTF8')), 'hex'), 32)
+    from part where r.ctid = part.ctid returning 1";
+const HISTORY_DISOWN: &str = "/* person_history_disown */
+    with part as (select ctid from context_history where user_id = $1 limit 2000)
+    update context_history h
+    set user_id = $2, device_id = left(encode(sha256(convert_to($3::text || h.device_id, 'UTF8')), 'hex'), 32)
+    from part where h.ctid = part.ctid returning 1";
+const CONTEXT_DEVICES: &str = "/* person_context_devices */
+    select device_id from context_records where user_id = $1 union select device_id from context_history where user_id = $1";
+const CONTEXT_DEVICES_FORGET: &str = "/* person_context_devices_forget */
+    delete from context_devices d where device_id = any($1)
+        and not exists (select from context_records r where r.device_id = d.device_id) returning 1";
+/// Whose place can still be used offline stays until that is over, without the address; others' machines stay.
+const DEVICES_FORGET: &str = "/* person_devices_forget */
+    with own as (
+        select d.license_id, d.machine_id from devices d
+        where d.machine_id in (select hardware_id from sessions where user_id = $1)
+          and not exists (select from sessions s where s.hardware_id = d.machine_id and s.user_id is distinct from $1)
+    ), freed as (
+        update devices d set removed_at = coalesce(removed_at, now()), address = null
+        from own where d.license_id = own.license_id and d.machine_id = own.machine_id and d.valid_until > now() returning 1
+    ), gone as (
+        delete from devices d using own
+        where d.license_id = own.license_id and d.machine_id = own.machine_id and d.valid_until <= now() returning 1
+    )
+    select from freed union all select from gone";
+const SESSIONS_FORGET: &str = "/* person_sessions_forget */ delete from sessions where user_id = $1 returning 1";
+const ANSWERS_FORGET: &str = "/* person_answers_forget */ delete from idempotency_keys where caller = $1 returning 1";
+const MAILS_FORGET: &str = "/* person_mails_forget */
+    with unsent as (
+        delete from outbox where kind = 'mail' and payload ->> 'to' = $1 and delivered_at is null returning 1
+    ), sent as (
+        update outbox set payload = payload - 'to'
+        where kind = 'mail' and payload ->> 'to' = $1 and delivered_at is not null returning 1
+    )
+    select from unsent union all select from sent";
+const PERSON_FORGET: &str = "/* person_forget */ delete from users where id = $1";
+const CUSTOMERS: &str = "/* person_customers_kept */ select id from stripe_customers where email = $1 order by id";
+
+/// An entry of the audit log, and the end of the transaction.
+pub(super) async fn note(
+    tx: TenantTx<'_>,
+    office: &Office,
+    action: &'static str,
+    detail: Value,
+) -> Result<(), Failure> {
+    tx.finish([(AUDIT, &[&Uuid::now_v7(), &office.actor, &action, &None::<Uuid>, &detail])]).await?;
+    Ok(())
+}
+
+/// Begins to erase a person: sessions end, nobody signs in as them any more, and in 30 days the rest follows; or all of it
+/// at once, `now`.
+///
+/// # Errors
+/// When there is no such tenant or person, it was begun before, or Redis can't be told; the sessions have ended all the same.
+pub async fn erase(office: &Office, tenant: &str, who: &str, now: bool) -> Result<Shown, Failure> {
+    let tenant = office.tenant(tenant).await?;
+    let mut tx = office.db.tenant("person_erase", tenant).await?;
+    let person = Person::find(&mut tx, who).await?;
+    let id = person.id.as_uuid();
+    let [closed] = tx.run([(SESSIONS_CLOSE, &[&id])]).await?;
+    if now {
+        let shown = for_good(tx, office, tenant, &person).await?;
+        free(office, &closed).await?;
+        return Ok(shown);
+    }
+    if let Some(at) = person.erase_at {
+        return Err(Failure::Refused(format!("That was begun before; it is for good on {at:.0}.")));
+    }
+    let [left, _] = tx.run([(PERSON_LEAVES, &[&id, &DAYS]), (ANSWERS_FORGET, &[&id])]).await?;
+    let at: jiff::Timestamp = left[0].get(0);
+    note(tx, office, "person.erasure_begun", json!({"user_id": person.id, "erase_at": at})).await?;
+    free(office, &closed).await?;
+    Ok(Shown::One(vec![
+        ("user_id", json!(person.id)),
+        ("tenant_id", json!(tenant)),
+        ("sessions_ended", json!(closed.len())),
+        ("erase_at", json!(at)),
+        ("undo", json!(format!("ops person keep {} --tenant {tenant}", person.id))),
+    ]))
+}
+
+/// Undoes what was begun.
+///
+/// # Errors
+/// When there is no such tenant or person, or nothing was begun.
+pub async fn keep(office: &Office, tenant: &str, who: &str) -> Result<Shown, Failure> {
+    let mut tx = office.db.tenant("person_keep", office.tenant(tenant).await?).await?;
+    let person = Person::find(&mut tx, who).await?;
+    if person.erase_at.is_none() {
+        return Err(Failure::Refused(format!("Nobody began to erase {who}.")));
+    }
+    tx.run([(PERSON_STAYS, &[&person.id.as_uuid()])]).await?;
+    note(tx, office, "person.erasure_undone", json!({"user_id": person.id})).await?;
+    Ok(Shown::Done(format!("{who} stays, and can sign in again.")))
+}
+
+/// Erases for good whoever's 30 days are over, and says how many that were.
+///
+/// # Errors
+/// When the database doesn't answer; whoever was erased before that is.
+pub async fn erase_due(office: &Office, tenant: TenantId) -> Result<usize, Failure> {
+    let mut count = 0;
+    loop {
+        let mut tx = office.db.tenant("people_due", tenant).await?;
+        let [rows] = tx.run([(PEOPLE_DUE, &[])]).await?;
+        let Some(person) = rows.first().map(Person::of) else { return Ok(count) };
+        for_good(tx, office, tenant, &person).await?;
+        count += 1;
+    }
+}
+
+/// All of it in one transaction, to its end.
+async fn for_good(mut tx: TenantTx<'_>, office: &Office, tenant: TenantId, person: &Person) -> Result<Shown, Failure> {
+    let (id, email) = (person.id.as_uuid(), &person.email);
+    let (author, salt) = (UserId::new().as_uuid(), Uuid::now_v7().to_string());
+    let [context_devices] = tx.run([(CONTEXT_DEVICES, &[&id])]).await?;
+    let context_devices: Vec<String> = context_devices.iter().map(|row| row.get(0)).collect();
+    let mut disowned = 0;
+    for sql in [RECORDS_DISOWN, HISTORY_DISOWN] {
+        loop {
+            let [some] = tx.run([(sql, &[&id, &author, &salt])]).await?;
+            if some.is_empty() {
+                break;
+            }
+            disowned += some.len();
+        }
+    }
+    // Devices are told by their sessions, which go after them.
+    let [_, devices, sessions, _, mails, customers, _] = tx
+        .run([
+            (CONTEXT_DEVICES_FORGET, &[&context_devices]),
+            (DEVICES_FORGET, &[&id]),
+            (SESSIONS_FORGET, &[&id]),
+            (ANSWERS_FORGET, &[&id]),
+            (MAILS_FORGET, &[email]),
+            (CUSTOMERS, &[email]),
+            (PERSON_FORGET, &[&id]),
+        ])
+        .await?;
+    let customers: Vec<String> = customers.iter().map(|row| row.get(0)).collect();
+    let erased = json!({
+        "sessions": sessions.len(), "devices": devices.len(), "mails": mails.len(), "records_without_author": disowned,
+    });
+    note(tx, office, "person.erased", json!({"user_id": person.id, "erased": erased})).await?;
+    let mut kept = vec![
+        "the audit log, where the person is a number".to_owned(),
+        "what the person wrote, which is the tenant's, without an author".to_owned(),
+        "backups, until they are as old as they get".to_owned(),
+    ];
+    if !customers.is_empty() {
+        let customers = customers.join(", ");
+        kept.push(format!(
+            "what was paid, and by whom: {customers}, as the law wants it; delete the customer at Stripe"
+        ));
+    }
+    Ok(Shown::One(vec![
+        ("user_id", json!(person.id)),
+        ("tenant_id", json!(tenant)),
+        ("erased", erased),
+        ("kept", json!(kept)),
+    ]))
+}
+
+/// The seats of sessions that were closed, for others at once.
+async fn free(office: &Office, closed: &[Row]) -> Result<(), Failure> {
+    for row in closed {
+        let (session, license) = (SessionId::from_uuid(row.get(0)), LicenseId::from_uuid(row.get(1)));
+        office.seats()?.free(license, &[session]).await.map_err(|e| {
+            Failure::Broken(format!(
+                "The person's sessions have ended, but Redis could not be told ({}): their seats are free within six minutes.",
+                e.internal().unwrap_or_default()
+            ))
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,208 @@
+//! What is held of a person: handed over, and erased.
+
+use protocol::id::{TenantId, UserId};
+use serde_json::{Value, json};
+
+use crate::clients::Clients;
+use crate::desk::Desk;
+
+const IN_ACME: [&str; 2] = ["--tenant", "acme"];
+
+/// Ada, who has left something everywhere; Bob beside her, who shares one of her machines; and another Ada elsewhere.
+struct Office {
+    desk: Desk,
+    tenant: TenantId,
+    ada: UserId,
+    bob: UserId,
+    namesake: UserId,
+}
+
+impl Office {
+    async fn new() -> Self {
+        let desk = Desk::new().await;
+        let license = desk.license().await;
+        let row = desk.world.db.connect("postgres").await;
+        let tenant =
+            row.query_one("select tenant_id from licenses where id = $1", &[&license.as_uuid()]).await.unwrap();
+        let tenant = TenantId::from_uuid(tenant.get(0));
+        let other = desk.tenant("elsewhere").await;
+        let ada = desk.world.user(tenant, "ada@acme.test", Some(("https://id.test", "ada"))).await;
+        let bob = desk.world.user(tenant, "bob@acme.test", None).await;
+        let namesake = desk.world.user(other, "ada@acme.test", None).await;
+        let clients = Clients::of(&desk, license).await;
+        for (holder, user, machine) in [("a1", ada, "own"), ("a2", ada, "shared"), ("b1", bob, "shared")] {
+            let session = clients.seat(holder).await;
+            desk.world
+                .sql(&format!(
+                    "update sessions set user_id = '{user}', hardware_id = '{machine}' where id = '{session}'"
+                ))
+                .await;
+        }
+        let times = "'2026-11-01T10:00:00Z', '2026-11-01T10:00:05Z'";
+        let null = r"\\u0000";
+        let (ada_at, bob_at) = ("ada@acme.test", "bob@acme.test");
+        for (tenant, user, kind, email) in
+            [(tenant, ada, 3, ada_at), (tenant, bob, 4, bob_at), (other, namesake, 3, ada_at)]
+        {
+            desk.world
+                .sql(&format!(
+                    "insert into context_records (tenant_id, seq, version, updated_at, written_at, kind, deleted, id, device_id, user_id, content_hash, content)
+                         values ('{tenant}', 2 + {kind}, 2, {times}, {kind}, false, 'd1', 'laptop of {user}', '{user}', '\\x02', '{{\"text\":\"two{null}\"}}');
+                     insert into context_history (tenant_id, seq, version, updated_at, written_at, replaced_at, kind, deleted, id, device_id, user_id, content_hash, content)
+                         values ('{tenant}', 1 + {kind}, 1, {times}, '2026-11-01T10:00:05Z', {kind}, false, 'd1', 'laptop of {user}', '{user}', '\\x01', '{{\"text\":\"one\"}}');
+                     insert into context_devices (tenant_id, device_id) values ('{tenant}', 'laptop of {user}');
+                     insert into idempotency_keys (tenant_id, operation, caller, key, body_hash, status, answer)
+                         values ('{tenant}', 'acquire', '{user}', 'k1', '\\x00', 201, 'secret-token');
+                     insert into audit_log (id, tenant_id, actor, action, address, detail)
+                         values (gen_random_uuid(), '{tenant}', 'license key', 'device.activated', '192.0.2.7', '{{\"user_id\": \"{user}\"}}');
+                     insert into outbox (id, tenant_id, kind, once, payload, delivered_at)
+                         values (gen_random_uuid(), '{tenant}', 'mail', 'sent-{user}', '{{\"to\": \"{email}\", \"about\": \"ending\"}}', now()),
+                                (gen_random_uuid(), '{tenant}', 'mail', 'unsent-{user}', '{{\"to\": \"{email}\", \"about\": \"ending\"}}', null);
+                     insert into stripe_customers (id, tenant_id, livemode, email, name)
+                         values ('cus_{user}', '{tenant}', true, '{email}', 'A. L.')"
+                ))
+                .await;
+        }
+        for (machine, over) in [("own", true), ("shared", true), ("strangers", true)] {
+            desk.world
+                .sql(&format!(
+                    "insert into devices (tenant_id, license_id, machine_id, valid_until, address)
+                     select tenant_id, id, '{machine}', now() - interval '1 day' * {}, '192.0.2.8' from licenses",
+                    i32::from(over)
+                ))
+                .await;
+        }
+        Self { desk, tenant, ada, bob, namesake }
+    }
+
+    async fn count(&self, of: &str) -> i64 {
+        self.desk.world.number(&format!("select count(*) from {of}")).await
+    }
+
+    /// Everything that can be said of somebody, by id or address, wherever it stands.
+    async fn traces_of(&self, user: UserId) -> Vec<String> {
+        let mut found = Vec::new();
+        for (table, column) in [
+            ("users", "id"),
+            ("sessions", "user_id"),
+            ("context_records", "user_id"),
+            ("context_history", "user_id"),
+            ("idempotency_keys", "caller"),
+        ] {
+            if self.count(&format!("{table} where {column} = '{user}'")).await > 0 {
+                found.push(table.to_owned());
+            }
+        }
+        for table in ["context_records", "context_history", "context_devices"] {
+            if self.count(&format!("{table} where device_id = 'laptop of {user}'")).await > 0 {
+                found.push(format!("device of {table}"));
+            }
+        }
+        found
+    }
+}
+
+fn words<'a>(verb: &'a str, who: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    [&["person", verb, who], &IN_ACME[..], more].concat()
+}
+
+#[tokio::test]
+async fn an_export_has_all_that_is_held_of_one_person_and_nothing_of_others() {
+    let office = Office::new().await;
+    let told = office.desk.json(&words("export", " Ada@ACME.test", &[])).await;
+    let by_id = office.desk.json(&words("export", &office.ada.to_string(), &[])).await;
+    assert_eq!((&by_id["email"], &by_id["context"]), (&told["email"], &told["context"]));
+    let entries = |told: &Value| told["audit_log"].as_array().unwrap().len();
+    assert_eq!(entries(&by_id), entries(&told) + 1, "who had it before");
+    assert_eq!(
+        (&told["user_id"], &told["email"], &told["subject"]),
+        (&json!(office.ada), &json!("ada@acme.test"), &json!("ada"))
+    );
+    let many = ["sessions", "devices", "answers", "mails", "customers", "context", "context_history"];
+    let counts = many.map(|name| told[name].as_array().unwrap_or_else(|| panic!("{name} in {told}")).len());
+    assert_eq!(counts, [2, 2, 1, 2, 1, 1, 1], "{told}");
+    assert_eq!(told["context"][0]["content"]["text"], "two\u{0}");
+    assert_eq!((&told["context"][0]["kind"], &told["context_history"][0]["version"]), (&json!("decision"), &json!(1)));
+    assert_eq!(told["sessions"][0]["hardware_id"], "own");
+    assert_eq!(told["devices"][0]["address"], "192.0.2.8");
+    let text = told.to_string();
+    for others in
+        [office.bob.to_string(), office.namesake.to_string(), "secret-token".to_owned(), "strangers".to_owned()]
+    {
+        assert!(!text.contains(&others), "{others} in {text}");
+    }
+    let exported = office.desk.audit().await.into_iter().filter(|(_, action, ..)| action == "person.exported");
+    assert!(
+        exported
+            .map(|(actor, _, _, detail)| (actor, detail))
+            .all(|it| it == ("operator:alice".to_owned(), json!({"user_id": office.ada})))
+    );
+    assert!(office.desk.refused(&words("export", &office.namesake.to_string(), &[])).await.contains("ops user list"));
+    assert!(office.desk.refused(&words("export", "nobody@acme.test", &[])).await.contains("ops user list"));
+}
+
+#[tokio::test]
+async fn an_erasure_can_be_undone_for_thirty_days_and_meanwhile_nobody_signs_in() {
+    let office = Office::new().await;
+    let known = "users_by_identity('https://id.test', 'ada', null, null)";
+    assert_eq!(office.count(known).await, 1);
+    let begun = office.desk.json(&words("erase", "ada@acme.test", &[])).await;
+    assert_eq!(begun["sessions_ended"], 2);
+    assert_eq!(office.count(known).await, 0, "nobody signs in as somebody who leaves");
+    assert_eq!(office.count("sessions where ended_at is null").await, 1, "Bob's");
+    assert_eq!(
+        office.count(&format!("idempotency_keys where caller = '{}'", office.ada)).await,
+        0,
+        "there are tokens in them"
+    );
+    let listed = office.desk.list(&["user", "list", "--tenant", "acme"]).await;
+    assert_eq!(listed[0]["erase_at"], begun["erase_at"]);
+    assert!(office.desk.refused(&words("erase", "ada@acme.test", &[])).await.contains("begun before"));
+    office.desk.plain(&["sweep"]).await;
+    assert!(office.traces_of(office.ada).await.contains(&"users".to_owned()), "not before its time");
+
+    office.desk.plain(&words("keep", "ada@acme.test", &[])).await;
+    assert_eq!(office.count(known).await, 1);
+    assert!(office.desk.refused(&words("keep", "ada@acme.test", &[])).await.contains("Nobody began"));
+
+    office.desk.json(&words("erase", "ada@acme.test", &[])).await;
+    office.desk.world.sql("update users set erase_at = now() - interval '1 second' where erase_at is not null").await;
+    assert!(office.desk.plain(&["sweep"]).await.err.contains("whose time was over: 1."));
+    assert_eq!(office.traces_of(office.ada).await, Vec::<String>::new());
+    let done: Vec<String> = office.desk.audit().await.into_iter().map(|(_, action, ..)| action).collect();
+    let steps: Vec<&String> = done.iter().filter(|action| action.starts_with("person.")).collect();
+    assert_eq!(steps, ["person.erasure_begun", "person.erasure_undone", "person.erasure_begun", "person.erased"]);
+}
+
+#[tokio::test]
+async fn what_was_erased_is_gone_and_what_belongs_to_others_is_there() {
+    let office = Office::new().await;
+    let erased = office.desk.json(&words("erase", "ada@acme.test", &["--now"])).await;
+    assert_eq!(
+        erased["erased"],
+        json!({"sessions": 2, "devices": 1, "mails": 2, "records_without_author": 2}),
+        "{erased}"
+    );
+    assert!(erased["kept"].to_string().contains(&format!("cus_{}", office.ada)), "{erased}");
+    assert_eq!(office.traces_of(office.ada).await, Vec::<String>::new());
+    let of_acme = |table: &str| format!("{table} where tenant_id = '{}'", office.tenant);
+    assert_eq!(office.count(&of_acme("context_records")).await, 2, "the tenant keeps what was written");
+    assert_eq!(office.count("devices where machine_id in ('shared', 'strangers')").await, 2);
+    assert_eq!(office.count(&of_acme("outbox")).await, 3, "Bob's two, and hers that was sent");
+    assert_eq!(office.count("outbox where payload ->> 'to' = 'ada@acme.test'").await, 2, "her namesake's");
+    for other in [office.bob, office.namesake] {
+        let left = office.traces_of(other).await;
+        assert!(
+            left.contains(&"context_records".to_owned()) && left.contains(&"device of context_devices".to_owned()),
+            "{left:?}"
+        );
+    }
+    let (authors, devices) = (
+        office.count("(select distinct user_id from context_records) x").await,
+        office.count("(select distinct device_id from context_history) x").await,
+    );
+    assert_eq!((authors, devices), (3, 3), "one author stays one, whoever it was");
+    assert!(office.desk.refused(&words("export", "ada@acme.test", &[])).await.contains("nobody"));
+    // The address is free again.
+    office.desk.json(&["user", "add", "--tenant", "acme", "--email", "ada@acme.test"]).await;
+}
