@@ -16,13 +16,9 @@ use crate::enterprise::{Export, Until};
 use crate::license::{Change, Issue, Whose};
 use crate::office::{Need, Office};
 use crate::printer::{Failure, Shown};
-use crate::{delivery, device, enterprise, key, license, migrate, outbox, plan, role, seat, smoke, stripe, tenant};
-
-/// So many at once that a statement stays far below the time it may take.
-const SWEEP: &str = "/* idempotency_keys_sweep */
-    delete from idempotency_keys where ctid = any(array(
-        select ctid from idempotency_keys where created_at < now() - interval '24 hours' limit 5000))
-    returning 1";
+use crate::{
+    delivery, device, enterprise, key, license, migrate, outbox, plan, role, seat, smoke, stripe, sweep, tenant,
+};
 
 /// Operates a CODITECT Cloud deployment. Runs in its environment: DATABASE_URL as the owner, REDIS_URL, LICENSE_KEY_PEPPER, SMTP_URL.
 #[derive(Debug, Parser)]
@@ -287,7 +283,7 @@ impl Ops {
             Command::Migrate => migrated().await,
             Command::Roles => role::set_passwords(&office).await,
             Command::Smoke { function, url } => smoke::test(&function, &url).await,
-            Command::Sweep => sweep(&office).await,
+            Command::Sweep => sweep::all(&office).await,
             Command::Tenant(Tenant::Create { name, slug }) => tenant::create(&office, &name, slug).await,
             Command::Tenant(Tenant::List) => tenant::list(&office).await,
             Command::User(User::Add { tenant, email, role, issuer, subject }) => {
@@ -387,18 +383,4 @@ async fn migrated() -> Result<Shown, Failure> {
         [] => "The schema is current.".to_owned(),
         some => format!("Applied {}.", some.join(", ")),
     }))
-}
-
-async fn sweep(office: &Office) -> Result<Shown, Failure> {
-    let tenants = office.tenants().await?;
-    let mut people = 0;
-    for tenant in &tenants {
-        people += crate::person::erase_due(office, *tenant).await?;
-        while !office.db.tenant("sweep", *tenant).await?.finish([(SWEEP, &[])]).await?[0].is_empty() {}
-    }
-    let mut said = format!("Swept {} tenants.", tenants.len());
-    if people > 0 {
-        said.push_str(&format!(" People erased, whose time was over: {people}."));
-    }
-    Ok(Shown::Done(said))
 }

@@ -8,6 +8,7 @@
 //! - [`enterprise`]: the licence files of customers' own installations.
 //! - [`delivery`]: takes what is due from the outbox to where it goes; [`letter`] words its mails, [`post`] sends them.
 //! - [`smoke`]: whether a revision that serves nobody yet answers as it should.
+//! - [`sweep`]: what is kept for a time only, and goes.
 //! - [`stop`]: the end of what goes on until it is told to stop.
 
 pub mod command;
@@ -30,4 +31,5 @@ pub mod seat;
 pub mod smoke;
 pub mod stop;
 pub mod stripe;
+pub mod sweep;
 pub mod tenant;
