@@ -1,11 +1,10 @@
 //! `coditect register`
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::time::Instant;
 
 use crate::cloud::{Cloud, PATIENCE};
-use crate::machine::{Machine, expect};
+use crate::machine::{Machine, expect, install};
 
 const PAGE: &str = "https://buy.example.com/team?from=cli";
 const NEXT: &str = "Choose a plan on this page. The license key comes by mail; `coditect activate` stores it.\n";
@@ -29,8 +28,9 @@ fn it_opens_the_persons_browser() {
     let machine = Machine::new(&cloud.url);
     // What a desktop has under this name.
     let (opener, opened) = (machine.home().join("xdg-open"), machine.home().join("opened"));
-    fs::write(&opener, format!("#!/bin/sh\nprintf %s \"$1\" >{0}.new; mv {0}.new {0}\n", opened.display())).unwrap();
-    fs::set_permissions(&opener, fs::Permissions::from_mode(0o700)).unwrap();
+    let source = machine.home().join("source");
+    fs::write(&source, format!("#!/bin/sh\nprintf %s \"$1\" >{0}.new; mv {0}.new {0}\n", opened.display())).unwrap();
+    install(&source, &opener);
     let mut command = machine.command(&["register"]);
     command.env("PATH", format!("{}:/usr/bin:/bin", machine.home().display())).env("DISPLAY", ":1");
     expect(&machine.printed(command.output().unwrap()), 0, &format!("{PAGE}\n"), NEXT);

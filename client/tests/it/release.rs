@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
@@ -15,7 +14,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::cloud::PATIENCE;
-use crate::machine::{Machine, Printed};
+use crate::machine::{Machine, Printed, install};
 
 /// What this machine's programs are called in a manifest.
 const TARGET: &str = if cfg!(target_arch = "aarch64") { "linux-aarch64" } else { "linux-x86_64" };
@@ -161,8 +160,7 @@ impl Installed {
         let machine = Machine::new("https://cloud.example");
         let program = machine.folder().join(path);
         fs::create_dir_all(program.parent().unwrap()).unwrap();
-        fs::copy(env!("CARGO_BIN_EXE_coditect"), &program).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o750)).unwrap();
+        install(Path::new(env!("CARGO_BIN_EXE_coditect")), &program);
         Self { program, machine }
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::cloud::Cloud;
 use crate::liar::{Liar, document};
-use crate::machine::{Machine, Printed, Told, expect};
+use crate::machine::{Machine, Printed, Told, expect, install};
 use crate::provider::{ANN, Login, Provider};
 
 const ANEW: &str = "hint: `coditect login` begins anew.\n";
@@ -250,8 +250,9 @@ fn a_browser_that_does_not_open_is_no_obstacle() {
     let tools = tempfile::tempdir().unwrap();
     let opener = tools.path().join("xdg-open");
     let write = |script: &str| {
-        std::fs::write(&opener, script).unwrap();
-        std::fs::set_permissions(&opener, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let source = tools.path().join("source");
+        std::fs::write(&source, script).unwrap();
+        install(&source, &opener);
     };
     let start = |display: &str| {
         let path = format!("{}:/usr/bin:/bin", tools.path().display());
