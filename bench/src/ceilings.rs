@@ -1,6 +1,5 @@
 //! What the same machine does without us, measured in the same run.
 
-use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
@@ -35,12 +34,6 @@ impl Seat {
             .map(|k| format!("seat:{{{}}}:{k}", self.license))
             .collect()
     }
-}
-
-/// A server that answers with a constant.
-pub(crate) async fn serve_hello(listener: TcpListener) {
-    let app = Router::new().route("/", post(|_: axum::body::Bytes| async { "{\"status\":\"ok\"}" }));
-    axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await.expect("it serves");
 }
 
 /// A server that runs the heartbeat's script for a seat and answers: no credential, no checks, no problem documents.

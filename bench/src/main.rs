@@ -3,16 +3,15 @@
 
 mod ceilings;
 mod client;
+mod cold;
 mod context;
 mod functions;
 mod load;
-mod startup;
 mod table;
 mod webhook;
 
 use std::collections::HashMap;
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -37,8 +36,7 @@ async fn main() -> ExitCode {
     let variables: HashMap<String, String> = std::env::vars().collect();
     let mode = std::env::args().nth(1).unwrap_or_default();
     match mode.as_str() {
-        // The ceilings serve from processes of their own, as the functions do.
-        "serve-hello" => ceilings::serve_hello(listener().await).await,
+        // It serves from a process of its own, as the functions do.
         "serve-redis" => {
             let seat = ceilings::Seat {
                 license: variables["BENCH_LICENSE"].clone(),
@@ -47,6 +45,7 @@ async fn main() -> ExitCode {
             ceilings::serve_redis(listener().await, &variables["REDIS_URL"], seat).await;
         }
         "client" => client::run(&variables),
+        "cold" => return cold::run(&variables).await,
         "context" => context::run(&variables, std::env::args().nth(2).as_deref()).await,
         _ => run(&variables).await,
     }
@@ -63,12 +62,12 @@ fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// A ceiling's server in a process of its own; killed when dropped.
-async fn ceiling(mode: &str, variables: &[(&str, &str)]) -> (tokio::process::Child, String) {
+/// A ceiling's server in a process of its own, of a program beside this one or itself; killed when dropped.
+async fn ceiling(program: &str, mode: &[&str], variables: &[(&str, &str)]) -> (tokio::process::Child, String) {
     use tokio::io::AsyncBufReadExt as _;
-    let exe = std::env::current_exe().expect("this program is a file");
+    let exe = std::env::current_exe().expect("this program is a file").with_file_name(program);
     let mut child = tokio::process::Command::new(exe)
-        .arg(mode)
+        .args(mode)
         .envs(variables.iter().copied())
         .stdout(std::process::Stdio::piped())
         .kill_on_drop(true)
@@ -130,7 +129,6 @@ async fn run(v: &HashMap<String, String>) {
     out.measured("webhook-stripe, 100 users, 500 events/s", &paced, String::new());
     out.print();
     large_licence(&target, v).await;
-    costs(v).await;
     restarts(&stripe, v).await;
 }
 
@@ -142,10 +140,10 @@ async fn heartbeats(
     v: &HashMap<String, String>,
     out: &mut Report,
 ) {
-    let (_hello, hello_at) = ceiling("serve-hello", &[]).await;
+    let (_hello, hello_at) = ceiling("hello", &[], &[]).await;
     let variables =
         [("REDIS_URL", v["REDIS_URL"].as_str()), ("BENCH_LICENSE", &seat.license), ("BENCH_SESSION", &seat.session)];
-    let (_redis, redis_at) = ceiling("serve-redis", &variables).await;
+    let (_redis, redis_at) = ceiling("bench", &["serve-redis"], &variables).await;
     let plan = load::Plan { users: USERS, requests_per_user: EACH_HEARTBEAT, pace: None, keep_bodies: false };
     let (mut hello, mut redis, mut raw, mut ours) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
@@ -277,30 +275,6 @@ async fn large_licence(target: &Target, v: &HashMap<String, String>) {
         ]
     });
     say(&table(&["licence", "acquire p50", "acquire p99", "heartbeat p50", "heartbeat p99", "errors"], rows.collect()));
-    say("");
-}
-
-async fn costs(v: &HashMap<String, String>) {
-    let Some(bin) = v.get("BENCH_BIN_DIR") else { return };
-    let mut rows = Vec::new();
-    for name in [
-        "validate",
-        "acquire",
-        "heartbeat",
-        "release",
-        "auth",
-        "sync-push",
-        "sync-pull",
-        "webhook-stripe",
-        "billing",
-        "telemetry",
-        "all-in-one",
-    ] {
-        let cost = startup::cost(&PathBuf::from(bin).join(name), &v["DATABASE_URL"]).await;
-        let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / 1_048_576.0);
-        rows.push(vec![name.to_owned(), ms(cost.to_first_answer), mib(cost.size_bytes), mib(cost.idle_bytes)]);
-    }
-    say(&table(&["function", "start to first answer", "binary, stripped", "idle memory"], rows));
     say("");
 }
 

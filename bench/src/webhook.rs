@@ -79,6 +79,12 @@ impl Stripe {
         load::run(&self.address, plan, |user, n| self.signed(&self.change(user, first, n))).await
     }
 
+    /// The next change of some customer's subscription, as a request.
+    pub(crate) fn next(&self) -> Vec<u8> {
+        let n = usize::try_from(self.tick(1)).unwrap_or_default();
+        self.signed(&self.change(n % USERS, 0, n))
+    }
+
     /// Changes at 500 a second, while Redis and then Postgres are restarted: what is not acknowledged is sent again.
     pub(crate) async fn restarted(&self, database_url: &str, stack: &str) -> Restarted {
         let first = self.tick(EACH_RESTARTED);
