@@ -18,7 +18,7 @@ use crate::notice::{Notice, Notify};
 use crate::sync::keys;
 use crate::trace::{Trace, Tracer};
 use crate::vault::Vault;
-use crate::{Address, Config, Error, KeychainFault, Profile, Uptime, environment, hardware, sign_in};
+use crate::{Address, Config, Error, KeychainFault, Profile, Uptime, arithmetic, environment, hardware, sign_in};
 
 /// The sealed file with the license key.
 const KEY_FILE: &str = "license";
@@ -293,10 +293,10 @@ impl LicenseClientBuilder {
 
     /// The client. Nothing is asked of the cloud yet.
     ///
-    /// Installs the arithmetic that checks signatures, for the whole process, unless the process has chosen one already.
+    /// Chooses the arithmetic of `jsonwebtoken` for the whole process, unless the process has chosen one already. What is chosen
+    /// here checks RS256, as licenses are signed: a program with tokens of other kinds makes its own choice first.
     pub fn build(self) -> Result<LicenseClient, Error> {
-        // An error says that there is one already, which is as good.
-        let _ = jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER.install_default();
+        arithmetic::install();
 
         let config = self.config()?;
         let home = config.home().clone();

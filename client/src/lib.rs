@@ -104,6 +104,7 @@
 mod access;
 mod address;
 mod allowance;
+mod arithmetic;
 mod backoff;
 mod client;
 mod clock;

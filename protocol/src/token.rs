@@ -4,7 +4,7 @@
 //! is looked at) → key → signature → issuer → audience → type → times → claims → device. The caller says what time it is.
 //!
 //! The arithmetic is `jsonwebtoken`'s, and which library it runs on is chosen by each binary, once, at its start:
-//! `jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default()` in the cloud, `…::rust_crypto::…` in the client. Without
+//! `jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default()` in the cloud, one on `ring` in the client. Without
 //! that, the first signature that is checked panics, unless exactly one of the two is compiled in.
 
 mod claims;

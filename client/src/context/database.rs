@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use protocol::wire::Kind;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use super::ContextError;
 use crate::Error;
@@ -79,8 +79,10 @@ impl Database {
 
     /// None if a newer version has written the file.
     fn connect(self, home: &Home, haste: bool) -> rusqlite::Result<Option<Connection>> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(home.file(self.file()), flags)?;
+        if haste && let Some(connection) = self.connect_alone(home)? {
+            return Ok(Some(connection));
+        }
+        let connection = self.connection(home)?;
         connection.busy_timeout(if haste { HASTE } else { PATIENCE })?;
         let newest = self.steps().len();
         let version = version(&connection)?;
@@ -91,13 +93,34 @@ impl Database {
             self.migrate(&connection)?;
         }
         if haste {
-            // Moving the log into the file waits for the disk, and is left to others. Whoever does without on closing must
-            // do without on commits, too: only the last one to close can shorten the log, so each would move it again.
-            connection.pragma_update(None, "synchronous", "normal")?;
-            connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+            hasten(&connection)?;
         }
         Ok((version <= newest).then_some(connection))
+    }
+
+    /// A connection in haste to a file that nobody else has open, and nobody else can open until it is closed; none when
+    /// somebody has, or the file is yet to get its shape.
+    ///
+    /// The index of the log is then kept in memory. In a file, which it is for others, the first of them to come makes it anew:
+    /// more work than what those in haste are there for, and on a cold disk much more.
+    fn connect_alone(self, home: &Home) -> rusqlite::Result<Option<Connection>> {
+        let connection = self.connection(home)?;
+        connection.busy_timeout(Duration::ZERO)?;
+        connection.pragma_update(None, "locking_mode", "exclusive")?;
+        match version(&connection) {
+            Ok(version) if version == self.steps().len() => {
+                hasten(&connection)?;
+                Ok(Some(connection))
+            }
+            Ok(_) => Ok(None),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn connection(self, home: &Home) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        Connection::open_with_flags(home.file(self.file()), flags)
     }
 
     fn migrate(self, connection: &Connection) -> rusqlite::Result<()> {
@@ -124,6 +147,14 @@ impl Database {
             Self::Projects => &[|file| schema::tables(file, Self::Projects)],
         }
     }
+}
+
+/// Moving the log into the file waits for the disk, and is left to others. Whoever does without on closing must do without on
+/// commits, too: only the last one to close can shorten the log, so each would move it again.
+fn hasten(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "synchronous", "normal")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(drop)
 }
 
 fn version(connection: &Connection) -> rusqlite::Result<usize> {

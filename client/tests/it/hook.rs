@@ -233,6 +233,17 @@ fn what_events_leave_behind_is_tidied_up_behind_the_agents_back() {
 }
 
 #[test]
+fn an_event_that_nobody_else_is_in_the_way_of_makes_no_index_in_a_file() {
+    let machine = Machine::new(NOWHERE);
+    tell(&machine, &todo_write(&json!([todo("first", "pending")]), &json!([])));
+    let index = machine.home().join("sessions.db-shm");
+    let _ = fs::remove_file(&index);
+    tell(&machine, &todo_write(&json!([todo("second", "pending")]), &json!([])));
+    assert!(!index.exists());
+    assert_eq!(statuses(&machine), pairs(&[("first", "pending"), ("second", "pending")]), "others read its log");
+}
+
+#[test]
 fn agents_at_the_same_time_lose_nothing() {
     let machine = Machine::new(NOWHERE);
     std::thread::scope(|scope| {
