@@ -31,7 +31,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 use coditect::{Error, Kind, LastError, LicenseClient, LicenseClientBuilder, Profile};
 
-use crate::arguments::{Arguments, Command, Common, SelfCommand};
+use crate::arguments::{Arguments, Command, Common, HookCommand, SelfCommand};
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
 use upkeep::Afterwards;
@@ -90,8 +90,16 @@ fn perform(printer: Printer, common: &Common, command: Command) -> Result<ExitSt
     }
 }
 
+/// What a hook is called by, as `coditect hook install` has it.
+const TASK_PLAN: [&str; 2] = ["hook", "task-plan"];
+
 /// What was said, and the name of the command with those above it.
 fn understood(arguments: &[OsString]) -> Result<(Arguments, String), clap::Error> {
+    // Agents wait for it after each use of a tool. To know of all the other commands takes as long as the rest of it.
+    if arguments.iter().skip(1).eq(TASK_PLAN) {
+        let command = Command::Hook(HookCommand::TaskPlan);
+        return Ok((Arguments { common: Common::default(), command }, TASK_PLAN.join(" ")));
+    }
     let mut program = Arguments::command();
     let matches = program.try_get_matches_from_mut(arguments)?;
     let mut names = Vec::new();

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use protocol::content::ContentHash;
 use protocol::id::{ProjectId, RecordId};
 use protocol::wire::Kind;
-use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, named_params};
 
 use super::locked;
 use super::record::{Entry, Queued};
@@ -174,10 +174,13 @@ pub(super) fn newest(
     id: &RecordId,
     parked: bool,
 ) -> rusqlite::Result<Option<Waiting>> {
-    let sql = format!(
+    newest_statement(sessions)?.query_row((kind.as_str(), id.as_str(), parked), Waiting::read).optional()
+}
+
+fn newest_statement(sessions: &Connection) -> rusqlite::Result<CachedStatement<'_>> {
+    sessions.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM queue WHERE kind = ?1 AND id = ?2 AND (?3 OR parked_at IS NULL) ORDER BY n DESC LIMIT 1"
-    );
-    sessions.prepare_cached(&sql)?.query_row((kind.as_str(), id.as_str(), parked), Waiting::read).optional()
+    ))
 }
 
 /// The newest change of every record of a kind that has one.
@@ -334,4 +337,25 @@ fn supersede(sessions: &Connection, change: &Waiting) -> rusqlite::Result<Supers
     let (kind, id, n) = record;
     let changes = sessions.prepare_cached(sql)?.execute((kind, id, n, first))? as u64;
     Ok(Superseded { changes, hindered })
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::*;
+    use crate::ContextStore;
+
+    #[test]
+    fn however_many_records_are_looked_for_the_look_is_planned_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = ContextStore::open(Some(folder.path().join("home"))).unwrap();
+        let planned_anew = store.on_sessions(|sessions| {
+            for id in ["a", "b", "c"] {
+                newest(sessions, Kind::Task, &id.parse().unwrap(), true)?;
+            }
+            Ok(newest_statement(sessions)?.get_status(StatementStatus::RePrepare))
+        });
+        assert_eq!(planned_anew.unwrap(), 0);
+    }
 }
