@@ -4,6 +4,7 @@
 //! payment stays, and so does the audit log, where a person is a number too.
 
 use common::TenantTx;
+use jiff::Timestamp;
 use protocol::id::{LicenseId, SessionId, TenantId, UserId};
 use serde_json::{Value, json};
 use tokio_postgres::Row;
@@ -20,10 +21,12 @@ const PERSON_LEAVES: &str = "/* person_leaves */
     update users set erase_at = now() + interval '1 day' * $2::integer where id = $1 returning erase_at";
 const PERSON_STAYS: &str = "/* person_stays */ update users set erase_at = null where id = $1";
 const PEOPLE_DUE: &str = "/* people_due */
-    select id, email, role, issuer, subject, created_at, erase_at from users where erase_at <= now() for update";
+    select id, email, role, issuer, subject, created_at, erase_at from users where erase_at <= now() limit 1 for update";
 const SESSIONS_CLOSE: &str = "/* person_sessions_close */
-    update sessions set ended_at = now(), ended_reason = 'revoked' where user_id = $1 and ended_at is null
-    returning id, license_id";
+    update sessions set ended_at = now(), ended_reason = 'revoked' where user_id = $1 and ended_at is null returning 1";
+/// Those that Redis may still hold: a license token, by which a session is kept, is good for a day.
+const SESSIONS_CLOSED: &str = "/* person_sessions_closed */
+    select id, license_id from sessions where user_id = $1 and ended_at > now() - interval '1 day'";
 
 /// The tenant's records no longer say who wrote them, nor on which machine: `$2` stands for the one, and a hash with a
 /// salt that nobody keeps (`$3`) for the other. So many at once that a statement stays below the time it may take.
@@ -84,29 +87,42 @@ pub(super) async fn note(
 /// at once, `now`.
 ///
 /// # Errors
-/// When there is no such tenant or person, it was begun before, or Redis can't be told; the sessions have ended all the same.
+/// When there is no such tenant or person, it was begun before, or Redis can't be told; the sessions have ended all the same,
+/// and the same again tells Redis.
 pub async fn erase(office: &Office, tenant: &str, who: &str, now: bool) -> Result<Shown, Failure> {
     let tenant = office.tenant(tenant).await?;
     let mut tx = office.db.tenant("person_erase", tenant).await?;
     let person = Person::find(&mut tx, who).await?;
     let id = person.id.as_uuid();
-    let [closed] = tx.run([(SESSIONS_CLOSE, &[&id])]).await?;
+    let [ended, closed] = tx.run([(SESSIONS_CLOSE, &[&id]), (SESSIONS_CLOSED, &[&id])]).await?;
+    let begun_before = person.erase_at;
+    let at = match begun_before {
+        Some(at) => {
+            tx.commit().await?;
+            at
+        }
+        None => {
+            let days = if now { 0 } else { DAYS };
+            let [left, _] = tx.run([(PERSON_LEAVES, &[&id, &days]), (ANSWERS_FORGET, &[&id])]).await?;
+            let at: Timestamp = left[0].get(0);
+            note(tx, office, "person.erasure_begun", json!({"user_id": person.id, "erase_at": at})).await?;
+            at
+        }
+    };
+    // Before the rows go: only by them can Redis be told, now or when it is there again.
+    free(office, &closed).await?;
     if now {
-        let shown = for_good(tx, office, tenant, &person).await?;
-        free(office, &closed).await?;
-        return Ok(shown);
+        let mut tx = office.db.tenant("person_erase", tenant).await?;
+        let person = Person::find(&mut tx, who).await?;
+        return for_good(tx, office, tenant, &person).await;
     }
-    if let Some(at) = person.erase_at {
+    if begun_before.is_some() {
         return Err(Failure::Refused(format!("That was begun before; it is for good on {at:.0}.")));
     }
-    let [left, _] = tx.run([(PERSON_LEAVES, &[&id, &DAYS]), (ANSWERS_FORGET, &[&id])]).await?;
-    let at: jiff::Timestamp = left[0].get(0);
-    note(tx, office, "person.erasure_begun", json!({"user_id": person.id, "erase_at": at})).await?;
-    free(office, &closed).await?;
     Ok(Shown::One(vec![
         ("user_id", json!(person.id)),
         ("tenant_id", json!(tenant)),
-        ("sessions_ended", json!(closed.len())),
+        ("sessions_ended", json!(ended.len())),
         ("erase_at", json!(at)),
         ("undo", json!(format!("ops person keep {} --tenant {tenant}", person.id))),
     ]))
@@ -194,13 +210,15 @@ async fn for_good(mut tx: TenantTx<'_>, office: &Office, tenant: TenantId, perso
     ]))
 }
 
-/// The seats of sessions that were closed, for others at once.
+/// The seats of sessions that were closed, for others at once; also of those that were closed before, since the last run
+/// may have stopped between the two.
 async fn free(office: &Office, closed: &[Row]) -> Result<(), Failure> {
     for row in closed {
         let (session, license) = (SessionId::from_uuid(row.get(0)), LicenseId::from_uuid(row.get(1)));
         office.seats()?.free(license, &[session]).await.map_err(|e| {
             Failure::Broken(format!(
-                "The person's sessions have ended, but Redis could not be told ({}): their seats are free within six minutes.",
+                "The person's sessions have ended, but Redis could not be told ({}): their seats aren't free yet. Run the same \
+                 command again.",
                 e.internal().unwrap_or_default()
             ))
         })?;

@@ -111,6 +111,28 @@ async fn an_eviction_stands_while_redis_is_down_and_repeating_it_frees_the_seat(
 }
 
 #[tokio::test]
+async fn a_person_is_not_gone_before_redis_knows_and_repeating_it_frees_the_seat() {
+    let mut desk = Desk::new().await;
+    let license = desk.license().await;
+    let clients = Clients::of(&desk, license).await;
+    let ann = clients.seat("ann").await;
+    let added = desk.json(&["user", "add", "--tenant", "acme", "--email", "ann@acme.test"]).await;
+    let user = added["user_id"].as_str().unwrap();
+    desk.world.sql(&format!("update sessions set user_id = '{user}' where id = '{ann}'")).await;
+    let reached = desk.environment["REDIS_URL"].clone();
+    desk.set("REDIS_URL", Some(&format!("redis://:{PASSWORD}@127.0.0.1:1")));
+    let erase = ["person", "erase", user, "--tenant", "acme", "--now"];
+    let sentence = desk.failed(&erase, 2).await;
+    assert!(sentence.contains("have ended") && sentence.contains("same command again"), "{sentence}");
+    assert_eq!(clients.ended(ann).await.as_deref(), Some("revoked"));
+    assert!(clients.lives(ann).await, "nobody told Redis yet");
+    desk.set("REDIS_URL", Some(&reached));
+    assert_eq!(desk.json(&erase).await["erased"]["sessions"], 1);
+    assert!(!clients.lives(ann).await);
+    assert_eq!(desk.world.number(&format!("select count(*) from users where id = '{user}'")).await, 0);
+}
+
+#[tokio::test]
 async fn what_needs_no_redis_works_without() {
     let mut desk = Desk::new().await;
     desk.world.redis.stop();
