@@ -2,7 +2,6 @@
 
 mod cpu;
 mod first;
-mod hook;
 mod poll;
 pub(crate) mod pull;
 mod push;
@@ -13,14 +12,13 @@ mod sql;
 mod tenant;
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use crate::say;
 
 /// Tenants that `scripts/bench` makes: 16 that we push to, 16 that SQL alone does.
 const PUSHED: usize = 32;
 
-/// All tables, or those of `push`, `pull`, `polls` or `hook`.
+/// All tables, or those of `push`, `pull` or `polls`.
 pub(crate) async fn run(v: &HashMap<String, String>, part: Option<&str>) {
     let tenants = tenant::all(v).await;
     let (pushed, rest) = tenants.split_at(PUSHED);
@@ -36,8 +34,5 @@ pub(crate) async fn run(v: &HashMap<String, String>, part: Option<&str>) {
     }
     if is_wanted("polls") {
         print(poll::table(v, &rest[1..]).await);
-    }
-    if is_wanted("hook") {
-        print(hook::table(Path::new(&v["BENCH_CLIENT"]), Path::new(&v["BENCH_STACK_DIR"])));
     }
 }

@@ -6,6 +6,7 @@ mod client;
 mod cold;
 mod context;
 mod functions;
+mod hook;
 mod load;
 mod table;
 mod webhook;
@@ -46,6 +47,7 @@ async fn main() -> ExitCode {
         }
         "client" => client::run(&variables),
         "cold" => return cold::run(&variables).await,
+        "hook" => say(&format!("{}\n", hook::table(&variables))),
         "context" => context::run(&variables, std::env::args().nth(2).as_deref()).await,
         _ => run(&variables).await,
     }

@@ -96,9 +96,13 @@ const TASK_PLAN: [&str; 2] = ["hook", "task-plan"];
 /// What was said, and the name of the command with those above it.
 fn understood(arguments: &[OsString]) -> Result<(Arguments, String), clap::Error> {
     // Agents wait for it after each use of a tool. To know of all the other commands takes as long as the rest of it.
-    if arguments.iter().skip(1).eq(TASK_PLAN) {
-        let command = Command::Hook(HookCommand::TaskPlan);
-        return Ok((Arguments { common: Common::default(), command }, TASK_PLAN.join(" ")));
+    let (home, words) = match arguments.get(1..).unwrap_or_default() {
+        [option, home, words @ ..] if option == "--home" && !home.is_empty() => (Some(home.into()), words),
+        words => (None, words),
+    };
+    if words == TASK_PLAN {
+        let common = Common { home, ..Common::default() };
+        return Ok((Arguments { common, command: Command::Hook(HookCommand::TaskPlan) }, TASK_PLAN.join(" ")));
     }
     let mut program = Arguments::command();
     let matches = program.try_get_matches_from_mut(arguments)?;

@@ -27,6 +27,7 @@ pub(super) fn hook(printer: Printer, common: &Common, command: &HookCommand) -> 
 fn task_plan(common: &Common) -> ExitStatus {
     // Also where panics don't unwind.
     panic::set_hook(Box::new(|_| quit()));
+    prefetch(common);
     if let Ok(hook) = AgentHook::open(common.home.clone()) {
         // What went wrong was written down for `coditect hook status`.
         let _ = hook.task_plan(io::stdin().lock());
@@ -36,6 +37,31 @@ fn task_plan(common: &Common) -> ExitStatus {
     }
     ExitStatus::Yes
 }
+
+/// Has the kernel fetch what is read in any case of this program and of the tasks' database, while the event is still being
+/// understood.
+///
+/// Only before this process has the database open: closing a file gives up all locks that the process holds on it.
+#[cfg(target_os = "linux")]
+fn prefetch(common: &Common) {
+    use std::{fs::File, num::NonZeroU64};
+
+    use rustix::fs::{Advice, fadvise};
+
+    let Ok(config) = coditect::Config::open(common.home.clone()) else { return };
+    let kib = |kib: u64| NonZeroU64::new(kib * 1024);
+    // Of the program what a hook runs (scripts/client.ld), of the database the tables' definitions and roots, which came first, and
+    // of its log everything.
+    for (path, len) in [("/proc/self/exe", kib(1664)), ("sessions.db", kib(64)), ("sessions.db-wal", None)] {
+        if let Ok(file) = File::open(config.path().join(path)) {
+            // It is advice. What isn't fetched now is read later.
+            let _ = fadvise(&file, 0, len, Advice::WillNeed);
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn prefetch(_: &Common) {}
 
 #[expect(clippy::exit, reason = "a panic of ours must not become the agent's trouble")]
 fn quit() {

@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 
-use crate::sync::cipher::hex;
 use protocol::id::{RecordId, TaskStatus};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -58,13 +57,13 @@ pub(super) fn sightings(event: &Value) -> Vec<Sighting> {
     }
     let session = text(event, &["session_id", "sessionId"]).unwrap_or("no session");
     match tool {
-        "TaskCreate" => created(session, input, answer).into_iter().collect(),
-        "TaskUpdate" => updated(session, input, answer).into_iter().collect(),
+        "TaskCreate" => created(&Scope::of(session), input, answer).into_iter().collect(),
+        "TaskUpdate" => updated(&Scope::of(session), input, answer).into_iter().collect(),
         _ => {
             // The list of an agent inside the session's agent is one of its own.
             let scope = match text(event, &["agent_id"]) {
-                Some(agent) => format!("{session}:{agent}"),
-                None => session.to_owned(),
+                Some(agent) => Scope::of(&format!("{session}:{agent}")),
+                None => Scope::of(session),
             };
             listed(&scope, input, answer)
         }
@@ -72,30 +71,30 @@ pub(super) fn sightings(event: &Value) -> Vec<Sighting> {
 }
 
 /// `TaskCreate`: the id is in the answer alone.
-fn created(session: &str, input: &Value, answer: &Value) -> Option<Sighting> {
+fn created(session: &Scope, input: &Value, answer: &Value) -> Option<Sighting> {
     let mut fields = fields(input);
     fields.entry("status").or_insert_with(|| "pending".into());
     let subject = text(input, &["subject", "title", "description"])?;
     let given = [&answer["task"]["id"], &answer["taskId"], &answer["id"]].into_iter().find_map(name);
     let id = match given.or_else(|| number_in(answer)) {
-        Some(task) => agents_own(session, &task),
-        None => derived(session, subject, 0),
+        Some(task) => session.agents_own(&task),
+        None => session.derived(subject, 0),
     };
     Some(Sighting { id, fields, news: News::Changed })
 }
 
 /// `TaskUpdate`: only what changed.
-fn updated(session: &str, input: &Value, answer: &Value) -> Option<Sighting> {
+fn updated(session: &Scope, input: &Value, answer: &Value) -> Option<Sighting> {
     let task = [&input["taskId"], &input["task_id"], &input["id"], &answer["taskId"]].into_iter().find_map(name)?;
     let mut fields = fields(input);
     if fields.get("status").is_some_and(|status| status == "deleted") {
         fields.insert("status".into(), DROPPED.into());
     }
-    (!fields.is_empty()).then(|| Sighting { id: agents_own(session, &task), fields, news: News::Changed })
+    (!fields.is_empty()).then(|| Sighting { id: session.agents_own(&task), fields, news: News::Changed })
 }
 
 /// `TodoWrite`, and whatever else has a list of tasks: all of it, each time.
-fn listed(scope: &str, input: &Value, answer: &Value) -> Vec<Sighting> {
+fn listed(scope: &Scope, input: &Value, answer: &Value) -> Vec<Sighting> {
     let Some(list) = ["todos", "plan", "tasks"].into_iter().find_map(|name| list(&input[name])) else {
         return Vec::new();
     };
@@ -118,13 +117,13 @@ fn listed(scope: &str, input: &Value, answer: &Value) -> Vec<Sighting> {
     now
 }
 
-fn todos(scope: &str, list: &[Value]) -> Vec<Sighting> {
+fn todos(scope: &Scope, list: &[Value]) -> Vec<Sighting> {
     let mut seen: HashMap<&str, usize> = HashMap::new();
     let todos = list.iter().take(MAX_TASKS).filter_map(|todo| {
         let content = text(todo, &["content", "step", "text", "subject", "title", "description"])?;
         // The same words twice are two tasks.
         let nth = seen.entry(content).and_modify(|nth| *nth += 1).or_default();
-        let id = name(&todo["id"]).map_or_else(|| derived(scope, content, *nth), |id| agents_own(scope, &id));
+        let id = name(&todo["id"]).map_or_else(|| scope.derived(content, *nth), |id| scope.agents_own(&id));
         let mut fields = fields(todo);
         if !fields.contains_key("description") {
             fields.insert("description".into(), clean(content).into());
@@ -154,26 +153,39 @@ fn status(text: &str) -> Option<TaskStatus> {
     TaskStatus::parse(text).ok()
 }
 
-fn agents_own(scope: &str, task: &str) -> RecordId {
-    RecordId::parse(format!("{scope}:{task}")).unwrap_or_else(|_| derived(scope, task, 0))
+/// Whose tasks they are: a session's, or those of an agent inside it.
+struct Scope {
+    name: String,
+    /// In hex, as far as ids have it.
+    digest: String,
 }
 
-/// The id of a task whose agent gives it none: its words in this session. So the same todo is the same record however far
-/// it is, and a todo in other words is another one. The session comes first, so that a plan's tasks lie together in an index:
-/// from a cold disk, each of them would be a read of its own.
-fn derived(scope: &str, content: &str, nth: usize) -> RecordId {
-    let session = digest(&[scope]);
-    let todo = digest(&[scope, content, &nth.to_string()]);
-    RecordId::parse(format!("todo-{}-{}", &session[..12], &todo[..24])).expect("letters, digits and dashes are an id")
+impl Scope {
+    fn of(name: &str) -> Self {
+        Self { name: name.to_owned(), digest: digest::<6>(&[name]) }
+    }
+
+    fn agents_own(&self, task: &str) -> RecordId {
+        RecordId::parse(format!("{}:{task}", self.name)).unwrap_or_else(|_| self.derived(task, 0))
+    }
+
+    /// The id of a task whose agent gives it none: its words in this session. So the same todo is the same record however far
+    /// it is, and a todo in other words is another one. The session comes first, so that a plan's tasks lie together in an index:
+    /// from a cold disk, each of them would be a read of its own.
+    fn derived(&self, content: &str, nth: usize) -> RecordId {
+        let todo = digest::<12>(&[&self.name, content, &nth.to_string()]);
+        RecordId::parse(format!("todo-{}-{todo}", self.digest)).expect("letters, digits and dashes are an id")
+    }
 }
 
-fn digest(parts: &[&str]) -> String {
+/// The first bytes of a digest, in hex.
+fn digest<const BYTES: usize>(parts: &[&str]) -> String {
     let mut hash = Sha256::new_with_prefix("coditect todo 1");
     for part in parts {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
-    hex(&hash.finalize())
+    hex::encode(&hash.finalize()[..BYTES])
 }
 
 /// A text that isn't empty, under the first of these names that has one.

@@ -95,7 +95,7 @@ impl Cipher {
     /// What stands in a project's place where the cloud sees it.
     pub(crate) fn project(&self, project: &ProjectId) -> ProjectId {
         let digest = mac(&self.project, &[project.as_str().as_bytes()]).finalize().into_bytes();
-        ProjectId::parse(hex(&digest)).expect("64 hex characters are a project's id")
+        ProjectId::parse(hex::encode(digest)).expect("64 hex characters are a project's id")
     }
 
     /// Which key it is.
@@ -106,7 +106,7 @@ impl Cipher {
     /// What the cloud calls a content that is encrypted with this key.
     pub(crate) fn content_hash(&self, kind: Kind, id: &RecordId, content: &str) -> ContentHash {
         let digest = self.digest(kind, id, content.as_bytes()).finalize().into_bytes();
-        Envelope::new(self.key_id.clone(), hex(&digest), String::new(), String::new()).content_hash()
+        Envelope::new(self.key_id.clone(), hex::encode(digest), String::new(), String::new()).content_hash()
     }
 
     /// Encrypts a record's content: canonical JSON.
@@ -126,7 +126,7 @@ impl Cipher {
         let digest = self.digest(kind, id, plain.content.as_bytes()).finalize().into_bytes();
         Ok(Envelope::new(
             self.key_id.clone(),
-            hex(&digest),
+            hex::encode(digest),
             BASE64_URL_SAFE_NO_PAD.encode(nonce),
             BASE64_URL_SAFE_NO_PAD.encode(ciphertext),
         ))
@@ -145,7 +145,7 @@ impl Cipher {
         let content = inside.content.get();
         // The digest is what the cloud tells contents apart by, so another one would hide a change, or make one up. It is of
         // the text as it was encrypted: another version of this program may write the same numbers otherwise.
-        let digest = unhex(&envelope.digest).ok_or(CipherError::Forged)?;
+        let digest = hex::decode(&envelope.digest).map_err(|_| CipherError::Forged)?;
         self.digest(kind, id, content.as_bytes()).verify_slice(&digest).map_err(|_| CipherError::Forged)?;
         // Who has the key may have written something that a record can't be.
         let value: Value = serde_json::from_str(content).map_err(|_| CipherError::Forged)?;
@@ -189,15 +189,6 @@ fn padded(len: usize) -> usize {
     let len = len.max(MIN_LEN);
     let step = 1 << len.ilog2().saturating_sub(3);
     len.next_multiple_of(step)
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
-    (0..text.len()).step_by(2).map(digits).collect()
 }
 
 #[cfg(test)]

@@ -57,6 +57,17 @@ fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 #[test]
+fn the_home_that_the_hook_was_installed_with_is_used() {
+    let machine = Machine::new(NOWHERE);
+    let other = machine.home().join("other");
+    let event = todo_write(&json!([todo("a", "pending")]), &json!([]));
+    let arguments = ["--home", other.to_str().unwrap(), "hook", "task-plan"];
+    expect(&machine.coditect_reading(&arguments, &event), 0, "", "");
+    assert_eq!(ContextStore::open(Some(other)).unwrap().queue(100).unwrap().len(), 1);
+    assert_eq!(tasks(&machine), []);
+}
+
+#[test]
 fn a_plan_becomes_tasks_that_go_through_their_states() {
     let machine = Machine::new(NOWHERE);
     let first = json!([todo("a", "in_progress"), todo("b", "pending")]);

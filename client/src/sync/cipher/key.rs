@@ -3,7 +3,6 @@
 use hkdf::Hkdf;
 use sha2::{Digest, Sha256};
 
-use super::hex;
 use crate::random;
 
 /// The length of a key.
@@ -48,7 +47,7 @@ impl TenantKey {
     }
 
     fn name(&self) -> String {
-        hex(&Sha256::digest(self.derive("name")))
+        hex::encode(Sha256::digest(self.derive("name")))
     }
 }
 

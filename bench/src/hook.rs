@@ -1,7 +1,8 @@
 //! `coditect hook task-plan` as an agent runs it: a whole process for each event, beside a process that does nothing.
 
+use std::collections::HashMap;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ const QUEUE: usize = 10_000;
 const PLAN: usize = 500;
 
 /// How often each is run, warm and cold.
-const RUNS: usize = 25;
+const RUNS: usize = 50;
 
 /// What empties the kernel's caches.
 const DROP_CACHES: &str = "/proc/sys/vm/drop_caches";
@@ -67,32 +68,27 @@ fn drop_caches() -> bool {
     synced && std::fs::write(DROP_CACHES, "3").is_ok()
 }
 
-/// The table of the hook. `client` is the command line, `folder` is for its home.
-pub(crate) fn table(client: &Path, folder: &Path) -> String {
-    let agent = Agent { program: client.to_owned(), home: folder.join("bench-hook") };
+/// The table of the hook.
+pub(crate) fn table(v: &HashMap<String, String>) -> String {
+    let agent = Agent { program: v["BENCH_CLIENT"].clone().into(), home: v["BENCH_HOME"].clone().into() };
     for session in 0..QUEUE / PLAN {
         agent.tell(&event(session, PLAN, 0));
     }
     let waits = waiting(&agent);
     assert!(waits >= QUEUE as u64, "{waits} changes wait");
     let nothing = || timed(Command::new("/bin/true"), "");
-    // A plan of its own, of which a task after the other is finished.
-    let tasks = 2 * RUNS + 2;
-    agent.tell(&event(QUEUE, tasks, 0));
-    let mut next = 0;
-    let mut plan = || {
-        next += 1;
-        event(QUEUE, tasks, next)
-    };
     let is_permitted = drop_caches();
     let mut rows = Vec::new();
     for cold in [false, true] {
         if cold && !is_permitted {
             continue;
         }
+        // A plan of its own, of which a task after the other is finished.
+        let event = |done| event(QUEUE + usize::from(cold), RUNS + 2, done);
+        agent.tell(&event(0));
         let (mut bare, mut ours) = (Vec::new(), Vec::new());
-        for _ in 0..RUNS {
-            let event = plan();
+        for done in 1..=RUNS {
+            let event = event(done);
             // An agent works between two events, and what the last one left to be tidied up is done by then.
             std::thread::sleep(Duration::from_millis(100));
             if cold {
