@@ -70,7 +70,7 @@ variable "min_instances" {
 }
 
 variable "outbox_schedule" {
-  description = "When mail is sent, as cron says it. A run is paid for a minute at least, so that every minute is all the time."
+  description = "When mail is sent, as cron says it. A run is paid for a minute at least, so that every minute is all the time. At least every hour: after three without one, an alarm comes."
   type        = string
   default     = "*/5 * * * *"
   validation {

@@ -93,3 +93,33 @@ resource "google_monitoring_alert_policy" "this" {
   # A metric is known once it was made, and only then an alarm may name it.
   depends_on = [google_logging_metric.this]
 }
+
+# What isn't there has no number that could be too high: a schedule that was paused, a job that can't start.
+resource "google_monitoring_alert_policy" "still" {
+  for_each = var.hourly_jobs
+
+  display_name          = "job ${each.key} stands still"
+  combiner              = "OR"
+  severity              = "WARNING"
+  notification_channels = local.channels.ticket
+
+  conditions {
+    display_name = "no run for three hours"
+    condition_absent {
+      filter   = "metric.type=\"run.googleapis.com/job/completed_execution_count\" AND ${local.job} AND resource.labels.job_name=\"${each.key}\""
+      duration = "10800s"
+
+      aggregations {
+        alignment_period     = "600s"
+        per_series_aligner   = "ALIGN_DELTA"
+        cross_series_reducer = "REDUCE_SUM"
+      }
+    }
+  }
+
+  documentation {
+    subject   = "job ${each.key} stands still"
+    content   = "What to do: ${var.runbook_url}#a-job-stands-still"
+    mime_type = "text/markdown"
+  }
+}

@@ -8,7 +8,7 @@ output "alerts" {
 
 output "runbook_sections" {
   description = "Sections of the runbook that alarms link to."
-  value       = sort(distinct(concat(["a-function-fails-too-often", "a-function-is-slow"], [for alert in local.alerts : alert.section])))
+  value       = sort(distinct(concat(["a-function-fails-too-often", "a-function-is-slow", "a-job-stands-still"], [for alert in local.alerts : alert.section])))
 }
 
 output "channels" {

@@ -34,6 +34,15 @@ variable "functions" {
   }
 }
 
+variable "hourly_jobs" {
+  description = "Jobs that run at least every hour. When one of them has not run for three, somebody is told."
+  type        = set(string)
+  validation {
+    condition     = alltrue([for name in var.hourly_jobs : can(regex("^[a-z-]+$", name))])
+    error_message = "Names of jobs."
+  }
+}
+
 variable "availability_goal" {
   description = "Share of answers that are not 5xx."
   type        = number
