@@ -175,7 +175,7 @@ module "monitoring" {
   region             = var.region
   domain             = var.domain
   functions          = { for name, it in local.functions : name => { latency_ms = it.latency_ms } }
-  hourly_jobs        = ["outbox", "stripe-retry", "seat-usage"]
+  hourly_jobs        = [for name, it in local.jobs : name if try(split(" ", it.schedule)[1], "") == "*"]
   notify             = var.notify
   runbook_url        = var.runbook_url
   postgres_instance  = module.postgres.instance

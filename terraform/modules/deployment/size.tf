@@ -70,7 +70,7 @@ variable "min_instances" {
 }
 
 variable "outbox_schedule" {
-  description = "When mail is sent, as cron says it. A run is paid for a minute at least, so that every minute is all the time. At least every hour: after three without one, an alarm comes."
+  description = "When mail is sent, as cron says it. A run is paid for a minute at least, so that every minute is all the time. Where it is every hour or more often, three hours without a run are an alarm."
   type        = string
   default     = "*/5 * * * *"
   validation {
