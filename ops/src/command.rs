@@ -216,7 +216,11 @@ enum Keys {
     /// Show all keys.
     List,
     /// Believe what a key signed no more.
-    Retire { kid: String },
+    Retire {
+        // One thumbprint in 64 begins with a hyphen.
+        #[arg(allow_hyphen_values = true)]
+        kid: String,
+    },
 }
 
 /// What has to reach the outside: mails, and seats that Redis wasn't told of.
