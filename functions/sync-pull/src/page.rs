@@ -7,6 +7,7 @@ use context::{Head, Listing};
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 use protocol::wire::MAX_PAGE_BYTES;
+use serde::Serialize;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -22,12 +23,15 @@ pub(crate) fn fitting(rows: &[Row]) -> usize {
 
 /// The numbers of the records whose contents are not in their rows.
 pub(crate) fn missing(rows: &[Row]) -> Vec<i64> {
-    let is_missing = |row: &&Row| length(row) > 0 && row.get::<_, Option<&[u8]>>(3).is_none();
+    let is_missing = |row: &&Row| row.get::<_, Option<i32>>(4).is_some();
     rows.iter().filter(is_missing).map(seq).collect()
 }
 
 fn length(row: &Row) -> usize {
-    row.get::<_, Option<i32>>(4).and_then(|length| usize::try_from(length).ok()).unwrap_or(0)
+    match row.get::<_, Option<&[u8]>>(3) {
+        Some(content) => content.len(),
+        None => row.get::<_, Option<i32>>(4).and_then(|length| usize::try_from(length).ok()).unwrap_or(0),
+    }
 }
 
 /// The number of a row.
@@ -45,7 +49,7 @@ pub(crate) fn write(
 ) -> Result<Vec<u8>, Problem> {
     let size: usize = rows.iter().map(|row| length(row) + 512).sum();
     let mut out = Vec::with_capacity(size + 128);
-    out.extend_from_slice(b"{\"records\":[");
+    put(&mut out, br#"{"records":["#);
     let mut is_first = true;
     for row in rows {
         let content = row.get::<_, Option<&[u8]>>(3).or_else(|| contents.get(&seq(row)).map(Vec::as_slice));
@@ -54,13 +58,15 @@ pub(crate) fn write(
             continue;
         }
         if !std::mem::take(&mut is_first) {
-            out.push(b',');
+            put(&mut out, b",");
         }
         record(&mut out, row, content)?;
     }
-    out.extend_from_slice(b"],\"next_cursor\":");
-    text(&mut out, &head.cursor(Listing::Stream, next));
-    out.extend_from_slice(if has_more { b",\"has_more\":true}" } else { b",\"has_more\":false}" });
+    put(&mut out, br#"],"next_cursor":"#);
+    value(&mut out, head.cursor(Listing::Stream, next));
+    put(&mut out, br#","has_more":"#);
+    value(&mut out, has_more);
+    put(&mut out, b"}");
     Ok(out)
 }
 
@@ -69,60 +75,56 @@ fn record(out: &mut Vec<u8>, row: &Row, content: Option<&[u8]>) -> Result<(), Pr
     let hash: [u8; 32] = row.get::<_, &[u8]>(5).try_into().map_err(Problem::internal_error)?;
     let user: Option<Uuid> = row.get(10);
 
-    out.extend_from_slice(b"{\"kind\":");
-    text(out, kind.as_str());
-    field(out, "id");
-    text(out, row.get(1));
-    field(out, "project_id");
-    text_or_null(out, row.get(2));
-    field(out, "content");
-    out.extend_from_slice(content.unwrap_or(b"null"));
-    field(out, "content_hash");
-    text(out, &hex(&hash));
-    field(out, "version");
-    plain(out, row.get::<_, i64>(6));
-    field(out, "updated_at");
+    put(out, br#"{"kind":"#);
+    value(out, kind.as_str());
+    put(out, br#","id":"#);
+    value(out, row.get::<_, &str>(1));
+    put(out, br#","project_id":"#);
+    value(out, row.get::<_, Option<&str>>(2));
+    put(out, br#","content":"#);
+    put(out, content.unwrap_or(b"null"));
+    put(out, br#","content_hash":"#);
+    let mut digits = [0; 64];
+    hex::encode_to_slice(hash, &mut digits).map_err(Problem::internal_error)?;
+    quoted(out, &digits);
+    put(out, br#","version":"#);
+    value(out, row.get::<_, i64>(6));
+    put(out, br#","updated_at":"#);
     time(out, row.get(7));
-    field(out, "deleted");
-    plain(out, row.get::<_, bool>(8));
-    field(out, "device_id");
-    text(out, row.get(9));
-    field(out, "user_id");
-    text_or_null(out, user.map(|user| user.to_string()).as_deref());
-    field(out, "written_at");
+    put(out, br#","deleted":"#);
+    value(out, row.get::<_, bool>(8));
+    put(out, br#","device_id":"#);
+    value(out, row.get::<_, &str>(9));
+    put(out, br#","user_id":"#);
+    match user {
+        Some(user) => quoted(out, user.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes()),
+        None => put(out, b"null"),
+    }
+    put(out, br#","written_at":"#);
     time(out, row.get(11));
-    out.push(b'}');
+    put(out, b"}");
     Ok(())
 }
 
-fn field(out: &mut Vec<u8>, name: &str) {
-    out.extend_from_slice(b",\"");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\":");
+fn put(out: &mut Vec<u8>, json: &[u8]) {
+    out.extend_from_slice(json);
 }
 
-fn text(out: &mut Vec<u8>, text: &str) {
-    serde_json::to_writer(out, text).expect("a text is written to memory");
+fn value(out: &mut Vec<u8>, value: impl Serialize) {
+    serde_json::to_writer(out, &value).expect("a value is written to memory");
 }
 
-fn text_or_null(out: &mut Vec<u8>, text: Option<&str>) {
-    serde_json::to_writer(out, &text).expect("a text is written to memory");
-}
-
-fn plain(out: &mut Vec<u8>, value: impl std::fmt::Display) {
-    use std::io::Write as _;
-    write!(out, "{value}").expect("a number is written to memory");
+/// A text of digits and hyphens, in which nothing needs to be escaped.
+fn quoted(out: &mut Vec<u8>, text: &[u8]) {
+    put(out, b"\"");
+    put(out, text);
+    put(out, b"\"");
 }
 
 fn time(out: &mut Vec<u8>, time: Timestamp) {
     // As `Display` writes it, without its detour.
     const PRINTER: DateTimePrinter = DateTimePrinter::new();
-    out.push(b'"');
+    put(out, b"\"");
     PRINTER.print_timestamp(&time, &mut *out).expect("a time is written to memory");
-    out.push(b'"');
-}
-
-fn hex(bytes: &[u8; 32]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|b| [b >> 4, b & 15]).map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+    put(out, b"\"");
 }

@@ -12,9 +12,10 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 /// What a page is written from, in the order that it is read in. Longer contents are fetched by themselves, and only as many as
-/// the page takes: a thousand of those that are not can't be more than a page.
+/// the page takes: a thousand of those that are not can't be more than a page. Of those there is the length.
 const COLUMNS: &str = "kind, id, project_id, case when octet_length(content) <= 4096 then content end as content, \
-    octet_length(content) as length, content_hash, version, updated_at, deleted, device_id, user_id, written_at, seq";
+    case when octet_length(content) > 4096 then octet_length(content) end as length, \
+    content_hash, version, updated_at, deleted, device_id, user_id, written_at, seq";
 
 /// As Postgres counts.
 const PAGE_BYTES: i64 = MAX_PAGE_BYTES as i64;
