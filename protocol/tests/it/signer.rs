@@ -30,7 +30,7 @@ pub(crate) static FOREIGN: LazyLock<Signer> = LazyLock::new(Signer::new);
 impl Signer {
     fn new() -> Self {
         // Fails when another test was first, which installed the same.
-        let _ = jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER.install_default();
+        let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
         let private = RsaPrivateKey::new(&mut rand_core::OsRng, 2048).unwrap();
         let public_pem = private.to_public_key().to_public_key_pem(LineEnding::LF).unwrap();
         Self { private, public_pem }
