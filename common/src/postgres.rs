@@ -4,6 +4,9 @@
 //! statement leave in one round trip, and so does the commit with the last one, so that a request of one statement costs
 //! one round trip. Of a transaction that is traced, Postgres knows the `traceparent` by its `application_name`.
 //! [`Db::outside_tenants`] runs the few statements that need no tenant; under row-level security they see no tenant's rows.
+//!
+//! A connection returns to the pool only after a round trip that was seen to end it in a clean state. A request that is given
+//! up at any other moment destroys its connection, so that no other request continues its transaction.
 
 use std::time::{Duration, Instant};
 
@@ -112,14 +115,15 @@ impl Db {
     /// `503` when Postgres can't be reached, `500` when the statement fails.
     pub async fn outside_tenants(&self, (sql, params): Query<'_>) -> Result<Vec<Row>, Problem> {
         let span = span!("statement", otel.name = name(sql), otel.kind = "client", db.system.name = "postgresql");
-        let client = self.client().instrument(span.clone()).await?;
+        let loan = Loan(Some(self.client().instrument(span.clone()).await?));
+        let client = loan.client();
         let run = async { client.query(&client.prepare_cached(sql).await?, params).await };
         match tokio::time::timeout(TRIP_TIMEOUT, run).instrument(span).await {
-            Ok(rows) => rows.map_err(|e| failed("outside_tenants", &e)),
-            Err(_) => {
-                drop(Object::take(client));
-                Err(Problem::unavailable("postgres", "no answer in time"))
+            Ok(rows) => {
+                drop(loan.end());
+                rows.map_err(|e| failed("outside_tenants", &e))
             }
+            Err(_) => Err(Problem::unavailable("postgres", "no answer in time")),
         }
     }
 
@@ -134,6 +138,28 @@ impl Db {
 
     async fn client(&self) -> Result<Object, Problem> {
         self.pool.get().await.map_err(|e| Problem::unavailable("postgres", chain(&e)))
+    }
+}
+
+/// A connection during a round trip. It is destroyed when it is dropped before [`Loan::end`]: its state is unknown then.
+struct Loan(Option<Object>);
+
+impl Loan {
+    fn client(&self) -> &Object {
+        self.0.as_ref().expect("a loan has its connection until it ends")
+    }
+
+    /// The connection, once the round trip is known to have left it clean.
+    fn end(mut self) -> Object {
+        self.0.take().expect("a loan has its connection until it ends")
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        if let Some(client) = self.0.take() {
+            drop(Object::take(client));
+        }
     }
 }
 
@@ -215,29 +241,25 @@ impl TenantTx<'_> {
     }
 
     async fn trip(&mut self, queries: &[Query<'_>], commit: bool) -> Result<Vec<Vec<Row>>, Problem> {
-        let client = self.client.take().expect("a transaction is used up only by finish");
         let name = self.name;
+        let ended = || Problem::unavailable("postgres", format_args!("{name}: the transaction was given up before"));
+        let loan = Loan(Some(self.client.take().ok_or_else(ended)?));
         let opening = (!self.begun).then(|| Opening { scope: self.scope, traceparent: trace::recorded(&self.span) });
-        let answers = tokio::time::timeout(TRIP_TIMEOUT, pipeline(&client, opening, queries, commit));
+        let answers = tokio::time::timeout(TRIP_TIMEOUT, pipeline(loan.client(), opening, queries, commit));
         match answers.instrument(self.span.clone()).await {
             Ok(Ok(rows)) => {
                 self.begun = true;
+                let client = loan.end();
                 if commit {
+                    drop(client);
                     tracing::debug!(transaction = name, micros = self.started.elapsed().as_micros(), "committed");
                 } else {
                     self.client = Some(client);
                 }
                 Ok(rows)
             }
-            // The connection's state is unknown: it does not go back to the pool.
-            Ok(Err(e)) => {
-                drop(Object::take(client));
-                Err(failed(name, &e))
-            }
-            Err(_) => {
-                drop(Object::take(client));
-                Err(Problem::unavailable("postgres", format_args!("{name}: no answer in time")))
-            }
+            Ok(Err(e)) => Err(failed(name, &e)),
+            Err(_) => Err(Problem::unavailable("postgres", format_args!("{name}: no answer in time"))),
         }
     }
 }

@@ -3,6 +3,9 @@
 //! [`run`] is a function's whole `main`: it reads the configuration, listens, and adds what every function has: a request
 //! id, one log line for what went wrong, limits, `/health`, `/ready`, `/openapi.json`, problem documents for unknown routes
 //! and panics, and a graceful end on `SIGTERM`.
+//!
+//! A request is answered on a task of its own, so that a client that hangs up, or the time limit, stops no handler between
+//! two of its writes: the handler runs to its end, which its own limits bound.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -18,6 +21,7 @@ use axum::routing::get;
 use axum::serve::ListenerExt;
 use protocol::problem::Code;
 use tokio::net::TcpListener;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::Layer;
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -39,12 +43,16 @@ use crate::{metrics, openapi, probe, span};
 
 /// The longest a request may take before it is given up.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// How many requests a process answers at once, those included whose callers are gone. Others are told to come again.
+const RUNNING_LIMIT: u32 = 1024;
 /// The longest a readiness check may take.
 const READY_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long running requests may go on after `SIGTERM`; Cloud Run kills after 10 seconds.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(8);
 /// Smaller answers cost more to compress than to send.
 const COMPRESS_ABOVE_BYTES: u64 = 1024;
+/// The route that says that the process lives: never refused.
+const HEALTH: &str = "/health";
 /// What the route of a request is called that found none.
 const NO_ROUTE: &str = "none";
 
@@ -127,6 +135,7 @@ pub struct App {
     service: NormalizePath<Router>,
     tasks: Vec<config::BoxFuture<()>>,
     name: &'static str,
+    running: Arc<Semaphore>,
 }
 
 impl std::fmt::Debug for App {
@@ -140,6 +149,7 @@ struct Shared {
     checks: config::Checks,
     openapi: String,
     proxy_hops: usize,
+    running: Arc<Semaphore>,
 }
 
 impl App {
@@ -149,9 +159,11 @@ impl App {
         let (router, api) = routes.split_for_parts();
         let openapi = openapi::complete(api);
         let tasks = std::mem::take(&mut setup.tasks);
-        let shared = Arc::new(Shared { name, checks: setup.checks, openapi, proxy_hops });
+        let running = Arc::new(Semaphore::new(RUNNING_LIMIT as usize));
+        let shared =
+            Arc::new(Shared { name, checks: setup.checks, openapi, proxy_hops, running: Arc::clone(&running) });
         let router = router
-            .route("/health", get(|| async { json(StatusCode::OK, r#"{"status":"ok"}"#) }))
+            .route(HEALTH, get(|| async { json(StatusCode::OK, r#"{"status":"ok"}"#) }))
             .route("/ready", get(ready).with_state(Arc::clone(&shared)))
             .route("/openapi.json", get(document).with_state(Arc::clone(&shared)))
             .fallback(|| async { Problem::no_such_route() })
@@ -165,7 +177,7 @@ impl App {
             .layer(axum::middleware::from_fn_with_state(shared, edge));
         // Around the router, because its own layers run only once a route was found.
         let service = NormalizePathLayer::trim_trailing_slash().layer(router);
-        Some(Self { service, tasks, name })
+        Some(Self { service, tasks, name, running })
     }
 
     /// Answers what AWS Lambda hands out, until it ends the process.
@@ -192,7 +204,12 @@ impl App {
         let service = axum::ServiceExt::<Request>::into_make_service_with_connect_info::<SocketAddr>(self.service);
         // Without it an answer may wait 40 ms for an acknowledgement; a failure only costs that.
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-        let serving = axum::serve(listener, service).with_graceful_shutdown(graceful);
+        let serving = async {
+            axum::serve(listener, service).with_graceful_shutdown(graceful).await?;
+            // Handlers whose callers are gone.
+            drop(self.running.acquire_many(RUNNING_LIMIT).await);
+            std::io::Result::Ok(())
+        };
         let hurry = async {
             let _ = stopped.await;
             tokio::time::sleep(SHUTDOWN_GRACE).await;
@@ -265,9 +282,10 @@ async fn edge(State(shared): State<Arc<Shared>>, mut request: Request, next: Nex
     let trace = trace::adopt(&span, trace::of_caller(request.headers()));
     let current = Current::new(id.clone(), trace);
 
-    let answer = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).instrument(span.clone());
-    let response = request::within(Arc::clone(&current), answer).await;
-    let response = response.unwrap_or_else(|_| Problem::timed_out().into_response());
+    let response = match Arc::clone(&shared.running).try_acquire_owned() {
+        Err(_) if route != HEALTH => Problem::unavailable("requests", "too many at once").into_response(),
+        turn => run_to_the_end(next.run(request), turn.ok(), Arc::clone(&current), span.clone()).await,
+    };
     let problem = response.extensions().get::<Problem>().cloned();
     let mut answer = match &problem {
         Some(problem) => keep_headers(problem.render(id.to_str().unwrap_or_default()), &response),
@@ -277,6 +295,25 @@ async fn edge(State(shared): State<Arc<Shared>>, mut request: Request, next: Nex
     conclude(shared.name, current, &line, problem.as_ref(), &span);
     answer.headers_mut().insert(REQUEST_ID, id);
     answer
+}
+
+/// Answers a request on a task of its own, which outlives both the caller and the time limit.
+async fn run_to_the_end(
+    answer: impl Future<Output = Response> + Send + 'static,
+    turn: Option<OwnedSemaphorePermit>,
+    current: Arc<Current>,
+    span: tracing::Span,
+) -> Response {
+    let answer = request::within(current, async move {
+        let response = answer.await;
+        drop(turn);
+        response
+    });
+    match tokio::time::timeout(REQUEST_TIMEOUT, tokio::spawn(answer.instrument(span))).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(ended)) => Problem::internal_error(format_args!("the request's task: {ended}")).into_response(),
+        Err(_) => Problem::timed_out().into_response(),
+    }
 }
 
 /// Tells of a request that was answered: the log, the metrics, the trace.

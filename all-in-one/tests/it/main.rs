@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should stop where it is")]
 
 mod bad_input;
+mod cancellation;
 mod context_life;
 mod devices;
 mod documents;
