@@ -12,6 +12,10 @@ mod embedded {
 /// Any number does, as long as every release uses the same: two migrators started at once take turns on it.
 const MIGRATION_LOCK: i64 = 0x000c_0d17_ec7d;
 
+/// No function makes temporary tables. A right on the database is in no dump of it, so that every run takes it away.
+const REVOKE_TEMPORARY: &str = "/* revoke_temporary */
+    do $$ begin execute format('revoke temporary on database %I from public', current_database()); end $$";
+
 /// What a migration run did.
 #[derive(Debug)]
 pub struct Applied {
@@ -83,6 +87,7 @@ pub async fn apply(database_url: &str, authorities: &Authorities) -> Result<Appl
         return Err(MigrateError::Encoding(encoding));
     }
     let report = embedded::migrations::runner().run_async(&mut client).await.map_err(MigrateError::Apply)?;
+    client.batch_execute(REVOKE_TEMPORARY).await.map_err(|e| MigrateError::Connect(chain(&e)))?;
     // Closing the connection gives the lock back.
     drop(client);
     let _ = driver.await;

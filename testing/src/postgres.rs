@@ -42,6 +42,9 @@ impl Database {
             .batch_execute(&format!("create database {name} template {template} owner coditect_owner"))
             .await
             .expect("a copy of the template");
+        // A copy doesn't have its template's rights on the database.
+        let revoke = format!("revoke temporary on database {name} from public");
+        admin.batch_execute(&revoke).await.expect("the rights of a migrated database");
         Self { name, server, is_private: false }
     }
 
@@ -146,6 +149,9 @@ async fn migrate(admin: &Client, server: &Config, name: &str) {
         "do $$ begin create role coditect_owner login createrole; exception when duplicate_object then null; end $$";
     admin.batch_execute(owner).await.expect("the owner's role");
     admin.batch_execute(&format!("create database {name} owner coditect_owner")).await.expect("an empty database");
+    // As whoever sets up a server does.
+    let large_objects = "revoke execute on function lo_creat(integer), lo_create(oid), lo_from_bytea(oid, bytea), lo_import(text), lo_import(text, oid) from public";
+    connect(&role(server, name, "postgres")).await.batch_execute(large_objects).await.expect("a superuser");
     ops::migrate::apply(&url(&role(server, name, "coditect_owner")), &common::Authorities::default())
         .await
         .unwrap_or_else(|e| panic!("{e}"));

@@ -39,6 +39,9 @@ async fn an_empty_database_gets_the_schema_and_twice_is_no_mistake() {
     let sql = "select rolsuper, rolbypassrls, (select count(*) from refinery_schema_history) from pg_roles where rolname = 'coditect_owner'";
     let row = client.query_one(sql, &[]).await.unwrap();
     assert_eq!((row.get(0), row.get(1), row.get(2)), (false, false, i64::try_from(count()).unwrap()));
+    let temporary = "select count(*) from pg_roles where rolname like 'coditect_%' and rolname <> 'coditect_owner'
+        and has_database_privilege(oid, current_database(), 'temporary')";
+    assert_eq!(client.query_one(temporary, &[]).await.unwrap().get::<_, i64>(0), 0);
 }
 
 #[tokio::test]

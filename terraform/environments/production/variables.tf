@@ -47,12 +47,21 @@ variable "images" {
   }
 }
 
-variable "repository" {
-  description = "Repository at GitHub whose workflows may deploy: OWNER/NAME."
+variable "repository_id" {
+  description = "Number of the repository at GitHub whose workflows may deploy: gh api repos/OWNER/NAME --jq .id"
   type        = string
   validation {
-    condition     = can(regex("^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$", var.repository))
-    error_message = "OWNER/NAME."
+    condition     = can(regex("^[0-9]+$", var.repository_id))
+    error_message = "The repository's number, not its name."
+  }
+}
+
+variable "repository_owner_id" {
+  description = "Number of the account that owns that repository: gh api repos/OWNER/NAME --jq .owner.id"
+  type        = string
+  validation {
+    condition     = can(regex("^[0-9]+$", var.repository_owner_id))
+    error_message = "The owner's number, not its name."
   }
 }
 
@@ -111,11 +120,21 @@ variable "identity_client_secrets" {
 
 variable "oidc_issuers" {
   description = "Further entries of OIDC_ISSUERS, as docs/configuration.md describes them."
-  type        = list(map(string))
-  default     = []
+  type = list(object({
+    issuer         = string
+    audience       = string
+    jwks_uri       = optional(string)
+    user_claim     = optional(string)
+    tenant_claim   = optional(string)
+    tenants        = optional(list(string))
+    domains        = optional(list(string))
+    verified_claim = optional(string)
+    trusted        = optional(bool, false)
+  }))
+  default = []
   validation {
-    condition     = alltrue([for it in var.oidc_issuers : startswith(it.issuer, "https://") && length(it.audience) > 0])
-    error_message = "Each has an issuer, beginning with https://, and an audience."
+    condition     = alltrue([for it in var.oidc_issuers : startswith(it.issuer, "https://") && length(it.audience) > 0 && length(concat(coalesce(it.tenants, []), coalesce(it.domains, []))) > 0])
+    error_message = "Each has an issuer, beginning with https://, an audience, and the tenants ([\"*\"] for every one) or domains that it may speak for."
   }
 }
 

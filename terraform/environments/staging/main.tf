@@ -22,7 +22,8 @@ module "coditect" {
   residency               = var.residency
   domain                  = var.domain
   images                  = var.images
-  repository              = var.repository
+  repository_id           = var.repository_id
+  repository_owner_id     = var.repository_owner_id
   notify                  = var.notify
   runbook_url             = var.runbook_url
   mail_from               = var.mail_from

@@ -6,16 +6,17 @@ resource "google_iam_workload_identity_pool" "github" {
 }
 
 resource "google_iam_workload_identity_pool_provider" "github" {
-  #checkov:skip=CKV_GCP_125:The whole subject is compared, repository and environment; the scan does not see through the variables.
+  #checkov:skip=CKV_GCP_125:Repository, owner and environment are compared by id and name; the scan looks for a subject that begins with a name.
   workload_identity_pool_id          = google_iam_workload_identity_pool.github.workload_identity_pool_id
   workload_identity_pool_provider_id = "github"
   display_name                       = "GitHub Actions"
 
-  # Only this repository, and of it only jobs of this deployment's environment, which GitHub lets reviewers guard.
-  attribute_condition = "assertion.sub == 'repo:${var.repository}:environment:${var.environment}'"
+  # Only this repository, and of it only jobs of this deployment's environment, which GitHub lets reviewers guard. By the ids of
+  # repository and owner: a name that is given up can be registered by another account, an id is never given again.
+  attribute_condition = "assertion.repository_id == '${var.repository_id}' && assertion.repository_owner_id == '${var.repository_owner_id}' && assertion.environment == '${var.environment}'"
   attribute_mapping = {
-    "google.subject"       = "assertion.sub"
-    "attribute.repository" = "assertion.repository"
+    "google.subject"          = "assertion.sub"
+    "attribute.repository_id" = "assertion.repository_id"
   }
 
   oidc {
@@ -31,7 +32,7 @@ resource "google_service_account" "deployer" {
 resource "google_service_account_iam_member" "github" {
   service_account_id = google_service_account.deployer.name
   role               = "roles/iam.workloadIdentityUser"
-  member             = "principalSet://iam.googleapis.com/${google_iam_workload_identity_pool.github.name}/attribute.repository/${var.repository}"
+  member             = "principalSet://iam.googleapis.com/${google_iam_workload_identity_pool.github.name}/attribute.repository_id/${var.repository_id}"
 }
 
 resource "google_artifact_registry_repository_iam_member" "push" {

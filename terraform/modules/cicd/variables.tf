@@ -7,12 +7,21 @@ variable "project_id" {
   }
 }
 
-variable "repository" {
-  description = "Repository at GitHub that may deploy."
+variable "repository_id" {
+  description = "Number of the repository at GitHub whose workflows may deploy: gh api repos/OWNER/NAME --jq .id"
   type        = string
   validation {
-    condition     = can(regex("^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$", var.repository))
-    error_message = "OWNER/NAME."
+    condition     = can(regex("^[0-9]+$", var.repository_id))
+    error_message = "The repository's number, not its name."
+  }
+}
+
+variable "repository_owner_id" {
+  description = "Number of the account that owns that repository: gh api repos/OWNER/NAME --jq .owner.id"
+  type        = string
+  validation {
+    condition     = can(regex("^[0-9]+$", var.repository_owner_id))
+    error_message = "The owner's number, not its name."
   }
 }
 

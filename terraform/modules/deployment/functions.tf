@@ -31,7 +31,7 @@ locals {
       latency_ms    = 250
     }
     auth = {
-      routes        = ["POST /api/v1/auth/license", "GET /api/v1/public-key", "GET /.well-known/jwks.json", "GET /.well-known/coditect.json"]
+      routes        = ["POST /api/v1/auth/license", "POST /api/v1/auth/claim", "GET /api/v1/public-key", "GET /.well-known/jwks.json", "GET /.well-known/coditect.json"]
       reads         = ["DATABASE_URL", "CA_CERTIFICATES", "REDIS_URL", "REDIS_REPLICAS", "SIGNING_KEY", "PUBLIC_URL", "LICENSE_KEY_PEPPER", "OIDC_ISSUERS", "FUNCTION_URLS", "REGISTER_URL"]
       max_instances = 2
       latency_ms    = 500

@@ -157,7 +157,8 @@ module "cicd" {
   source = "../cicd"
 
   project_id          = var.project_id
-  repository          = var.repository
+  repository_id       = var.repository_id
+  repository_owner_id = var.repository_owner_id
   environment         = var.environment
   region              = var.region
   artifact_repository = module.artifacts.repository

@@ -10,13 +10,14 @@ mock_provider "random" {
 }
 
 variables {
-  project_id  = "example-coditect"
-  region      = "europe-west1"
-  domain      = "api.example.com"
-  repository  = "example/coditect-cloud"
-  runbook_url = "https://example.com/docs/runbook.md"
-  notify      = { page = ["on-call@example.com"], ticket = ["operations@example.com"] }
-  budget      = { billing_account = "012345-6789AB-CDEF01", monthly_amount = 150, currency = "EUR" }
+  project_id          = "example-coditect"
+  region              = "europe-west1"
+  domain              = "api.example.com"
+  repository_id       = "123456789"
+  repository_owner_id = "12345678"
+  runbook_url         = "https://example.com/docs/runbook.md"
+  notify              = { page = ["on-call@example.com"], ticket = ["operations@example.com"] }
+  budget              = { billing_account = "012345-6789AB-CDEF01", monthly_amount = 150, currency = "EUR" }
 
   images = { for name in ["validate", "acquire", "heartbeat", "release", "auth", "webhook-stripe", "billing", "sync-push", "sync-pull", "telemetry", "ops"] : name => "europe-west1-docker.pkg.dev/p/coditect/${name}:1" }
 }

@@ -11,17 +11,18 @@ mock_provider "random" {
 }
 
 variables {
-  environment = "test"
-  project_id  = "example-coditect-test"
-  region      = "europe-west1"
-  domain      = "api.example.com"
-  repository  = "example/coditect-cloud"
-  runbook_url = "https://example.com/docs/runbook.md"
-  notify      = { page = ["on-call@example.com"], ticket = ["operations@example.com"] }
-  postgres    = { tier = "db-custom-2-8192", highly_available = true, max_connections = 500 }
-  redis       = { memory_gb = 1, replicas = 1 }
-  kms         = { protection_level = "HSM" }
-  identity    = { social = { "google.com" = "id", "github.com" = "id" } }
+  environment         = "test"
+  project_id          = "example-coditect-test"
+  region              = "europe-west1"
+  domain              = "api.example.com"
+  repository_id       = "123456789"
+  repository_owner_id = "12345678"
+  runbook_url         = "https://example.com/docs/runbook.md"
+  notify              = { page = ["on-call@example.com"], ticket = ["operations@example.com"] }
+  postgres            = { tier = "db-custom-2-8192", highly_available = true, max_connections = 500 }
+  redis               = { memory_gb = 1, replicas = 1 }
+  kms                 = { protection_level = "HSM" }
+  identity            = { social = { "google.com" = "id", "github.com" = "id" } }
 
   identity_client_secrets = { "google.com" = "secret", "github.com" = "secret" }
 
