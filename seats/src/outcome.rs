@@ -62,6 +62,8 @@ pub enum Taken {
         /// Milliseconds until the next one can fall free.
         wait_ms: u64,
     },
+    /// The holder has a seat of another license of the tenant.
+    Elsewhere,
     /// A seat.
     Seat(Grant),
 }

@@ -34,6 +34,21 @@ pub(crate) const SESSION_IS_OPEN: &str = "/* session_is_open */
     select exists (select from sessions where id = $4 and license_id = $1 and ended_at is null)
     from licenses where id = $1 and seat_generation = $2 and revision = $3";
 
+/// Requests of one holder that open sessions of different licenses take turns.
+pub(crate) const HOLDER_LOCK: &str =
+    "/* holder_lock */ select pg_advisory_xact_lock(hashtextextended('holder ' || $1::text, 4))";
+
+/// A session of another license that holds no seat is over: its license said so, after the row was read.
+pub(crate) const SESSIONS_SEATLESS: &str = "/* sessions_seatless */
+    update sessions set ended_at = now(), ended_reason = 'expired' where id = any($1) and holder = $2 and ended_at is null";
+
+/// An open session of the holder of another license, unless this one is open already.
+pub(crate) const SESSION_ELSEWHERE: &str = "/* session_elsewhere */
+    select from sessions s
+    where s.license_id in (select id from licenses where id <> $1) and s.holder = $2 and s.ended_at is null
+      and not exists (select from sessions own where own.id = $3 and own.ended_at is null)
+    limit 1";
+
 pub(crate) const SESSION_CLOSE: &str = "/* session_close */
     update sessions set ended_at = now(), ended_reason = $2 where id = $1 and ended_at is null";
 

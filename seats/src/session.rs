@@ -1,6 +1,6 @@
 //! A session from grant to row to answer.
 
-use common::Problem;
+use common::{Problem, TenantTx};
 use protocol::id::{HardwareId, LicenseId, SessionId, TenantId, UserId};
 use protocol::wire::EndedReason;
 use tokio_postgres::types::ToSql;
@@ -29,6 +29,9 @@ pub struct NewSession<'a> {
     pub hostname: Option<&'a str>,
     /// The client's version, for operators.
     pub version: Option<&'a str>,
+    /// Where the holder may have one seat of all the tenant's licenses: sessions of the holder that hold no seat any more,
+    /// whose rows are closed with the opening of this one. `None`: other licenses do not matter.
+    pub seatless: Option<&'a [Uuid]>,
 }
 
 /// What became of a grant's row.
@@ -43,6 +46,8 @@ pub enum Opened {
     /// So many sessions are open in the whole installation, which may not have more. No session was written, and the grant
     /// was given back.
     Crowded(u32),
+    /// The holder has an open session of another license. No session was written, and the grant was given back.
+    Elsewhere,
 }
 
 impl Seats {
@@ -69,6 +74,7 @@ impl Seats {
             attempts += 1;
             match self.open(ask, &grant).await? {
                 Opened::Open => {}
+                Opened::Elsewhere => return Ok(Taken::Elsewhere),
                 // The grant is left in Redis: another request of this holder may have committed it just before the fence
                 // fell. After a restore it is gone; after a change of the licence the next attempt finds it again.
                 Opened::Overtaken => {
@@ -135,6 +141,13 @@ impl Seats {
             tx.commit().await?;
             return Ok(Opened::Crowded(in_use));
         }
+        if let Some(seatless) = ask.seatless
+            && self.is_elsewhere(&mut tx, ask, grant, seatless).await?
+        {
+            self.free(ask.license, &[grant.session]).await?;
+            tx.commit().await?;
+            return Ok(Opened::Elsewhere);
+        }
         let [_, _, _, found] = tx
             .finish([
                 (queries::LOCK_SHARED, &[&license]),
@@ -162,6 +175,25 @@ impl Seats {
             Some(false) => Opened::Closed,
             None => Opened::Overtaken,
         })
+    }
+
+    /// Closes the holder's rows without a seat, and tells whether the holder has an open session of another license. Until the
+    /// transaction ends, no other request of the holder that asks this opens one.
+    async fn is_elsewhere(
+        &self,
+        tx: &mut TenantTx<'_>,
+        ask: &NewSession<'_>,
+        grant: &Grant,
+        seatless: &[Uuid],
+    ) -> Result<bool, Problem> {
+        let [_, _, found] = tx
+            .run([
+                (queries::HOLDER_LOCK, &[&ask.holder]),
+                (queries::SESSIONS_SEATLESS, &[&seatless, &ask.holder]),
+                (queries::SESSION_ELSEWHERE, &[&ask.license.as_uuid(), &ask.holder, &grant.session.as_uuid()]),
+            ])
+            .await?;
+        Ok(!found.is_empty())
     }
 
     /// Ends a session for good: its row first, then its seat, so that a crash between leaves at worst a seat that nobody

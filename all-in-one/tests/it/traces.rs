@@ -63,7 +63,7 @@ async fn the_trace_of_an_acquire_has_each_of_its_steps_and_is_sent_before_the_en
     let cold =
         ["seat_acquire", "seat_restore_mark", "seats_restore", "seat_restore", "seats_restored", "seat_restore_unmark"];
     let warm = ["seat_acquire", "session_open", "seat_confirm", "signature"];
-    let wanted: Vec<&str> = ["license_for_caller"].into_iter().chain(cold).chain(warm).collect();
+    let wanted: Vec<&str> = ["licenses_for_caller"].into_iter().chain(cold).chain(warm).collect();
     assert_eq!(names, wanted);
     assert_eq!(trace.len(), steps.len() + 1, "nothing else: {trace:?}");
     assert!(steps.iter().all(|span| span.kind == "SPAN_KIND_CLIENT" && span.seconds <= root.seconds), "{steps:?}");
@@ -102,7 +102,7 @@ async fn the_database_knows_the_trace_of_a_transaction_while_it_runs() {
 #[tokio::test]
 async fn whoever_is_called_on_the_way_is_told_the_trace() {
     let (somebody, provider) = (Collector::start(&[]), Provider::shared());
-    let issuers = json!([{"issuer": provider.issuer, "audience": CLIENT}]).to_string();
+    let issuers = json!([{"issuer": provider.issuer, "audience": CLIENT, "tenants": "*"}]).to_string();
     let world = World::new().await.with("OIDC_ISSUERS", issuers);
     let world = world.with("STRIPE_API_KEY", "sk_test_nobody").with("STRIPE_API_BASE", somebody.url.clone());
     let user = world.user(world.tenant("acme").await, "ann@acme.test", None).await;

@@ -1,12 +1,14 @@
 //! `POST /api/v1/licenses/acquire`: a holder takes a seat, or gets the one it has again.
 //!
-//! Round trips: Postgres 1 (the licence) → Redis 1 (the grant) → Postgres 1 (the session's row, which also ends the
+//! Round trips: Postgres 1 (the licences) → Redis 1 (the grant) → Postgres 1 (the session's row, which also ends the
 //! sessions whose seats it takes over) → Redis 1 (the confirmation) → KMS 1 (the signature) → answer. Two more in
-//! Postgres with an `Idempotency-Key`.
+//! Postgres with an `Idempotency-Key`. Where a person may use several licenses: one in Redis for each that is full, and
+//! one in Postgres (that the holder has no seat of another).
 //!
 //! Crashes: after the grant, the seat is nobody's until it expires, or until its holder asks again and gets it; after the
 //! row, the same. Nothing is told to a client before the confirmation.
 
+mod choice;
 mod queries;
 
 use axum::extract::{FromRef, State as Is};
@@ -18,7 +20,7 @@ use jiff::{SignedDuration, Timestamp};
 use protocol::token::{LICENSE_AUDIENCE, LICENSE_TYPE, LicenseClaims};
 use protocol::wire::{AcquireAnswer, AcquireRequest, SeatCounts};
 use queries::License;
-use seats::{Grant, NewSession, Seats, Taken};
+use seats::{Grant, Seats};
 use signing::TokenSigner;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -102,23 +104,8 @@ async fn acquire(
         Some(Err(once)) => Some(once),
         None => None,
     };
-    let license = queries::license_for_caller(&app.db, &caller, ask.license_id).await?.until(app.ends);
-    if license.terms.state != "active" {
-        return Err(denied(&license, &license.terms.state, inactive(&license.terms.state)));
-    }
-    let session = NewSession {
-        tenant: caller.tenant(),
-        license: license.id,
-        holder: &caller.holder(&ask.hardware_id),
-        user: caller.user(),
-        hardware: &ask.hardware_id,
-        hostname: ask.hostname.as_ref().map(|h| h.as_str()),
-        version: ask.version.as_ref().map(|v| v.as_str()),
-    };
-    let grant = match app.seats.take(&license.terms, &session).await? {
-        Taken::Seat(grant) => granted(&license, grant),
-        refused => return Err(refusal(&app, &caller, &license, refused).await?),
-    };
+    let (license, grant) = choice::take_seat(&app, &caller, &ask).await?;
+    let grant = granted(&license, grant);
     let claims = token_claims(&app, &caller, &ask, &license, &grant);
     let license_token = app.signer.sign(&claims).await?;
 
@@ -151,35 +138,6 @@ fn answer(
     })
 }
 
-async fn refusal(app: &State, caller: &Caller, license: &License, refused: Taken) -> Result<Problem, Problem> {
-    match refused {
-        Taken::Full { limit, in_use, wait_ms } => {
-            queries::count_refusal(&app.db, caller.tenant(), license.id).await?;
-            Ok(denied(license, "full", Problem::no_seats(SeatCounts { limit, in_use }, wait_seconds(wait_ms))))
-        }
-        Taken::InstallationFull { users, in_use, wait_ms } => {
-            queries::count_refusal(&app.db, caller.tenant(), license.id).await?;
-            let counts = SeatCounts { limit: users, in_use };
-            Ok(denied(license, "installation_full", Problem::installation_full(counts, wait_seconds(wait_ms))))
-        }
-        Taken::Inactive(state) => Ok(denied(license, &state, inactive(&state))),
-        Taken::Cold | Taken::Seat(_) => Ok(Problem::internal_error("a seat was taken and refused at once")),
-    }
-}
-
-fn wait_seconds(wait_ms: u64) -> u32 {
-    u32::try_from(wait_ms.div_ceil(1000)).unwrap_or(u32::MAX).max(1)
-}
-
-fn inactive(state: &str) -> Problem {
-    Problem::license_inactive(match state {
-        "suspended" => "suspended",
-        "revoked" => "revoked",
-        "expired" => "expired",
-        _ => "subscription_inactive",
-    })
-}
-
 fn granted(license: &License, grant: Grant) -> Grant {
     let (id, plan) = (license.id.as_uuid(), license.plan.as_str());
     if !grant.gone.is_empty() {
@@ -195,12 +153,6 @@ fn granted(license: &License, grant: Grant) -> Grant {
     };
     fact.tell();
     grant
-}
-
-fn denied(license: &License, reason: &str, problem: Problem) -> Problem {
-    let limit = license.terms.limit.into();
-    Fact::SeatDenied { license: license.id.as_uuid(), plan: &license.plan, reason, limit }.tell();
-    problem
 }
 
 /// No token outlives its licence.

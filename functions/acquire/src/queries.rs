@@ -3,19 +3,22 @@
 use common::{Caller, Db, Problem};
 use jiff::Timestamp;
 use protocol::id::{LicenseId, TenantId};
-use protocol::wire::{Feature, Quotas, Tier};
+use protocol::wire::{AcquireRequest, Feature, Quotas, Tier};
 use seats::Terms;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-/// The licence that was asked for, or the tenant's best: one that is active before one that isn't, then the largest.
-const LICENSE_FOR_CALLER: &str = "/* license_for_caller */
+/// The license that was asked for, or the tenant's, in the order in which a holder tries them: active ones first, of them the
+/// one that the holder has an open session of, then the best plan, then the largest.
+const LICENSES_FOR_CALLER: &str = "/* licenses_for_caller */
     select l.id, l.seat_generation, l.revision, l.seats, license_state(l.state, l.standing, l.expires_at) as state,
-           l.expires_at, l.plan_code, p.tier, p.features, p.quotas
+           l.expires_at, l.plan_code, p.tier, p.features, p.quotas, s.id as held
     from licenses l join plans p on p.code = l.plan_code
+         left join sessions s on s.license_id = l.id and s.holder = $2 and s.ended_at is null
     where $1::uuid is null or l.id = $1
-    order by license_state(l.state, l.standing, l.expires_at) = 'active' desc, l.seats desc, l.created_at
-    limit 1";
+    order by license_state(l.state, l.standing, l.expires_at) = 'active' desc, s.id is not null desc,
+             array_position(array['ENTERPRISE', 'BUSINESS', 'TEAM', 'PRO', 'FREE'], p.tier), l.seats desc, l.created_at, l.id
+    limit 100";
 
 /// Refusals are counted for those who decide about more seats; losing the last few in a crash is no harm, so that the
 /// count doesn't wait for the disk.
@@ -35,23 +38,32 @@ pub(crate) struct License {
     pub(crate) tier: Tier,
     pub(crate) features: Vec<Feature>,
     pub(crate) quotas: Quotas,
+    /// The holder's session whose row is open.
+    pub(crate) held: Option<Uuid>,
 }
 
-/// The licence a caller takes a seat of. Whoever holds a license key may use that licence alone.
-pub(crate) async fn license_for_caller(db: &Db, caller: &Caller, asked: Option<LicenseId>) -> Result<License, Problem> {
+/// The licenses that a caller may take a seat of, in the order in which they are tried; at least one. The holder of a license
+/// key may use that license alone.
+pub(crate) async fn licenses_for_caller(
+    db: &Db,
+    caller: &Caller,
+    ask: &AcquireRequest,
+) -> Result<Vec<License>, Problem> {
     let own = match caller {
         Caller::License { license, .. } => Some(*license),
         Caller::User { .. } => None,
     };
-    let wanted: Option<Uuid> = asked.or(own).map(|id| id.as_uuid());
-    let tx = db.tenant("license_for_caller", caller.tenant()).await?;
-    let [rows] = tx.finish([(LICENSE_FOR_CALLER, &[&wanted])]).await?;
-    let license = License::from_row(rows.first().ok_or_else(|| Problem::not_found("license"))?)?;
+    let wanted: Option<Uuid> = ask.license_id.or(own).map(|id| id.as_uuid());
+    let holder = caller.holder(&ask.hardware_id);
+    let tx = db.tenant("licenses_for_caller", caller.tenant()).await?;
+    let [rows] = tx.finish([(LICENSES_FOR_CALLER, &[&wanted, &holder])]).await?;
+    let licenses = rows.iter().map(License::from_row).collect::<Result<Vec<_>, _>>()?;
+    let first = licenses.first().ok_or_else(|| Problem::not_found("license"))?;
     match own {
-        Some(own) if own != license.id => Err(Problem::forbidden(
+        Some(own) if own != first.id => Err(Problem::forbidden(
             "This credential is for another license. Leave license_id out, or use that license's key.",
         )),
-        _ => Ok(license),
+        _ => Ok(licenses),
     }
 }
 
@@ -85,6 +97,7 @@ impl License {
             tier: row.get::<_, &str>("tier").parse().map_err(Problem::internal_error)?,
             features: features.iter().filter_map(|f| f.parse().ok()).collect(),
             quotas: serde_json::from_value(row.get("quotas")).map_err(Problem::internal_error)?,
+            held: row.get("held"),
         })
     }
 }

@@ -35,6 +35,7 @@ impl Clients {
             hardware: &HardwareId::of(holder.as_bytes()),
             hostname: Some(holder),
             version: None,
+            seatless: None,
         };
         self.seats.take(&terms, &ask).await.unwrap()
     }

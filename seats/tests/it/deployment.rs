@@ -8,6 +8,7 @@ use protocol::wire::EndedReason;
 use seats::{Confirmed, Extended, Grant, NewSession, Seats, Taken, Terms};
 use testing::World;
 use tokio_postgres::Client;
+use uuid::Uuid;
 
 /// How long a seat lasts here, in milliseconds: long enough that nothing expires by itself during a test.
 pub(crate) const TTL_MS: i64 = 600_000;
@@ -62,6 +63,13 @@ impl Deployment {
     pub(crate) async fn open(&self, holder: usize, grant: &Grant) -> seats::session::Opened {
         let hardware = HardwareId::of(b"machine");
         self.seats.open(&self.ask(&name(holder), &hardware), grant).await.unwrap()
+    }
+
+    /// The opening where the holder may have one seat of all licenses.
+    pub(crate) async fn open_beside(&self, holder: usize, grant: &Grant, seatless: &[Uuid]) -> seats::session::Opened {
+        let (hardware, name) = (HardwareId::of(b"machine"), name(holder));
+        let ask = NewSession { seatless: Some(seatless), ..self.ask(&name, &hardware) };
+        self.seats.open(&ask, grant).await.unwrap()
     }
 
     /// A whole acquire.
@@ -159,6 +167,7 @@ impl Deployment {
             hardware,
             hostname: None,
             version: None,
+            seatless: None,
         }
     }
 }

@@ -123,6 +123,7 @@ impl Model<'_> {
                     Some(Acquire::Read(terms))
                 }
                 Taken::Full { .. } | Taken::InstallationFull { .. } | Taken::Inactive(_) => None,
+                Taken::Elsewhere => panic!("there is one license here"),
             },
             Some(Acquire::Granted(grant)) => match self.d.open(holder, &grant).await {
                 Opened::Open => {
@@ -138,6 +139,7 @@ impl Model<'_> {
                     Some(Acquire::Read(self.d.terms().await))
                 }
                 Opened::Crowded(_) => panic!("nothing limits the installation here"),
+                Opened::Elsewhere => panic!("there is one license here"),
             },
             Some(Acquire::Opened(grant)) => match self.d.confirm(&grant).await.unwrap() {
                 // A holder that asked for its seat and gave it back at the same time has given it back.

@@ -5,4 +5,5 @@ mod deployment;
 mod installation;
 mod interleavings;
 mod scenarios;
+mod several;
 mod topologies;
