@@ -28,7 +28,7 @@ def before_call(context, case, kwargs):
     address = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
     case.headers = {**(case.headers or {}), "X-Forwarded-For": address}
     if "SIGNED_IN" in os.environ:
-        owner = case.path.startswith("/api/v1/billing/") and number % 5
+        owner = case.path.startswith(("/api/v1/billing/", "/api/v1/auth/claim")) and number % 5
         case.headers["Authorization"] = f"Bearer {os.environ['REAL_OWNER' if owner else 'REAL_TOKEN']}"
     if number % 3 == 0 and isinstance(case.body, dict):
         real = {"license_key": lambda: os.environ["REAL_KEY"], "session_id": live_session, "plan": lambda: "TEAM"}

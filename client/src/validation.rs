@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use protocol::id::ClientVersion;
 use protocol::key::LicenseKey;
 use protocol::token::{TokenError, ValidationClaims, verify_claims, verify_validation};
-use protocol::wire::{ValidLicense, ValidateAnswer, ValidateRequest};
+use protocol::wire::{AuthRequest, ClaimAnswer, ValidLicense, ValidateAnswer, ValidateRequest};
 
 use crate::client::Inner;
 use crate::clock::Moment;
@@ -12,7 +12,7 @@ use crate::cloud::{Ask, Effort};
 use crate::directory::Directory;
 use crate::license::{License, Source, Verdict};
 use crate::notice::Notice;
-use crate::{Error, LastError, LicenseClient};
+use crate::{Error, LastError, LicenseClient, sign_in};
 
 /// The sealed file with the token. The token is all that is kept: it is checked at every use.
 const FILE: &str = "validation";
@@ -115,8 +115,25 @@ impl LicenseClient {
             self.forget_seat_token()?;
             self.store_key(key)?;
             self.store_validation(&token);
+            // The key works without it, and activating it again repeats it.
+            let _ = self.confirm_purchase(key);
         }
         Ok(verdict)
+    }
+
+    /// Makes the person who is signed in the owner of what was bought under the person's address. The cloud refuses it for
+    /// keys of any other origin.
+    fn confirm_purchase(&self, key: &LicenseKey) -> Result<(), Error> {
+        if !self.is_signed_in()? {
+            return Ok(());
+        }
+        let client = &self.inner;
+        let directory = client.directories.current(client.time.wall(), Effort::Once)?;
+        let body = AuthRequest { license_key: key.into(), machine_id: None };
+        let to = directory.endpoint("auth", "/api/v1/auth/claim")?;
+        let bearer = sign_in::bearer(client, None)?;
+        let ask = Ask { to, body: &body, bearer: Some(&bearer.token), idempotency_key: None };
+        client.cloud.post::<_, ClaimAnswer>(&ask, Effort::Once).map(drop)
     }
 
     /// What may be used, as far as it is known without asking anybody; none if no answer serves any more.

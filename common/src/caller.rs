@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use protocol::id::{HardwareId, LicenseId, SessionId, TenantId, UserId};
 use protocol::token::{self, KeySet, TokenError};
 use quick_cache::sync::Cache;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::config::{self, Setup};
@@ -30,8 +31,9 @@ use crate::request;
 /// Tokens whose signature was checked are remembered, because heartbeats bring the same one every few minutes.
 const REMEMBERED_TOKENS: usize = 20_000;
 
-const USERS_BY_IDENTITY: &str =
-    "/* users_by_identity */ select user_id, tenant_id, role from users_by_identity($1, $2, $3, $4)";
+/// Also records the subject of a member whose address is known and who signs in for the first time.
+const MEMBERSHIPS_BY_IDENTITY: &str = "/* memberships_by_identity */
+    select user_id, tenant_id, role, is_claim, is_active from memberships_by_identity($1, $2, $3, $4, $5)";
 
 /// The address a request comes from.
 #[derive(Debug, Clone, Copy)]
@@ -149,6 +151,10 @@ impl SessionCaller {
     }
 }
 
+/// A person with an ID token of a configured issuer, who may be no user of any tenant yet.
+#[derive(Debug, Clone)]
+pub struct SignedIn(pub Identity);
+
 /// Checks credentials; clones share what they remember.
 #[derive(Debug, Clone)]
 pub struct Callers(Arc<Inner>);
@@ -216,6 +222,16 @@ impl Callers {
         }
     }
 
+    async fn identity(&self, headers: &HeaderMap) -> Result<Identity, Problem> {
+        let bearer = bearer(headers)?;
+        let issuer = unverified_issuer(bearer).map_err(refused)?;
+        match self.0.oidc.iter().find(|i| i.name() == issuer) {
+            Some(known) => known.verify(bearer, Timestamp::now().as_second()).await,
+            None if issuer == self.0.issuer => Err(refused(TokenError::Type)),
+            None => Err(refused(TokenError::Issuer)),
+        }
+    }
+
     /// The audience tells an access token from a license token; each is then checked whole.
     fn verify(&self, bearer: &str, keys: &KeySet, now: Timestamp) -> Result<Remembered, TokenError> {
         let keys_version = self.0.keys.version();
@@ -235,37 +251,46 @@ impl Callers {
     }
 
     async fn user(&self, identity: Identity) -> Result<Caller, Problem> {
-        let tenant: Option<Uuid> = match identity.tenant.as_deref().map(str::parse) {
-            Some(Ok(tenant)) => Some(tenant),
-            Some(Err(_)) => {
-                return Err(Problem::forbidden(
-                    "Your identity provider doesn't name an organisation known here. Ask its administrator.",
-                ));
-            }
-            None => None,
-        };
+        if identity.tenant.as_ref().is_some_and(|named| Uuid::parse_str(named).is_err()) {
+            return Err(Problem::forbidden(
+                "Your identity provider doesn't name an organisation known here. Ask its administrator.",
+            ));
+        }
+        let tenants = identity.allowed_tenants();
         let rows = self
             .0
             .db
-            .outside_tenants((USERS_BY_IDENTITY, &[&identity.issuer, &identity.subject, &identity.email, &tenant]))
+            .outside_tenants((
+                MEMBERSHIPS_BY_IDENTITY,
+                &[&identity.issuer, &identity.subject, &identity.email, &tenants, &identity.domains],
+            ))
             .await?;
-        match rows.as_slice() {
-            [row] => Ok(Caller::User {
-                user: UserId::from_uuid(row.get(0)),
-                tenant: TenantId::from_uuid(row.get(1)),
-                role: match row.get(2) {
-                    "owner" => Role::Owner,
-                    "admin" => Role::Admin,
-                    _ => Role::Member,
-                },
-            }),
-            [] => Err(Problem::forbidden(
+        let (claims, memberships): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.get("is_claim"));
+        let active: Vec<&Row> = memberships.iter().copied().filter(|row| row.get("is_active")).collect();
+        match (memberships.as_slice(), active.as_slice()) {
+            ([only], _) | (_, [only]) => Ok(member(only)),
+            ([], _) if !claims.is_empty() => Err(Problem::forbidden(
+                "You are signed in, but the purchase under your address has not been confirmed. Run `coditect activate` with the license key from its e-mail, signed in as now.",
+            )),
+            ([], _) => Err(Problem::forbidden(
                 "You are signed in, but no organisation here has you as a user. Ask an administrator of yours to add you.",
             )),
             _ => Err(Problem::forbidden(
                 "You belong to several organisations and your sign-in doesn't say which. Ask an administrator to configure the tenant claim.",
             )),
         }
+    }
+}
+
+fn member(row: &Row) -> Caller {
+    Caller::User {
+        user: UserId::from_uuid(row.get("user_id")),
+        tenant: TenantId::from_uuid(row.get("tenant_id")),
+        role: match row.get("role") {
+            "owner" => Role::Owner,
+            "admin" => Role::Admin,
+            _ => Role::Member,
+        },
     }
 }
 
@@ -304,6 +329,17 @@ where
         let caller = Callers::from_ref(state).session_caller(&parts.headers).await?;
         request::is_of(caller.tenant());
         Ok(caller)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for SignedIn
+where
+    Callers: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        Callers::from_ref(state).identity(&parts.headers).await.map(Self)
     }
 }
 

@@ -57,9 +57,13 @@ variables! {
     /// The key under which license keys are hashed: 32 bytes in hex. Two, separated by a comma, while the first takes over
     /// from the second, which without this makes every license key unknown: docs/disaster-recovery.md says how.
     LICENSE_KEY_PEPPER, None, "64 hex digits, as from `openssl rand -hex 32`";
-    /// The OpenID Connect issuers whose ID tokens are accepted: a JSON list. `jwks_uri` is found by discovery when it isn't
-    /// given; `user_claim` (default `sub`) names the user; `tenant_claim`, when given, must name the user's tenant.
-    OIDC_ISSUERS, Some("none"), r#"[{"issuer":"https://login.example.com","audience":"coditect"}]"#;
+    /// The OpenID Connect issuers whose ID tokens are accepted: a JSON list. Each names the users that it may speak for, and is
+    /// refused otherwise: `tenants` (a list of tenant ids, or `"*"` for every tenant), `domains` (a list of e-mail domains), or
+    /// both, which then both hold. `jwks_uri` is found by discovery when it isn't given; `user_claim` (default `sub`) names
+    /// the user; `tenant_claim`, when given, must name the user's tenant; `verified_claim` (default `email_verified`; for
+    /// Entra ID `xms_edov`) vouches for the e-mail address, or with `trusted` every address of the issuer counts. The first
+    /// issuer is the one that `coditect login` uses. docs/security.md says what each of these risks.
+    OIDC_ISSUERS, Some("none"), r#"[{"issuer":"https://login.example.com","audience":"coditect","tenants":"*"}]"#;
     /// Seconds a seat lasts without a heartbeat.
     SEAT_TTL_SECONDS, Some("360"), "360";
     /// Seconds between heartbeats, as clients are told.

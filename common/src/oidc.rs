@@ -4,6 +4,8 @@
 //! every half minute: tokens with invented key ids can't make us knock at the issuer's door. Nobody who brings a known key
 //! waits for an issuer that is slow, and those who must wait share one attempt.
 
+mod claims;
+
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
@@ -17,6 +19,9 @@ use tokio::sync::Mutex;
 use crate::problem::Problem;
 use crate::trace;
 
+use claims::Claims;
+pub use claims::{Identity, IssuerConfig};
+
 /// How long an issuer's keys are believed.
 const MAX_AGE: Duration = Duration::from_secs(3600);
 /// How often an unknown key may make us fetch.
@@ -27,39 +32,14 @@ const RETRY_PAUSE: Duration = Duration::from_secs(30);
 const FETCH_TIMEOUT: Duration = Duration::from_millis(1500);
 /// The largest document an issuer may send: discovery documents and key sets are a few kilobytes.
 const DOCUMENT_LIMIT_BYTES: usize = 256 * 1024;
-/// Clocks may differ by this much.
-const LEEWAY_SECONDS: i64 = 60;
-
-/// An issuer as `OIDC_ISSUERS` has it.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct IssuerConfig {
-    issuer: String,
-    audience: String,
-    jwks_uri: Option<String>,
-    tenant_claim: Option<String>,
-    user_claim: Option<String>,
-}
-
-/// Who an ID token says is there.
-#[derive(Debug, Clone)]
-pub struct Identity {
-    /// The issuer.
-    pub issuer: String,
-    /// The value of the issuer's user claim.
-    pub subject: String,
-    /// The e-mail address, when the issuer vouches for it.
-    pub email: Option<String>,
-    /// The tenant the issuer puts the user in, when the issuer is configured to.
-    pub tenant: Option<String>,
-    /// When the token expires, in seconds since 1970.
-    pub expires: i64,
-}
+/// How many redirects a fetch follows.
+const REDIRECTS_MAX: usize = 2;
 
 /// A configured issuer with its keys.
 #[derive(Debug)]
 pub struct Issuer {
     config: IssuerConfig,
+    claims: Claims,
     http: reqwest::Client,
     known: RwLock<Option<Known>>,
     /// Held by whoever is fetching.
@@ -91,7 +71,7 @@ impl Issuer {
             serde_json::from_str(value).map_err(|e| format!("must be a JSON list of issuers: {e}"))?;
         let http = reqwest::Client::builder()
             .timeout(FETCH_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::limited(2))
+            .redirect(reqwest::redirect::Policy::custom(follow_securely))
             .build()
             .map_err(|e| format!("no HTTP client could be made: {e}"))?;
         configs
@@ -100,7 +80,8 @@ impl Issuer {
                 for url in std::iter::once(&config.issuer).chain(&config.jwks_uri) {
                     secure_url(url)?;
                 }
-                Ok(Self { config, http: http.clone(), known: RwLock::default(), attempts: Mutex::default() })
+                let claims = Claims::from_config(&config)?;
+                Ok(Self { config, claims, http: http.clone(), known: RwLock::default(), attempts: Mutex::default() })
             })
             .collect()
     }
@@ -117,7 +98,7 @@ impl Issuer {
         &self.config.audience
     }
 
-    /// Checks a token: signature, type, issuer, audience, times.
+    /// Checks a token: signature, type, issuer, audience, authorized party, times, and the form of its claims.
     ///
     /// # Errors
     /// `401 invalid_token` when it can't be believed; `503` when the issuer's keys can't be fetched.
@@ -131,44 +112,7 @@ impl Issuer {
         if !may_be_id_token(token) {
             return Err(refused(TokenError::Type));
         }
-        self.identity(&claims, now).map_err(refused)
-    }
-
-    fn identity(&self, claims: &Map<String, Value>, now: i64) -> Result<Identity, TokenError> {
-        let text = |name: &str| claims.get(name).and_then(Value::as_str);
-        let time = |name: &str| claims.get(name).and_then(Value::as_i64);
-        let audience = match claims.get("aud") {
-            Some(Value::String(one)) => *one == self.config.audience,
-            Some(Value::Array(many)) => many.iter().any(|a| a.as_str() == Some(&self.config.audience)),
-            _ => false,
-        };
-        if text("iss") != Some(&self.config.issuer) {
-            return Err(TokenError::Issuer);
-        }
-        if !audience {
-            return Err(TokenError::Audience);
-        }
-        let expires = time("exp").ok_or(TokenError::Malformed)?;
-        if expires.saturating_add(LEEWAY_SECONDS) <= now {
-            return Err(TokenError::Expired);
-        }
-        let starts = time("nbf").into_iter().chain(time("iat")).max().unwrap_or(0);
-        if starts.saturating_sub(LEEWAY_SECONDS) > now {
-            return Err(TokenError::NotYetValid);
-        }
-        let verified =
-            claims.get("email_verified").is_some_and(|v| v == &Value::Bool(true) || v.as_str() == Some("true"));
-        let tenant = match &self.config.tenant_claim {
-            Some(name) => Some(text(name).ok_or(TokenError::Malformed)?.to_owned()),
-            None => None,
-        };
-        Ok(Identity {
-            issuer: self.config.issuer.clone(),
-            subject: text(self.config.user_claim.as_deref().unwrap_or("sub")).ok_or(TokenError::Malformed)?.to_owned(),
-            email: text("email").filter(|_| verified).map(str::to_lowercase),
-            tenant,
-            expires,
-        })
+        self.claims.identity(&claims, now).map_err(refused)
     }
 
     /// The issuer's keys. Old ones serve while somebody is fetching newer ones.
@@ -240,7 +184,11 @@ impl Issuer {
         if found.issuer != self.config.issuer {
             return Err(format!("the discovery document is {}'s", found.issuer));
         }
-        secure_url(&found.jwks_uri)?;
+        let jwks_uri = secure_url(&found.jwks_uri)?;
+        let issuer = secure_url(&self.config.issuer)?;
+        if !is_as_secure(&issuer, &jwks_uri) {
+            return Err(format!("the discovery document names keys at {jwks_uri}, which must be https"));
+        }
         Ok(found.jwks_uri)
     }
 
@@ -274,12 +222,46 @@ fn may_be_id_token(token: &str) -> bool {
 }
 
 /// Keys fetched over plain http could be anybody's; a loopback address is this machine.
-fn secure_url(url: &str) -> Result<(), String> {
+fn secure_url(url: &str) -> Result<reqwest::Url, String> {
     let parsed = reqwest::Url::parse(url).map_err(|e| format!("{url}: {e}"))?;
-    let loopback = matches!(parsed.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
-    match parsed.scheme() {
-        "https" => Ok(()),
-        "http" if loopback => Ok(()),
-        _ => Err(format!("{url} must be https")),
+    if parsed.scheme() == "https" || is_loopback(&parsed) { Ok(parsed) } else { Err(format!("{url} must be https")) }
+}
+
+fn is_loopback(url: &reqwest::Url) -> bool {
+    url.scheme() == "http" && matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"))
+}
+
+/// Whether keys may come from `to` when `from` says so: by https, or on this machine from this machine.
+fn is_as_secure(from: &reqwest::Url, to: &reqwest::Url) -> bool {
+    to.scheme() == "https" || (is_loopback(from) && is_loopback(to))
+}
+
+fn follow_securely(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action {
+    if attempt.previous().len() > REDIRECTS_MAX {
+        return attempt.error("too many redirects");
+    }
+    let secure = attempt.previous().last().is_none_or(|from| is_as_secure(from, attempt.url()));
+    if secure { attempt.follow() } else { attempt.error("a redirect away from https") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirects_lead_from_https_to_https_alone() {
+        let url = |text: &str| reqwest::Url::parse(text).unwrap();
+        for (from, to, may) in [
+            ("https://login.test/keys", "https://cdn.test/keys", true),
+            ("https://login.test/keys", "http://login.test/keys", false),
+            ("https://login.test/keys", "http://127.0.0.1/keys", false),
+            ("https://login.test/keys", "ftp://login.test/keys", false),
+            ("http://127.0.0.1:1/keys", "http://localhost:2/keys", true),
+            ("http://127.0.0.1:1/keys", "https://login.test/keys", true),
+            ("http://127.0.0.1:1/keys", "http://127.0.0.2:1/keys", false),
+            ("http://[::1]:1/keys", "http://login.test/keys", false),
+        ] {
+            assert_eq!(is_as_secure(&url(from), &url(to)), may, "{from} → {to}");
+        }
     }
 }

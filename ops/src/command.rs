@@ -104,6 +104,13 @@ enum User {
         #[arg(long)]
         tenant: String,
     },
+    /// Forget the identity that a user signed in with, as after a change of the identity provider.
+    ResetIdentity {
+        #[arg(long)]
+        tenant: String,
+        #[arg(long)]
+        email: String,
+    },
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -294,6 +301,9 @@ impl Ops {
                 tenant::add_user(&office, &tenant, &email, role.word(), issuer.zip(subject)).await
             }
             Command::User(User::List { tenant }) => tenant::users(&office, &tenant).await,
+            Command::User(User::ResetIdentity { tenant, email }) => {
+                tenant::reset_identity(&office, &tenant, &email).await
+            }
             Command::Person(command) => command.run(&office).await,
             Command::License(command) => command.run(&office).await,
             Command::Seat(Seat::List { license }) => seat::list(&office, license).await,

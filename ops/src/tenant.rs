@@ -11,15 +11,32 @@ const TENANT_INSERT: &str = "/* tenant_insert */
     insert into tenants (id, name, slug) values (current_tenant(), $1, $2) on conflict (slug) do nothing returning id";
 const TENANT_SHOW: &str = "/* tenant_show */ select name, slug, created_at from tenants";
 const USER_INSERT: &str = "/* user_insert */
-    with added as (
-        insert into users (id, tenant_id, email, role, issuer, subject) values ($1, current_tenant(), $2, $3, $4, $5)
+    with claimed as (
+        update users set claimed_at = null, role = $3, issuer = $4, subject = $5
+        where email = $2 and claimed_at is not null and erase_at is null
+          and not exists (select from users known where known.issuer = $4 and known.subject = $5)
+        returning id
+    ), inserted as (
+        insert into users (id, tenant_id, email, role, issuer, subject)
+        select $1, current_tenant(), $2, $3, $4, $5 where not exists (select from claimed)
         on conflict do nothing returning id
+    ), added as (
+        select id from claimed union all select id from inserted
     ), audit as (
         insert into audit_log (id, tenant_id, actor, action, detail)
-        select $6, current_tenant(), $7, 'user.added', $8 from added
+        select $6, current_tenant(), $7, 'user.added', $8::jsonb || jsonb_build_object('user_id', id) from added
     )
     select id from added";
-const USERS: &str = "/* users */ select id, email, role, issuer, subject, erase_at from users order by email";
+const USERS: &str =
+    "/* users */ select id, email, role, issuer, subject, claimed_at, erase_at from users order by email";
+const IDENTITY_RESET: &str = "/* identity_reset */
+    with reset as (
+        update users set issuer = null, subject = null where email = $1 and issuer is not null returning id
+    ), audit as (
+        insert into audit_log (id, tenant_id, actor, action, detail)
+        select $2, current_tenant(), $3, 'user.identity_reset', jsonb_build_object('user_id', id) from reset
+    )
+    select id from reset";
 
 /// Makes a tenant; the slug is made of the name where none is given.
 ///
@@ -57,7 +74,7 @@ pub async fn list(office: &Office) -> Result<Shown, Failure> {
     Ok(Shown::List(&["tenant_id", "name", "slug", "created_at"], rows))
 }
 
-/// Adds a user to a tenant.
+/// Adds a user to a tenant. A purchase's claim on the address becomes that user.
 ///
 /// # Errors
 /// When the tenant has the user already.
@@ -76,19 +93,36 @@ pub async fn add_user(
     }
     let (issuer, subject) = identity.unzip();
     let tx = office.db.tenant("user_add", tenant).await?;
-    let (entry, detail) = (uuid::Uuid::now_v7(), json!({"user_id": id, "role": role}));
+    let (entry, detail) = (uuid::Uuid::now_v7(), json!({"role": role}));
     let user: common::postgres::Query<'_> =
         (USER_INSERT, &[&id.as_uuid(), &email, &role, &issuer, &subject, &entry, &office.actor, &detail]);
     let [made] = tx.finish([user]).await?;
-    if made.is_empty() {
+    let Some(made) = made.first() else {
         return Err(Failure::Refused(format!("This tenant has a user {email}, or one with that identity, already.")));
-    }
+    };
     Ok(Shown::One(vec![
-        ("user_id", json!(id)),
+        ("user_id", json!(made.get::<_, uuid::Uuid>(0))),
         ("tenant_id", json!(tenant)),
         ("email", json!(email)),
         ("role", json!(role)),
     ]))
+}
+
+/// Forgets the identity that a user signed in with, so that the next verified sign-in with the address is recorded.
+///
+/// # Errors
+/// When the tenant has no such user, or the user has no identity.
+pub async fn reset_identity(office: &Office, tenant: &str, email: &str) -> Result<Shown, Failure> {
+    let tenant = office.tenant(tenant).await?;
+    let email = email.trim().to_lowercase();
+    let tx = office.db.tenant("identity_reset", tenant).await?;
+    let [reset] = tx.finish([(IDENTITY_RESET, &[&email, &uuid::Uuid::now_v7(), &office.actor])]).await?;
+    if reset.is_empty() {
+        return Err(Failure::Refused(format!(
+            "This tenant has no user {email} with a recorded identity. `ops user list` shows its users."
+        )));
+    }
+    Ok(Shown::Done(format!("The next verified sign-in as {email} is recorded.")))
 }
 
 /// A tenant's users.
@@ -100,10 +134,10 @@ pub async fn users(office: &Office, tenant: &str) -> Result<Shown, Failure> {
     let [found] = tx.finish([(USERS, &[])]).await?;
     let rows = found.iter().map(|r| {
         let text = |i| json!(r.get::<_, Option<&str>>(i));
-        let erase_at = json!(r.get::<_, Option<Timestamp>>(5));
-        vec![json!(r.get::<_, uuid::Uuid>(0)), text(1), text(2), text(3), text(4), erase_at]
+        let time = |i| json!(r.get::<_, Option<Timestamp>>(i));
+        vec![json!(r.get::<_, uuid::Uuid>(0)), text(1), text(2), text(3), text(4), time(5), time(6)]
     });
-    Ok(Shown::List(&["user_id", "email", "role", "issuer", "subject", "erase_at"], rows.collect()))
+    Ok(Shown::List(&["user_id", "email", "role", "issuer", "subject", "claimed_at", "erase_at"], rows.collect()))
 }
 
 /// As the column's check has it.

@@ -14,7 +14,8 @@ mod validate;
 
 pub use crate::token::{Jwk, Jwks};
 pub use auth::{
-    AuthAnswer, AuthRequest, PublicKeyAnswer, SigningAlgorithm, TokenType, UnverifiedKey, UnverifiedKeyError,
+    AuthAnswer, AuthRequest, ClaimAnswer, PublicKeyAnswer, SigningAlgorithm, TokenType, UnverifiedKey,
+    UnverifiedKeyError,
 };
 pub use billing::{CheckoutAnswer, CheckoutRequest, PortalAnswer, PortalRequest, SeatNumber, SeatNumberError};
 pub use context::{

@@ -87,6 +87,7 @@ const OPEN: &[&str] = &[
     "POST /webhooks/stripe",
 ];
 const GUARDED: &[&str] = &[
+    "POST /api/v1/auth/claim",
     "POST /api/v1/billing/checkout",
     "POST /api/v1/billing/portal",
     "GET /api/v1/context/decisions",

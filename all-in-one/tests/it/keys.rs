@@ -56,7 +56,7 @@ async fn a_retired_key_is_no_longer_listed() {
 #[tokio::test]
 async fn discovery_names_every_function_once_each_where_it_is() {
     let urls = json!({"heartbeat": "https://heartbeat.example.com/"}).to_string();
-    let issuers = json!([{"issuer": "https://login.example.com", "audience": "coditect"}]).to_string();
+    let issuers = json!([{"issuer": "https://login.example.com", "audience": "coditect", "tenants": "*"}]).to_string();
     let world = World::new().await.with("FUNCTION_URLS", urls).with("OIDC_ISSUERS", issuers);
     let world = world.with("REGISTER_URL", "https://buy.example.com/team".to_owned());
     let found = all(&world).await.get("/.well-known/coditect.json", 200).await;

@@ -128,7 +128,7 @@ async fn a_day_with_its_mistakes(client: &Client, license: &License, secrets: &m
 #[tokio::test]
 async fn no_log_line_holds_a_secret_however_much_is_logged() {
     let provider = Provider::shared();
-    let mut world = secretive(&json!([{"issuer": provider.issuer, "audience": CLIENT}])).await;
+    let mut world = secretive(&json!([{"issuer": provider.issuer, "audience": CLIENT, "tenants": "*"}])).await;
     let tenant = world.tenant("acme").await;
     let license = world.license(tenant, "TEAM", 1).await;
     world.user(tenant, "ann@acme.test", None).await;

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod cancellation;
+mod claims;
 mod context_life;
 mod devices;
 mod documents;
@@ -16,6 +17,7 @@ mod metrics;
 mod oidc;
 mod outages;
 mod seat_flow;
+mod several_licenses;
 mod sign_in_life;
 mod smoke;
 mod start;

@@ -28,7 +28,7 @@ async fn deployment(issuers: &Value) -> (World, Client, TenantId) {
 }
 
 async fn trusting(provider: &Provider) -> (World, Client, TenantId) {
-    deployment(&json!([{"issuer": provider.issuer, "audience": CLIENT}])).await
+    deployment(&json!([{"issuer": provider.issuer, "audience": CLIENT, "tenants": "*"}])).await
 }
 
 async fn acquire(client: &Client, token: &str, n: usize, status: u16) -> Answer {
@@ -68,16 +68,17 @@ async fn an_address_identifies_only_when_the_provider_vouches_for_it() {
     let provider = Provider::shared();
     let (world, client, tenant) = trusting(&provider).await;
     world.user(tenant, "ann@acme.test", None).await;
+    world.user(tenant, "eve@acme.test", None).await;
     world.user(tenant, "carl@acme.test", Some((&provider.issuer, "carl"))).await;
     world.user(tenant, "dora@acme.test", Some(("https://elsewhere.test", "dora"))).await;
     acquire(&client, &provider.id_token(ANN).await, 1, 201).await;
     // Addresses don't differ by case.
     acquire(&client, &provider.id_token("sub=ann&email=Ann@Acme.test&email_verified=true").await, 1, 200).await;
     for stranger in [
-        "sub=ann&email=ann@acme.test&email_verified=false",
-        "sub=ann&email=ann@acme.test",
-        "sub=ann",
-        "sub=ann@acme.test",
+        "sub=eve&email=eve@acme.test&email_verified=false",
+        "sub=eve&email=eve@acme.test",
+        "sub=eve",
+        "sub=eve@acme.test",
         "sub=zoe&email=zoe@acme.test&email_verified=true",
         // Whose subject is recorded is known by that alone, and another issuer's subjects are others.
         "sub=another-carl&email=carl@acme.test&email_verified=true",
@@ -85,6 +86,100 @@ async fn an_address_identifies_only_when_the_provider_vouches_for_it() {
     ] {
         let why = refused(&client, &provider.id_token(stranger).await, 403, "forbidden").await;
         assert!(why.contains("no organisation here has you as a user"), "{stranger}: {why}");
+    }
+}
+
+#[tokio::test]
+async fn the_first_sign_in_records_the_subject_and_the_address_matches_no_more() {
+    let provider = Provider::shared();
+    let (world, client, tenant) = trusting(&provider).await;
+    let user = world.user(tenant, "ann@acme.test", None).await;
+    let other = world.tenant("globex").await;
+    world.user(other, "ann@acme.test", None).await;
+    let another = "sub=new-owner-of-the-address&email=ann@acme.test&email_verified=true";
+    let (ann, another) = (provider.id_token(ANN).await, provider.id_token(another).await);
+    // Of many first sign-ins at once, under two subjects, one subject is recorded.
+    let statuses = join_all((1..9).map(async |n| {
+        let token = if n % 2 == 0 { &ann } else { &another };
+        client.bearer(token).try_post(ACQUIRE, json!({"hardware_id": device(n)})).await.status
+    }))
+    .await;
+    assert_eq!(statuses.iter().filter(|status| **status == 201).count(), 4, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| **status == 403).count(), 4, "{statuses:?}");
+    let recorded = "select count(*) from users where issuer is not null and subject is not null";
+    assert_eq!(world.number(recorded).await, 2, "in both tenants, for the same person");
+    let of_user = format!("select count(distinct user_id) from sessions where user_id = '{user}'");
+    assert_eq!(world.number(&of_user).await, 1);
+
+    // The person is known by the subject alone, whatever became of the address.
+    let won = if statuses[1] == 201 { "ann" } else { "new-owner-of-the-address" };
+    acquire(&client, &provider.id_token(&format!("sub={won}")).await, 1, 201 - u16::from(won != "ann")).await;
+}
+
+#[tokio::test]
+async fn an_issuer_speaks_for_its_tenants_and_domains_alone() {
+    let (own, customers) = (Provider::shared(), Provider::own().await);
+    let world = World::new().await;
+    let (acme, globex) = (world.tenant("acme").await, world.tenant("globex").await);
+    world.license(acme, "TEAM", 10).await;
+    world.license(globex, "TEAM", 10).await;
+    world.user(acme, "ann@acme.test", None).await;
+    world.user(acme, "carl@acme.test", Some((&customers.issuer, "carl"))).await;
+    world.user(globex, "gil@globex.test", None).await;
+    let ours = json!({"issuer": own.issuer, "audience": CLIENT, "tenants": "*"});
+    let theirs = |more: Value| {
+        let mut issuer = json!({"issuer": customers.issuer, "audience": CLIENT});
+        issuer.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!([ours, issuer]).to_string()
+    };
+    let attacks = [
+        ANN.to_owned(),
+        format!("{ANN}&tenant_id={acme}"),
+        "sub=carl".to_owned(),
+        format!("sub=carl&tenant_id={acme}"),
+        "sub=carl&email=carl@acme.test&email_verified=true".to_owned(),
+    ];
+    let gil = format!("sub=gil&email=gil@globex.test&email_verified=true&tenant_id={globex}");
+    let mut world = world;
+    for limits in [
+        json!({"tenants": [globex]}),
+        json!({"tenants": [globex], "tenant_claim": "tenant_id"}),
+        json!({"domains": ["globex.test"]}),
+        json!({"domains": ["globex.test"], "tenants": "*", "tenant_claim": "tenant_id"}),
+    ] {
+        world = world.with("OIDC_ISSUERS", theirs(limits.clone()));
+        let client = all(&world).await;
+        for attack in &attacks {
+            let token = customers.id_token(attack).await;
+            let answer = client.bearer(&token).try_post(ACQUIRE, json!({"hardware_id": device(1)})).await;
+            assert!(matches!(answer.status, 401 | 403), "{limits} {attack}: {:#}", answer.body);
+            client.bearer(&token).get("/api/v1/context/pull", answer.status).await;
+        }
+        let stolen = "select count(*) from users where email = 'ann@acme.test' and issuer is not null";
+        assert_eq!(world.number(stolen).await, 0, "{limits}");
+        let seat =
+            client.bearer(customers.id_token(&gil).await).try_post(ACQUIRE, json!({"hardware_id": device(1)})).await;
+        assert!(matches!(seat.status, 200 | 201), "{limits}: {:#}", seat.body);
+    }
+    // An issuer that may speak for every tenant still can.
+    let client = all(&world).await;
+    acquire(&client, &own.id_token(ANN).await, 2, 201).await;
+}
+
+#[tokio::test]
+async fn odd_claims_are_invalid_tokens_and_never_a_fault_of_ours() {
+    let provider = Provider::shared();
+    let (world, client, tenant) = trusting(&provider).await;
+    world.user(tenant, "ann@acme.test", None).await;
+    let long = "x".repeat(256);
+    for odd in [
+        "sub=a%00b".to_owned(),
+        "sub=a%0Ab".to_owned(),
+        format!("sub={long}"),
+        "sub=ann&email=ann%00@acme.test&email_verified=true".to_owned(),
+        format!("sub=ann&email={long}@acme.test&email_verified=true"),
+    ] {
+        refused(&client, &provider.id_token(&odd).await, 401, "invalid_token").await;
     }
 }
 
@@ -99,8 +194,14 @@ async fn a_user_of_two_tenants_says_which() {
     world.user(globex, "ann@acme.test", Some((&provider.issuer, "ann"))).await;
     let why = refused(&client, &provider.id_token(ANN).await, 403, "forbidden").await;
     assert!(why.contains("several organisations"), "{why}");
+    // Only one has an active license: that is the one.
+    world.sql(&format!("update licenses set expires_at = now() where tenant_id = '{globex}'")).await;
+    acquire(&client, &provider.id_token(ANN).await, 3, 201).await;
+    world.sql(&format!("update licenses set standing = 'inactive' where tenant_id = '{acme}'")).await;
+    refused(&client, &provider.id_token(ANN).await, 403, "forbidden").await;
+    world.sql("update licenses set expires_at = null, standing = 'good'").await;
 
-    let issuers = json!([{"issuer": provider.issuer, "audience": CLIENT, "tenant_claim": "tenant_id"}]);
+    let issuers = json!([{"issuer": provider.issuer, "audience": CLIENT, "tenants": "*", "tenant_claim": "tenant_id"}]);
     let world = world.with("OIDC_ISSUERS", issuers.to_string());
     let client = all(&world).await;
     let of = async |tenant: &str| provider.id_token(&format!("{ANN}&tenant_id={tenant}")).await;
@@ -126,7 +227,7 @@ async fn a_user_of_two_tenants_says_which() {
 async fn tokens_for_something_else_are_not_believed() {
     let (provider, behind, ahead) = (Provider::shared(), Provider::behind(), Provider::ahead());
     let unconfigured = Provider::own().await;
-    let issuer = |p: &Provider| json!({"issuer": p.issuer, "audience": CLIENT});
+    let issuer = |p: &Provider| json!({"issuer": p.issuer, "audience": CLIENT, "tenants": "*"});
     let (world, client, tenant) = deployment(&json!([issuer(&provider), issuer(&behind), issuer(&ahead)])).await;
     for known in [&provider, &behind, &ahead, &unconfigured] {
         world.user(tenant, &format!("ann@{}", &known.issuer[7..]), Some((&known.issuer, "ann"))).await;

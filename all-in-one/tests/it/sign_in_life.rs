@@ -9,7 +9,7 @@ use crate::oidc::{ANN, CLIENT, Provider};
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_signs_in_takes_seats_syncs_and_leaves_as_himself() {
     let provider = Provider::own().await;
-    let issuers = json!([{"issuer": provider.issuer, "audience": CLIENT}]);
+    let issuers = json!([{"issuer": provider.issuer, "audience": CLIENT, "tenants": "*"}]);
     let world = World::new().await.with("OIDC_ISSUERS", issuers.to_string());
     let tenant = world.tenant("acme").await;
     world.license(tenant, "TEAM", 5).await;

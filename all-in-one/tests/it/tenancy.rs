@@ -126,6 +126,15 @@ async fn every_table_with_a_tenant_has_the_policy_forced() {
                 Some("founder") if table == "context_heads" => {
                     assert_eq!(&all[1..], [Some("INSERT"), Some("{coditect_founder}"), None, Some("true")], "{table}")
                 }
+                // A first sign-in, which is recorded for a user that has no identity.
+                Some("sign_in") if table == "users" => {
+                    let rule = "((issuer IS NULL) AND (claimed_at IS NULL))";
+                    assert_eq!(
+                        &all[1..],
+                        [Some("UPDATE"), Some("{coditect_lookup}"), Some(rule), Some("true")],
+                        "{table}"
+                    )
+                }
                 // A function of two columns, which a key's hashes under both peppers are needed for.
                 Some("rehash") if table == "licenses" => {
                     assert_eq!(
@@ -146,6 +155,27 @@ async fn every_table_with_a_tenant_has_the_policy_forced() {
         )
         .await;
     assert_eq!(privileged, 0);
+}
+
+#[tokio::test]
+async fn no_role_keeps_anything_outside_the_tables() {
+    let world = World::new().await;
+    for role_name in ROLES {
+        let role = world.db.connect(role_name).await;
+        for sql in [
+            "create temp table t (a int)",
+            "create temp sequence t",
+            "create table t (a int)",
+            "create schema t",
+            "select lo_create(0)",
+            "select lo_creat(-1)",
+            "select lo_from_bytea(0, '')",
+            "select lo_import('/etc/passwd')",
+        ] {
+            let refused = role.batch_execute(sql).await.unwrap_err();
+            assert_eq!(refused.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{role_name}: {sql}: {refused:?}");
+        }
+    }
 }
 
 #[tokio::test]

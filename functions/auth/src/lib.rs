@@ -1,11 +1,12 @@
-//! `POST /api/v1/auth/license`: a license key becomes an access token; beside it, in `keys.rs`, what clients need to find
-//! the functions and check their signatures.
+//! `POST /api/v1/auth/license`: a license key becomes an access token; beside it, in `claim.rs`, the confirmation of a
+//! purchase, and in `keys.rs`, what clients need to find the functions and check their signatures.
 //!
 //! Round trips: Redis 1 (may this address go on guessing?) → Postgres 1 (the licence) → KMS 1 (the signature). A failed
 //! attempt costs Redis one more.
 //!
 //! Crashes: nothing is written but the count of failed attempts.
 
+mod claim;
 mod keys;
 mod queries;
 
@@ -17,7 +18,7 @@ use common::guesses::{self, Guesses};
 use common::keys::Keys;
 use common::license_key::KeyHasher;
 use common::oidc::Issuer;
-use common::{Answer, Body, Db, Problem, Setup, config, request};
+use common::{Answer, Body, Callers, Db, Problem, Setup, config, request};
 use jiff::{SignedDuration, Timestamp};
 use protocol::key::LicenseKey;
 use protocol::token::{ACCESS_AUDIENCE, AccessClaims};
@@ -42,6 +43,7 @@ pub struct State {
     guesses: Guesses,
     signer: TokenSigner,
     keys: Keys,
+    callers: Callers,
     issuer: String,
     discovery: Arc<Discovery>,
 }
@@ -54,6 +56,7 @@ impl State {
         let issuer = setup.required(&config::PUBLIC_URL, config::url);
         let urls = setup.optional(&config::FUNCTION_URLS, config::function_urls);
         let issuers = setup.optional(&config::OIDC_ISSUERS, Issuer::parse_all);
+        let callers = Callers::ask(setup);
         let (db, issuer) = (db?, issuer?);
         let register_url = setup.optional(&config::REGISTER_URL, config::url);
         let discovery = Discovery {
@@ -65,10 +68,17 @@ impl State {
             guesses: guesses?,
             signer: signer?,
             keys: Keys::new(db.clone()),
+            callers: callers?,
             discovery: Arc::new(discovery),
             db,
             issuer,
         })
+    }
+}
+
+impl FromRef<State> for Callers {
+    fn from_ref(state: &State) -> Self {
+        state.callers.clone()
     }
 }
 
@@ -92,10 +102,11 @@ fn discovery(issuer: &str, mut functions: BTreeMap<String, String>, issuers: &[I
     }
 }
 
-/// This function's routes; the one that takes keys is guarded against guessing.
+/// This function's routes; those that take keys are guarded against guessing.
 pub fn routes(state: &State) -> OpenApiRouter<State> {
     let guarded = OpenApiRouter::new()
         .routes(routes!(license))
+        .routes(routes!(claim::claim))
         .route_layer(axum::middleware::from_fn_with_state(state.clone(), guesses::limit));
     guarded.routes(routes!(keys::public_key)).routes(routes!(keys::jwks)).routes(routes!(keys::discovery))
 }

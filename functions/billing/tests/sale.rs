@@ -29,7 +29,7 @@ impl Shop {
         let world = World::new().await;
         let auth = world.serve("auth", auth::State::connect, auth::routes).await;
         let jwks = format!("{}/.well-known/jwks.json", auth.url());
-        let issuers = json!([{"issuer": LOGIN, "audience": "coditect", "jwks_uri": jwks}]);
+        let issuers = json!([{"issuer": LOGIN, "audience": "coditect", "jwks_uri": jwks, "tenants": "*"}]);
         let world = world
             .with("OIDC_ISSUERS", issuers.to_string())
             .with("STRIPE_API_KEY", KEY)

@@ -205,12 +205,10 @@ impl<'a> Change<'a> {
     pub(crate) async fn finish(
         mut self,
         ledger: &Ledger,
-        mut tx: TenantTx<'static>,
+        tx: TenantTx<'static>,
     ) -> Result<Result<Changed, String>, Problem> {
         if self.owner.is_new_tenant {
-            let email = self.email.clone().unwrap_or_default();
-            let [_, known] = tx.run([(queries::EMAIL_LOCK, &[&email]), (queries::EMAIL_IS_KNOWN, &[&email])]).await?;
-            self.write_tenant(known.first().is_some_and(|row| !row.get::<_, bool>(0)));
+            self.write_tenant();
         }
         if self.owner.is_new_customer || self.contact.is_some() {
             self.write_customer();

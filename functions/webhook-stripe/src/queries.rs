@@ -60,11 +60,10 @@ pub(crate) const EVENTS_RECHECK: &str = "/* stripe_events_recheck */
 pub(crate) const TENANT: &str = "/* tenant */ select id from tenants";
 pub(crate) const TENANT_INSERT: &str =
     "/* tenant_insert */ insert into tenants (id, name, slug) values (current_tenant(), $1, $2)";
-/// Two purchases under one address, for the first time and at once, make one user.
-pub(crate) const EMAIL_LOCK: &str = "/* email_lock */ select pg_advisory_xact_lock(hashtextextended($1, 3))";
-pub(crate) const EMAIL_IS_KNOWN: &str = "/* email_is_known */ select email_is_known($1)";
-pub(crate) const OWNER_INSERT: &str = "/* owner_insert */
-    insert into users (id, tenant_id, email, role) values ($1, current_tenant(), $2, 'owner') on conflict do nothing";
+/// A purchase claims what was bought for its address, until the person confirms it.
+pub(crate) const OWNER_CLAIM: &str = "/* owner_claim */
+    insert into users (id, tenant_id, email, role, claimed_at) values ($1, current_tenant(), $2, 'owner', now())
+    on conflict do nothing";
 
 pub(crate) const CUSTOMER: &str =
     "/* stripe_customer */ select email, deleted_at is not null from stripe_customers where id = $1";

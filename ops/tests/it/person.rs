@@ -144,7 +144,7 @@ async fn an_export_has_all_that_is_held_of_one_person_and_nothing_of_others() {
 #[tokio::test]
 async fn an_erasure_can_be_undone_for_thirty_days_and_meanwhile_nobody_signs_in() {
     let office = Office::new().await;
-    let known = "users_by_identity('https://id.test', 'ada', null, null)";
+    let known = "memberships_by_identity('https://id.test', 'ada', null, null, null)";
     assert_eq!(office.count(known).await, 1);
     let begun = office.desk.json(&words("erase", "ada@acme.test", &[])).await;
     assert_eq!(begun["sessions_ended"], 2);

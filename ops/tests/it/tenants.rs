@@ -93,6 +93,29 @@ async fn a_user_is_added_once_by_slug_or_id_and_listed() {
 }
 
 #[tokio::test]
+async fn adding_a_user_confirms_a_claim_and_an_identity_is_reset_by_command() {
+    let desk = Desk::new().await;
+    let tenant = desk.tenant("acme").await;
+    let claimed = desk.world.user(tenant, "ann@example.com", None).await;
+    desk.world.sql("update users set claimed_at = now(), role = 'owner'").await;
+    assert!(desk.list(&["user", "list", "--tenant", "acme"]).await[0]["claimed_at"].is_string());
+
+    let identity = ["--role", "admin", "--issuer", "https://login.example.com", "--subject", "42"];
+    let add = [&["user", "add", "--tenant", "acme", "--email", "ann@example.com"][..], &identity].concat();
+    assert_eq!(desk.json(&add).await["user_id"], json!(claimed), "one user per address");
+    let user = &desk.list(&["user", "list", "--tenant", "acme"]).await[0];
+    assert_eq!((&user["claimed_at"], &user["role"], &user["subject"]), (&json!(null), &json!("admin"), &json!("42")));
+    assert!(desk.refused(&add).await.contains("already"));
+
+    let reset = ["user", "reset-identity", "--tenant", "acme", "--email", "Ann@example.com"];
+    assert_eq!(desk.plain(&reset).await.status, 0);
+    assert_eq!(desk.list(&["user", "list", "--tenant", "acme"]).await[0]["subject"], json!(null));
+    assert!(desk.refused(&reset).await.contains("ops user list"));
+    assert_eq!(desk.actions().await, ["tenant.created", "user.added", "user.identity_reset"]);
+    assert_eq!(desk.audit().await[2].3, json!({"user_id": claimed}));
+}
+
+#[tokio::test]
 async fn another_tenants_users_are_not_shown() {
     let desk = Desk::new().await;
     desk.tenant("acme").await;

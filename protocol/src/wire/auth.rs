@@ -1,11 +1,11 @@
-//! `POST /api/v1/auth/license` and `GET /api/v1/public-key`.
+//! `POST /api/v1/auth/license`, `POST /api/v1/auth/claim` and `GET /api/v1/public-key`.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Tier, words};
-use crate::id::{HardwareId, TenantId};
+use crate::id::{HardwareId, TenantId, UserId};
 use crate::key::{self, KeyError, LicenseKey};
 
 /// What somebody sent as a license key. Not yet parsed, because a mistyped key is an answer and not a malformed request.
@@ -97,6 +97,16 @@ pub struct AuthAnswer {
     pub tenant_id: TenantId,
     /// The licence's tier.
     pub tier: Tier,
+}
+
+/// The membership of a person who confirmed a purchase.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ClaimAnswer {
+    /// The organization that the purchase made.
+    pub tenant_id: TenantId,
+    /// The person as its user.
+    pub user_id: UserId,
 }
 
 words! {

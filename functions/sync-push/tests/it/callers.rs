@@ -71,7 +71,7 @@ async fn a_user_syncs_with_the_best_licence_of_the_tenant_and_is_named() {
     let world = testing::World::new().await;
     let auth = world.serve("auth", auth::State::connect, auth::routes).await;
     let jwks = format!("{}/.well-known/jwks.json", auth.url());
-    let issuers = json!([{"issuer": LOGIN, "audience": "coditect", "jwks_uri": jwks}]);
+    let issuers = json!([{"issuer": LOGIN, "audience": "coditect", "jwks_uri": jwks, "tenants": "*"}]);
     let cloud = Cloud::on(world.with("OIDC_ISSUERS", issuers.to_string()), "FREE").await;
     let tenant = cloud.license.tenant;
     let user = cloud.world.user(tenant, "ada@acme.test", Some((LOGIN, "ada"))).await;

@@ -13,13 +13,13 @@ use crate::ledger::Ledger;
 use crate::queries::{self, License};
 
 impl Change<'_> {
-    pub(super) fn write_tenant(&mut self, is_free_address: bool) {
+    pub(super) fn write_tenant(&mut self) {
         let contact = self.contact.clone().unwrap_or_default();
         let name = contact.name.or_else(|| contact.email.clone()).unwrap_or_else(|| self.owner.customer.clone());
         write!(self.writes, queries::TENANT_INSERT, name.clone(), slug(&name, self.owner.tenant));
-        // An address that is somebody's already would leave that person's sign-in between two tenants.
-        if let Some(email) = contact.email.filter(|_| is_free_address) {
-            write!(self.writes, queries::OWNER_INSERT, Uuid::now_v7(), email);
+        // Stripe verifies no address: the owner is the person who can read its mail, and says so by `auth/claim`.
+        if let Some(email) = contact.email {
+            write!(self.writes, queries::OWNER_CLAIM, Uuid::now_v7(), email);
         }
     }
 

@@ -162,18 +162,24 @@ async fn any_name_is_a_tenants() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_somebodys_makes_no_second_user() {
+async fn a_purchase_claims_its_address_and_changes_no_user_that_is_known() {
     let (hook, events, at) = hook().await;
     let tenant = hook.world.tenant("acme").await;
     hook.world.user(tenant, "ann@signed.test", Some(("https://idp.test", "ann"))).await;
     hook.world.user(tenant, "ann@invited.test", None).await;
+    let known = "select count(*) from users where claimed_at is null and role = 'member'";
     for name in ["signed", "invited"] {
         bought(&hook, &events, name, &[("price_pro", 1)], at).await;
     }
-    assert_eq!(hook.world.number("select count(*) from users").await, 2, "whoever bought could lock them out");
-    assert_eq!(hook.world.number("select count(*) from licenses").await, 2);
+    assert_eq!(hook.world.number(known).await, 2);
+    let claims = "select count(*) from users u where claimed_at is not null and role = 'owner' and issuer is null";
+    assert_eq!(hook.world.number(claims).await, 2, "what was bought has an owner to be");
+    let own = format!(
+        "{claims} and exists (select from stripe_customers c where c.tenant_id = u.tenant_id and c.email = u.email)"
+    );
+    assert_eq!(hook.world.number(&own).await, 2);
 
-    // Two purchases under one address at the same instant.
+    // Purchases under one address at the same instant are as many tenants, each with its claim.
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..8 {
         let mut sub = Subscription::new(&format!("same{n}"), &[("price_pro", 1)], at);
@@ -185,8 +191,9 @@ async fn an_address_that_is_somebodys_makes_no_second_user() {
     while let Some(status) = tasks.join_next().await {
         assert_eq!(status.unwrap(), 200);
     }
-    assert_eq!(hook.world.number("select count(*) from users where email = 'ann@same.test'").await, 1);
+    assert_eq!(hook.world.number(&format!("{claims} and email = 'ann@same.test'")).await, 8);
     assert_eq!(hook.world.number("select count(*) from stripe_customers where email = 'ann@same.test'").await, 8);
+    assert_eq!(hook.world.number(known).await, 2);
 }
 
 #[tokio::test]

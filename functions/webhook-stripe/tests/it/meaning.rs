@@ -34,7 +34,7 @@ async fn a_purchase_makes_tenant_owner_licence_and_a_key_on_its_way() {
             1
         );
         assert_eq!(
-            hook.world.number("select count(*) from users where email = 'ann@ann.test' and role = 'owner'").await,
+            hook.world.number("select count(*) from users where email = 'ann@ann.test' and role = 'owner' and claimed_at is not null").await,
             1
         );
         assert_eq!(
