@@ -1,19 +1,23 @@
 //! Reading JSON and answering with it.
 
-use axum::body::to_bytes;
+use std::time::Duration;
+
+use axum::body::{Bytes, HttpBody as _};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt as _;
 use protocol::problem::FieldError;
 use serde::Serialize;
 use serde::de::{Deserialize, DeserializeOwned, IgnoredAny};
 
+use crate::memory::{self, Reserved};
 use crate::problem::Problem;
 
 /// The most a request's body may be where a route doesn't say otherwise.
 pub const BODY_LIMIT_BYTES: usize = 64 * 1024;
-/// How much of a body that is too large is still read, so that its sender gets the answer instead of a broken connection.
-const DRAIN_LIMIT_BYTES: usize = 32 * 1024 * 1024;
+/// How long a body may take to arrive: as long as a request.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A validated JSON body of at most `LIMIT` bytes; what is wrong with it is a problem with JSON pointers.
 #[derive(Debug)]
@@ -21,7 +25,7 @@ pub struct Body<T, const LIMIT: usize = BODY_LIMIT_BYTES> {
     /// The value.
     pub value: T,
     /// The bytes it was read from.
-    pub bytes: axum::body::Bytes,
+    pub bytes: Bytes,
 }
 
 impl<S: Send + Sync, T: DeserializeOwned, const LIMIT: usize> FromRequest<S> for Body<T, LIMIT> {
@@ -36,55 +40,57 @@ impl<S: Send + Sync, T: DeserializeOwned, const LIMIT: usize> FromRequest<S> for
 /// Reads a body that says it is JSON, as it came.
 ///
 /// # Errors
-/// `413` over the limit, `415` when it says that it is something else.
-pub async fn read_json(request: Request, limit: usize) -> Result<axum::body::Bytes, Problem> {
-    let is_json = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).is_some_and(is_json);
-    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
-    let is_readable = is_json && announced.is_none_or(|length| length <= limit);
-    let body = request.into_body();
-    let bytes = if is_readable { read(body, limit).await? } else { drain(body).await };
-    match (is_json, bytes) {
-        (false, _) => Err(Problem::unsupported_media_type()),
-        (true, None) => Err(Problem::body_too_large(limit)),
-        (true, Some(bytes)) => Ok(bytes),
+/// `413` over the limit, `415` when it says that it is something else, `503` when it is late or there is no memory for it.
+pub async fn read_json(request: Request, limit: usize) -> Result<Bytes, Problem> {
+    if !request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).is_some_and(is_json) {
+        return Err(Problem::unsupported_media_type());
     }
+    read(request.into_body(), limit).await
 }
 
 /// A body's bytes as they came, at most `LIMIT` of them: for what is signed.
 #[derive(Debug)]
-pub struct RawBody<const LIMIT: usize>(pub axum::body::Bytes);
+pub struct RawBody<const LIMIT: usize>(pub Bytes);
 
 impl<S: Send + Sync, const LIMIT: usize> FromRequest<S> for RawBody<LIMIT> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        read(request.into_body(), LIMIT).await?.map(Self).ok_or_else(|| Problem::body_too_large(LIMIT))
+        read(request.into_body(), LIMIT).await.map(Self)
     }
 }
 
-async fn read(body: axum::body::Body, limit: usize) -> Result<Option<axum::body::Bytes>, Problem> {
-    use futures_util::StreamExt as _;
-    let mut stream = body.into_data_stream();
-    let mut bytes = Vec::new();
-    let mut discarded = 0;
-    while let Some(chunk) = stream.next().await {
-        let chunk =
-            chunk.map_err(|_| Problem::malformed_body("The body ended before it was complete. Send it again."))?;
-        if discarded > 0 || bytes.len() + chunk.len() > limit {
-            discarded += chunk.len();
-            if discarded > DRAIN_LIMIT_BYTES {
-                break;
+/// Reads a body that is not longer than it may be, and no further: `serve` sees to the rest of one that is.
+pub(crate) async fn read(body: axum::body::Body, limit: usize) -> Result<Bytes, Problem> {
+    if body.size_hint().lower() > limit as u64 {
+        return Err(Problem::body_too_large(limit));
+    }
+    let mut chunks = body.into_data_stream();
+    let (mut bytes, mut memory) = (Vec::new(), None::<Reserved>);
+    let whole = async {
+        while let Some(chunk) = chunks.next().await {
+            let chunk =
+                chunk.map_err(|_| Problem::malformed_body("The body ended before it was complete. Send it again."))?;
+            let length = bytes.len() + chunk.len();
+            if length > limit {
+                return Err(Problem::body_too_large(limit));
             }
-        } else {
+            if length > BODY_LIMIT_BYTES {
+                let more = memory::BODIES.reserve(chunk.len()).await?;
+                match &mut memory {
+                    Some(memory) => memory.merge(more),
+                    None => memory = Some(more),
+                }
+            }
             bytes.extend_from_slice(&chunk);
         }
-    }
-    Ok((discarded == 0).then(|| bytes.into()))
-}
-
-async fn drain(body: axum::body::Body) -> Option<axum::body::Bytes> {
-    let _ = to_bytes(body, DRAIN_LIMIT_BYTES).await;
-    None
+        Ok(())
+    };
+    tokio::time::timeout(BODY_TIMEOUT, whole).await.map_err(|_| Problem::timed_out())??;
+    Ok(match memory {
+        Some(memory) => memory.keep(bytes),
+        None => bytes.into(),
+    })
 }
 
 fn is_json(content_type: &str) -> bool {

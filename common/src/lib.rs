@@ -16,6 +16,7 @@
 //! - [`keys`]: the public keys that our tokens are verified with.
 //! - [`oidc`]: the ID tokens of configured issuers.
 //! - [`license_key`]: the keyed hash under which a license key is found, and its seal.
+//! - [`memory`]: the bytes that large requests and answers may take together.
 //! - [`guesses`]: the rate limit on guessing license keys.
 //! - [`idempotency`]: requests that may be repeated under a key.
 //! - [`outbox`]: what is written with its cause and delivered later.
@@ -36,6 +37,7 @@ pub mod keys;
 mod lambda;
 pub mod license_key;
 pub mod logs;
+pub mod memory;
 pub mod metrics;
 pub mod oidc;
 pub mod openapi;

@@ -7,6 +7,9 @@
 //! A request is answered on a task of its own, so that a client that hangs up, or the time limit, stops no handler between
 //! two of its writes: the handler runs to its end, which its own limits bound.
 
+mod connection;
+mod unread;
+
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -18,7 +21,6 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::serve::ListenerExt;
 use protocol::problem::Code;
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -201,21 +203,17 @@ impl App {
             stop.await;
             let _ = stopping.send(());
         };
-        let service = axum::ServiceExt::<Request>::into_make_service_with_connect_info::<SocketAddr>(self.service);
-        // Without it an answer may wait 40 ms for an acknowledgement; a failure only costs that.
-        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         let serving = async {
-            axum::serve(listener, service).with_graceful_shutdown(graceful).await?;
+            connection::serve(listener, self.service, graceful).await;
             // Handlers whose callers are gone.
             drop(self.running.acquire_many(RUNNING_LIMIT).await);
-            std::io::Result::Ok(())
         };
         let hurry = async {
             let _ = stopped.await;
             tokio::time::sleep(SHUTDOWN_GRACE).await;
         };
         tokio::select! {
-            result = serving => if let Err(e) = result { tracing::error!("serving ended: {e}") },
+            () = serving => {}
             () = hurry => tracing::warn!("requests still running after the grace were cut off"),
         }
     }
@@ -263,8 +261,9 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 /// The first and last thing that sees a request.
-async fn edge(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
+async fn edge(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let started = Instant::now();
+    let (mut request, unread) = unread::watch(request);
     let id = request::id(request.headers());
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|c| c.0);
     let address = ClientAddress::of(peer, request.headers(), shared.proxy_hops);
@@ -294,6 +293,7 @@ async fn edge(State(shared): State<Arc<Shared>>, mut request: Request, next: Nex
     let line = RequestLine { method: &method, route, status: answer.status().as_u16(), elapsed: started.elapsed() };
     conclude(shared.name, current, &line, problem.as_ref(), &span);
     answer.headers_mut().insert(REQUEST_ID, id);
+    unread.told(&mut answer);
     answer
 }
 

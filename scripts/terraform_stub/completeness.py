@@ -86,6 +86,21 @@ def pools(of: Repository) -> list[str]:
     return [] if size == of.table["pool_size"] else [f"pool_size is {of.table['pool_size']}, POOL_SIZE {size}"]
 
 
+def memory(of: Repository) -> list[str]:
+    """The budgets that the concurrency is computed from are those of the programs, and every user of one says so."""
+    wrong, text = [], of.text("common/src/memory.rs")
+    for budget in ("bodies", "work"):
+        size = int(re.search(rf"const {budget.upper()}_MIB: u32 = (\d+);", text)[1])
+        if size != of.table["memory_mib"][budget]:
+            wrong.append(f"memory_mib.{budget} is {of.table['memory_mib'][budget]}, {budget.upper()}_MIB {size}")
+        for name, row in of.functions.items():
+            sources = "".join(path.read_text() for path in (of.root / "functions" / name / "src").rglob("*.rs"))
+            uses = {"bodies": "RawBody" in sources or "read_json" in sources, "work": "WORK" in sources}[budget]
+            if uses != (budget in row.get("budgets", [])):
+                wrong.append(f"{name}: its budgets and its program's use of {budget} differ")
+    return wrong
+
+
 def nobody_left_out(of: Repository) -> list[str]:
     """Whatever is made for each function is made for all of them: no loop over the table has a condition of its own."""
     wrong = []
@@ -157,7 +172,7 @@ def facts(of: Repository) -> list[str]:
     return wrong
 
 
-CHECKS = (functions, readings, roles, routes, pools, nobody_left_out, environments, described, runbook, facts)
+CHECKS = (functions, readings, roles, routes, pools, memory, nobody_left_out, environments, described, runbook, facts)
 
 
 def check(root: pathlib.Path, tree: pathlib.Path) -> list[str]:

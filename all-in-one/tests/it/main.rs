@@ -7,6 +7,7 @@ mod claims;
 mod context_life;
 mod devices;
 mod documents;
+mod early_answers;
 mod enterprise;
 mod guessing;
 mod keys;

@@ -1,19 +1,21 @@
 //! `GET /api/v1/context/history`: what a record is and was, and what lost a conflict; the latest first.
 
 use axum::extract::State as Is;
+use axum::response::Response;
+use common::memory::WORK;
 use common::query::limit;
-use common::{Answer, Caller, Problem, Query};
+use common::{Caller, Problem, Query};
 use context::{Cursor, Listing};
 use protocol::content::ContentHash;
 use protocol::id::{DeviceId, ProjectId, RecordId, UserId};
-use protocol::wire::{HistoryEntry, HistoryPage, Kind, Outcome};
+use protocol::wire::{HistoryEntry, HistoryPage, Kind, MAX_PAGE_BYTES, Outcome};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio_postgres::Row;
 use utoipa::IntoParams;
 
-use crate::State;
 use crate::queries::{self, Wish};
+use crate::{PAGE_COPIES, State, sent};
 
 /// How many entries a page has, and how many at most.
 const USUAL_ENTRIES: u16 = 50;
@@ -51,11 +53,12 @@ pub(crate) async fn history(
     Is(app): Is<State>,
     caller: Caller,
     Query(ask): Query<HistoryParameters>,
-) -> Result<Answer<HistoryPage>, Problem> {
+) -> Result<Response, Problem> {
     let limit = limit(ask.limit, USUAL_ENTRIES, MAX_ENTRIES)?;
     let cursor = ask.cursor.as_deref().map(Cursor::parse).transpose()?;
     let before = cursor.map_or(i64::MAX, |cursor| cursor.unverified_seq);
     let wish = Wish { after: before, limit, kind: Some(ask.kind), project: None };
+    let memory = WORK.reserve(PAGE_COPIES * MAX_PAGE_BYTES).await?;
     let (head, rows) = queries::history(&app.db, &caller, ask.kind, &ask.id, &wish).await?;
     if let Some(cursor) = cursor {
         cursor.check(Listing::History, &head)?;
@@ -67,7 +70,7 @@ pub(crate) async fn history(
     let has_more = taken.len() < rows.len();
     let next_cursor = taken.last().filter(|_| has_more).map(|row| head.cursor(Listing::History, row.get("seq")));
     let data = taken.iter().map(entry).collect::<Result<_, _>>()?;
-    Ok(Answer::ok(HistoryPage { data, next_cursor, has_more }))
+    sent(HistoryPage { data, next_cursor, has_more }, memory)
 }
 
 fn entry(row: &Row) -> Result<HistoryEntry, Problem> {

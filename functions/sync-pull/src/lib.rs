@@ -17,12 +17,15 @@ use axum::extract::{FromRef, State as Is};
 use axum::http::StatusCode;
 use axum::response::Response;
 use common::body::json;
+use common::memory::{Reserved, WORK};
 use common::query::limit;
 use common::{Answer, Caller, Callers, Db, Fact, Problem, Query, Setup};
 use context::{Cursor, Listing};
 use protocol::id::{DeviceId, ProjectId};
-use protocol::wire::{ContextStatus, Device, Encryption, Kind, KindStatus, MAX_PULL_RECORDS, PullAnswer, Usage};
-use serde::Deserialize;
+use protocol::wire::{
+    ContextStatus, Device, Encryption, Kind, KindStatus, MAX_PAGE_BYTES, MAX_PULL_RECORDS, PullAnswer, Usage,
+};
+use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -32,6 +35,9 @@ use queries::Wish;
 
 /// How many records a page has unless the caller says.
 const USUAL_RECORDS: u16 = 500;
+
+/// How many times its length a page takes while it is read and written.
+const PAGE_COPIES: usize = 2;
 
 /// What a pull needs: who asks, and the tenant's records.
 #[derive(Debug, Clone)]
@@ -98,6 +104,7 @@ async fn pull(Is(app): Is<State>, caller: Caller, Query(ask): Query<PullParamete
     let cursor = ask.cursor.as_deref().map(Cursor::parse).transpose()?;
     let after = cursor.map_or(0, |cursor| cursor.unverified_seq);
     let wish = Wish { after, limit, kind: ask.kind, project: ask.project_id.as_ref().map(ProjectId::as_str) };
+    let mut memory = WORK.reserve(PAGE_COPIES * MAX_PAGE_BYTES).await?;
     let (head, rows) = queries::pull(&app.db, &caller, &wish).await?;
     if let Some(cursor) = cursor {
         cursor.check(Listing::Stream, &head)?;
@@ -118,7 +125,15 @@ async fn pull(Is(app): Is<State>, caller: Caller, Query(ask): Query<PullParamete
     if !taken.is_empty() {
         Fact::ContextPulled { records: taken.len() as u64, bytes: page.len() as u64 }.tell();
     }
-    Ok(json(StatusCode::OK, page))
+    memory.shrink(page.len());
+    Ok(json(StatusCode::OK, memory.keep(page)))
+}
+
+/// A page that keeps its memory until it was sent.
+fn sent(page: impl Serialize, mut memory: Reserved) -> Result<Response, Problem> {
+    let page = serde_json::to_vec(&page).map_err(Problem::internal_error)?;
+    memory.shrink(page.len());
+    Ok(json(StatusCode::OK, memory.keep(page)))
 }
 
 /// What the cloud holds: per kind, by which devices, and how much of the plan's quotas it takes.

@@ -1,19 +1,21 @@
 //! `GET /api/v1/context/{tasks,decisions,learnings}`: the records of one kind, the latest change first, with flat fields.
 
 use axum::extract::State as Is;
+use axum::response::Response;
+use common::memory::WORK;
 use common::query::limit;
-use common::{Answer, Caller, Problem, Query};
+use common::{Caller, Problem, Query};
 use context::{Cursor, Listing};
 use protocol::envelope::Envelope;
 use protocol::id::{DeviceId, ProjectId, RecordId, TaskStatus};
-use protocol::wire::{Kind, NoteView, Page, TaskView};
-use serde::Deserialize;
+use protocol::wire::{Kind, MAX_PAGE_BYTES, NoteView, Page, TaskView};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio_postgres::Row;
 use utoipa::IntoParams;
 
-use crate::State;
 use crate::queries::{self, Wish};
+use crate::{PAGE_COPIES, State, sent};
 
 /// How many views a page has, and how many at most.
 const USUAL_VIEWS: u16 = 50;
@@ -64,7 +66,7 @@ pub(crate) async fn tasks(
     Is(app): Is<State>,
     caller: Caller,
     Query(ask): Query<TaskParameters>,
-) -> Result<Answer<Page<TaskView>>, Problem> {
+) -> Result<Response, Problem> {
     let status = ask.status.as_ref().map(TaskStatus::as_str);
     list(&app, &caller, Kind::Task, (ask.limit, ask.cursor, ask.project_id), status, task).await
 }
@@ -85,7 +87,7 @@ pub(crate) async fn decisions(
     Is(app): Is<State>,
     caller: Caller,
     Query(ask): Query<NoteParameters>,
-) -> Result<Answer<Page<NoteView>>, Problem> {
+) -> Result<Response, Problem> {
     list(&app, &caller, Kind::Decision, (ask.limit, ask.cursor, ask.project_id), None, note).await
 }
 
@@ -105,22 +107,23 @@ pub(crate) async fn learnings(
     Is(app): Is<State>,
     caller: Caller,
     Query(ask): Query<NoteParameters>,
-) -> Result<Answer<Page<NoteView>>, Problem> {
+) -> Result<Response, Problem> {
     list(&app, &caller, Kind::SkillLearning, (ask.limit, ask.cursor, ask.project_id), None, note).await
 }
 
-async fn list<T>(
+async fn list<T: Serialize>(
     app: &State,
     caller: &Caller,
     kind: Kind,
     (wished, cursor, project): (Option<u16>, Option<String>, Option<ProjectId>),
     status: Option<&str>,
     view: fn(Record) -> T,
-) -> Result<Answer<Page<T>>, Problem> {
+) -> Result<Response, Problem> {
     let limit = limit(wished, USUAL_VIEWS, MAX_VIEWS)?;
     let cursor = cursor.as_deref().map(Cursor::parse).transpose()?;
     let before = cursor.map_or(i64::MAX, |cursor| cursor.unverified_seq);
     let wish = Wish { after: before, limit, kind: Some(kind), project: project.as_ref().map(ProjectId::as_str) };
+    let memory = WORK.reserve(PAGE_COPIES * MAX_PAGE_BYTES).await?;
     let (head, rows) = queries::view(&app.db, caller, kind, &wish, status).await?;
     if let Some(cursor) = cursor {
         cursor.check(Listing::View, &head)?;
@@ -130,7 +133,7 @@ async fn list<T>(
     let has_more = taken.len() < rows.len();
     let next_cursor = taken.last().filter(|_| has_more).map(|row| head.cursor(Listing::View, row.get(6)));
     let data = taken.iter().map(|row| Record::from_row(row).map(view)).collect::<Result<_, _>>()?;
-    Ok(Answer::ok(Page { data, next_cursor, has_more }))
+    sent(Page { data, next_cursor, has_more }, memory)
 }
 
 /// A record as both views need it.

@@ -69,7 +69,7 @@ pub fn routes(_: &State) -> OpenApiRouter<State> {
 async fn push(
     Is(app): Is<State>,
     caller: Caller,
-    Compressed(bytes): Compressed,
+    Compressed(bytes, _memory): Compressed,
 ) -> Result<Answer<PushAnswer>, Problem> {
     let request: PushRequest<&RawValue> = body::parse(&bytes)?;
     not_too_many(request.records.len(), "/records")?;
@@ -86,7 +86,7 @@ async fn push(
 async fn push_tasks(
     Is(app): Is<State>,
     caller: Caller,
-    Compressed(bytes): Compressed,
+    Compressed(bytes, _memory): Compressed,
 ) -> Result<Answer<PushAnswer>, Problem> {
     let now = Timestamp::now();
     let events: Vec<&RawValue> = match bytes.trim_ascii_start().first() {

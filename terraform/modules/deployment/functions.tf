@@ -43,6 +43,7 @@ locals {
       latency_ms    = 5000
       # Stripe signs its bytes; nobody else's rules apply to them.
       opaque_body = true
+      budgets     = ["bodies"]
     }
     billing = {
       routes        = ["POST /api/v1/billing/checkout", "POST /api/v1/billing/portal"]
@@ -57,6 +58,7 @@ locals {
       latency_ms    = 1000
       # Developers' notes, compressed, and with any code in them.
       opaque_body = true
+      budgets     = ["bodies", "work"]
     }
     sync-pull = {
       routes        = ["GET /api/v1/context/pull", "GET /api/v1/context/status", "GET /api/v1/context/tasks", "GET /api/v1/context/decisions", "GET /api/v1/context/learnings", "GET /api/v1/context/history"]
@@ -64,6 +66,7 @@ locals {
       max_instances = 4
       latency_ms    = 1000
       opaque_body   = true
+      budgets       = ["work"]
     }
     # Asks nobody who he is and keeps nothing: it has no right at all, and its lines are its effect.
     telemetry = {
@@ -115,6 +118,12 @@ locals {
 
   # POOL_SIZE in common/src/postgres.rs: connections that an instance opens at most.
   pool_size = 16
+
+  # Mebibytes: an instance has so many, a process takes so many before its first request, and a request at most so many beside
+  # the budgets of common/src/memory.rs, which its row names. As many requests at once as fit into the rest.
+  memory_mib  = { instance = 256, process = 40, request = 1, bodies = 32, work = 96 }
+  budget_mib  = { for name, it in local.functions : name => sum(concat([0], [for budget in try(it.budgets, []) : local.memory_mib[budget]])) }
+  concurrency = { for name, it in local.functions : name => min(80, floor((local.memory_mib.instance - local.memory_mib.process - local.budget_mib[name]) / local.memory_mib.request)) }
 
   # Read by all of them.
   everywhere = ["TRUSTED_PROXY_HOPS", "RUST_LOG", "LOG_FORMAT", "GOOGLE_CLOUD_PROJECT", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER_ARG"]

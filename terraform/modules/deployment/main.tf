@@ -98,8 +98,8 @@ module "function" {
   region              = var.region
   service_account     = google_service_account.function[each.key].email
   image               = lookup(var.images, each.key, null)
-  memory              = try(each.value.memory, "256Mi")
-  concurrency         = try(each.value.concurrency, 80)
+  memory              = "${local.memory_mib.instance}Mi"
+  concurrency         = local.concurrency[each.key]
   min_instances       = lookup(var.min_instances, each.key, 0)
   max_instances       = local.max_instances[each.key]
   network_id          = module.network.network_id

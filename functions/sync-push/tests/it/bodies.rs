@@ -8,6 +8,8 @@ use testing::http::{Answer, Method};
 
 use crate::cloud::{Cloud, PUSH, decision};
 
+/// The most that a push may be.
+const MOST: usize = 4 << 20;
 const AT: &str = "2026-11-01T10:00:00Z";
 
 async fn send(cloud: &Cloud, encoding: &str, body: Vec<u8>) -> Answer {
@@ -112,7 +114,6 @@ async fn what_cannot_be_decompressed_is_a_400() {
 #[tokio::test]
 async fn four_mebibytes_are_the_most_before_and_after() {
     let cloud = Cloud::new().await;
-    const MOST: usize = 4 << 20;
     assert_eq!(send(&cloud, "", of_length(MOST)).await.status, 200);
     problem(&send(&cloud, "", of_length(MOST + 1)).await, 413, "body_too_large");
     for compress in [gzip, zstd] {
@@ -148,4 +149,29 @@ async fn a_bomb_is_a_413_and_takes_no_room() {
     assert!(peak < 200 << 20, "{} MiB", peak >> 20);
     problem(&send(&cloud, "zstd", once).await, 400, "malformed_body");
     own.post(PUSH, json!({"device_id": "a", "records": []}), 200).await;
+}
+
+/// As large as they may be, eighty at once, each of some kilobytes on its way: those who find no memory are told to come again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pushes_that_unpack_to_as_much_as_they_may_share_the_memory() {
+    let cloud = Cloud::new().await;
+    let process = cloud.world.spawn(env!("CARGO_BIN_EXE_sync-push"), "coditect_sync_push").await;
+    let own = process.client.bearer(cloud.push.credential());
+    let bytes = gzip(&of_length(MOST));
+    assert!(bytes.len() < 10_000);
+    let asked = (0..80).map(|_| {
+        let request = own.request(Method::POST, PUSH).header("content-type", "application/json");
+        let (own, request) = (own.clone(), request.header("content-encoding", "gzip").body(bytes.clone()));
+        tokio::spawn(async move { own.send_any(request).await })
+    });
+    let mut kept = 0;
+    for answer in asked.collect::<Vec<_>>() {
+        match answer.await.unwrap() {
+            answer if answer.status == 200 => kept += 1,
+            answer => problem(&answer, 503, "unavailable"),
+        }
+    }
+    assert!(kept > 0);
+    let peak = process.peak_memory();
+    assert!(peak < 200 << 20, "{} MiB", peak >> 20);
 }

@@ -1,0 +1,79 @@
+//! The memory of a process that large requests and answers may take together.
+//!
+//! Bodies and answers of a few kilobytes are bounded by the number of requests that run at once. What is larger reserves its
+//! bytes first, waits a moment where others have them, and is then told to come again: a process never takes more.
+//! `terraform/modules/deployment/functions.tf` counts with these budgets.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::problem::Problem;
+
+/// Bodies that are arriving. They are reserved while they come, so that only those who send much hold much.
+pub static BODIES: Budget = Budget::new(BODIES_MIB << 20);
+/// Bodies that are unpacked and worked on, and answers until they are sent. Whoever waits for it may hold some of [`BODIES`],
+/// never the other way around.
+pub static WORK: Budget = Budget::new(WORK_MIB << 20);
+
+const BODIES_MIB: u32 = 32;
+const WORK_MIB: u32 = 96;
+
+/// How long a request waits for memory before it is told to come again.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// So many bytes for all requests of a process.
+#[derive(Debug)]
+pub struct Budget {
+    free: Semaphore,
+    total: u32,
+}
+
+/// Bytes of a budget, until they are dropped.
+#[derive(Debug)]
+pub struct Reserved(SemaphorePermit<'static>);
+
+impl Budget {
+    const fn new(bytes: u32) -> Self {
+        Self { free: Semaphore::const_new(bytes as usize), total: bytes }
+    }
+
+    /// Takes bytes of the budget.
+    ///
+    /// # Errors
+    /// `503` when others have them.
+    pub async fn reserve(&'static self, bytes: usize) -> Result<Reserved, Problem> {
+        // One that would need more than all of it is alone with it.
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.total);
+        match tokio::time::timeout(WAIT, self.free.acquire_many(bytes)).await {
+            Ok(permit) => permit.map(Reserved).map_err(Problem::internal_error),
+            Err(_) => Err(Problem::unavailable("memory", "other requests have all that there is")),
+        }
+    }
+}
+
+impl Reserved {
+    /// Gives back what is not needed any more.
+    pub fn shrink(&mut self, bytes: usize) {
+        let more = self.0.num_permits().saturating_sub(bytes);
+        drop(self.0.split(more));
+    }
+
+    /// Adds bytes of the same budget.
+    pub fn merge(&mut self, more: Self) {
+        self.0.merge(more.0);
+    }
+
+    /// Bytes that keep their reservation as long as they are there.
+    #[must_use]
+    pub fn keep(self, bytes: Vec<u8>) -> Bytes {
+        struct Kept(Vec<u8>, #[expect(dead_code, reason = "dropped with the bytes")] Reserved);
+        impl AsRef<[u8]> for Kept {
+            fn as_ref(&self) -> &[u8] {
+                &self.0
+            }
+        }
+        Bytes::from_owner(Kept(bytes, self))
+    }
+}
