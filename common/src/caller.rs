@@ -4,7 +4,7 @@
 //! (by an access token from `auth/license`). [`SessionCaller`] is one of these or the session itself, by its license
 //! token. Handlers take one of them as an argument; a request without a credential that can be believed never reaches them.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
@@ -44,10 +44,29 @@ impl ClientAddress {
     pub(crate) fn of(peer: Option<SocketAddr>, headers: &HeaderMap, proxy_hops: usize) -> Self {
         let forwarded = headers.get_all("x-forwarded-for").iter().filter_map(|v| v.to_str().ok());
         let entries: Vec<&str> = forwarded.flat_map(|v| v.split(',')).map(str::trim).collect();
-        let trusted =
-            proxy_hops.checked_sub(1).and_then(|hops| entries.iter().rev().nth(hops)).and_then(|e| e.parse().ok());
-        Self(trusted.or(peer.map(|p| p.ip())).unwrap_or(IpAddr::from([0, 0, 0, 0])))
+        let trusted = proxy_hops.checked_sub(1).and_then(|hops| entries.iter().rev().nth(hops)).and_then(|e| parsed(e));
+        Self(trusted.or(peer.map(|p| p.ip())).unwrap_or(IpAddr::from([0, 0, 0, 0])).to_canonical())
     }
+
+    /// What one subscriber has of addresses: the address itself, or the /64 of one of IPv6.
+    #[must_use]
+    pub(crate) fn network(self) -> String {
+        match self.0 {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => {
+                let [a, b, c, d, ..] = address.segments();
+                format!("{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+            }
+        }
+    }
+}
+
+/// An address as proxies write it: alone, with its port, in brackets.
+fn parsed(entry: &str) -> Option<IpAddr> {
+    let entry = entry.trim_matches('"');
+    let alone = || entry.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    let with_port = || entry.parse::<SocketAddr>().ok().map(|address| address.ip());
+    entry.parse().ok().or_else(with_port).or_else(alone)
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
@@ -202,14 +221,15 @@ impl Callers {
         let now = Timestamp::now();
         let digest = digest::digest(&digest::SHA256, bearer.as_bytes());
         let digest: [u8; 32] = digest.as_ref().try_into().expect("SHA-256 has 32 bytes");
-        let keys = self.0.keys.current().await?;
-        if let Some(known) = self.0.remembered.get(&digest).filter(|r| r.keys_version == self.0.keys.version()) {
+        // Asked before the keys are: what was verified with newer ones is verified again at worst.
+        let version = self.0.keys.version();
+        if let Some(known) = self.0.remembered.get(&digest).filter(|r| r.keys_version == version) {
             return token::check_times(now, Some(known.starts), known.expires).map(|()| known.caller).map_err(refused);
         }
         let issuer = unverified_issuer(bearer).map_err(refused)?;
         if issuer == self.0.issuer {
-            let verified = match self.verify(bearer, &keys, now) {
-                Err(TokenError::UnknownKey { .. }) => self.verify(bearer, &*self.0.keys.beyond().await?, now),
+            let verified = match self.verify(bearer, &*self.0.keys.current().await?, version, now) {
+                Err(TokenError::UnknownKey { .. }) => self.verify(bearer, &*self.0.keys.beyond().await?, version, now),
                 verified => verified,
             };
             let known = verified.map_err(refused)?;
@@ -233,8 +253,7 @@ impl Callers {
     }
 
     /// The audience tells an access token from a license token; each is then checked whole.
-    fn verify(&self, bearer: &str, keys: &KeySet, now: Timestamp) -> Result<Remembered, TokenError> {
-        let keys_version = self.0.keys.version();
+    fn verify(&self, bearer: &str, keys: &KeySet, keys_version: u64, now: Timestamp) -> Result<Remembered, TokenError> {
         match token::verify_access(bearer, keys, &self.0.issuer, now) {
             Err(TokenError::Audience) => {
                 let c = token::verify_license(bearer, keys, &self.0.issuer, None, now)?;
@@ -353,6 +372,34 @@ where
         match SessionCaller::from_request_parts(parts, state).await? {
             SessionCaller::Subject(caller) => Ok(caller),
             SessionCaller::Session { .. } => Err(refused(TokenError::Type)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_read_however_a_proxy_writes_it() {
+        let of = |entry: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-forwarded-for", format!("203.0.113.9, {entry}").parse().unwrap());
+            let address = ClientAddress::of(Some(SocketAddr::from(([127, 0, 0, 1], 9))), &headers, 1);
+            (address.0.to_string(), address.network())
+        };
+        for (entry, address, network) in [
+            ("198.51.100.1", "198.51.100.1", "198.51.100.1"),
+            ("198.51.100.1:50123", "198.51.100.1", "198.51.100.1"),
+            ("::ffff:198.51.100.1", "198.51.100.1", "198.51.100.1"),
+            ("[::ffff:198.51.100.1]:443", "198.51.100.1", "198.51.100.1"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+            ("[2001:db8:1:2:9::1]", "2001:db8:1:2:9::1", "2001:db8:1:2::/64"),
+            ("\"[2001:db8:1:2::7]:8080\"", "2001:db8:1:2::7", "2001:db8:1:2::/64"),
+            ("unknown", "127.0.0.1", "127.0.0.1"),
+            ("", "127.0.0.1", "127.0.0.1"),
+        ] {
+            assert_eq!(of(entry), (address.to_owned(), network.to_owned()), "{entry}");
         }
     }
 }

@@ -1,18 +1,29 @@
 //! The rate limit on guessing license keys, kept in Redis so that it holds across instances.
 //!
-//! Only failed attempts count, per client address and per key: an office behind one address is never locked out by its
-//! own good keys. [`limit`] is a layer on the routes that take keys; a handler marks a failed attempt with
-//! [`FailedGuess`]. The headers are those of draft-ietf-httpapi-ratelimit-headers-10.
+//! Only failed attempts count, per client address (per /64 of IPv6) and per key, and the same wrong key from the same address
+//! counts once: a job that repeats a mistyped key takes nothing from its neighbors, and learns nothing. An attempt's answer
+//! waits until it is counted, so that of many at once no more than the limit are told that their key is wrong.
+//!
+//! An address with too many failures is not shut out: its good keys are answered, its wrong ones refused. But its attempts then
+//! go through a lane, one at a time and each for a while, so that it can try no more than some hundreds of keys in a minute,
+//! of 2^60.
+//!
+//! [`limit`] is a layer on the routes that take keys; a handler marks a failed attempt with [`FailedGuess`]. The headers are
+//! those of draft-ietf-httpapi-ratelimit-headers-10.
 
-use std::sync::LazyLock;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, IntoResponseParts, Response, ResponseParts};
-use protocol::problem::Code;
 use redis::Script;
+use tokio::sync::Semaphore;
 
+use crate::body::{self, BODY_LIMIT_BYTES};
 use crate::caller::ClientAddress;
 use crate::config::Setup;
 use crate::problem::Problem;
@@ -20,20 +31,30 @@ use crate::redis::Redis;
 
 /// Failed attempts that one address may make in a window.
 const PER_ADDRESS: u32 = 60;
-/// Failed attempts that may be made with one unknown key in a window.
+/// Failed attempts that may be made with one wrong key in a window.
 const PER_KEY: u32 = 20;
 /// Seconds of a window.
 const WINDOW_SECONDS: u32 = 60;
 
+/// How long an attempt of an address over its limit takes at least, and the next one waits for it.
+const LANE_PACE: Duration = Duration::from_millis(100);
+/// How long an attempt waits for its turn in the lane.
+const LANE_WAIT: Duration = Duration::from_millis(3000);
+/// Addresses over their limit share this many lanes. Two in one lane only wait for each other.
+const LANES: usize = 64;
+
 static COUNT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("guesses.lua")));
 
-/// The counters.
+/// The counters, and the lanes of a process.
 #[derive(Debug, Clone)]
-pub struct Guesses(Redis);
+pub struct Guesses {
+    redis: Redis,
+    lanes: Arc<[Semaphore; LANES]>,
+}
 
-/// Marks a response as that of a failed attempt; with the key's hash when the key was well-formed.
+/// Marks a response as that of a failed attempt, with a keyed hash of what was tried.
 #[derive(Debug, Clone, Copy)]
-pub struct FailedGuess(pub Option<[u8; 32]>);
+pub struct FailedGuess(pub [u8; 32]);
 
 impl IntoResponseParts for FailedGuess {
     type Error = std::convert::Infallible;
@@ -54,47 +75,82 @@ struct Window {
 impl Guesses {
     /// The counters of this deployment.
     pub fn ask(setup: &mut Setup) -> Option<Self> {
-        setup.redis().map(Self)
+        let lanes = Arc::new(std::array::from_fn(|_| Semaphore::new(1)));
+        setup.redis().map(|redis| Self { redis, lanes })
+    }
+
+    fn lane(&self, network: &str) -> &Semaphore {
+        let mut hasher = DefaultHasher::new();
+        network.hash(&mut hasher);
+        &self.lanes[usize::try_from(hasher.finish() % LANES as u64).unwrap_or(0)]
     }
 
     async fn count(&self, key: &str, add: u32) -> Result<Window, Problem> {
         let mut invocation = COUNT.key(format!("guesses:{key}"));
         let (count, reset_ms): (u32, u32) =
-            self.0.run("guesses", invocation.arg(add).arg(WINDOW_SECONDS * 1000)).await?;
+            self.redis.run("guesses", invocation.arg(add).arg(WINDOW_SECONDS * 1000)).await?;
         Ok(Window { count, reset_seconds: reset_ms.div_ceil(1000).max(1) })
     }
 }
 
-/// The layer: refuses an address with too many failures, counts a failure, and says in headers what is left.
+/// The layer: looks whether an address has failed too often, counts a failure, and says in headers what is left.
 pub async fn limit(State(guesses): State<Guesses>, address: ClientAddress, request: Request, next: Next) -> Response {
-    let key = format!("address:{}", address.0);
+    let network = address.network();
+    let key = format!("address:{network}");
     let before = match guesses.count(&key, 0).await {
         Ok(window) => window,
         Err(problem) => return problem.into_response(),
     };
-    if before.count >= PER_ADDRESS {
-        return with_headers(Problem::rate_limited(before.reset_seconds).into_response(), before);
-    }
-    let response = next.run(request).await;
-    let failed = response.extensions().get::<FailedGuess>().copied().or_else(|| {
-        let problem = response.extensions().get::<Problem>()?;
-        (problem.code() == Code::InvalidLicenseKey).then_some(FailedGuess(None))
-    });
-    let Some(FailedGuess(hash)) = failed else { return with_headers(response, before) };
-    let by_key = async {
-        match hash {
-            Some(hash) => guesses.count(&format!("key:{}", hex::encode(hash)), 1).await.map(Some),
-            None => Ok(None),
+    let response = if before.count < PER_ADDRESS {
+        next.run(request).await
+    } else {
+        match through_the_lane(guesses.lane(&network), request, next).await {
+            Some(response) => response,
+            None => return refused(before),
         }
     };
-    match tokio::join!(guesses.count(&key, 1), by_key) {
-        (Ok(_), Ok(Some(of_key))) if of_key.count > PER_KEY => with_headers(
-            Problem::rate_limited(of_key.reset_seconds).into_response(),
-            Window { count: PER_ADDRESS, ..of_key },
-        ),
-        (Ok(after), Ok(_)) => with_headers(response, after),
-        (Err(problem), _) | (_, Err(problem)) => problem.into_response(),
+    let Some(FailedGuess(hash)) = response.extensions().get().copied() else { return with_headers(response, before) };
+    match failed(&guesses, &key, &hex::encode(hash)).await {
+        Ok((after, is_over)) => {
+            if is_over {
+                refused(after)
+            } else {
+                with_headers(response, after)
+            }
+        }
+        Err(problem) => problem.into_response(),
     }
+}
+
+/// Counts a failure; whether there were too many, of the address or with the key.
+async fn failed(guesses: &Guesses, address: &str, hash: &str) -> Result<(Window, bool), Problem> {
+    let (of_both, of_key) = (format!("{address}:key:{hash}"), format!("key:{hash}"));
+    let (of_both, of_key) = tokio::join!(guesses.count(&of_both, 1), guesses.count(&of_key, 1));
+    let (of_both, of_key) = (of_both?, of_key?);
+    let of_address = guesses.count(address, u32::from(of_both.count == 1)).await?;
+    if of_key.count > PER_KEY {
+        return Ok((Window { count: PER_ADDRESS, ..of_key }, true));
+    }
+    Ok((of_address, of_address.count > PER_ADDRESS))
+}
+
+fn refused(window: Window) -> Response {
+    with_headers(Problem::rate_limited(window.reset_seconds).into_response(), window)
+}
+
+/// Answers an attempt of an address over its limit, in its turn. `None`: others wait already.
+async fn through_the_lane(lane: &Semaphore, request: Request, next: Next) -> Option<Response> {
+    // Nobody waits for a body that does not come.
+    let (parts, body) = request.into_parts();
+    let body = match body::read(body, BODY_LIMIT_BYTES).await {
+        Ok(bytes) => Body::from(bytes),
+        Err(problem) => return Some(problem.into_response()),
+    };
+    let turn = tokio::time::timeout(LANE_WAIT, lane.acquire()).await.ok()?;
+    let pause = tokio::time::sleep(LANE_PACE);
+    let (response, ()) = tokio::join!(next.run(Request::from_parts(parts, body)), pause);
+    drop(turn);
+    Some(response)
 }
 
 fn with_headers(mut response: Response, window: Window) -> Response {

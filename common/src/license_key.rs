@@ -46,6 +46,12 @@ impl KeyHasher {
         self.current.hash(key)
     }
 
+    /// The hash of what was given for a key, readable or not, under which failed attempts are counted.
+    #[must_use]
+    pub fn hash_text(&self, text: &str) -> [u8; 32] {
+        self.current.hash_text(text)
+    }
+
     /// The hashes under which a key may be found, in the order in which to look: while there are two peppers, somebody may
     /// hash it anew between the first look and the second.
     #[must_use]
@@ -96,7 +102,11 @@ impl Pepper {
     }
 
     fn hash(&self, key: &LicenseKey) -> [u8; 32] {
-        let tag = hmac::sign(&self.hash, key.to_string().as_bytes());
+        self.hash_text(&key.to_string())
+    }
+
+    fn hash_text(&self, text: &str) -> [u8; 32] {
+        let tag = hmac::sign(&self.hash, text.as_bytes());
         tag.as_ref().try_into().expect("an HMAC-SHA-256 tag has 32 bytes")
     }
 

@@ -10,7 +10,7 @@ use common::caller::SignedIn;
 use common::{Answer, Body, Problem, request};
 use protocol::wire::{AuthRequest, ClaimAnswer};
 
-use crate::{State, license_of, queries};
+use crate::{Refusal, State, queries, unguessed, usable_license};
 
 /// Confirm a purchase and become the owner of what was bought.
 ///
@@ -29,16 +29,19 @@ pub(crate) async fn claim(
     Is(app): Is<State>,
     SignedIn(person): SignedIn,
     Body { value: ask, .. }: Body<AuthRequest>,
-) -> Result<Answer<ClaimAnswer>, Problem> {
-    let key = ask.license_key.parse().map_err(|_| Problem::invalid_license_key())?;
-    let license = license_of(&app, &key).await?.ok_or_else(Problem::invalid_license_key)?;
+) -> Result<Answer<ClaimAnswer>, Refusal> {
+    let license = usable_license(&app, &ask.license_key).await?;
     request::is_of(license.tenant);
     let may_speak = person.allowed_tenants().is_none_or(|all| all.contains(&license.tenant.as_uuid()));
-    let user = if may_speak { queries::confirm_claim(&app.db, license.tenant, &person).await? } else { None };
+    let user = if may_speak {
+        queries::confirm_claim(&app.db, license.tenant, &person).await.map_err(unguessed)?
+    } else {
+        None
+    };
     let user_id = user.ok_or_else(|| {
-        Problem::forbidden(
+        unguessed(Problem::forbidden(
             "This license was not bought under an address that your sign-in vouches for. Sign in with the address that the license key was mailed to, or ask an administrator of the organization to add you.",
-        )
+        ))
     })?;
     Ok(Answer::ok(ClaimAnswer { tenant_id: license.tenant, user_id }))
 }

@@ -1,8 +1,8 @@
 //! `POST /api/v1/auth/license`: a license key becomes an access token; beside it, in `claim.rs`, the confirmation of a
 //! purchase, and in `keys.rs`, what clients need to find the functions and check their signatures.
 //!
-//! Round trips: Redis 1 (may this address go on guessing?) → Postgres 1 (the licence) → KMS 1 (the signature). A failed
-//! attempt costs Redis one more.
+//! Round trips: Redis 1 (how often has this address failed?) → Postgres 1 (the licence) → KMS 1 (the signature). A failed
+//! attempt costs Redis two more.
 //!
 //! Crashes: nothing is written but the count of failed attempts.
 
@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{FromRef, State as Is};
-use common::guesses::{self, Guesses};
+use common::guesses::{self, FailedGuess, Guesses};
 use common::keys::Keys;
 use common::license_key::KeyHasher;
 use common::oidc::Issuer;
@@ -22,7 +22,7 @@ use common::{Answer, Body, Callers, Db, Problem, Setup, config, request};
 use jiff::{SignedDuration, Timestamp};
 use protocol::key::LicenseKey;
 use protocol::token::{ACCESS_AUDIENCE, AccessClaims};
-use protocol::wire::{AuthAnswer, AuthRequest, Discovery, Oidc, TokenType};
+use protocol::wire::{AuthAnswer, AuthRequest, Discovery, Oidc, TokenType, UnverifiedKey};
 use signing::TokenSigner;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -126,9 +126,8 @@ pub fn routes(state: &State) -> OpenApiRouter<State> {
 async fn license(
     Is(app): Is<State>,
     Body { value: ask, .. }: Body<AuthRequest>,
-) -> Result<Answer<AuthAnswer>, Problem> {
-    let key = ask.license_key.parse().map_err(|_| Problem::invalid_license_key())?;
-    let license = license_of(&app, &key).await?.ok_or_else(Problem::invalid_license_key)?;
+) -> Result<Answer<AuthAnswer>, Refusal> {
+    let license = usable_license(&app, &ask.license_key).await?;
     request::is_of(license.tenant);
     let now = Timestamp::now();
     let expires = license.expires_at.map_or(now + ACCESS_TOKEN_TTL, |end| end.min(now + ACCESS_TOKEN_TTL));
@@ -144,12 +143,28 @@ async fn license(
         scope: SCOPE.to_owned(),
     };
     Ok(Answer::ok(AuthAnswer {
-        access_token: app.signer.sign(&claims).await?,
+        access_token: app.signer.sign(&claims).await.map_err(unguessed)?,
         token_type: TokenType::Bearer,
         expires_in: u64::try_from(claims.exp - claims.iat).unwrap_or(0),
         tenant_id: license.tenant,
         tier: license.tier,
     }))
+}
+
+/// A problem; the mark is on those of keys that no license has.
+type Refusal = (Option<FailedGuess>, Problem);
+
+fn unguessed(problem: Problem) -> Refusal {
+    (None, problem)
+}
+
+/// The license that can be used with what was sent as its key.
+async fn usable_license(app: &State, sent: &UnverifiedKey) -> Result<queries::License, Refusal> {
+    let unknown = |hash| (Some(FailedGuess(hash)), Problem::invalid_license_key());
+    let key = sent.parse().map_err(|_| unknown(app.hasher.hash_text(sent.as_str())))?;
+    let found = license_of(app, &key).await.map_err(unguessed)?;
+    let license = found.ok_or_else(|| unknown(app.hasher.hash(&key)))?;
+    if license.is_active { Ok(license) } else { Err(unguessed(Problem::invalid_license_key())) }
 }
 
 /// The licence of a key, under whichever pepper it is hashed.

@@ -1,7 +1,7 @@
 //! `POST /api/v1/licenses/validate`: may this key be used on this machine?
 //!
-//! Round trips: Redis 1 (may this address go on guessing?) → Postgres 1 (the licence, and the device's place renewed) →
-//! KMS 1 (the signature). A device that comes for the first time costs Postgres two more; a wrong key costs Redis one.
+//! Round trips: Redis 1 (how often has this address failed?) → Postgres 1 (the licence, and the device's place renewed) →
+//! KMS 1 (the signature). A device that comes for the first time costs Postgres two more; a wrong key costs Redis two.
 //!
 //! Crashes: a device may have its place without its owner having been told; asking again finds it.
 
@@ -87,13 +87,14 @@ async fn validate(
         Ok(key) => key,
         Err(why) => {
             let answer = told("none", invalid(InvalidReason::InvalidFormat, why.to_string()));
-            return Ok((FailedGuess(None), Answer::ok(answer)).into_response());
+            return Ok(
+                (FailedGuess(app.hasher.hash_text(ask.license_key.as_str())), Answer::ok(answer)).into_response()
+            );
         }
     };
     let Some(license) = license_of(&app, &key, &ask, address).await? else {
-        let hash = app.hasher.hash(&key);
         let answer = told("none", ValidateAnswer::invalid(InvalidReason::NotFound));
-        return Ok((FailedGuess(Some(hash)), Answer::ok(answer)).into_response());
+        return Ok((FailedGuess(app.hasher.hash(&key)), Answer::ok(answer)).into_response());
     };
     request::is_of(license.tenant);
     let plan = license.plan.clone();
