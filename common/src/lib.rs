@@ -21,6 +21,7 @@
 //! - [`idempotency`]: requests that may be repeated under a key.
 //! - [`outbox`]: what is written with its cause and delivered later.
 //! - [`postgres`]: transactions of one tenant.
+//! - `refreshed`: what is read from elsewhere and gets old.
 //! - [`redis`]: scripts over multiplexed connections.
 //! - [`openapi`]: the OpenAPI document.
 //! - `probe`: a container's health check.
@@ -47,6 +48,7 @@ mod probe;
 pub mod problem;
 pub mod query;
 pub mod redis;
+mod refreshed;
 pub mod request;
 pub mod serve;
 pub mod trace;

@@ -1,33 +1,28 @@
 //! ID tokens of configured OpenID Connect issuers (OpenID Connect Core 1.0, section 3.1.3.7).
 //!
-//! An issuer's keys are fetched once, again after an hour, and when a token names an unknown key, but then at most
-//! every half minute: tokens with invented key ids can't make us knock at the issuer's door. Nobody who brings a known key
-//! waits for an issuer that is slow, and those who must wait share one attempt.
+//! An issuer's keys are fetched once, again after an hour in the background, and when a token names an unknown key, but then at
+//! most every half minute: tokens with invented key ids can't make us knock at the issuer's door. A caller with a known key
+//! never waits for an issuer that is slow, and those who must wait share one attempt.
 
 mod claims;
 
-use std::sync::{Arc, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use protocol::token::{Jwks, KeySet, TokenError, verify_claims};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use tokio::sync::Mutex;
 
 use crate::problem::Problem;
+use crate::refreshed::{Pace, Refreshed};
 use crate::trace;
 
 use claims::Claims;
 pub use claims::{Identity, IssuerConfig};
 
-/// How long an issuer's keys are believed.
-const MAX_AGE: Duration = Duration::from_secs(3600);
-/// How often an unknown key may make us fetch.
-const UNKNOWN_KEY_PAUSE: Duration = Duration::from_secs(30);
-/// How long old keys serve after newer ones could not be fetched, until that is tried again.
-const RETRY_PAUSE: Duration = Duration::from_secs(30);
+/// How long an issuer's keys are believed, and how often an unknown key, or one failure after the other, may make us fetch.
+const PACE: Pace = Pace { max_age: Duration::from_secs(3600), pause: Duration::from_secs(30) };
 /// How long one fetch may take.
 const FETCH_TIMEOUT: Duration = Duration::from_millis(1500);
 /// The largest document an issuer may send: discovery documents and key sets are a few kilobytes.
@@ -40,25 +35,14 @@ const REDIRECTS_MAX: usize = 2;
 pub struct Issuer {
     config: IssuerConfig,
     claims: Claims,
-    http: reqwest::Client,
-    known: RwLock<Option<Known>>,
-    /// Held by whoever is fetching.
-    attempts: Mutex<Attempts>,
+    keys: Refreshed<KeySet>,
 }
 
-/// An issuer's keys, and until when they are believed without another fetch.
+/// Where an issuer's keys come from.
 #[derive(Debug, Clone)]
-struct Known {
-    keys: Arc<KeySet>,
-    until: Instant,
-}
-
-#[derive(Debug, Default)]
-struct Attempts {
-    /// When a token's unknown key last made us fetch.
-    looked: Option<Instant>,
-    /// When a fetch last failed.
-    failed: Option<Instant>,
+struct Source {
+    config: IssuerConfig,
+    http: reqwest::Client,
 }
 
 impl Issuer {
@@ -81,7 +65,9 @@ impl Issuer {
                     secure_url(url)?;
                 }
                 let claims = Claims::from_config(&config)?;
-                Ok(Self { config, claims, http: http.clone(), known: RwLock::default(), attempts: Mutex::default() })
+                let source = Source { config: config.clone(), http: http.clone() };
+                let keys = Refreshed::new(config.issuer.clone(), PACE, move || source.clone().load());
+                Ok(Self { config, claims, keys })
             })
             .collect()
     }
@@ -104,8 +90,12 @@ impl Issuer {
     /// `401 invalid_token` when it can't be believed; `503` when the issuer's keys can't be fetched.
     pub async fn verify(&self, token: &str, now: i64) -> Result<Identity, Problem> {
         let refused = |e: TokenError| Problem::invalid_token(e.to_string());
-        let claims: Map<String, Value> = match verify_claims(token, &*self.keys().await?) {
-            Err(TokenError::UnknownKey { .. }) => verify_claims(token, &*self.fetched(true).await?),
+        let claims: Map<String, Value> = match verify_claims(token, &self.keys.current().await?.value) {
+            Err(TokenError::UnknownKey { .. }) => {
+                // Where the issuer can't be asked, those known decide.
+                let newer = self.keys.newer().await.or_else(|problem| self.keys.known().ok_or(problem))?;
+                verify_claims(token, &newer.value)
+            }
             verified => verified,
         }
         .map_err(refused)?;
@@ -114,54 +104,12 @@ impl Issuer {
         }
         self.claims.identity(&claims, now).map_err(refused)
     }
+}
 
-    /// The issuer's keys. Old ones serve while somebody is fetching newer ones.
-    async fn keys(&self) -> Result<Arc<KeySet>, Problem> {
-        match self.peek() {
-            Some(known) if Instant::now() < known.until || self.attempts.try_lock().is_err() => Ok(known.keys),
-            _ => self.fetched(false).await,
-        }
-    }
-
-    fn peek(&self) -> Option<Known> {
-        self.known.read().expect("nothing panics while it holds the lock").clone()
-    }
-
-    /// Fetches the keys, unless another caller just did: one fetches, the others wait for what comes of it.
-    async fn fetched(&self, unknown_key: bool) -> Result<Arc<KeySet>, Problem> {
-        let asked = Instant::now();
-        let mut attempts = self.attempts.lock().await;
-        let known = self.peek();
-        let fresh = if unknown_key {
-            attempts.looked.is_some_and(|at| at.elapsed() < UNKNOWN_KEY_PAUSE)
-        } else {
-            known.as_ref().is_some_and(|k| asked < k.until)
-        };
-        if let Some(known) = known.as_ref().filter(|_| fresh) {
-            return Ok(Arc::clone(&known.keys));
-        }
-        let unavailable = |cause: &str| Problem::unavailable("oidc", format_args!("{}: {cause}", self.config.issuer));
-        if known.is_none() && attempts.failed.is_some_and(|at| at > asked) {
-            return Err(unavailable("the attempt that this request waited for failed"));
-        }
+impl Source {
+    async fn load(self) -> Result<KeySet, Problem> {
         let fetched = self.fetch().await;
-        let now = Instant::now();
-        if unknown_key {
-            attempts.looked = Some(now);
-        }
-        let known = match (fetched, known) {
-            (Ok(keys), _) => Known { keys: Arc::new(keys), until: now + MAX_AGE },
-            (Err(cause), Some(old)) => {
-                tracing::warn!(issuer = self.config.issuer, cause, "the issuer's keys could not be fetched again");
-                Known { until: old.until.max(now + RETRY_PAUSE), ..old }
-            }
-            (Err(cause), None) => {
-                attempts.failed = Some(now);
-                return Err(unavailable(&cause));
-            }
-        };
-        *self.known.write().expect("nothing panics while it holds the lock") = Some(known.clone());
-        Ok(known.keys)
+        fetched.map_err(|cause| Problem::unavailable("oidc", format_args!("{}: {cause}", self.config.issuer)))
     }
 
     async fn fetch(&self) -> Result<KeySet, String> {
