@@ -6,7 +6,7 @@
 use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use protocol::id::{IdempotencyKey, TenantId};
 use uuid::Uuid;
 
@@ -41,6 +41,20 @@ impl<S: Send + Sync> FromRequestParts<S> for Idempotency {
     }
 }
 
+/// An answer that was given before, for the operation to look whether it still holds.
+#[derive(Debug)]
+pub struct Kept {
+    status: StatusCode,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+impl IntoResponse for Kept {
+    fn into_response(self) -> Response {
+        json(self.status, self.body)
+    }
+}
+
 /// A request under a key: who sent it, for what.
 #[derive(Debug)]
 pub struct Once<'a> {
@@ -52,7 +66,8 @@ pub struct Once<'a> {
 }
 
 impl Idempotency {
-    /// Notes the key. The answer is there when the request was answered before.
+    /// Notes the key. The answer is there when the request was answered before: whoever gives it again looks first whether
+    /// what it says still holds, such as a credential in it.
     ///
     /// # Errors
     /// `422 idempotency_key_reused` when the key came with another body; `503` when Postgres doesn't answer.
@@ -63,7 +78,7 @@ impl Idempotency {
         operation: &'static str,
         caller: Uuid,
         body: &[u8],
-    ) -> Result<Option<Result<Response, Once<'a>>>, Problem> {
+    ) -> Result<Option<Result<Kept, Once<'a>>>, Problem> {
         let Some(key) = self.0 else { return Ok(None) };
         let once = Once { db, tenant, operation, caller, key };
         let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body);
@@ -89,12 +104,16 @@ impl Once<'_> {
         let status = i16::try_from(status.as_u16()).map_err(Problem::internal_error)?;
         let id: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&self.operation, &self.caller, &self.key.as_str()];
         let [_, found] = tx.finish([(ANSWER_KEEP, &[id[0], id[1], id[2], &status, &body]), (KEY_FIND, &id)]).await?;
-        found.first().and_then(kept).ok_or_else(|| Problem::internal_error("an idempotent answer vanished"))
+        found
+            .first()
+            .and_then(kept)
+            .map(Kept::into_response)
+            .ok_or_else(|| Problem::internal_error("an idempotent answer vanished"))
     }
 }
 
-fn kept(row: &tokio_postgres::Row) -> Option<Response> {
+fn kept(row: &tokio_postgres::Row) -> Option<Kept> {
     let (status, body): (Option<i16>, Option<Vec<u8>>) = (row.get(1), row.get(2));
     let status = StatusCode::from_u16(u16::try_from(status?).ok()?).ok()?;
-    Some(json(status, body?))
+    Some(Kept { status, body: body? })
 }

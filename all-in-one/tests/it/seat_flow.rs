@@ -138,6 +138,32 @@ async fn an_idempotency_key_gives_the_same_answer_and_no_other_request_may_use_i
 }
 
 #[tokio::test]
+async fn an_answer_under_a_key_is_given_again_only_while_it_holds() {
+    let (world, client, license) = all_with("TEAM", 5).await;
+    let caller = signed_in(&client, &license).await;
+    let again = |n: usize| {
+        let key = format!("key-{n}");
+        caller.request(Method::POST, ACQUIRE).header("idempotency-key", key).json(&json!({"hardware_id": device(n)}))
+    };
+    let (first, second) = (client.send(again(1), 201).await, client.send(again(2), 201).await);
+    let state = |state: &str| format!("update licenses set state = '{state}' where id = '{}'", license.id);
+    world.sql(&state("suspended")).await;
+    let refused = client.send_any(again(1)).await;
+    assert_eq!((refused.text("/code"), refused.text("/reason")), ("license_inactive", "suspended"));
+    world.sql(&state("active")).await;
+    assert_eq!(client.send(again(1), 201).await.body, first.body);
+
+    Seat::of(&client, &first).release(200).await;
+    let session = second.text("/session_id");
+    let revoke = format!("update sessions set ended_at = now(), ended_reason = 'revoked' where id = '{session}'");
+    world.sql(&revoke).await;
+    for (n, reason) in [(1, "released"), (2, "revoked")] {
+        let ended = client.send(again(n), 410).await;
+        assert_eq!((ended.text("/code"), ended.text("/reason")), ("session_ended", reason));
+    }
+}
+
+#[tokio::test]
 async fn five_die_five_others_sit_down_and_only_the_dead_are_refused() {
     let (world, client, license) = all_with("TEAM", 5).await;
     let caller = signed_in(&client, &license).await;

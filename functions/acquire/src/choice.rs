@@ -104,7 +104,7 @@ fn wait_seconds(wait_ms: u64) -> u32 {
     u32::try_from(wait_ms.div_ceil(1000)).unwrap_or(u32::MAX).max(1)
 }
 
-fn inactive_problem(state: &str) -> Problem {
+pub(crate) fn inactive_problem(state: &str) -> Problem {
     Problem::license_inactive(match state {
         "suspended" => "suspended",
         "revoked" => "revoked",

@@ -2,8 +2,9 @@
 //!
 //! Round trips: Postgres 1 (the licences) → Redis 1 (the grant) → Postgres 1 (the session's row, which also ends the
 //! sessions whose seats it takes over) → Redis 1 (the confirmation) → KMS 1 (the signature) → answer. Two more in
-//! Postgres with an `Idempotency-Key`. Where a person may use several licenses: one in Redis for each that is full, and
-//! one in Postgres (that the holder has no seat of another).
+//! Postgres with an `Idempotency-Key`; an answer that is given again costs two alone, the second to see that its session is open.
+//! Where a person may use several licenses: one in Redis for each that is full, and one in Postgres (that the holder has no
+//! seat of another).
 //!
 //! Crashes: after the grant, the seat is nobody's until it expires, or until its holder asks again and gets it; after the
 //! row, the same. Nothing is told to a client before the confirmation.
@@ -13,7 +14,7 @@ mod queries;
 
 use axum::extract::{FromRef, State as Is};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use common::idempotency::Idempotency;
 use common::{Body, Caller, Callers, Db, Fact, Problem, Setup, body, config};
 use jiff::{SignedDuration, Timestamp};
@@ -91,6 +92,8 @@ pub fn routes(_: &State) -> OpenApiRouter<State> {
         (status = 200, description = "The holder's live session.", body = AcquireAnswer),
         (status = 409, description = "Every seat is taken.",
             body = protocol::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 410, description = "The session that was granted under this `Idempotency-Key` has ended.",
+            body = protocol::problem::ProblemDocument, content_type = "application/problem+json"),
     ),
 )]
 async fn acquire(
@@ -100,7 +103,10 @@ async fn acquire(
     Body { value: ask, bytes }: Body<AcquireRequest>,
 ) -> Result<Response, Problem> {
     let once = match idempotency.begin(&app.db, caller.tenant(), "acquire", caller.subject(), &bytes).await? {
-        Some(Ok(answered)) => return Ok(answered),
+        Some(Ok(kept)) => {
+            queries::session_must_be_open(&app.db, &caller, &kept.body).await?;
+            return Ok(kept.into_response());
+        }
         Some(Err(once)) => Some(once),
         None => None,
     };

@@ -2,11 +2,14 @@
 
 use common::{Caller, Db, Problem};
 use jiff::Timestamp;
-use protocol::id::{LicenseId, TenantId};
-use protocol::wire::{AcquireRequest, Feature, Quotas, Tier};
+use protocol::id::{LicenseId, SessionId, TenantId};
+use protocol::wire::{AcquireRequest, EndedReason, Feature, Quotas, Tier};
 use seats::Terms;
+use serde::Deserialize;
 use tokio_postgres::Row;
 use uuid::Uuid;
+
+use crate::choice::inactive_problem;
 
 /// The license that was asked for, or the tenant's, in the order in which a holder tries them: active ones first, of them the
 /// one that the holder has an open session of, then the best plan, then the largest.
@@ -19,6 +22,11 @@ const LICENSES_FOR_CALLER: &str = "/* licenses_for_caller */
     order by license_state(l.state, l.standing, l.expires_at) = 'active' desc, s.id is not null desc,
              array_position(array['ENTERPRISE', 'BUSINESS', 'TEAM', 'PRO', 'FREE'], p.tier), l.seats desc, l.created_at, l.id
     limit 100";
+
+/// How a session stands that was granted before.
+const SESSION_STANDING: &str = "/* session_standing */
+    select s.ended_reason, license_state(l.state, l.standing, l.expires_at)
+    from sessions s join licenses l on l.id = s.license_id where s.id = $1";
 
 /// Refusals are counted for those who decide about more seats; losing the last few in a crash is no harm, so that the
 /// count doesn't wait for the disk.
@@ -64,6 +72,24 @@ pub(crate) async fn licenses_for_caller(
             "This credential is for another license. Leave license_id out, or use that license's key.",
         )),
         _ => Ok(licenses),
+    }
+}
+
+/// Refuses to give an answer again whose session has ended, or whose license can't be used any more.
+pub(crate) async fn session_must_be_open(db: &Db, caller: &Caller, answer: &[u8]) -> Result<(), Problem> {
+    #[derive(Deserialize)]
+    struct Answer {
+        session_id: SessionId,
+    }
+    let Answer { session_id } = serde_json::from_slice(answer).map_err(Problem::internal_error)?;
+    let tx = db.tenant("session_standing", caller.tenant()).await?;
+    let [rows] = tx.finish([(SESSION_STANDING, &[&session_id.as_uuid()])]).await?;
+    let ended = |reason: EndedReason| Problem::session_ended(reason.as_str());
+    let row = rows.first().ok_or_else(|| ended(EndedReason::Expired))?;
+    match (row.get(0), row.get(1)) {
+        (None::<&str>, "active") => Ok(()),
+        (None, state) => Err(inactive_problem(state)),
+        (Some(reason), _) => Err(ended(reason.parse().unwrap_or(EndedReason::Expired))),
     }
 }
 
