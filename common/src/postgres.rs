@@ -10,7 +10,7 @@
 
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Timeouts};
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Timeouts};
 use futures_util::future::join_all;
 use protocol::id::TenantId;
 use tokio_postgres::types::ToSql;
@@ -30,6 +30,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(1000);
 const TRIP_TIMEOUT: Duration = Duration::from_millis(1500);
 /// The same as Postgres sees it, so that it doesn't go on with what nobody waits for.
 const STATEMENT_TIMEOUT_MS: u32 = 1400;
+
+/// A connection that was not used for longer is asked first whether it still is one: its server may have been restarted, and a
+/// process that was frozen meanwhile has not noticed.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+/// How long that may take.
+const PING_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Our statements are many and short: each is planned once per connection, and neither compiled nor spread over workers, which
 /// takes longer than they do.
@@ -81,6 +87,7 @@ impl Db {
         let pool = Pool::builder(manager)
             .max_size(POOL_SIZE)
             .timeouts(timeouts)
+            .pre_recycle(Hook::async_fn(|client, metrics| Box::pin(alive(client, metrics.last_used()))))
             .runtime(deadpool_postgres::Runtime::Tokio1)
             .build()
             .map_err(|e| e.to_string())?;
@@ -137,7 +144,20 @@ impl Db {
     }
 
     async fn client(&self) -> Result<Object, Problem> {
-        self.pool.get().await.map_err(|e| Problem::unavailable("postgres", chain(&e)))
+        match tokio::time::timeout(CONNECT_TIMEOUT + PING_TIMEOUT * 2, self.pool.get()).await {
+            Ok(client) => client.map_err(|e| Problem::unavailable("postgres", chain(&e))),
+            Err(_) => Err(Problem::unavailable("postgres", "no connection in time")),
+        }
+    }
+}
+
+async fn alive(client: &tokio_postgres::Client, idle: Duration) -> Result<(), HookError> {
+    if idle < TRUSTED_IDLE {
+        return Ok(());
+    }
+    match tokio::time::timeout(PING_TIMEOUT, client.simple_query("")).await {
+        Ok(Ok(_)) => Ok(()),
+        _ => Err(HookError::message("the connection is gone")),
     }
 }
 

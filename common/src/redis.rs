@@ -28,11 +28,12 @@ pub struct Redis(Arc<Inner>);
 
 struct Inner {
     replicas: u8,
+    next: AtomicUsize,
     server: Server,
 }
 
 enum Server {
-    Single { managers: [ConnectionManager; CONNECTIONS], next: AtomicUsize, waiting: bb8::Pool<redis::Client> },
+    Single { managers: [ConnectionManager; CONNECTIONS], waiting: bb8::Pool<Waiting> },
     Cluster { client: Box<ClusterClient>, connection: OnceCell<ClusterConnection> },
 }
 
@@ -61,8 +62,8 @@ impl Redis {
                 .max_size(WAITING_CONNECTIONS)
                 .connection_timeout(TIMEOUT)
                 .test_on_check_out(false)
-                .build_unchecked(client.clone());
-            Server::Single { managers: [manager()?, manager()?], next: AtomicUsize::new(0), waiting }
+                .build_unchecked(Waiting(client.clone()));
+            Server::Single { managers: [manager()?, manager()?], waiting }
         } else {
             let is_encrypted = nodes.iter().all(|url| url.starts_with("rediss://"));
             let mut builder = ClusterClient::builder(nodes);
@@ -78,10 +79,11 @@ impl Redis {
                 .map_err(wrong)?;
             Server::Cluster { client: Box::new(client), connection: OnceCell::new() }
         };
-        Ok(Self(Arc::new(Inner { replicas, server })))
+        Ok(Self(Arc::new(Inner { replicas, next: AtomicUsize::new(0), server })))
     }
 
-    /// Runs a script by its hash; loads it when the server doesn't know it. `name` is what it is called in traces.
+    /// Runs a script by its hash; loads it when the server doesn't know it. `name` is what it is called in traces. Where its
+    /// connection breaks it is run once more on a new one: every script may be, because the second run finds what the first did.
     ///
     /// # Errors
     /// `503` when Redis doesn't answer in time, `500` when the script fails.
@@ -90,15 +92,18 @@ impl Redis {
         name: &'static str,
         script: &ScriptInvocation<'_>,
     ) -> Result<T, Problem> {
+        // The same one again: it is the one that has noticed.
+        let place = self.0.next.fetch_add(1, Ordering::Relaxed) % CONNECTIONS;
+        let invoke = async || match &self.0.server {
+            Server::Single { managers, .. } => script.invoke_async(&mut managers[place].clone()).await,
+            Server::Cluster { client, connection } => {
+                script.invoke_async(&mut cluster(client, connection).await?).await
+            }
+        };
         let answer = async {
-            match &self.0.server {
-                Server::Single { managers, next, .. } => {
-                    let i = next.fetch_add(1, Ordering::Relaxed) % CONNECTIONS;
-                    script.invoke_async(&mut managers[i].clone()).await
-                }
-                Server::Cluster { client, connection } => {
-                    script.invoke_async(&mut cluster(client, connection).await?).await
-                }
+            match invoke().await {
+                Err(e) if has_broken(&e) => invoke().await,
+                answer => answer,
             }
         };
         in_time(name, answer).await
@@ -122,7 +127,10 @@ impl Redis {
             match &self.0.server {
                 Server::Single { waiting, .. } => {
                     let mut connection = waiting.get().await.map_err(|e| std::io::Error::other(e.to_string()))?;
-                    pipe.query_async(&mut *connection).await
+                    match pipe.query_async(&mut *connection).await {
+                        Err(e) if has_broken(&e) => pipe.query_async(&mut *connection).await,
+                        answer => answer,
+                    }
                 }
                 Server::Cluster { client, connection } => {
                     pipe.query_async(&mut cluster(client, connection).await?).await
@@ -157,6 +165,36 @@ async fn in_time<T>(name: &'static str, answer: impl Future<Output = Result<T, R
         Ok(Err(e)) if is_ours(&e) => Err(Problem::internal_error(format_args!("redis: {e}"))),
         Ok(Err(e)) => Err(Problem::unavailable("redis", e)),
         Err(_) => Err(Problem::unavailable("redis", "no answer in time")),
+    }
+}
+
+/// Whether the connection was lost: its server was restarted, say, while nothing was asked.
+fn has_broken(error: &RedisError) -> bool {
+    error.is_connection_dropped() && !error.is_timeout()
+}
+
+/// Makes connections that `WAIT` may block. Each connects again by itself once it has broken.
+#[derive(Debug)]
+struct Waiting(redis::Client);
+
+impl bb8::ManageConnection for Waiting {
+    type Connection = ConnectionManager;
+    type Error = RedisError;
+
+    async fn connect(&self) -> Result<ConnectionManager, RedisError> {
+        // Longer than `WAIT` blocks.
+        ConnectionManager::new_lazy_with_config(
+            self.0.clone(),
+            manager_config().set_response_timeout(Some(TIMEOUT * 2)),
+        )
+    }
+
+    async fn is_valid(&self, _: &mut ConnectionManager) -> Result<(), RedisError> {
+        Ok(())
+    }
+
+    fn has_broken(&self, _: &mut ConnectionManager) -> bool {
+        false
     }
 }
 

@@ -136,9 +136,29 @@ impl Process {
     /// # Panics
     /// When it can't be asked.
     pub fn terminate(&mut self) -> Option<i32> {
-        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
-        assert!(asked.is_ok_and(|status| status.success()), "it runs");
+        self.signal("-TERM");
         self.child.wait().expect("a child can be waited for").code()
+    }
+
+    /// Stops it where it is, as platforms do between two requests.
+    ///
+    /// # Panics
+    /// When it doesn't run.
+    pub fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Panics
+    /// When it doesn't run.
+    pub fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "it runs");
     }
 
     /// Kills it at once, as a machine that dies does.

@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use testing::World;
 use testing::http::{Answer, Client};
+use testing::postgres::server::Server;
 use testing::process::until;
 use testing::proxy::Proxy;
 
@@ -147,6 +148,38 @@ async fn without_postgres_known_sessions_go_on_and_the_rest_is_told_when_to_come
         until("acquires work again", back).await;
         client.post(VALIDATE, question(&license, 1), 200).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_function_does_not_notice_that_redis_was_restarted() {
+    let (mut world, client, license) = all_with("TEAM", 5).await;
+    let caller = signed_in(&client, &license).await;
+    let held = seat(&caller, 1).await;
+    for _ in 0..3 {
+        world.redis.start_again().await;
+        // Each has connections of its own to find broken.
+        held.beat(200).await;
+        caller.post(ACQUIRE, json!({"hardware_id": device(1)}), 200).await;
+        client.post(VALIDATE, question(&license, 1), 200).await;
+        held.beat(200).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_that_was_frozen_meanwhile_does_not_notice_that_postgres_was_restarted() {
+    let mut server = Server::start().await;
+    let world = World::on(server.database().await).await;
+    let process = world.spawn(env!("CARGO_BIN_EXE_all-in-one"), "coditect_all").await;
+    let license = world.license(world.tenant("acme").await, "TEAM", 5).await;
+    let caller = signed_in(&process.client, &license).await;
+    let held = seat(&caller, 1).await;
+    process.freeze();
+    server.crash();
+    server.start_again().await;
+    process.thaw();
+    process.client.post(VALIDATE, question(&license, 1), 200).await;
+    caller.post(ACQUIRE, json!({"hardware_id": device(1)}), 200).await;
+    held.release(200).await;
 }
 
 fn unavailable(answer: &Answer) {
