@@ -114,8 +114,7 @@ impl LicenseClient {
 pub(crate) fn count(client: &Inner, quotas: &Quotas) -> Result<Option<Allowance>, Error> {
     let Some(limit) = limit(quotas) else { return Ok(None) };
     // Let go of when this returns.
-    let lock = client.home.lock_file(LOCK)?;
-    lock.lock().map_err(|cause| Error::file(&client.home.file(LOCK), cause))?;
+    let _held = client.home.lock(LOCK)?;
     let now = now(client);
     let mut days = stored(client)?.at(&now);
     let today = days.allowance(limit, now.time_zone());

@@ -155,8 +155,12 @@ pub(crate) enum Command {
     #[command(after_help = examples!["coditect hook install", "coditect hook status"])]
     Hook(HookCommand),
     /// Look at everything that this program stands on, and say what helps
-    #[command(after_help = examples!["coditect doctor", "coditect doctor --json"])]
-    Doctor,
+    #[command(after_help = examples!["coditect doctor", "coditect doctor --fix", "coditect doctor --json"])]
+    Doctor {
+        /// First make damaged databases new with what can be read of them; the damaged files are kept
+        #[arg(long)]
+        fix: bool,
+    },
     /// Read or change the settings
     #[command(subcommand)]
     #[command(after_help = examples!["coditect config list", "coditect config set sync on"])]
@@ -184,6 +188,9 @@ pub(crate) enum Command {
         /// Send what was counted
         #[arg(long)]
         telemetry: bool,
+        /// Sync the context
+        #[arg(long)]
+        sync: bool,
     },
     /// Write the manual pages
     #[command(hide = true)]

@@ -157,6 +157,7 @@ impl LicenseClient {
     /// [`Error::Keychain`] when the keychain has them and cannot be asked.
     pub fn use_keychain(&self, on: bool) -> Result<bool, Error> {
         let vault = self.inner.vault.with_keychain(on);
+        let _held = vault.hold()?;
         vault.take_over(&self.inner.vault, &[KEY_FILE, sign_in::FILE, keys::FILE])?;
         Config::in_home(self.inner.home.clone()).set_keychain(on)?;
         if on {

@@ -123,7 +123,11 @@ impl Timekeeper {
         };
         let (next, seen) = mark.judge(wall.as_second(), self.uptime());
         if next.is_news_to(&mark) {
-            self.keep(&next);
+            // Unless another process has learned something meanwhile.
+            let _held = self.vault.hold_for(FILE);
+            if self.mark()?.as_ref() == Some(&mark) {
+                self.keep(&next);
+            }
         }
         let behind = matches!(seen, Seen::Behind(_));
         if let (Seen::Behind(seconds), false) = (&seen, self.told_behind.swap(behind, Ordering::Relaxed)) {
@@ -148,6 +152,7 @@ impl Timekeeper {
         if ahead.as_secs().abs() > TOLERANCE {
             self.notify.send(&Notice::ClockApart { ahead });
         }
+        let _held = self.vault.hold_for(FILE);
         self.keep(&Mark { floor: signed.as_second(), claimed: None, uptime: self.uptime() });
     }
 

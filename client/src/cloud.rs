@@ -270,10 +270,12 @@ fn redirected(to: &Address, host: &str) -> Error {
 
 /// What is not our JSON is not our cloud's.
 fn foreign(to: &Address, text: &str) -> Error {
-    let page = text.trim_start().starts_with('<');
-    let (cause, fault) = match page {
-        true => ("a web page came in place of an answer, as from a network's login", Fault::Portal),
-        false => ("the answer is not one of CODITECT Cloud", Fault::Foreign),
+    let (cause, fault) = if text.trim_start().starts_with('<') {
+        ("a web page came in place of an answer, as from a network's login", Fault::Portal)
+    } else if serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).is_ok() {
+        ("the answer is of a form that this version does not know", Fault::Form)
+    } else {
+        ("the answer is not one of CODITECT Cloud", Fault::Foreign)
     };
     Error::outage(to, cause, fault)
 }

@@ -80,12 +80,12 @@ fn perform(printer: Printer, common: &Common, command: Command) -> Result<ExitSt
         Command::Learning(command) => record::note(printer, common, Kind::SkillLearning, command),
         Command::Sync(arguments) => sync::sync(printer, common, arguments),
         Command::Hook(command) => hook::hook(printer, common, &command),
-        Command::Doctor => doctor::doctor(printer, common),
+        Command::Doctor { fix } => doctor::doctor(printer, common, fix),
         Command::Config(command) => config::config(printer, common, command),
         Command::Completions { shell } => Ok(completions::completions(printer, shell)),
         Command::Own(SelfCommand::Update { check }) => update::update(printer, common, check),
         Command::Telemetry(command) => telemetry::telemetry(printer, common, command),
-        Command::Upkeep { updates, telemetry } => upkeep::upkeep(common, updates, telemetry),
+        Command::Upkeep { updates, telemetry, sync } => upkeep::upkeep(common, updates, telemetry, sync),
         Command::Man { output } => completions::man(printer, &output),
     }
 }

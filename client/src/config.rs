@@ -9,6 +9,9 @@ use crate::{Address, Error, Profile, Sso};
 
 const FILE: &str = "config.json";
 
+/// Held while the settings are read, changed and written, so that of two changes at once both are kept.
+const LOCK: &str = "config.lock";
+
 /// The settings in a home folder.
 ///
 /// ```
@@ -66,16 +69,12 @@ impl Config {
 
     /// Says where the cloud is.
     pub fn set_cloud_url(&self, url: &Address) -> Result<(), Error> {
-        let mut settings = self.read()?;
-        settings.cloud_url = Some(url.to_string());
-        self.write(&settings)
+        self.change(|settings| settings.cloud_url = Some(url.to_string()))
     }
 
     /// The cloud is where it is by default again.
     pub fn unset_cloud_url(&self) -> Result<(), Error> {
-        let mut settings = self.read()?;
-        settings.cloud_url = None;
-        self.write(&settings)
+        self.change(|settings| settings.cloud_url = None)
     }
 
     /// Whether context sync is turned on. It is not, until somebody has.
@@ -85,9 +84,7 @@ impl Config {
 
     /// Turns context sync on or off.
     pub fn set_sync(&self, on: bool) -> Result<(), Error> {
-        let mut settings = self.read()?;
-        settings.sync = on;
-        self.write(&settings)
+        self.change(|settings| settings.sync = on)
     }
 
     /// Whether secrets are in the operating system's keychain, where there is one. They are, unless somebody said otherwise.
@@ -96,9 +93,7 @@ impl Config {
     }
 
     pub(crate) fn set_keychain(&self, on: bool) -> Result<(), Error> {
-        let mut settings = self.read()?;
-        settings.keychain = Some(on);
-        self.write(&settings)
+        self.change(|settings| settings.keychain = Some(on))
     }
 
     /// The organisation's own identity provider that was last signed in with; none if it was the cloud's.
@@ -108,16 +103,19 @@ impl Config {
 
     /// Says which identity provider to sign in with, in place of the cloud's.
     pub fn set_sso(&self, sso: Option<Sso>) -> Result<(), Error> {
-        let mut settings = self.read()?;
-        if settings.sso == sso {
+        if self.read()?.sso == sso {
             return Ok(());
         }
-        settings.sso = sso;
-        self.write(&settings)
+        self.change(|settings| settings.sso = sso)
     }
 
-    fn write(&self, settings: &Settings) -> Result<(), Error> {
-        self.home.write(FILE, &text(settings))
+    fn change(&self, change: impl FnOnce(&mut Settings)) -> Result<(), Error> {
+        // What can't be read is told without leaving a lock behind.
+        self.read()?;
+        let _held = self.home.lock(LOCK)?;
+        let mut settings = self.read()?;
+        change(&mut settings);
+        self.home.write(FILE, &text(&settings))
     }
 
     pub(crate) fn home(&self) -> &Home {

@@ -34,6 +34,8 @@ mod error;
 mod exchange;
 mod journal;
 mod locked;
+mod mend;
+mod position;
 mod progress;
 mod queue;
 mod record;
@@ -44,6 +46,7 @@ mod table;
 
 pub use error::ContextError;
 pub use journal::{JournalEntry, JournalEvent};
+pub use mend::Mended;
 pub use record::{Change, Draft, Entry, Filter, Queued};
 pub use status::{SyncStatus, Trouble};
 pub use store::ContextStore;

@@ -6,13 +6,14 @@ mod home;
 mod memory;
 mod network;
 
+use std::fs::TryLockError;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::home::Home;
 use crate::update::{Memory, this_version};
-use crate::{Error, LicenseClient, LicenseClientBuilder};
+use crate::{ContextError, Error, LicenseClient, LicenseClientBuilder, Mended, sync};
 
 /// What was found.
 #[derive(Clone, Debug, Serialize)]
@@ -78,6 +79,26 @@ impl LicenseClientBuilder {
             }
         }
         Diagnosis { healthy: checks.iter().all(|check| check.health != Health::Bad), checks }
+    }
+}
+
+impl LicenseClientBuilder {
+    /// Makes the databases new that are damaged, with what can be read of them, and keeps the damaged files. The next sync
+    /// fetches what the cloud has.
+    ///
+    /// # Errors
+    /// [`ContextError::Busy`] while another process syncs; when nothing can be written.
+    pub fn mend(self) -> Result<Vec<Mended>, Error> {
+        let config = self.config()?;
+        let home = config.home();
+        if !home.path().exists() {
+            return Ok(Vec::new());
+        }
+        let lock = home.lock_file(sync::LOCK)?;
+        if let Err(TryLockError::WouldBlock) = lock.try_lock() {
+            return Err(ContextError::Busy.into());
+        }
+        home::mend(home)
     }
 }
 

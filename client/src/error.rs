@@ -9,10 +9,11 @@ use protocol::key::KeyError;
 use protocol::problem::{Code, ProblemDocument};
 use protocol::token::TokenError;
 
+use crate::home::foreign;
 use crate::hook::HookError;
 use crate::sync::keys::KeysError;
 use crate::update::UpdateError;
-use crate::{Allowance, ContextError, KeychainFault, SignInError};
+use crate::{Allowance, ContextError, HomeFault, KeychainFault, SignInError};
 
 pub use crate::outage::{Fault, Outage};
 
@@ -96,6 +97,13 @@ pub enum Error {
     },
     /// There is no home folder to keep things in.
     NoHome,
+    /// The home folder is none that can be used.
+    Home {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: HomeFault,
+    },
     /// A profile cannot have this name.
     Profile {
         /// The name's beginning.
@@ -142,6 +150,7 @@ impl Error {
             Self::Keychain { .. } => "keychain_failed",
             Self::Settings { .. } => "invalid_settings",
             Self::NoHome => "no_home",
+            Self::Home { .. } => "unusable_home",
             Self::Profile { .. } => "invalid_profile",
             Self::HardwareId(_) => "invalid_hardware_id",
             Self::SignIn(error) => error.code(),
@@ -179,6 +188,7 @@ impl Error {
                 format!("Correct it, or delete it and use `coditect config set`: {}", path.display())
             }
             Self::NoHome => "Set HOME or CODITECT_HOME, or use `coditect --home DIR …`.".into(),
+            Self::Home { path, fault } => fault.hint(path),
             Self::Profile { .. } => "`coditect --profile NAME …`, or CODITECT_PROFILE, names a profile.".into(),
             Self::HardwareId(_) => {
                 "`unset CODITECT_HARDWARE_ID` makes coditect use the machine's own; `coditect status` shows it.".into()
@@ -208,6 +218,11 @@ impl Error {
 fn hint_for_file(path: &Path, kind: io::ErrorKind) -> String {
     const ELSEWHERE: &str = "`coditect --home DIR …`, or CODITECT_HOME, keeps the files elsewhere.";
     let folder = path.parent().unwrap_or(path).display();
+    if kind == io::ErrorKind::PermissionDenied
+        && let Some(hint) = foreign(path).and_then(|foreign| foreign.hint())
+    {
+        return hint;
+    }
     match kind {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             format!("Make room on the disk: `df -h {folder}` shows how full it is. {ELSEWHERE}")
@@ -258,12 +273,19 @@ impl fmt::Display for Error {
                 let mode = mode & 0o777;
                 write!(f, "{} can be read or changed by others (mode {mode:o}), so it is not used.", path.display())
             }
-            Self::File { path, cause } => write!(f, "{} cannot be used: {cause}.", path.display()),
+            Self::File { path, cause } => {
+                write!(f, "{} cannot be used: {cause}.", path.display())?;
+                match foreign(path).filter(|_| cause.kind() == io::ErrorKind::PermissionDenied) {
+                    Some(foreign) => write!(f, " {}", foreign.sentence()),
+                    None => Ok(()),
+                }
+            }
             Self::Sealed { path } => {
                 write!(f, "{} was changed, or comes from another machine, and cannot be opened.", path.display())
             }
             Self::Keychain { path, fault } => write!(f, "{} cannot be opened: {fault}.", path.display()),
             Self::Settings { path, cause } => write!(f, "{} is not a settings file: {cause}.", path.display()),
+            Self::Home { path, fault } => fault.write(f, path),
             Self::NoHome => f.write_str("There is no home folder to keep the license key in."),
             Self::Profile { name } => write!(
                 f,

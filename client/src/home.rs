@@ -1,19 +1,29 @@
 //! The folder that everything is kept in: readable by its owner alone, and written whole or not at all.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+mod fault;
+mod owner;
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use uuid::Uuid;
+use rustix::fs::OFlags;
+use rustix::process::geteuid;
 
-use crate::Error;
+use crate::{Error, random};
+
+pub use fault::HomeFault;
+pub(crate) use owner::{Foreign, chown, foreign};
 
 /// Nothing that is kept is larger; what is, was not written by this program.
 const MAX_FILE_LEN: u64 = 1024 * 1024;
 
 /// The bits that let others than the owner in.
 pub(crate) const OTHERS: u32 = 0o077;
+
+/// Held by whoever puts a new file in place on a file system without hard links.
+const PLACING: &str = "placing.lock";
 
 /// `~/.coditect`, or another folder. It is made when something is first written.
 #[derive(Clone, Debug)]
@@ -37,8 +47,8 @@ impl Home {
     /// A file's content; none where there is no file.
     pub(crate) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
         let path = self.file(name);
-        self.refuse_if_exposed()?;
-        let file = match File::open(&path) {
+        self.check()?;
+        let file = match open(&path, OpenOptions::new().read(true)) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(cause) => return Err(Error::File { path, cause }),
@@ -57,8 +67,9 @@ impl Home {
 
     /// Whether there is a file, without opening it. One that others can read is refused.
     pub(crate) fn holds(&self, name: &str) -> Result<bool, Error> {
-        self.refuse_if_exposed()?;
+        self.check()?;
         let path = self.file(name);
+        refuse_foreign_link(&path).map_err(|cause| Error::file(&path, cause))?;
         match fs::metadata(&path) {
             Ok(found) if found.mode() & OTHERS != 0 => Err(Error::Exposed { path, mode: found.mode() }),
             Ok(_) => Ok(true),
@@ -83,13 +94,43 @@ impl Home {
         let target = self.file(name);
         let written = self.write_aside(name, content)?;
         // A link, unlike a rename, does not replace; and unlike a file that is being written, it is whole at once.
-        let placed = fs::hard_link(&written, &target).and_then(|()| self.sync());
+        let placed = match fs::hard_link(&written, &target) {
+            Err(error) if lacks_links(&error) => self.place_without_links(&written, &target),
+            other => other,
+        };
+        let placed = placed.and_then(|()| self.sync());
         let _ = fs::remove_file(&written);
         match placed {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
             Err(cause) => Err(Error::File { path: target, cause }),
         }
+    }
+
+    /// The same by renaming, which replaces; so only one process at a time does it, and looks first.
+    fn place_without_links(&self, written: &Path, target: &Path) -> io::Result<()> {
+        let _held = self.lock(PLACING).ok();
+        match fs::symlink_metadata(target) {
+            Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => fs::rename(written, target),
+            Err(cause) => Err(cause),
+        }
+    }
+
+    /// What the file system of the folder lacks, for people. Something is written to find out.
+    pub(crate) fn lacks(&self) -> Result<Vec<&'static str>, Error> {
+        let written = self.write_aside("doctor", b"")?;
+        let linked = written.with_extension("linked");
+        let mut lacks = Vec::new();
+        if fs::hard_link(&written, &linked).is_err_and(|error| lacks_links(&error)) {
+            lacks.push("no hard links, so new files are put in place by renaming");
+        }
+        if File::open(&self.path).and_then(|folder| folder.sync_all()).is_err() {
+            lacks.push("no way to write folders through to the disk, so the latest change may be lost with the power");
+        }
+        let _ = fs::remove_file(&linked);
+        let _ = fs::remove_file(&written);
+        Ok(lacks)
     }
 
     /// Deletes a file, if there is one.
@@ -111,18 +152,30 @@ impl Home {
     pub(crate) fn lock_file(&self, name: &str) -> Result<File, Error> {
         self.make()?;
         let path = self.file(name);
-        let open = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path);
+        let opened = open(&path, OpenOptions::new().read(true).append(true).create(true).mode(0o600));
         // Where nothing can be written, one that is there still serves.
-        let open = open.or_else(|cause| match cause.kind() {
-            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => File::open(&path).map_err(|_| cause),
+        let opened = opened.or_else(|cause| match cause.kind() {
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+                open(&path, OpenOptions::new().read(true)).map_err(|_| cause)
+            }
             _ => Err(cause),
         });
-        open.map_err(|cause| Error::File { path, cause })
+        opened.map_err(|cause| Error::File { path, cause })
+    }
+
+    /// Waits until no other process holds this lock, and holds it for as long as the file is open.
+    pub(crate) fn lock(&self, name: &str) -> Result<File, Error> {
+        let file = self.lock_file(name)?;
+        match file.lock() {
+            // Where the file system has no locks, processes are kept apart as far as one can.
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(file),
+            other => other.map(|()| file).map_err(|cause| Error::file(&self.file(name), cause)),
+        }
     }
 
     fn write_aside(&self, name: &str, content: &[u8]) -> Result<PathBuf, Error> {
         self.make()?;
-        let path = self.file(&format!(".{name}.{}", Uuid::now_v7().simple()));
+        let path = self.file(&format!(".{name}.{}", random::name()));
         let write = || {
             let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
             file.write_all(content)?;
@@ -137,24 +190,106 @@ impl Home {
     }
 
     fn make(&self) -> Result<(), Error> {
+        self.check()?;
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.path);
         made.map_err(|cause| Error::file(&self.path, cause))?;
-        self.refuse_if_exposed()
+        let found = fs::metadata(&self.path).map_err(|cause| Error::file(&self.path, cause))?;
+        if found.mode() & OTHERS != 0 {
+            // An empty one, or it would have been refused.
+            let made = fs::set_permissions(&self.path, Permissions::from_mode(0o700));
+            made.map_err(|cause| Error::file(&self.path, cause))?;
+        }
+        Ok(())
     }
 
-    fn refuse_if_exposed(&self) -> Result<(), Error> {
-        match fs::metadata(&self.path) {
-            Ok(found) if found.mode() & OTHERS != 0 => {
-                Err(Error::Exposed { path: self.path.clone(), mode: found.mode() })
+    /// Refuses a folder that cannot be one's own and private.
+    fn check(&self) -> Result<(), Error> {
+        let fault = |fault| Err(Error::Home { path: self.path.clone(), fault });
+        if self.path.iter().next().is_some_and(|first| first.as_encoded_bytes().starts_with(b"~")) {
+            return fault(HomeFault::Tilde);
+        }
+        if geteuid().is_root() {
+            // Nor may a folder above lead root elsewhere.
+            for above in self.path.ancestors().skip(1) {
+                refuse_foreign_link(above).map_err(|cause| Error::file(above, cause))?;
             }
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(cause) => Err(Error::file(&self.path, cause)),
+        }
+        let link = match fs::symlink_metadata(&self.path) {
+            Ok(found) => found.is_symlink(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(cause) => return Err(Error::file(&self.path, cause)),
+        };
+        refuse_foreign_link(&self.path).map_err(|cause| Error::file(&self.path, cause))?;
+        let found = match fs::metadata(&self.path) {
+            Ok(found) => found,
+            Err(error) if link && error.kind() == io::ErrorKind::NotFound => {
+                return fault(HomeFault::Dangling { to: fs::read_link(&self.path).unwrap_or_default() });
+            }
+            Err(cause) => return Err(Error::file(&self.path, cause)),
+        };
+        if !found.is_dir() {
+            return fault(HomeFault::NoFolder);
+        }
+        if found.mode() & OTHERS == 0 || (owner::is_mine(found.uid()) && is_empty(&self.path)) {
+            return Ok(());
+        }
+        match foreign(&self.path) {
+            Some(foreign) => fault(HomeFault::Foreign { owner: foreign.owner }),
+            None => Err(Error::Exposed { path: self.path.clone(), mode: found.mode() }),
         }
     }
 
-    /// A rename is durable once its folder is.
+    /// A rename is durable once its folder is. Some file systems cannot do that for folders.
     fn sync(&self) -> io::Result<()> {
-        File::open(&self.path)?.sync_all()
+        match File::open(&self.path)?.sync_all() {
+            Err(error) if lacks_folder_sync(&error) => Ok(()),
+            other => other,
+        }
     }
 }
+
+/// Opens a file, but not through a link that another user has made: root must not be led elsewhere.
+fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let is_own_link = refuse_foreign_link(path)?;
+    if !is_own_link {
+        // What became a link at this moment is refused by the system.
+        options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    }
+    options.open(path)
+}
+
+/// Whether it is a link; one that another user has made is refused, unless that is root.
+pub(crate) fn refuse_foreign_link(path: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_symlink() && !owner::is_mine(found.uid()) && found.uid() != 0 => {
+            let owner = owner::name(found.uid());
+            Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("it is a link that {owner} has made")))
+        }
+        Ok(found) => Ok(found.is_symlink()),
+        Err(_) => Ok(false),
+    }
+}
+
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+/// Network and container file systems, and those of cameras and phones.
+fn lacks_links(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let errno = Errno::from_io_error(error);
+    [Errno::PERM, Errno::OPNOTSUPP, Errno::NOSYS, Errno::MLINK, Errno::XDEV, Errno::INVAL, Errno::ACCESS]
+        .into_iter()
+        .any(|lacking| errno == Some(lacking))
+}
+
+fn lacks_folder_sync(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let errno = Errno::from_io_error(error);
+    [Errno::INVAL, Errno::OPNOTSUPP, Errno::NOSYS, Errno::BADF, Errno::ISDIR, Errno::ACCESS, Errno::PERM]
+        .into_iter()
+        .any(|lacking| errno == Some(lacking))
+}
+
+#[cfg(test)]
+mod tests;

@@ -146,10 +146,12 @@ pub use allowance::Allowance;
 pub use client::{Discovered, LicenseClient, LicenseClientBuilder};
 pub use config::Config;
 pub use context::{
-    Change, ContextError, ContextStore, Draft, Entry, Filter, JournalEntry, JournalEvent, Queued, SyncStatus, Trouble,
+    Change, ContextError, ContextStore, Draft, Entry, Filter, JournalEntry, JournalEvent, Mended, Queued, SyncStatus,
+    Trouble,
 };
 pub use doctor::{Check, Diagnosis, Health};
 pub use error::{Error, Fault, Outage, Refusal};
+pub use home::HomeFault;
 pub use keychain::KeychainFault;
 pub use last_error::LastError;
 pub use license::{FREE_COMMANDS_PER_DAY, License, Source, Verdict};

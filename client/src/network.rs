@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rustls_native_certs::{CertificateResult, load_certs_from_paths, load_native_certs};
 use ureq::http::{Request, Uri};
 use ureq::middleware::MiddlewareNext;
@@ -45,6 +46,11 @@ impl Network {
     /// What asks this address.
     pub(crate) fn agent(&self, to: &Address) -> Result<&Agent, Blocked> {
         if to.is_encrypted() {
+            if Timestamp::now() < Timestamp::UNIX_EPOCH {
+                // No certificate can be judged by such a clock.
+                let cause = "this machine's clock shows a time before 1970".to_owned();
+                return Err(Blocked { cause, fault: Fault::Expired });
+            }
             self.outside.get_or_init(|| self.outside()).as_ref().map_err(Blocked::clone)
         } else {
             Ok(self.inside.get_or_init(|| self.new_agent(None, RootCerts::WebPki, false)))

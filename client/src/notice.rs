@@ -70,6 +70,17 @@ pub enum Notice {
     },
     /// The cloud did not know how far this machine had pulled, so everything is fetched again.
     StartedOver,
+    /// Files of the context lack records that were fetched once: they were deleted, or replaced by older copies. Everything is
+    /// fetched again.
+    Incomplete {
+        /// The names of the files.
+        files: Vec<&'static str>,
+    },
+    /// Records came of a kind that this version does not know.
+    UnknownKinds {
+        /// How many.
+        count: u64,
+    },
     /// The cloud had lost some of what it once had.
     QueuedAgain {
         /// How many changes are sent again.
@@ -116,6 +127,8 @@ impl Notice {
             Self::ConflictsLost { .. } => "conflicts_lost",
             Self::ChangesParked { .. } => "changes_parked",
             Self::StartedOver => "started_over",
+            Self::Incomplete { .. } => "files_incomplete",
+            Self::UnknownKinds { .. } => "unknown_kinds",
             Self::QueuedAgain { .. } => "queued_again",
             Self::Locked { .. } => "records_locked",
             Self::Forged { .. } => "records_forged",
@@ -145,6 +158,26 @@ impl Notice {
                  are kept as they came; `coditect sync log` names them. If encryption was turned off, `coditect sync keys \
                  remove` ends it here, too."
             ),
+            _ => Ok(()),
+        }
+    }
+
+    /// What is told of a pull.
+    fn write_pull(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StartedOver => f.write_str(
+                "The cloud does not know how far this machine had pulled, as after a restore. Everything is compared again.",
+            ),
+            Self::Incomplete { files } => {
+                write!(f, "{} lacked records that were fetched once. Everything is fetched again.", files.join(", "))
+            }
+            Self::UnknownKinds { count } => write!(
+                f,
+                "{count} record{} of a kind that this version does not know, and not kept. A newer version of coditect fetches \
+                 everything again.",
+                if *count == 1 { " is" } else { "s are" }
+            ),
+            Self::QueuedAgain { count } => write!(f, "The cloud had lost {count} records of this machine, which are sent again."),
             _ => Ok(()),
         }
     }
@@ -202,10 +235,9 @@ impl fmt::Display for Notice {
                 listed(records, "was", "were"),
                 if records.len() == 1 { "is" } else { "are" },
             ),
-            Self::StartedOver => f.write_str(
-                "The cloud does not know how far this machine had pulled, as after a restore. Everything is compared again.",
-            ),
-            Self::QueuedAgain { count } => write!(f, "The cloud had lost {count} records of this machine, which are sent again."),
+            Self::StartedOver | Self::Incomplete { .. } | Self::UnknownKinds { .. } | Self::QueuedAgain { .. } => {
+                self.write_pull(f)
+            }
             Self::Locked { .. } | Self::Forged { .. } | Self::Exposed { .. } => self.write_encryption(f),
             Self::MachineInvented => f.write_str(
                 "This machine has no id of its own, so one was made up and stored. \

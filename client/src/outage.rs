@@ -47,6 +47,8 @@ pub enum Fault {
     Foreign,
     /// The cloud answered, and cannot help at the moment.
     Cloud,
+    /// What was answered is JSON, and not of a form that this version knows.
+    Form,
 }
 
 impl Outage {
@@ -111,6 +113,10 @@ impl Fault {
             Self::Foreign => {
                 "Check the address with `coditect config get cloud-url`, and whether a proxy is in between with `env | grep -i \
                  proxy`."
+            }
+            Self::Form => {
+                "`coditect self update` installs the newest version, which may know it. Else check the address with `coditect config \
+                 get cloud-url`."
             }
             Self::Cloud => {
                 "Try again in a few minutes; `coditect status` shows what is stored here and how long it serves."

@@ -2,6 +2,7 @@
 
 use rand::TryRngCore;
 use rand::rngs::OsRng;
+use uuid::Builder;
 
 /// As many as are asked for.
 pub(crate) fn bytes<const LEN: usize>() -> [u8; LEN] {
@@ -13,4 +14,9 @@ pub(crate) fn bytes<const LEN: usize>() -> [u8; LEN] {
 /// A number from 0 up to, and without, 1.
 pub(crate) fn fraction() -> f64 {
     f64::from(u32::from_le_bytes(bytes())) / (f64::from(u32::MAX) + 1.0)
+}
+
+/// A name that no other file has. Not made of the time, which may be before what such names can say.
+pub(crate) fn name() -> String {
+    Builder::from_random_bytes(bytes()).into_uuid().simple().to_string()
 }

@@ -1,10 +1,10 @@
 //! What this machine knows, without asking the cloud.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use protocol::id::HardwareId;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::context::{ContextStore, Database};
 use crate::{Allowance, Error, HeldSeat, LastError, License, LicenseClient, SyncStatus};
@@ -39,6 +39,7 @@ pub struct Status {
     /// This machine's id.
     pub hardware_id: HardwareId,
     /// The folder in which everything is kept.
+    #[serde(serialize_with = "lossy")]
     pub home: PathBuf,
 }
 
@@ -96,4 +97,9 @@ impl LicenseClient {
         }
         ContextStore::open(Some(self.home().to_owned()))?.status().map(Some)
     }
+}
+
+/// A path as text, also one that is not UTF-8.
+fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
 }

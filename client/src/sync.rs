@@ -7,6 +7,7 @@
 //! One process syncs at a time, by a lock that the operating system drops with it; writers and readers of the queue do not
 //! notice. No write transaction is open while the cloud is asked.
 
+mod background;
 pub(crate) mod cipher;
 mod encryption;
 mod pull;
@@ -24,13 +25,14 @@ use protocol::id::{DeviceId, RecordId};
 use protocol::wire::{ContextStatus, HistoryPage, Kind};
 
 use crate::context::Progress;
+use crate::notice::Notice;
 use crate::{Config, ContextError, ContextStore, Error, LicenseClient, Trouble};
 
 pub use pull::Pulled;
 pub use pushed::Pushed;
 
 /// The file that whoever syncs holds a lock on.
-const LOCK: &str = "sync.lock";
+pub(crate) const LOCK: &str = "sync.lock";
 
 /// How long to wait for another process that syncs. It is usually soon done.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -111,6 +113,15 @@ impl Context {
         self.pull_in_turn(&mut on)
     }
 
+    /// Fetches everything, whatever was fetched before.
+    ///
+    /// What is here and not in the cloud is sent again by the next push.
+    pub fn pull_everything(&self, mut on: impl FnMut(SyncProgress)) -> Result<Pulled, Error> {
+        let _turn = self.turn()?;
+        self.store.start_over("everything was asked for")?;
+        self.pull_in_turn(&mut on)
+    }
+
     /// Sends what waits, fetches what is new, and sends what the cloud turns out to have lost.
     pub fn sync(&self, mut on: impl FnMut(SyncProgress)) -> Result<Synced, Error> {
         let _turn = self.turn()?;
@@ -138,6 +149,16 @@ impl Context {
         let status = self.ask("/api/v1/context/status", &[])?;
         self.note_encryption(&status)?;
         Ok(status)
+    }
+
+    /// Sees to it that every file holds what was fetched into it, or that everything is fetched again; before something is sent
+    /// or fetched.
+    fn ready(&self) -> Result<(), Error> {
+        let files = self.store.compare_positions()?;
+        if !files.is_empty() {
+            self.client.inner.notify.send(&Notice::Incomplete { files });
+        }
+        Ok(())
     }
 
     fn push_in_turn(&self, on: &mut dyn FnMut(SyncProgress)) -> Result<Pushed, Error> {

@@ -13,6 +13,7 @@
 
 mod secret;
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -29,6 +30,9 @@ use crate::{Error, random};
 use secret::Secret;
 
 const NONCE_LEN: usize = 24;
+
+/// Held while secrets are sealed, so that none is sealed in one place while all move to the other.
+const LOCK: &str = "vault.lock";
 
 /// What a sealed file begins with; then comes the secret that it is sealed under.
 const MAGIC: &[u8] = b"coditect";
@@ -81,6 +85,21 @@ impl Vault {
 
     /// The same under the keychain's secret, where there is a keychain. One that cannot be used at the moment is told about.
     pub(crate) fn seal_secretly(&self, name: &str, content: &[u8]) -> Result<(), Error> {
+        let _held = self.hold()?;
+        self.seal_held(name, content)
+    }
+
+    /// Keeps other processes from sealing secrets.
+    pub(crate) fn hold(&self) -> Result<File, Error> {
+        self.home.lock(LOCK)
+    }
+
+    /// Keeps other processes from changing a file that is read, changed and written; as far as it can be locked.
+    pub(crate) fn hold_for(&self, name: &str) -> Option<File> {
+        self.home.lock(&format!("{name}.lock")).ok()
+    }
+
+    fn seal_held(&self, name: &str, content: &[u8]) -> Result<(), Error> {
         match self.for_keychain()? {
             Ok(secret) => self.seal_under(Place::Keychain, &secret, name, content),
             Err(fault) => {
@@ -97,13 +116,14 @@ impl Vault {
         Self { keychain, asked: Arc::default(), ..self.clone() }
     }
 
-    /// Seals anew, as this vault seals secrets, what another one has sealed. Nothing is changed unless all can be opened.
+    /// Seals anew, as this vault seals secrets, what another one has sealed; whoever calls holds the lock. Nothing is changed unless
+    /// all can be opened.
     pub(crate) fn take_over(&self, from: &Self, names: &[&str]) -> Result<(), Error> {
         let mut contents = Vec::new();
         for &name in names {
             contents.extend(from.open(name)?.map(|content| (name, content)));
         }
-        contents.into_iter().try_for_each(|(name, content)| self.seal_secretly(name, &content))
+        contents.into_iter().try_for_each(|(name, content)| self.seal_held(name, &content))
     }
 
     /// Removes the keychain's item, which nothing is sealed under any more.

@@ -61,7 +61,7 @@ const TYPES: [(KeyType, &str); 5] = [
 impl From<Tier> for KeyType {
     fn from(tier: Tier) -> Self {
         match tier {
-            Tier::Free => Self::Free,
+            Tier::Free | Tier::Other => Self::Free,
             Tier::Pro => Self::Pro,
             Tier::Team => Self::Team,
             Tier::Business => Self::Business,

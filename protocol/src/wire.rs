@@ -19,9 +19,10 @@ pub use auth::{
 };
 pub use billing::{CheckoutAnswer, CheckoutRequest, PortalAnswer, PortalRequest, SeatNumber, SeatNumberError};
 pub use context::{
-    ContextStatus, Device, Encryption, HistoryEntry, HistoryPage, Kind, KindStatus, MAX_CONTENT_BYTES, MAX_PAGE_BYTES,
-    MAX_PULL_RECORDS, MAX_PUSH_BYTES, MAX_PUSH_RECORDS, NoteView, Outcome, Page, PullAnswer, PushAnswer, PushRecord,
-    PushRequest, PushResult, PushStatus, Record, Rejection, RejectionCode, TaskEvent, TaskEvents, TaskView, Usage,
+    AnyRecord, ContextStatus, Device, Encryption, HistoryEntry, HistoryPage, Kind, KindStatus, MAX_CONTENT_BYTES,
+    MAX_PAGE_BYTES, MAX_PULL_RECORDS, MAX_PUSH_BYTES, MAX_PUSH_RECORDS, NoteView, Outcome, Page, PullAnswer,
+    PushAnswer, PushRecord, PushRequest, PushResult, PushStatus, Record, Rejection, RejectionCode, TaskEvent,
+    TaskEvents, TaskView, Usage,
 };
 pub use discovery::{Discovery, Oidc};
 pub use plan::{Feature, Quotas, Tier, UNLIMITED, UnknownWord};
@@ -39,13 +40,20 @@ pub use validate::{Bool, InvalidLicense, InvalidReason, ValidLicense, ValidateAn
 pub(crate) use plan::known_features;
 
 /// An enum whose values are words on the wire: `as_str`, `Display`, `FromStr` and `ALL` from one table.
+///
+/// `else` names the value that stands for a newer server's word. It is in no list and is read from nothing by itself: only a
+/// field of an answer with `deserialize_with = "NAME::or_other"` is read so, and requests stay strict.
 macro_rules! words {
-    ($(#[$outer:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:tt,)* }) => {
+    (
+        $(#[$outer:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:tt,)* }
+        $(else { $(#[$other_doc:meta])* $other:ident = $other_word:tt })?
+    ) => {
         $(#[$outer])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
         #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
         pub enum $name {
             $($(#[$doc])* #[serde(rename = $word)] $variant,)*
+            $($(#[$other_doc])* #[serde(rename = $other_word, skip_deserializing)] $other,)?
         }
 
         impl $name {
@@ -54,9 +62,20 @@ macro_rules! words {
 
             /// The word on the wire.
             pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word),* }
+                match self { $(Self::$variant => $word,)* $(Self::$other => $other_word,)? }
             }
         }
+
+        $(impl $name {
+            /// Reads a field of an answer, whose word may be newer than this program.
+            ///
+            /// # Errors
+            /// When it is no text.
+            pub fn or_other<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let word = <String as serde::Deserialize>::deserialize(deserializer)?;
+                Ok(word.parse().unwrap_or(Self::$other))
+            }
+        })?
 
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

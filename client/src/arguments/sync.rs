@@ -20,8 +20,12 @@ pub(crate) enum SyncCommand {
     #[command(after_help = examples!["coditect sync push"])]
     Push,
     /// Fetch what was changed elsewhere
-    #[command(after_help = examples!["coditect sync pull"])]
-    Pull,
+    #[command(after_help = examples!["coditect sync pull", "coditect sync pull --all"])]
+    Pull {
+        /// Fetch everything again, whatever was fetched before
+        #[arg(long)]
+        all: bool,
+    },
     /// Show how much waits, since when, and why, without asking the cloud
     #[command(after_help = examples!["coditect sync status", "coditect sync status --json | jq .waiting"])]
     Status,

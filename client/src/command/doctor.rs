@@ -1,17 +1,33 @@
 //! `coditect doctor`
 
-use coditect::{Check, Diagnosis, Error, Health};
+use coditect::{Check, Diagnosis, Error, Health, Mended};
+use serde_json::json;
 
 use super::builder;
 use crate::arguments::Common;
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
 
-pub(super) fn doctor(printer: Printer, common: &Common) -> Result<ExitStatus, Error> {
+pub(super) fn doctor(printer: Printer, common: &Common, fix: bool) -> Result<ExitStatus, Error> {
+    let mended = if fix { builder(printer, common).mend()? } else { Vec::new() };
     // What would be told is in the rows.
     let diagnosis = builder(printer, common).on_notice(|_| ()).diagnose();
     let status = if diagnosis.healthy { ExitStatus::Yes } else { ExitStatus::No };
-    Ok(printer.answer(&diagnosis, &describe(&diagnosis), status))
+    let mut text: String = mended.iter().map(told).collect();
+    text.push_str(&describe(&diagnosis));
+    let mut object = json!(diagnosis);
+    if fix {
+        object["mended"] = json!(mended);
+    }
+    Ok(printer.answer(&object, &text, status))
+}
+
+fn told(mended: &Mended) -> String {
+    let Mended { database, records, changes, kept, .. } = mended;
+    format!(
+        "{database} was made new with {records} of its records and {changes} changes that were not sent yet. The damaged files are in \
+         {kept}.\n\n"
+    )
 }
 
 fn describe(diagnosis: &Diagnosis) -> String {

@@ -5,7 +5,7 @@ use std::panic;
 use std::path::PathBuf;
 
 use coditect::Error;
-use coditect::hook::{AgentHook, AgentSettings, Installed};
+use coditect::hook::{AgentHook, AgentSettings, HookError, Installed};
 use serde_json::json;
 
 use super::upkeep;
@@ -15,7 +15,7 @@ use crate::printer::Printer;
 
 pub(super) fn hook(printer: Printer, common: &Common, command: &HookCommand) -> Result<ExitStatus, Error> {
     match command {
-        HookCommand::TaskPlan => Ok(task_plan(common)),
+        HookCommand::TaskPlan => Ok(task_plan(printer, common)),
         HookCommand::Tidy => AgentHook::open(common.home.clone())?.tidy().map(|()| ExitStatus::Yes),
         HookCommand::Install(place) => install(printer, common, place),
         HookCommand::Uninstall(place) => uninstall(printer, common, place),
@@ -24,15 +24,23 @@ pub(super) fn hook(printer: Printer, common: &Common, command: &HookCommand) -> 
 }
 
 /// Whatever happens, the agent goes on, and reads nothing.
-fn task_plan(common: &Common) -> ExitStatus {
+fn task_plan(printer: Printer, common: &Common) -> ExitStatus {
     // Also where panics don't unwind.
     panic::set_hook(Box::new(|_| quit()));
     prefetch(common);
-    if let Ok(hook) = AgentHook::open(common.home.clone()) {
-        // What went wrong was written down for `coditect hook status`.
-        let _ = hook.task_plan(io::stdin().lock());
-        if hook.is_untidy() {
-            tidy_later(common);
+    // What goes wrong is written down for `coditect hook status`. Where it can't be, here is the last chance to say it.
+    match AgentHook::open(common.home.clone()) {
+        Ok(hook) => {
+            if let Err(error @ Error::Hook(HookError::Lost { .. })) = hook.task_plan(io::stdin().lock()) {
+                printer.notice(&error.to_string());
+            }
+            if hook.is_untidy() {
+                tidy_later(common);
+            }
+        }
+        Err(error) => {
+            let cause = format!("{error} {}", error.hint());
+            printer.notice(&HookError::Lost { cause }.to_string());
         }
     }
     ExitStatus::Yes
@@ -84,7 +92,7 @@ fn install(printer: Printer, common: &Common, place: &HookPlace) -> Result<ExitS
         Installed::Already => format!("The hook is in {path} already."),
         Installed::Renewed => format!("The hook in {path} was renewed."),
     };
-    let object = json!({ "settings": settings.path(), "command": command, "changed": installed != Installed::Already });
+    let object = json!({ "settings": settings.path().to_string_lossy(), "command": command, "changed": installed != Installed::Already });
     Ok(printer.answer(&object, &text, ExitStatus::Yes))
 }
 
@@ -96,7 +104,11 @@ fn uninstall(printer: Printer, common: &Common, place: &HookPlace) -> Result<Exi
         true => format!("The hook was taken out of {path}."),
         false => format!("There is no hook of coditect in {path}."),
     };
-    Ok(printer.answer(&json!({ "settings": settings.path(), "changed": changed }), &text, ExitStatus::Yes))
+    Ok(printer.answer(
+        &json!({ "settings": settings.path().to_string_lossy(), "changed": changed }),
+        &text,
+        ExitStatus::Yes,
+    ))
 }
 
 fn status(printer: Printer, common: &Common, place: &HookPlace) -> Result<ExitStatus, Error> {
@@ -113,7 +125,7 @@ fn status(printer: Printer, common: &Common, place: &HookPlace) -> Result<ExitSt
         let says = commands.first().map_or("not installed", String::as_str);
         lines.push(format!("{}  {says}", settings.path().display()));
         data.push(
-            json!({ "settings": settings.path(), "installed": !commands.is_empty(), "command": commands.first() }),
+            json!({ "settings": settings.path().to_string_lossy(), "installed": !commands.is_empty(), "command": commands.first() }),
         );
     }
     let trouble = hook.trouble()?;

@@ -27,7 +27,8 @@ pub(super) fn init(printer: Printer, common: &Common) -> Result<ExitStatus, Erro
     let home = client.home().display();
     let first = if made { format!("Made {home}.") } else { format!("{home} is there already.") };
     let text = [first, today(&client)?, next(&client)?.to_owned()].join("\n");
-    let object = json!({"home": client.home(), "made": made, "commands_today": client.commands_today()?});
+    let object =
+        json!({"home": client.home().to_string_lossy(), "made": made, "commands_today": client.commands_today()?});
     Ok(printer.answer(&object, &text, ExitStatus::Yes))
 }
 

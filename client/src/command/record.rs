@@ -87,7 +87,7 @@ impl Records {
     fn add(&self, id: Option<String>, common: &CommonFields, fields: Map<String, Value>) -> Result<ExitStatus, Error> {
         let id = match id {
             Some(id) => RecordId::parse(id)?,
-            None => RecordId::parse(uuid::Uuid::now_v7().to_string())?,
+            None => ContextStore::new_id(),
         };
         let mut content = content(common)?;
         content.extend(fields);

@@ -26,8 +26,9 @@ pub(super) fn sync(printer: Printer, common: &Common, arguments: SyncArguments) 
             let pushed = client(printer, common)?.context().push(Bar::new(printer).shower())?;
             Ok(outcome(printer, &pushed, &report::pushed(&pushed), Some(&pushed)))
         }
-        Some(SyncCommand::Pull) => {
-            let pulled: Pulled = client(printer, common)?.context().pull(Bar::new(printer).shower())?;
+        Some(SyncCommand::Pull { all }) => {
+            let (context, bar) = (client(printer, common)?.context(), Bar::new(printer).shower());
+            let pulled: Pulled = if all { context.pull_everything(bar)? } else { context.pull(bar)? };
             Ok(outcome(printer, &pulled, &report::pulled(&pulled), None))
         }
         Some(SyncCommand::Status) => {

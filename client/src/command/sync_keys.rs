@@ -91,7 +91,7 @@ fn export(
                  `coditect sync keys import FILE` takes it over on another machine.",
                 path.display()
             );
-            Ok(printer.answer(&json!({ "key_id": key_id, "file": path }), &text, ExitStatus::Yes))
+            Ok(printer.answer(&json!({ "key_id": key_id, "file": path.to_string_lossy() }), &text, ExitStatus::Yes))
         }
     }
 }

@@ -1,5 +1,5 @@
 //! What is done after a command, so that it slows none: the person is told of a new version; and a process of its own, which
-//! nobody waits for, asks whether there is one, and sends what was counted, if that was turned on.
+//! nobody waits for, asks whether there is one, sends what was counted and syncs the context, if these were turned on.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Command as Process, Stdio};
@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use coditect::telemetry::Telemetry;
 use coditect::update::{self, Memory};
-use coditect::{Error, environment};
+use coditect::{Config, Error, environment};
 
 use super::client;
 use crate::arguments::{Command, Common};
@@ -20,6 +20,8 @@ pub(super) struct Afterwards {
     begin: Instant,
     /// Not for those that agents and shells run, nor for those that are about this program itself.
     is_for_people: bool,
+    /// Not after those that sync themselves, or end it.
+    may_sync: bool,
 }
 
 impl Afterwards {
@@ -33,7 +35,12 @@ impl Afterwards {
                 | Command::Completions { .. }
                 | Command::Man { .. }
         );
-        Self { command: name, begin: Instant::now(), is_for_people: !is_own && !matches!(command, Command::Hook(_)) }
+        Self {
+            command: name,
+            begin: Instant::now(),
+            is_for_people: !is_own && !matches!(command, Command::Hook(_)),
+            may_sync: !matches!(command, Command::Sync(_) | Command::Logout | Command::Doctor { .. }),
+        }
     }
 
     /// Where nothing is counted and nobody is there to be told, that is looked at and nothing else.
@@ -53,7 +60,14 @@ impl Afterwards {
                 due.push("--updates");
             }
         }
-        if printer::was_answered() && !due.is_empty() {
+        if !printer::was_answered() {
+            due.clear();
+        }
+        // Only where a person reads along: scripts and CI sync when they say so.
+        if self.may_sync && printer.has_reader() && Config::open(common.home.clone()).is_ok_and(|it| it.sync_is_due()) {
+            due.push("--sync");
+        }
+        if !due.is_empty() {
             due.insert(0, "upkeep");
             later(common, &due);
         }
@@ -68,14 +82,16 @@ fn tell(printer: Printer, common: &Common) {
     }
 }
 
-/// The process of its own. One of the two may fail without the other.
-pub(super) fn upkeep(common: &Common, updates: bool, telemetry: bool) -> Result<ExitStatus, Error> {
+/// The process of its own. Each of the three may fail without the others.
+pub(super) fn upkeep(common: &Common, updates: bool, telemetry: bool, sync: bool) -> Result<ExitStatus, Error> {
     let client = client(Printer { json: false, quiet: true, verbose: false }, common)?;
     let sent = if telemetry { client.send_telemetry() } else { Ok(()) };
+    // What does not get through is in the status.
+    let synced = if sync { client.context().sync(|_| ()).map(drop) } else { Ok(()) };
     if updates {
         client.updater()?.check()?;
     }
-    sent.map(|()| ExitStatus::Yes)
+    sent.and(synced).map(|()| ExitStatus::Yes)
 }
 
 /// Runs this program again, with the same home, in a process that nobody waits for. If it can't be started, what it would

@@ -1,5 +1,6 @@
 //! The four files: where they are, how they are opened, and how they came to their shape.
 
+mod read_only;
 mod schema;
 
 use std::time::Duration;
@@ -10,7 +11,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 
 use super::ContextError;
 use crate::Error;
-use crate::home::Home;
+use crate::home::{Home, refuse_foreign_link};
+use read_only::{is_unwritable, may_be_readable};
 
 /// How long a writer waits for another one. No transaction takes nearly as long.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -58,10 +60,26 @@ impl Database {
 
     /// A connection to the file, which is made where there is none.
     ///
-    /// One in haste does not wait for the disk either: what it writes survives any crash but the machine's.
+    /// One in haste does not wait for the disk either: what it writes survives any crash but the machine's. Where nothing can
+    /// be written, what is there can be read.
     pub(super) fn open(self, home: &Home, haste: bool) -> Result<Connection, Error> {
-        home.reserve(self.file())?;
-        self.connect(home, haste).map_err(|cause| self.failed(home, &cause))?.ok_or_else(|| {
+        if self.has_lost_its_file(home) {
+            // SQLite would delete the log, and what agents' hooks have written with it.
+            self.mend(home)?;
+        }
+        match home.reserve(self.file()) {
+            Err(Error::File { cause, .. })
+                if is_unwritable(&cause) && home.file(self.file()).symlink_metadata().is_err() =>
+            {
+                return self.nothing().map_err(|cause| self.failed(home, &cause));
+            }
+            other => other?,
+        }
+        let connection = match self.connect(home, haste) {
+            Err(cause) if may_be_readable(&cause) => self.connect_to_read(home).map_err(|_| cause),
+            other => other,
+        };
+        connection.map_err(|cause| self.failed(home, &cause))?.ok_or_else(|| {
             let path = home.file(self.file());
             ContextError::Newer { path }.into()
         })
@@ -74,7 +92,13 @@ impl Database {
 
     /// The error of this file.
     pub(super) fn failed(self, home: &Home, cause: &rusqlite::Error) -> Error {
-        ContextError::Database { path: home.file(self.file()), cause: cause.to_string() }.into()
+        let (path, said) = (home.file(self.file()), cause.to_string());
+        match cause.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                ContextError::Damaged { path, cause: said }.into()
+            }
+            _ => ContextError::Database { path, cause: said }.into(),
+        }
     }
 
     /// None if a newer version has written the file.
@@ -119,8 +143,14 @@ impl Database {
     }
 
     fn connection(self, home: &Home) -> rusqlite::Result<Connection> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(home.file(self.file()), flags)?;
+        let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut path = home.file(self.file());
+        // One's own link leads where one wants to; what became a link at this moment does not.
+        if let (Ok(false), Ok(folder)) = (refuse_foreign_link(&path), home.path().canonicalize()) {
+            flags |= OpenFlags::SQLITE_OPEN_NOFOLLOW;
+            path = folder.join(self.file());
+        }
+        let connection = Connection::open_with_flags(path, flags)?;
         // Else statements are planned anew for each value that they are run with: fifty times for a plan of fifty tasks.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         Ok(connection)
@@ -128,6 +158,11 @@ impl Database {
 
     fn migrate(self, connection: &Connection) -> rusqlite::Result<()> {
         connection.query_row("PRAGMA journal_mode = wal", [], |_| Ok(()))?;
+        self.shape(connection)
+    }
+
+    /// Gives a file the tables that it lacks.
+    pub(super) fn shape(self, connection: &Connection) -> rusqlite::Result<()> {
         let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
         // Another process may have done it meanwhile.
         for step in self.steps().iter().skip(version(&transaction)?) {
@@ -140,14 +175,15 @@ impl Database {
     /// How the file came to its shape, forward only: `user_version` counts those that were taken.
     fn steps(self) -> &'static [fn(&Connection) -> rusqlite::Result<()>] {
         match self {
-            Self::Platform => &[|file| schema::tables(file, Self::Platform)],
-            Self::Org => &[|file| schema::tables(file, Self::Org)],
+            Self::Platform => &[|file| schema::tables(file, Self::Platform), |file| schema::mark(file, Self::Platform)],
+            Self::Org => &[|file| schema::tables(file, Self::Org), |file| schema::mark(file, Self::Org)],
             Self::Sessions => &[
                 |file| schema::tables(file, Self::Sessions),
                 |file| schema::queue(file),
                 |file| schema::encryption(file),
+                |file| schema::positions(file),
             ],
-            Self::Projects => &[|file| schema::tables(file, Self::Projects)],
+            Self::Projects => &[|file| schema::tables(file, Self::Projects), |file| schema::mark(file, Self::Projects)],
         }
     }
 }

@@ -1,11 +1,13 @@
 //! What can go wrong with the context on this machine and its sync.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use protocol::content::ContentError;
 use protocol::id::TextError;
 use protocol::wire::MAX_CONTENT_BYTES;
+
+use crate::home::{Foreign, foreign};
 
 /// Why something could not be done to the context.
 #[derive(Debug)]
@@ -13,6 +15,13 @@ use protocol::wire::MAX_CONTENT_BYTES;
 pub enum ContextError {
     /// A database cannot be read or written.
     Database {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        cause: String,
+    },
+    /// A database is damaged.
+    Damaged {
         /// The file.
         path: PathBuf,
         /// What SQLite says.
@@ -65,7 +74,7 @@ impl ContextError {
     /// The stable word for programs.
     pub(crate) const fn code(&self) -> &'static str {
         match self {
-            Self::Database { .. } => "database_failed",
+            Self::Database { .. } | Self::Damaged { .. } => "database_failed",
             Self::Newer { .. } => "newer_database",
             Self::Text(_) => "invalid_text",
             Self::Content(_) | Self::NoObject | Self::NotJson { .. } => "invalid_content",
@@ -88,8 +97,11 @@ impl ContextError {
     /// The command that helps.
     pub(crate) fn hint(&self) -> String {
         match self {
-            Self::Database { path, .. } => {
+            Self::Database { path, .. } => foreign_file(path).and_then(|foreign| foreign.hint()).unwrap_or_else(|| {
                 format!("`df -h {0}` and `ls -l {0}*` show whether it has space and can be written.", path.display())
+            }),
+            Self::Damaged { .. } => {
+                "`coditect doctor --fix` makes it new with what can be read of it, and keeps the damaged files.".into()
             }
             Self::Newer { .. } => "Update coditect; `coditect --version` prints the version that is installed.".into(),
             Self::Text(_) => {
@@ -112,6 +124,22 @@ impl ContextError {
     }
 }
 
+/// What of a database's files another user owns.
+fn foreign_file(path: &Path) -> Option<Foreign> {
+    let beside = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let exists = |path: &PathBuf| path.exists();
+    ["-wal", "-shm"]
+        .map(beside)
+        .iter()
+        .filter(|path| exists(path))
+        .chain([&path.to_owned()])
+        .find_map(|path| foreign(path))
+}
+
 /// The word that a record's kind has on the command line, of its kind and id.
 fn noun(what: &str) -> &str {
     what.split(' ').next().unwrap_or_default()
@@ -120,7 +148,11 @@ fn noun(what: &str) -> &str {
 impl fmt::Display for ContextError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Database { path, cause } => write!(f, "{} cannot be used: {cause}.", path.display()),
+            Self::Database { path, cause } => {
+                write!(f, "{} cannot be used: {cause}.", path.display())?;
+                foreign_file(path).map_or(Ok(()), |foreign| write!(f, " {}", foreign.sentence()))
+            }
+            Self::Damaged { path, cause } => write!(f, "{} is damaged: {cause}.", path.display()),
             Self::Newer { path } => {
                 write!(f, "{} was written by a newer version of this program, so it is left alone.", path.display())
             }

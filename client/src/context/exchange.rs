@@ -4,12 +4,10 @@ use protocol::id::{DeviceId, RecordId};
 use protocol::wire::Kind;
 use rusqlite::Connection;
 
+use super::position::{self, OTHERS};
 use super::queue::Superseded;
 use super::{Answer, ContextStore, Database, JournalEvent, Progress, Row, Scope, Waiting, journal, queue, table};
 use crate::Error;
-
-/// The files of kinds that are not beside the queue.
-const OTHERS: [Database; 3] = [Database::Org, Database::Projects, Database::Platform];
 
 /// A change, and what the cloud said about it.
 #[derive(Debug)]
@@ -38,6 +36,8 @@ pub(crate) struct Page {
     pub(crate) has_more: bool,
     /// The key of the last envelope in the stream up to its end.
     pub(crate) envelope_key_id: Option<String>,
+    /// The kinds of its records that this version does not know.
+    pub(crate) unknown_kinds: Vec<String>,
 }
 
 impl ContextStore {
@@ -86,10 +86,11 @@ impl ContextStore {
     /// The rows first: after a crash in between the changes are sent again, and the cloud has them already.
     pub(crate) fn settle(&self, answered: &[Answered]) -> Result<Settled, Error> {
         let rows = || answered.iter().filter_map(|answered| Some((answered.change.kind, answered.row.as_ref()?)));
-        self.write_others(rows)?;
+        let stamps = self.write_others(rows)?;
         let now = self.now();
         let transaction = self.begin()?;
         let settled = self.on_sessions(|sessions| {
+            note_stamps(sessions, &stamps)?;
             write_rows(sessions, Database::Sessions, rows())?;
             let mut settled = Settled::default();
             for Answered { change, answer, event, detail, .. } in answered {
@@ -124,22 +125,23 @@ impl ContextStore {
         let before = self.progress()?;
         let mut again = if before.starting_over { self.queue_lost(&page.rows, device)? } else { 0 };
         let rows = || page.rows.iter().map(|(kind, row)| (*kind, row));
-        self.write_others(rows)?;
+        let stamps = self.write_others(rows)?;
         let over = before.starting_over && !page.has_more;
         if over {
             // Before the end is noted, so that a crash in between does this again.
-            self.apply_sessions(page, true)?;
+            self.apply_sessions(page, &stamps, true)?;
             again += self.queue_unseen(before.pass)?;
         }
-        self.apply_sessions(page, before.starting_over && !over)?;
+        self.apply_sessions(page, &stamps, before.starting_over && !over)?;
         Ok(again)
     }
 
-    fn apply_sessions(&self, page: &Page, starting_over: bool) -> Result<(), Error> {
+    fn apply_sessions(&self, page: &Page, stamps: &[Stamp], starting_over: bool) -> Result<(), Error> {
         let now = self.now();
         let transaction = self.begin()?;
         self.on_sessions(|sessions| {
             write_rows(sessions, Database::Sessions, page.rows.iter().map(|(kind, row)| (*kind, row)))?;
+            note_stamps(sessions, stamps)?;
             let mut progress = Progress::read(sessions)?;
             if progress.cursor.as_deref() != Some(&page.next_cursor) {
                 progress.pulled += page.rows.len() as u64;
@@ -151,6 +153,7 @@ impl ContextStore {
                 }
             }
             progress.starting_over = starting_over;
+            progress.unknown_kinds.extend(page.unknown_kinds.iter().cloned());
             if progress.tenant_key_id.is_none() && progress.envelope_key_id != page.envelope_key_id {
                 progress.tenant_key_id.clone_from(&page.envelope_key_id);
             }
@@ -165,38 +168,39 @@ impl ContextStore {
         self.sessions_done(transaction.commit())
     }
 
-    /// Writes the rows that are not beside the queue, a transaction for each file.
-    fn write_others<'a, I>(&self, rows: impl Fn() -> I) -> Result<(), Error>
+    /// Writes the rows that are not beside the queue, a transaction for each file. The files' new stamps.
+    fn write_others<'a, I>(&self, rows: impl Fn() -> I) -> Result<Vec<Stamp>, Error>
     where
         I: Iterator<Item = (Kind, &'a Row)>,
     {
+        let mut stamps = Vec::new();
         for database in OTHERS {
             if rows().any(|(kind, _)| Database::of(kind) == database) {
+                let progress = self.progress()?;
                 let transaction = self.write_to(database)?;
-                self.on(database, |file| write_rows(file, database, rows()))?;
+                let stamp = self.on(database, |file| {
+                    write_rows(file, database, rows())?;
+                    position::stamp(file, &progress)
+                })?;
                 self.done(database, transaction.commit())?;
+                stamps.push((database, stamp));
             }
         }
-        Ok(())
+        Ok(stamps)
     }
+}
 
-    /// Notes that the cloud did not know the cursor: everything is fetched again.
-    pub(crate) fn start_over(&self) -> Result<(), Error> {
-        let now = self.now();
-        let transaction = self.begin()?;
-        self.on_sessions(|sessions| {
-            let mut progress = Progress::read(sessions)?;
-            progress.cursor = None;
-            progress.pass += 1;
-            progress.starting_over = true;
-            progress.pulled = 0;
-            progress.envelope_key_id = None;
-            queue::forget_bases(sessions)?;
-            journal::write(sessions, now, JournalEvent::StartedOver, None, "the cloud did not know the cursor")?;
-            progress.write(sessions)
-        })?;
-        self.sessions_done(transaction.commit())
+/// A file, and its stamp.
+type Stamp = (Database, String);
+
+/// Notes the stamps of files beside the cursor.
+fn note_stamps(sessions: &Connection, stamps: &[Stamp]) -> rusqlite::Result<()> {
+    if stamps.is_empty() {
+        return Ok(());
     }
+    let mut progress = Progress::read(sessions)?;
+    progress.stamps.extend(stamps.iter().map(|(database, stamp)| (database.file().to_owned(), stamp.clone())));
+    progress.write(sessions)
 }
 
 /// Writes those of the rows that belong into a file.

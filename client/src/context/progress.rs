@@ -1,8 +1,11 @@
 //! How far the sync is: one row in `sessions.db`.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
 use protocol::id::TenantId;
 use rusqlite::{Connection, named_params};
+use serde::de::DeserializeOwned;
 
 use super::status::Trouble;
 use super::table::{parsed_or_none, time_or_none};
@@ -29,13 +32,17 @@ pub(crate) struct Progress {
     pub(crate) tenant_key_id: Option<String>,
     /// The key of the last envelope that this pass has brought.
     pub(crate) envelope_key_id: Option<String>,
+    /// The stamps of the other files, as they were when the cursor was written.
+    pub(crate) stamps: BTreeMap<String, String>,
+    /// The kinds of records that came in this pass and that this version does not know, so that they are not kept.
+    pub(crate) unknown_kinds: BTreeSet<String>,
 }
 
 impl Progress {
     pub(super) fn read(sessions: &Connection) -> rusqlite::Result<Self> {
         let sql =
             "SELECT tenant_id, cursor, pass, starting_over, pulled, pushed_at, pulled_at, push_trouble, pull_trouble,
-                    tenant_key_id, envelope_key_id FROM progress";
+                    tenant_key_id, envelope_key_id, stamps, unknown_kinds FROM progress";
         let trouble = |text: Option<String>| text.and_then(|text| serde_json::from_str(&text).ok());
         sessions.prepare_cached(sql)?.query_row([], |row| {
             Ok(Self {
@@ -50,6 +57,8 @@ impl Progress {
                 pull_trouble: trouble(row.get(8)?),
                 tenant_key_id: row.get(9)?,
                 envelope_key_id: row.get(10)?,
+                stamps: read_json(row.get(11)?),
+                unknown_kinds: read_json(row.get(12)?),
             })
         })
     }
@@ -57,7 +66,8 @@ impl Progress {
     pub(super) fn write(&self, sessions: &Connection) -> rusqlite::Result<()> {
         let sql = "UPDATE progress SET tenant_id = :tenant, cursor = :cursor, pass = :pass, starting_over = :starting,
                    pulled = :pulled, pushed_at = :pushed_at, pulled_at = :pulled_at, push_trouble = :push_trouble,
-                   pull_trouble = :pull_trouble, tenant_key_id = :tenant_key, envelope_key_id = :envelope_key";
+                   pull_trouble = :pull_trouble, tenant_key_id = :tenant_key, envelope_key_id = :envelope_key,
+                   stamps = :stamps, unknown_kinds = :unknown_kinds";
         let trouble = |trouble: &Option<Trouble>| trouble.as_ref().and_then(|it| serde_json::to_string(it).ok());
         let parameters = named_params! {
             ":tenant": self.tenant.map(|tenant| tenant.to_string()),
@@ -71,7 +81,14 @@ impl Progress {
             ":pull_trouble": trouble(&self.pull_trouble),
             ":tenant_key": self.tenant_key_id,
             ":envelope_key": self.envelope_key_id,
+            ":stamps": serde_json::to_string(&self.stamps).ok(),
+            ":unknown_kinds": serde_json::to_string(&self.unknown_kinds).ok(),
         };
         sessions.prepare_cached(sql)?.execute(parameters).map(drop)
     }
+}
+
+/// A column with JSON; empty where there is none.
+fn read_json<T: DeserializeOwned + Default>(text: Option<String>) -> T {
+    text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
 }

@@ -167,6 +167,11 @@ pub(super) fn remove(sessions: &Connection, n: i64) -> rusqlite::Result<()> {
     sessions.prepare_cached("DELETE FROM queue WHERE n = ?1")?.execute([n]).map(drop)
 }
 
+/// The change of this number.
+pub(super) fn numbered(sessions: &Connection, n: i64) -> rusqlite::Result<Waiting> {
+    sessions.prepare_cached(&format!("SELECT {COLUMNS} FROM queue WHERE n = ?1"))?.query_row([n], Waiting::read)
+}
+
 /// The newest change of a record; also a parked one, if asked for.
 pub(super) fn newest(
     sessions: &Connection,

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use protocol::id::RecordId;
 use protocol::wire::Kind;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
+use uuid::Builder;
 
 use super::change::Wanted;
 use super::record::Canonical;
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::home::Home;
-use crate::{Config, Error};
+use crate::{Config, Error, random};
 
 /// A log of so many bytes costs whoever opens the file a millisecond.
 const MAX_LOG: u64 = 256 * 1024;
@@ -66,6 +67,14 @@ pub struct ContextStore {
 }
 
 impl ContextStore {
+    /// An id for a new record. Those that are made later come later in order.
+    pub fn new_id() -> RecordId {
+        // A clock before 1970 makes ids that are the first.
+        let millis = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default();
+        let id = Builder::from_unix_timestamp_millis(millis, &random::bytes()).into_uuid();
+        RecordId::parse(id.to_string()).expect("a UUID is an id")
+    }
+
     /// The one in this folder; else in `CODITECT_HOME`, else in `~/.coditect`.
     pub fn open(home: Option<PathBuf>) -> Result<Self, Error> {
         Ok(Self::with(Config::open(home)?, Clock::new(Timestamp::now)))

@@ -11,7 +11,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, named_params};
 
 use super::record::Entry;
-use super::{Filter, locked};
+use super::{Database, Filter, locked};
 
 /// The columns, in the order in which [`Row::read`] expects them.
 const COLUMNS: &str =
@@ -101,8 +101,7 @@ impl Row {
 
 /// The row of a record.
 pub(super) fn find(file: &Connection, kind: Kind, id: &RecordId) -> rusqlite::Result<Option<Row>> {
-    let sql = format!("SELECT {COLUMNS} FROM {} WHERE id = ?1", name(kind));
-    file.prepare_cached(&sql)?.query_row([id.as_str()], Row::read).optional()
+    find_text(file, kind, id.as_str())
 }
 
 /// The latest rows that are not deleted and that the filter admits.
@@ -176,6 +175,28 @@ pub(super) fn reveal(file: &Connection, kind: Kind, row: &Row) -> rusqlite::Resu
     let changed =
         file.prepare_cached(&sql)?.execute((&row.content, project, row.id.as_str(), row.content_hash.as_bytes()))?;
     Ok(changed as u64)
+}
+
+/// The first id behind this one, whatever it is.
+pub(super) fn next_id(file: &Connection, kind: Kind, last: &str) -> rusqlite::Result<Option<String>> {
+    let sql = format!("SELECT id FROM {} WHERE id > ?1 ORDER BY id LIMIT 1", name(kind));
+    file.prepare_cached(&sql)?.query_row([last], |row| row.get(0)).optional()
+}
+
+/// The row of what should be a record.
+pub(super) fn find_text(file: &Connection, kind: Kind, id: &str) -> rusqlite::Result<Option<Row>> {
+    let sql = format!("SELECT {COLUMNS} FROM {} WHERE id = ?1", name(kind));
+    file.prepare_cached(&sql)?.query_row([id], Row::read).optional()
+}
+
+/// Whether there is no record of any kind of the file.
+pub(super) fn is_empty(file: &Connection, database: Database) -> rusqlite::Result<bool> {
+    for kind in database.kinds() {
+        if file.query_row(&format!("SELECT EXISTS (SELECT 1 FROM {})", name(kind)), [], |row| row.get(0))? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Takes a row out.

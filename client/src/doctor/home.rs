@@ -11,8 +11,9 @@ use rustix::process::geteuid;
 
 use super::Check;
 use crate::Error;
+use crate::Mended;
 use crate::context::Database;
-use crate::home::{Home, OTHERS};
+use crate::home::{Foreign, Home, OTHERS, chown, foreign};
 
 /// What is written to see whether something can be written.
 const PROBE: &str = "doctor";
@@ -25,14 +26,19 @@ pub(super) fn check(home: &Home) -> Vec<Check> {
         return vec![Check::good("home", format!("{} is made when it is needed", home.path().display()))];
     }
     let mut checks = vec![place(home)];
-    let databases = [Database::Platform, Database::Org, Database::Sessions, Database::Projects];
-    checks.extend(databases.into_iter().filter(|file| home.file(file.file()).exists()).map(|file| whole(home, file)));
+    checks
+        .extend(Database::ALL.into_iter().filter(|file| home.file(file.file()).exists()).map(|file| whole(home, file)));
     checks
 }
 
 fn place(home: &Home) -> Check {
     const NAME: &str = "home";
     let path = home.path();
+    // First, since what others own cannot be mended by one's own `chmod`.
+    if let Some(foreign) = theirs(path) {
+        let finding = foreign.sentence().trim_end_matches('.').to_owned();
+        return Check::bad(NAME, finding, chown(path));
+    }
     let exposed = match exposed(path) {
         Ok(exposed) => exposed,
         Err(cause) => return Check::failed(NAME, &Error::file(path, cause)),
@@ -40,15 +46,30 @@ fn place(home: &Home) -> Check {
     if let Some(error) = exposed {
         return Check::failed(NAME, &error);
     }
-    let owner = fs::metadata(path).map(|found| found.uid()).unwrap_or_default();
-    if owner != geteuid().as_raw() {
-        let hint = format!("`sudo chown -R \"$(id -un)\" {}` makes it yours.", path.display());
-        return Check::bad(NAME, format!("{} belongs to another user", path.display()), hint);
-    }
-    match home.write(PROBE, &[0; 4096]).and_then(|()| home.remove(PROBE)) {
-        Ok(()) => Check::good(NAME, format!("{} is yours alone, and can be written", path.display())),
+    match home.write(PROBE, &[0; 4096]).and_then(|()| home.remove(PROBE)).and_then(|()| home.lacks()) {
+        Ok(lacks) if lacks.is_empty() => {
+            Check::good(NAME, format!("{} is yours alone, and can be written", path.display()))
+        }
+        Ok(lacks) => {
+            let finding = format!("{} can be written; its file system has {}", path.display(), lacks.join(", and "));
+            Check::unknown(NAME, finding)
+        }
         Err(error) => Check::failed(NAME, &error),
     }
+}
+
+/// The first of what another user owns: after `sudo coditect`, say.
+fn theirs(path: &Path) -> Option<Foreign> {
+    let within = |folder: &Path| -> Vec<_> {
+        let mut paths: Vec<_> =
+            fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect();
+        paths.sort();
+        paths
+    };
+    let mut paths = vec![path.to_owned()];
+    paths.extend(within(path));
+    let is_theirs = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.uid() != geteuid().as_raw());
+    paths.iter().find(|path| is_theirs(path)).and_then(|path| foreign(path))
 }
 
 /// The first of what others can read.
@@ -64,8 +85,44 @@ fn exposed(path: &Path) -> std::io::Result<Option<Error>> {
     Ok(found.find_map(|(path, mode)| is_exposed(&path, mode)))
 }
 
+/// How a database is.
+enum Condition {
+    Whole,
+    TooLarge,
+    Damaged(String),
+    /// Nothing says that there is anything wrong with the database itself.
+    Unseen(String),
+}
+
+/// Makes the databases new that are damaged.
+pub(super) fn mend(home: &Home) -> Result<Vec<Mended>, Error> {
+    let damaged = Database::ALL.into_iter().filter(|database| {
+        database.has_lost_its_file(home)
+            || home.file(database.file()).exists() && matches!(condition(home, *database), Condition::Damaged(_))
+    });
+    damaged.map(|database| database.mend(home)).collect()
+}
+
 fn whole(home: &Home, database: Database) -> Check {
     let name = format!("database {}", database.file());
+    let path = home.file(database.file());
+    match condition(home, database) {
+        Condition::Whole => Check::good(name, "is whole"),
+        Condition::TooLarge => Check::unknown(name, "is too large to be looked at quickly"),
+        Condition::Damaged(fault) => {
+            let hint = "`coditect doctor --fix` makes it new with what can be read of it, and keeps the damaged files. The next \
+                        `coditect sync` fetches what the cloud has.";
+            Check::bad(name, format!("cannot be read: {fault}"), hint)
+        }
+        Condition::Unseen(error) => {
+            let hint =
+                format!("`df -h {0}` and `ls -l {0}*` show whether it has space and can be written.", path.display());
+            Check::bad(name, format!("cannot be looked at: {error}"), hint)
+        }
+    }
+}
+
+fn condition(home: &Home, database: Database) -> Condition {
     let look = || {
         let connection = Connection::open_with_flags(home.file(database.file()), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         connection.busy_timeout(PATIENCE)?;
@@ -77,32 +134,13 @@ fn whole(home: &Home, database: Database) -> Check {
         });
         connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))
     };
-    let path = home.file(database.file());
     match look() {
-        Ok(answer) if answer == "ok" => Check::good(name, "is whole"),
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
-            Check::unknown(name, "is too large to be looked at quickly")
-        }
-        Ok(fault) => broken(name, &path, &fault),
+        Ok(answer) if answer == "ok" => Condition::Whole,
+        Ok(fault) => Condition::Damaged(fault),
         Err(error) => match error.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => broken(name, &path, &error.to_string()),
-            // Nothing says that there is anything wrong with the database itself.
-            _ => {
-                let hint = format!(
-                    "`df -h {0}` and `ls -l {0}*` show whether it has space and can be written.",
-                    path.display()
-                );
-                Check::bad(name, format!("cannot be looked at: {error}"), hint)
-            }
+            Some(ErrorCode::OperationInterrupted) => Condition::TooLarge,
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Condition::Damaged(error.to_string()),
+            _ => Condition::Unseen(error.to_string()),
         },
     }
-}
-
-fn broken(name: String, path: &Path, fault: &str) -> Check {
-    let path = path.display();
-    let hint = format!(
-        "`mv {path} {path}.broken` begins a new one, and `coditect sync pull` fetches what the cloud has. What was not sent is in \
-         the old one."
-    );
-    Check::bad(name, format!("cannot be read: {fault}"), hint)
 }

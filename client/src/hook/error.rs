@@ -19,6 +19,11 @@ pub enum HookError {
         /// The path.
         path: PathBuf,
     },
+    /// An event was not recorded, and that could not be written down either.
+    Lost {
+        /// Why, and what helps.
+        cause: String,
+    },
     /// What the agent said is not an event.
     Event {
         /// What is wrong with it.
@@ -32,6 +37,7 @@ impl HookError {
         match self {
             Self::Settings { .. } => "invalid_agent_settings",
             Self::Path { .. } => "invalid_path",
+            Self::Lost { .. } => "event_lost",
             Self::Event { .. } => "invalid_event",
         }
     }
@@ -46,6 +52,7 @@ impl HookError {
             Self::Path { .. } => {
                 "Install coditect in a folder whose name is UTF-8, and `coditect hook install` again.".into()
             }
+            Self::Lost { .. } => "`coditect doctor` looks for the cause.".into(),
             Self::Event { .. } => "`coditect hook install` sets the hook up as the agent expects it.".into(),
         }
     }
@@ -56,6 +63,7 @@ impl fmt::Display for HookError {
         match self {
             Self::Settings { path, fault } => write!(f, "{} can't be changed: {fault}.", path.display()),
             Self::Path { path } => write!(f, "{} is not UTF-8, which an agent's settings are.", path.display()),
+            Self::Lost { cause } => write!(f, "What the agent planned was not recorded. {cause}"),
             Self::Event { fault } => write!(f, "What the agent said can't be read: {fault}."),
         }
     }

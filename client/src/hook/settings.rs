@@ -6,12 +6,10 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use uuid::Uuid;
-
 use super::entry::{self, Fault, Made};
 use super::{HookError, trouble};
-use crate::Error;
 use crate::home::Home;
+use crate::{Error, random};
 
 /// No settings are larger.
 const MAX_LEN: u64 = 4 * 1024 * 1024;
@@ -21,6 +19,9 @@ const MAX_LINKS: usize = 40;
 
 /// What was made in which settings file, by its path.
 const INSTALLED: &str = "hooks.json";
+
+/// Held while that file is read, changed and written.
+const LOCK: &str = "hooks.lock";
 
 /// What installing came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,12 @@ impl AgentSettings {
     /// When the file is not an agent's settings; then it stays as it is.
     pub fn install(&self, command: &str) -> Result<Installed, Error> {
         let target = self.target()?;
+        let _held = self.home.lock(LOCK)?;
+        if let Some(folder) = target.parent() {
+            // So that it can be locked. Where it can't be made, the settings can't be written either.
+            let _ = fs::create_dir_all(folder);
+        }
+        let _also = lock_folder(&target);
         let before = self.read(&target)?;
         let (text, file) = match before.as_deref() {
             // Somebody may have made an empty file to begin with.
@@ -85,6 +92,8 @@ impl AgentSettings {
     /// When the file is not an agent's settings; then it stays as it is.
     pub fn uninstall(&self) -> Result<bool, Error> {
         let target = self.target()?;
+        let _held = if self.home.path().is_dir() { Some(self.home.lock(LOCK)?) } else { None };
+        let _also = lock_folder(&target);
         let mut installed = self.installed()?;
         // Empty containers of an entry that nobody remembers were most likely made for it.
         let made = installed.remove(&self.name()).unwrap_or(Made::Hooks);
@@ -145,7 +154,7 @@ impl AgentSettings {
     fn replace(&self, target: &Path, before: Option<&str>, after: &str) -> Result<(), Error> {
         let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(folder).map_err(|cause| Error::file(folder, cause))?;
-        let aside = folder.join(format!(".coditect-{}", Uuid::now_v7().simple()));
+        let aside = folder.join(format!(".coditect-{}", random::name()));
         let write = || {
             let mut file = OpenOptions::new().write(true).create_new(true).open(&aside)?;
             if let Ok(found) = fs::metadata(target) {
@@ -189,6 +198,13 @@ impl AgentSettings {
         };
         HookError::Settings { path: self.path.clone(), fault }.into()
     }
+}
+
+/// Keeps processes of other home folders from changing the same settings, as far as the folder can be locked.
+fn lock_folder(target: &Path) -> Option<File> {
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = File::open(folder).ok()?;
+    folder.lock().ok().map(|()| folder)
 }
 
 /// What was made in which file. What can't be read is as good as forgotten: it only says what to tidy up.

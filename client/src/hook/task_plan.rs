@@ -23,13 +23,15 @@ impl AgentHook {
     /// Records what an agent's event says about tasks, and says how many of them changed.
     ///
     /// # Errors
-    /// When the event can't be read or the queue can't be written. That was written down too.
+    /// When the event can't be read or the queue can't be written. That was written down too; or else it is
+    /// [`HookError::Lost`], which the caller should tell.
     pub fn task_plan(&self, input: impl Read) -> Result<usize, Error> {
-        let recorded = self.record(input);
-        if let Err(error) = &recorded {
-            trouble::note(&self.home, error);
-        }
-        recorded
+        self.record(input).map_err(|error| {
+            if trouble::note(&self.home, &error) {
+                return error;
+            }
+            HookError::Lost { cause: format!("{error} {}", error.hint()) }.into()
+        })
     }
 
     /// Whether the recording has left something to be done while nobody waits: [`tidy`](Self::tidy).

@@ -9,6 +9,9 @@ use crate::home::Home;
 
 const FILE: &str = "hook-trouble.json";
 
+/// Held while the file is read, changed and written.
+const LOCK: &str = "hook-trouble.lock";
+
 /// Longer sentences say nothing more.
 const MAX_CHARS: usize = 500;
 
@@ -24,14 +27,14 @@ pub struct Trouble {
     pub times: u64,
 }
 
-/// Writes an error down. Where even that fails, nobody can be told.
-pub(super) fn note(home: &Home, error: &Error) {
+/// Writes an error down. Whether that was possible.
+pub(super) fn note(home: &Home, error: &Error) -> bool {
+    // Where there is no lock, the count may miss one.
+    let _held = home.lock(LOCK).ok();
     let times = read(home).ok().flatten().map_or(0, |trouble| trouble.times);
     let error = format!("{error} {}", error.hint()).chars().take(MAX_CHARS).collect();
     let trouble = Trouble { at: Timestamp::now(), error, times: times.saturating_add(1) };
-    if let Ok(text) = serde_json::to_vec(&trouble) {
-        let _ = home.write(FILE, &text);
-    }
+    serde_json::to_vec(&trouble).is_ok_and(|text| home.write(FILE, &text).is_ok())
 }
 
 /// What was written down.

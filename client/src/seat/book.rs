@@ -6,11 +6,11 @@ use protocol::id::SessionId;
 use protocol::wire::Tier;
 use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
 
 use super::grant::Grant;
-use crate::Error;
 use crate::client::Inner;
+use crate::{Error, random};
 
 /// The sealed file; sealed, since a session's token gives it back.
 const FILE: &str = "seats";
@@ -27,6 +27,7 @@ pub struct HeldSeat {
     /// The process that keeps it; none where one has taken it and left it.
     pub process: Option<u32>,
     /// The licence's tier.
+    #[serde(deserialize_with = "Tier::or_other")]
     pub tier: Tier,
     /// When it was taken.
     pub taken_at: Timestamp,
@@ -56,7 +57,7 @@ impl Entry {
             last_heartbeat_at: reached.then_some(now),
             seat_expires_at: grant.seat_expires_at,
         };
-        Self { id: Uuid::now_v7(), seat, token: grant.token.clone() }
+        Self { id: Builder::from_random_bytes(random::bytes()).into_uuid(), seat, token: grant.token.clone() }
     }
 
     /// The cloud has just heard of it.
@@ -125,8 +126,7 @@ pub(super) fn left(client: &Inner, session: SessionId) -> Result<Option<Entry>, 
 
 fn change(client: &Inner, change: impl FnOnce(&mut Vec<Entry>)) -> Result<(), Error> {
     // Let go of when this returns.
-    let lock = client.home.lock_file(LOCK)?;
-    lock.lock().map_err(|cause| Error::file(&client.home.file(LOCK), cause))?;
+    let _held = client.home.lock(LOCK)?;
     let mut entries = entries(client)?;
     change(&mut entries);
     client.vault.seal(FILE, &serde_json::to_vec(&entries).expect("texts, numbers and times are JSON"))

@@ -7,7 +7,6 @@ use protocol::id::{ClientVersion, Hostname, IdempotencyKey, SessionId, TenantId}
 use protocol::problem::Code;
 use protocol::token::{LicenseClaims, TokenError, verify_claims, verify_license};
 use protocol::wire::{AcquireAnswer, AcquireRequest, Feature, Quotas, SeatCounts, Tier};
-use uuid::Uuid;
 
 use crate::access::{self, Credential};
 use crate::client::Inner;
@@ -15,7 +14,7 @@ use crate::clock::Moment;
 use crate::cloud::{Ask, Effort};
 use crate::notice::Notice;
 use crate::validation::{self, signed_at};
-use crate::{Error, License, Source, sign_in};
+use crate::{Error, License, Source, random, sign_in};
 
 /// The sealed file with the last license token. It is checked at every use.
 const FILE: &str = "seat";
@@ -72,7 +71,7 @@ impl Grant {
 
 /// The name of one attempt to take a seat; its repetitions over a bad network have the same.
 pub(super) fn new_attempt() -> IdempotencyKey {
-    IdempotencyKey::parse(Uuid::now_v7().to_string()).expect("a UUID is short and visible")
+    IdempotencyKey::parse(random::name()).expect("a UUID is short and visible")
 }
 
 /// Asks the cloud for a seat. What it grants is kept; what it refuses for good is forgotten.

@@ -223,9 +223,7 @@ fn usable(client: &Inner, session: &Session, refused: Option<&str>) -> Option<Be
 }
 
 fn lock(client: &Inner) -> Result<std::fs::File, Error> {
-    let file = client.home.lock_file(LOCK)?;
-    file.lock().map_err(|cause| Error::file(&client.home.file(LOCK), cause))?;
-    Ok(file)
+    client.home.lock(LOCK)
 }
 
 fn read(client: &Inner) -> Result<Option<Session>, Error> {

@@ -1,7 +1,7 @@
 //! Records come in: page by page, each taken in whole together with the cursor behind it.
 
 use protocol::problem::Code;
-use protocol::wire::{MAX_PULL_RECORDS, PullAnswer};
+use protocol::wire::{AnyRecord, Kind, MAX_PULL_RECORDS, PullAnswer};
 use serde::Serialize;
 
 use super::record::Incoming;
@@ -20,7 +20,7 @@ const MAX_RESTARTS: u32 = 2;
 pub struct Pulled {
     /// How many records came, those that were pushed from here among them.
     pub records: u64,
-    /// Whether the cloud did not know the cursor, so that everything was fetched again.
+    /// Whether everything was fetched again: the cloud did not know the cursor, or a file here lacked records.
     pub started_over: bool,
     /// How many changes wait again, since the cloud had lost them.
     pub queued_again: usize,
@@ -32,11 +32,16 @@ pub struct Pulled {
     pub locked: u64,
     /// How many records are not what was encrypted for them. They are kept as they came.
     pub forged: u64,
+    /// How many records are of a kind that this version does not know. They are fetched again by one that does.
+    pub unknown: u64,
 }
 
 impl Context {
     pub(super) fn pull_all(&self, on: &mut dyn FnMut(SyncProgress)) -> Result<Pulled, Error> {
-        let mut pulled = Pulled::default();
+        self.ready()?;
+        self.meet_new_kinds()?;
+        let begin = self.store.progress()?;
+        let mut pulled = Pulled { started_over: begin.starting_over && begin.cursor.is_none(), ..Pulled::default() };
         let mut restarts = 0;
         let mut total = None;
         loop {
@@ -50,7 +55,7 @@ impl Context {
                 {
                     restarts += 1;
                     pulled.started_over = true;
-                    self.store.start_over()?;
+                    self.store.start_over("the cloud did not know the cursor")?;
                     self.client.inner.notify.send(&Notice::StartedOver);
                     continue;
                 }
@@ -74,6 +79,9 @@ impl Context {
             on(SyncProgress::Pulling { done, total });
         }
         let notify = &self.client.inner.notify;
+        if pulled.unknown > 0 {
+            notify.send(&Notice::UnknownKinds { count: pulled.unknown });
+        }
         if pulled.locked > 0 {
             notify.send(&Notice::Locked { count: pulled.locked });
         }
@@ -91,12 +99,21 @@ impl Context {
 
     /// A page as it is kept here. What came in clear from before the tenant encrypted is queued, to be encrypted: before it is
     /// kept, so that a crash in between does it again.
-    fn open_page(&self, page: PullAnswer, progress: &Progress, pulled: &mut Pulled) -> Result<Page, Error> {
+    fn open_page(&self, page: PullAnswer<AnyRecord>, progress: &Progress, pulled: &mut Pulled) -> Result<Page, Error> {
         let secrecy = self.secrecy()?;
         let mut envelope_key_id = progress.envelope_key_id.clone();
         let (mut rows, mut bare, mut forged, mut exposed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for record in &page.records {
-            let Incoming { kind, row, state } = Incoming::open(&secrecy, record, progress.pass, &mut envelope_key_id);
+        let mut unknown_kinds = Vec::new();
+        for record in page.records {
+            let record = match record {
+                AnyRecord::Known(record) => record,
+                AnyRecord::Unknown(kind) => {
+                    pulled.unknown += 1;
+                    unknown_kinds.push(kind);
+                    continue;
+                }
+            };
+            let Incoming { kind, row, state } = Incoming::open(&secrecy, &record, progress.pass, &mut envelope_key_id);
             match state {
                 State::Clear | State::Opened => {}
                 State::Bare => bare.push((kind, row.clone())),
@@ -122,10 +139,19 @@ impl Context {
         self.store.note_odd(JournalEvent::Exposed, &exposed, detail)?;
         // A cloud that promises more and goes nowhere is not asked for ever.
         let has_more = page.has_more && progress.cursor.as_ref() != Some(&page.next_cursor);
-        Ok(Page { rows, next_cursor: page.next_cursor, has_more, envelope_key_id })
+        Ok(Page { rows, next_cursor: page.next_cursor, has_more, envelope_key_id, unknown_kinds })
     }
 
-    fn page(&self, cursor: Option<&str>) -> Result<PullAnswer, Error> {
+    /// Fetches everything again if an earlier version of this program left out records of a kind that this one knows.
+    fn meet_new_kinds(&self) -> Result<(), Error> {
+        let unknown_kinds = self.store.progress()?.unknown_kinds;
+        match unknown_kinds.iter().find(|word| word.parse::<Kind>().is_ok()) {
+            Some(kind) => self.store.start_over(&format!("records of the kind {kind} can be kept now")),
+            None => Ok(()),
+        }
+    }
+
+    fn page(&self, cursor: Option<&str>) -> Result<PullAnswer<AnyRecord>, Error> {
         let limit = MAX_PULL_RECORDS.to_string();
         let mut query = vec![("limit", limit.as_str())];
         query.extend(cursor.map(|cursor| ("cursor", cursor)));

@@ -25,6 +25,7 @@ struct Batch {
 
 impl Context {
     pub(super) fn push_all(&self, on: &mut dyn FnMut(SyncProgress)) -> Result<Pushed, Error> {
+        self.ready()?;
         self.store.begin_push()?;
         self.ask_for_key()?;
         let mut pushed = Pushed::default();
@@ -50,7 +51,8 @@ impl Context {
             notify.send(&Notice::ChangesParked { records: std::mem::take(&mut pushed.given_up) });
         }
         result?;
-        if pushed.hindered == 0 {
+        // With nothing to send, nobody has confirmed anything.
+        if pushed.sent() > 0 && pushed.hindered == 0 {
             let now = self.store.now();
             self.store.set_progress(|progress| progress.pushed_at = Some(now))?;
         }
@@ -161,11 +163,16 @@ impl Context {
             (_, Some(version), Some(hash)) => (version, hash),
         };
         let ours = hash == outgoing.content_hash;
+        if result.status == PushStatus::Other && !ours {
+            // A newer cloud's word: what became of the change is not known, so it stays.
+            let detail = "the cloud answered with a word that this version does not know".to_owned();
+            return hindered(outgoing.change, Rejection { code: "unknown".to_owned(), detail }, pushed);
+        }
         let change = outgoing.change;
         let mut event = JournalEvent::Pushed;
         match result.status {
             PushStatus::Created => pushed.created += 1,
-            PushStatus::Updated => pushed.updated += 1,
+            PushStatus::Updated | PushStatus::Other => pushed.updated += 1,
             PushStatus::Conflict if ours => pushed.conflicts_won += 1,
             PushStatus::Conflict => {
                 pushed.conflicts_lost += 1;

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use semver::Version;
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
 use super::UpdateError;
 use super::manifest::ReleasedFile;
+use crate::random;
 
 /// What begins the name of a program that is not in its place yet.
 const ASIDE: &str = ".coditect-update-";
@@ -112,7 +112,7 @@ impl Locked {
         expected: &'a ReleasedFile,
         progress: P,
     ) -> Result<Writing<'a, P>, UpdateError> {
-        let path = self.place.folder.join(format!("{ASIDE}{}", Uuid::now_v7().simple()));
+        let path = self.place.folder.join(format!("{ASIDE}{}", random::name()));
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
         let file = file.map_err(|cause| self.place.fault(cause))?;
         Ok(Writing { locked: self, aside: Aside(path), file, expected, progress, hash: Sha256::new(), size: 0 })

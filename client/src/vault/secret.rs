@@ -4,7 +4,6 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use uuid::Uuid;
 
 use crate::home::Home;
 use crate::keychain::{self, KeychainFault};
@@ -67,14 +66,13 @@ pub(super) fn kept_or_new(home: &Home) -> Result<Result<Secret, KeychainFault>, 
     if !keychain::is_there() {
         return Ok(Err(KeychainFault::Missing));
     }
-    let lock = home.lock_file(LOCK)?;
-    lock.lock().map_err(|cause| Error::file(&home.file(LOCK), cause))?;
+    let _held = home.lock(LOCK)?;
     // Another process may have been first.
     match kept(home)? {
         Err(KeychainFault::Gone) => {}
         other => return Ok(other),
     }
-    let name = item(home)?.unwrap_or_else(|| Uuid::now_v7().to_string());
+    let name = item(home)?.unwrap_or_else(random::name);
     let secret = Secret(random::bytes::<LEN>().to_vec());
     let label = format!("CODITECT secrets of {}", home.path().display());
     if let Err(fault) = keychain::write(&name, &label, &encoded(&secret)) {

@@ -254,6 +254,35 @@ fn read_only_home() {
 }
 
 #[test]
+fn what_is_there_is_read_where_nothing_can_be_written() {
+    let cloud = Cloud::start();
+    let machine = Machine::syncing(&cloud.url);
+    assert_eq!(machine.coditect(&["decision", "add", "Use Postgres", "--id", "d"]).code, 0);
+    assert_eq!(machine.coditect(&["sync"]).code, 0);
+    // An agent's hook leaves what it records in the database's log.
+    let event =
+        "{\"tool_name\":\"TodoWrite\",\"session_id\":\"s\",\"tool_input\":{\"todos\":[{\"content\":\"in the log\"}]}}";
+    assert_eq!(machine.coditect_reading(&["hook", "task-plan"], event).code, 0);
+    assert!(fs::metadata(machine.home().join("sessions.db-wal")).unwrap().len() > 0);
+    let script = "mount --bind \"$1\" \"$1\" && mount -o remount,bind,ro \"$1\" || exit 99\nshift 2\nexec \"$@\"";
+    for (arguments, says) in [
+        (&["task", "list"][..], "in the log"),
+        (&["decision", "list"], "Use Postgres"),
+        (&["decision", "show", "d"], "Use Postgres"),
+        (&["learning", "list"], ""),
+        (&["sync", "status"], "1 change"),
+        (&["sync", "log"], ""),
+        (&["config", "list"], "sync = on"),
+    ] {
+        let printed = machine.printed(mounted(&machine, arguments, script));
+        assert_eq!((printed.code, printed.stderr.as_str()), (0, ""), "{arguments:?}: {printed:?}");
+        assert!(printed.stdout.contains(says), "{arguments:?}: {printed:?}");
+    }
+    let printed = machine.printed(mounted(&machine, &["task", "add", "x"], script));
+    assert!(printed.code == 2 && printed.stderr.contains("sessions.db"), "{printed:?}");
+}
+
+#[test]
 fn full_disk() {
     let script = "machine=$1 aside=$2\nshift 2\ncp -a \"$machine/home\" \"$aside\"\n\
         mount -t tmpfs -o size=8m none \"$machine\" || exit 99\ncp -a \"$aside/home\" \"$machine\"\n\

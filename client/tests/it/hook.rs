@@ -175,8 +175,11 @@ fn an_agent_hears_nothing_whatever_goes_wrong() {
         let _ = process.stdin.take().unwrap().write_all(event.as_bytes());
         machine.printed(process.wait_with_output().unwrap())
     };
-    for home in ["", "/dev/null/home", "/proc/home"] {
-        expect(&nowhere(home), 0, "", "");
+    // The agent goes on, and what could not even be written down is said where a person may look.
+    for home in ["", "/dev/null/home", "/proc/home", "~/home"] {
+        let printed = nowhere(home);
+        assert_eq!((printed.code, printed.stdout.as_str()), (0, ""), "{printed:?}");
+        assert!(printed.stderr.starts_with("What the agent planned was not recorded. "), "{printed:?}");
     }
     for arguments in [&["hook", "task-plan", "--json"][..], &["--quiet", "hook", "task-plan"]] {
         expect(&machine.coditect_reading(arguments, "{"), 0, "", "");

@@ -131,3 +131,37 @@ fn there_is_a_manual_page_for_each_command() {
     }
     assert!(!folder.join("coditect-man.1").exists(), "what is hidden in the help is hidden here");
 }
+
+/// The processes whose home is this machine's.
+fn processes(machine: &Machine) -> usize {
+    let home = format!("CODITECT_HOME={}", machine.home().display());
+    let all = fs::read_dir("/proc").unwrap().filter_map(|entry| fs::read(entry.ok()?.path().join("environ")).ok());
+    all.filter(|environment| environment.split(|byte| *byte == 0).any(|variable| variable == home.as_bytes())).count()
+}
+
+#[test]
+fn once_sync_is_on_it_goes_on_by_itself_and_leaves_no_process_behind() {
+    let cloud = Cloud::start();
+    let machine = Machine::syncing(&cloud.url);
+    assert_eq!(machine.coditect(&["task", "add", "one", "--id", "one"]).code, 0);
+    assert!(cloud.asked("context").is_empty(), "not for programs");
+    for silent in ["--quiet", "--json"] {
+        assert_eq!(shown(&mut at_terminal(&machine, &format!("task list {silent}"))).0, Some(0));
+    }
+    let mut in_ci = at_terminal(&machine, "task list");
+    assert_eq!(shown(in_ci.env("CI", "true")).0, Some(0));
+    assert!(cloud.asked("context").is_empty() && processes(&machine) == 0);
+    assert_eq!(shown(&mut at_terminal(&machine, "task list")).0, Some(0));
+    cloud.wait_for("/context/push");
+    cloud.wait_for("/context/pull");
+    let deadline = std::time::Instant::now() + crate::cloud::PATIENCE;
+    while processes(&machine) > 0 {
+        assert!(std::time::Instant::now() < deadline, "a process was left behind");
+        std::thread::yield_now();
+    }
+    assert_eq!(cloud.stream().current(coditect::Kind::Task, "one").content["description"], "one");
+    cloud.forget();
+    assert_eq!(shown(&mut at_terminal(&machine, "task add two")).0, Some(0));
+    assert_eq!(processes(&machine), 0, "not again within minutes");
+    assert!(cloud.asked("context").is_empty());
+}

@@ -23,7 +23,9 @@ fn the_key_is_never_in_clear() {
     let names: Vec<_> = files.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
     let all = [
         "clock",
+        "clock.lock",
         "config.json",
+        "config.lock",
         "directory",
         "holders",
         "license",
@@ -32,6 +34,7 @@ fn the_key_is_never_in_clear() {
         "seats.lock",
         "secret",
         "validation",
+        "vault.lock",
     ];
     assert_eq!(names, all);
     for path in files {

@@ -57,6 +57,8 @@ pub(crate) struct Stream {
     pub(crate) key_id: Option<String>,
     /// So many pulls are answered, and then none.
     pub(crate) pulls_left: Option<u32>,
+    /// What records of a kind are said to be, as a newer cloud's would be.
+    pub(crate) called: BTreeMap<Kind, &'static str>,
 }
 
 impl Stream {
@@ -215,7 +217,14 @@ impl Stream {
         let has_more = kept.len() > limit;
         kept.truncate(limit);
         let next = kept.last().map_or(after, |(_, kept)| kept.seq);
-        let records: Vec<Record> = kept.into_iter().map(|((kind, id), kept)| wire(*kind, id, &kept.current)).collect();
+        let records = kept.into_iter().map(|((kind, id), kept)| {
+            let mut record = serde_json::to_value(wire(*kind, id, &kept.current)).unwrap();
+            if let Some(word) = self.called.get(kind) {
+                record["kind"] = (*word).into();
+            }
+            record
+        });
+        let records: Vec<Value> = records.collect();
         (200, json!({"records": records, "next_cursor": self.cursor(next), "has_more": has_more}))
     }
 

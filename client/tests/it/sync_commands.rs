@@ -54,7 +54,8 @@ fn it_says_what_it_did() {
     expect(
         &machine.coditect(&["sync", "pull", "--json"]),
         0,
-        "{\"records\":1,\"started_over\":false,\"queued_again\":0,\"bare\":0,\"exposed\":0,\"locked\":0,\"forged\":0}\n",
+        "{\"records\":1,\"started_over\":false,\"queued_again\":0,\"bare\":0,\"exposed\":0,\"locked\":0,\"forged\":0,\
+         \"unknown\":0}\n",
         "",
     );
     let both = object(&machine, &["sync", "--json"]);
@@ -118,7 +119,7 @@ fn offline_it_says_so_and_keeps_everything() {
         &machine.coditect(&["sync", "status"]),
         0,
         &format!(
-            "sync         on\nwaiting      1 change since {{time}}\nlast push    {{time}}\n             {{time}}  failed: \
+            "sync         on\nwaiting      1 change since {{time}}\nlast push    never\n             {{time}}  failed: \
              {sentence} {hint}\nlast pull    {{time}}\n             {{time}}  failed: {sentence} {hint}\nnext pull    goes on \
              where the last one ended\n"
         ),

@@ -45,6 +45,7 @@ pub struct LicenseClaims {
     /// The machine that holds it.
     pub hardware_id: HardwareId,
     /// The licence's tier.
+    #[serde(deserialize_with = "Tier::or_other")]
     pub tier: Tier,
     /// What the plan includes.
     #[serde(deserialize_with = "known_features")]
@@ -71,6 +72,7 @@ pub struct ValidationClaims {
     /// Whose licence it is.
     pub tenant_id: TenantId,
     /// The licence's tier.
+    #[serde(deserialize_with = "Tier::or_other")]
     pub tier: Tier,
     /// What the plan includes.
     #[serde(deserialize_with = "known_features")]
@@ -101,6 +103,7 @@ pub struct AccessClaims {
     /// Which licence.
     pub license_id: LicenseId,
     /// The licence's tier.
+    #[serde(deserialize_with = "Tier::or_other")]
     pub tier: Tier,
     /// What it allows, as words with spaces between them.
     pub scope: String,

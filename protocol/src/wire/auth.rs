@@ -96,6 +96,7 @@ pub struct AuthAnswer {
     /// Whose licence it is.
     pub tenant_id: TenantId,
     /// The licence's tier.
+    #[serde(deserialize_with = "Tier::or_other")]
     pub tier: Tier,
 }
 

@@ -10,7 +10,7 @@ mod status;
 mod view;
 
 pub use history::{HistoryEntry, HistoryPage, Outcome};
-pub use pull::{PullAnswer, Record};
+pub use pull::{AnyRecord, PullAnswer, Record};
 pub use push::{PushAnswer, PushRecord, PushRequest, PushResult, PushStatus, Rejection, RejectionCode};
 pub use status::{ContextStatus, Device, Encryption, KindStatus, Usage};
 pub use view::{NoteView, Page, TaskEvent, TaskEvents, TaskView};

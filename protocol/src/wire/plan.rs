@@ -23,6 +23,9 @@ words! {
         Business = "BUSINESS",
         /// By contract.
         Enterprise = "ENTERPRISE",
+    } else {
+        /// A newer server's tier, which this version has no word for. Features and quotas say what it includes.
+        Other = "OTHER"
     }
 }
 

@@ -59,6 +59,7 @@ pub struct AcquireAnswer {
     /// The licence's seats, this one counted.
     pub seats: SeatCounts,
     /// The licence's tier.
+    #[serde(deserialize_with = "Tier::or_other")]
     pub tier: Tier,
     /// What the plan includes.
     #[serde(deserialize_with = "known_features")]
@@ -80,6 +81,7 @@ pub struct HeartbeatRequest {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HeartbeatAnswer {
     /// Always `ok`.
+    #[serde(deserialize_with = "HeartbeatStatus::or_other")]
     pub status: HeartbeatStatus,
     /// When to send the next one.
     #[serde(serialize_with = "in_whole_seconds")]
@@ -96,6 +98,9 @@ words! {
     HeartbeatStatus {
         /// The seat is kept.
         Ok = "ok",
+    } else {
+        /// A newer server's word; the seat is kept as well.
+        Other = "other"
     }
 }
 
@@ -112,6 +117,7 @@ pub struct ReleaseRequest {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReleaseAnswer {
     /// Always `released`.
+    #[serde(deserialize_with = "ReleaseStatus::or_other")]
     pub status: ReleaseStatus,
 }
 
@@ -120,6 +126,9 @@ words! {
     ReleaseStatus {
         /// The seat is free.
         Released = "released",
+    } else {
+        /// A newer server's word; the seat is free as well.
+        Other = "other"
     }
 }
 

@@ -51,6 +51,7 @@ pub struct ValidLicense {
     #[cfg_attr(feature = "openapi", schema(value_type = bool, example = true))]
     pub valid: Bool<true>,
     /// The licence's tier.
+    #[serde(deserialize_with = "Tier::or_other")]
     pub tier: Tier,
     /// When the licence ends; `null` if never.
     #[serde(default, serialize_with = "in_whole_seconds_if_any")]

@@ -3,8 +3,9 @@
 use protocol::content::{ContentError, ContentHash};
 use protocol::envelope::Envelope;
 use protocol::wire::{
-    Kind, NoteView, Outcome, PushAnswer, PushRecord, PushRequest, PushStatus, Rejection, RejectionCode, TaskEvent,
-    TaskEvents,
+    AnyRecord, ContextStatus, Feature, HeartbeatAnswer, HeartbeatStatus, Kind, NoteView, Outcome, PullAnswer,
+    PushAnswer, PushRecord, PushRequest, PushResult, PushStatus, Rejection, RejectionCode, TaskEvent, TaskEvents, Tier,
+    ValidateAnswer,
 };
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -147,4 +148,49 @@ fn a_notes_fields_are_beside_its_own() {
     let read: NoteView = serde_json::from_value(note.clone()).unwrap();
     assert_eq!((read.version, &read.content["title"], read.content.len()), (3, &json!("Use Postgres"), 2));
     assert_eq!(serde_json::to_value(read).unwrap(), note);
+}
+
+#[test]
+fn a_newer_clouds_words_are_read_and_a_newer_clients_are_not() {
+    let record = |kind: &str| {
+        json!({"kind": kind, "id": "a", "project_id": null, "content": {"n": 1}, "content_hash": "0".repeat(64), "version": 1,
+               "updated_at": "2026-11-21T09:30:00Z", "deleted": false, "device_id": "d", "user_id": null,
+               "written_at": "2026-11-21T09:30:00Z"})
+    };
+    let page =
+        json!({"records": [record("task"), record("playbook")], "next_cursor": "c", "has_more": false}).to_string();
+    let page: PullAnswer<AnyRecord> = serde_json::from_str(&page).unwrap();
+    assert!(matches!(&page.records[0], AnyRecord::Known(record) if record.kind == Kind::Task));
+    assert!(matches!(&page.records[1], AnyRecord::Unknown(kind) if kind == "playbook"));
+    let mut broken = record("task");
+    broken["version"] = "one".into();
+    assert!(serde_json::from_str::<AnyRecord>(&broken.to_string()).is_err(), "what is known must be whole");
+
+    let result = json!({"id": "a", "status": "merged", "version": 2, "content_hash": "0".repeat(64), "error": null});
+    assert_eq!(serde_json::from_value::<PushResult>(result).unwrap().status, PushStatus::Other);
+    let kinds = |kinds: &[&str]| {
+        let kinds: Vec<_> = kinds
+            .iter()
+            .map(|kind| json!({"kind": kind, "count": 1, "deleted": 0, "bytes": 2, "last_change": "2026-11-21T09:30:00Z"}))
+            .collect();
+        json!({"kinds": kinds, "devices": [], "records": {"used": 1, "limit": -1}, "bytes": {"used": 1, "limit": -1},
+               "encryption": null})
+    };
+    let status: ContextStatus = serde_json::from_value(kinds(&["playbook", "task"])).unwrap();
+    assert_eq!(status.kinds.len(), 1);
+    let heartbeat = json!({"status": "kept", "next_heartbeat_at": "2026-11-21T09:30:00Z", "seat_expires_at": "2026-11-21T09:30:00Z"});
+    assert_eq!(serde_json::from_value::<HeartbeatAnswer>(heartbeat).unwrap().status, HeartbeatStatus::Other);
+    let yes = json!({"valid": true, "tier": "STARTUP", "expires_at": null, "features": ["cloud_sync", "time_travel"], "quotas": {},
+                     "validation_token": "t", "refresh_after": "2026-11-21T09:30:00Z", "grace_until": "2026-11-21T09:30:00Z"});
+    let ValidateAnswer::Valid(yes) = serde_json::from_value(yes).unwrap() else { panic!("it is a yes") };
+    assert_eq!((yes.tier, yes.features), (Tier::Other, vec![Feature::CloudSync]));
+
+    // What a client says is read as strictly as before, and the word for what is not known is none.
+    let pushed = json!({"kind": "playbook", "id": "a", "content": {}, "updated_at": "2026-11-21T09:30:00Z"});
+    assert!(serde_json::from_value::<PushRecord>(pushed).is_err());
+    for word in ["OTHER", "STARTUP"] {
+        assert!(word.parse::<Tier>().is_err() && serde_json::from_value::<Tier>(word.into()).is_err());
+    }
+    assert!(!Tier::ALL.contains(&Tier::Other));
+    assert_eq!(serde_json::to_value(Tier::Other).unwrap(), "OTHER");
 }

@@ -82,3 +82,31 @@ pub(super) fn encryption(file: &Connection) -> rusqlite::Result<()> {
          ALTER TABLE progress ADD COLUMN envelope_key_id TEXT; -- the key of the last envelope of this pass",
     )
 }
+
+/// Which position a file of records holds (`crate::context::position`).
+pub(super) fn mark(file: &Connection, database: Database) -> rusqlite::Result<()> {
+    file.execute_batch(
+        "CREATE TABLE mark (
+            one       INTEGER PRIMARY KEY CHECK (one = 1),
+            stamp     TEXT NOT NULL,    -- random, another one after each page
+            before    TEXT NOT NULL,
+            pass      INTEGER NOT NULL, -- the latest that wrote to the file
+            tenant_id TEXT              -- whose records these are, as far as is known
+        );
+        INSERT INTO mark VALUES (1, lower(hex(randomblob(16))), '', 0, NULL);",
+    )?;
+    for kind in database.kinds() {
+        let sql =
+            format!("UPDATE mark SET pass = max(pass, (SELECT coalesce(max(pass), 0) FROM {}))", table::name(kind));
+        file.execute(&sql, [])?;
+    }
+    Ok(())
+}
+
+/// The stamps of the other files, as they were when the cursor was written, and the kinds of records that this program could not keep.
+pub(super) fn positions(file: &Connection) -> rusqlite::Result<()> {
+    file.execute_batch(
+        "ALTER TABLE progress ADD COLUMN stamps TEXT;        -- JSON: the stamp of each file
+         ALTER TABLE progress ADD COLUMN unknown_kinds TEXT; -- JSON: words",
+    )
+}

@@ -25,6 +25,7 @@ pub struct HistoryPage {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HistoryEntry {
     /// What became of it.
+    #[serde(deserialize_with = "Outcome::or_other")]
     pub outcome: Outcome,
     /// Its version; null for what lost a conflict and never was one.
     pub version: Option<u64>,
@@ -58,5 +59,8 @@ words! {
         Replaced = "replaced",
         /// It lost a conflict, and never was the record's.
         Lost = "lost",
+    } else {
+        /// A newer server's word.
+        Other = "other"
     }
 }

@@ -1,7 +1,8 @@
 //! `GET /api/v1/context/pull`.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::Kind;
@@ -9,15 +10,44 @@ use crate::content::ContentHash;
 use crate::id::{DeviceId, ProjectId, RecordId, UserId};
 
 /// A page of the tenant's stream.
+// Clients read records one by one, so `R` is something else where a newer kind must not harm the others.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct PullAnswer {
+pub struct PullAnswer<R = Record> {
     /// The records that changed since the cursor, each once, in the order of their last changes.
-    pub records: Vec<Record>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Record>))]
+    pub records: Vec<R>,
     /// Where to go on.
     pub next_cursor: String,
     /// Whether there is more at this moment.
     pub has_more: bool,
+}
+
+/// A record, unless it is of a kind that this version does not know.
+#[derive(Clone, Debug)]
+pub enum AnyRecord {
+    /// A record.
+    Known(Box<Record>),
+    /// A record of this kind.
+    Unknown(String),
+}
+
+impl<'de> Deserialize<'de> for AnyRecord {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Kinded {
+            kind: String,
+        }
+
+        let text = <&RawValue>::deserialize(deserializer)?.get();
+        match serde_json::from_str(text) {
+            Ok(record) => Ok(Self::Known(Box::new(record))),
+            Err(error) => match serde_json::from_str::<Kinded>(text) {
+                Ok(Kinded { kind }) if kind.parse::<Kind>().is_err() => Ok(Self::Unknown(kind)),
+                _ => Err(D::Error::custom(error)),
+            },
+        }
+    }
 }
 
 /// A record as the cloud has it.

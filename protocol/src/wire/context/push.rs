@@ -65,6 +65,7 @@ pub struct PushResult {
     /// Its id; null where none could be read.
     pub id: Option<String>,
     /// In a word.
+    #[serde(deserialize_with = "PushStatus::or_other")]
     pub status: PushStatus,
     /// The record's version in the cloud after this; null when it was rejected.
     #[cfg_attr(feature = "openapi", schema(example = 4))]
@@ -88,6 +89,9 @@ words! {
         Conflict = "conflict",
         /// It was not kept; the error says why.
         Rejected = "rejected",
+    } else {
+        /// A newer server's word. A version and a hash say whether the record was kept.
+        Other = "other"
     }
 }
 

@@ -1,7 +1,9 @@
 //! `GET /api/v1/context/status`.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use super::Kind;
 use crate::id::DeviceId;
@@ -11,6 +13,7 @@ use crate::id::DeviceId;
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ContextStatus {
     /// Per kind that there ever was a record of.
+    #[serde(deserialize_with = "known_kinds")]
     pub kinds: Vec<KindStatus>,
     /// Who has pushed, the latest first; at most 200.
     pub devices: Vec<Device>,
@@ -65,4 +68,11 @@ pub struct Usage {
 pub struct Encryption {
     /// Names the key; the cloud never has it.
     pub key_id: String,
+}
+
+/// Reads what there is of each kind, and leaves out the kinds that this version does not know.
+fn known_kinds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<KindStatus>, D::Error> {
+    let known = |status: &Value| status["kind"].as_str().is_some_and(|word| word.parse::<Kind>().is_ok());
+    let all = Vec::<Value>::deserialize(deserializer)?;
+    all.into_iter().filter(known).map(|status| serde_json::from_value(status).map_err(D::Error::custom)).collect()
 }

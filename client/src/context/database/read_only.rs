@@ -1,0 +1,102 @@
+//! Reading where nothing can be written: a read-only home, a full disk.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::{Database, version};
+use crate::home::Home;
+use crate::random;
+
+/// Whether a file cannot be made for a reason that is the place's.
+pub(super) fn is_unwritable(error: &io::Error) -> bool {
+    // What this program refuses by itself, such as another user's link, has no number.
+    error.raw_os_error().is_some()
+        && matches!(
+            error.kind(),
+            io::ErrorKind::ReadOnlyFilesystem
+                | io::ErrorKind::PermissionDenied
+                | io::ErrorKind::StorageFull
+                | io::ErrorKind::QuotaExceeded
+        )
+}
+
+/// Whether the file may be good, and only the place not be writable.
+pub(super) fn may_be_readable(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(
+            ErrorCode::CannotOpen
+                | ErrorCode::ReadOnly
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::DiskFull
+                | ErrorCode::PermissionDenied
+        )
+    )
+}
+
+impl Database {
+    /// What a database says that is not there yet. It can't be written.
+    pub(super) fn nothing(self) -> rusqlite::Result<Connection> {
+        let connection = Connection::open_in_memory()?;
+        self.shape(&connection)?;
+        connection.pragma_update(None, "query_only", true)?;
+        Ok(connection)
+    }
+
+    /// A connection that changes nothing, not even a lock: to the file itself, or, where there is a log, to a copy of both.
+    /// None if a newer version has written the file.
+    pub(super) fn connect_to_read(self, home: &Home) -> rusqlite::Result<Option<Connection>> {
+        let newest = self.steps().len();
+        if self.log_len(home) == 0 {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let connection = Connection::open_with_flags(immutable(&home.file(self.file())), flags)?;
+            match version(&connection)? {
+                found if found == newest => return Ok(Some(connection)),
+                found if found > newest => return Ok(None),
+                _ => {}
+            }
+        }
+        let folder = std::env::temp_dir().join(format!("coditect-{}", random::name()));
+        let copied = self.copy_to(home, &folder).map_err(|_| rusqlite::Error::InvalidPath(folder.clone()));
+        let connection = copied.and_then(|()| self.connect_to_copy(&folder));
+        // What is open stays readable.
+        let _ = fs::remove_dir_all(&folder);
+        connection
+    }
+
+    fn copy_to(self, home: &Home, folder: &Path) -> io::Result<()> {
+        DirBuilder::new().mode(0o700).create(folder)?;
+        for name in [self.file().to_owned(), format!("{}-wal", self.file())] {
+            match fs::copy(home.file(&name), folder.join(&name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn connect_to_copy(self, folder: &Path) -> rusqlite::Result<Option<Connection>> {
+        let connection = Connection::open(folder.join(self.file()))?;
+        // So that there is no index of the log, which would be a third file.
+        connection.pragma_update(None, "locking_mode", "exclusive")?;
+        if version(&connection)? > self.steps().len() {
+            return Ok(None);
+        }
+        self.shape(&connection)?;
+        connection.pragma_update(None, "query_only", true)?;
+        Ok(Some(connection))
+    }
+}
+
+/// The address of a file that nobody changes.
+fn immutable(path: &Path) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'_' | b'-');
+    let one = |byte: &u8| if plain(*byte) { char::from(*byte).to_string() } else { format!("%{byte:02X}") };
+    let path: String = path.as_os_str().as_bytes().iter().map(one).collect();
+    format!("file:{path}?immutable=1")
+}

@@ -1,0 +1,152 @@
+//! Damaged databases: kept aside whole, and made new with what can be read of them.
+//!
+//! A database is three files: itself, its log (`-wal`) and the log's index (`-shm`). What agents' hooks have written lately is in the
+//! log alone. SQLite deletes a log whose database is gone, so a database is never moved away from its log: all three are copied
+//! to `damaged/`, the new one is made beside them, and takes the place of the old ones at the end.
+//!
+//! After a crash in between, the copy is there with the ending `.unfinished`, and the next attempt reads it, too.
+
+mod pages;
+mod rows;
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+use serde::Serialize;
+
+use super::Database;
+use crate::home::Home;
+use crate::{Error, random};
+
+/// The folder of what was damaged.
+const ASIDE: &str = "damaged";
+
+/// The ending of a copy that may not have been made use of.
+const UNFINISHED: &str = ".unfinished";
+
+/// Held while a database is made new.
+const LOCK: &str = "mending.lock";
+
+/// What became of a damaged database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Mended {
+    /// The database's name.
+    pub database: &'static str,
+    /// How many records could be read.
+    pub records: u64,
+    /// How many changes that the cloud does not have could be read.
+    pub changes: u64,
+    /// Where the damaged files are.
+    pub kept: String,
+}
+
+impl Database {
+    /// All of them.
+    pub(crate) const ALL: [Self; 4] = [Self::Platform, Self::Org, Self::Sessions, Self::Projects];
+
+    /// Makes the database new with what can be read of it, and keeps the damaged files.
+    pub(crate) fn mend(self, home: &Home) -> Result<Mended, Error> {
+        let _held = home.lock(LOCK)?;
+        let aside = home.file(ASIDE).join(format!("{}-{}{UNFINISHED}", self.file(), random::name()));
+        let failed = |cause: io::Error| Error::file(&aside, cause);
+        DirBuilder::new().recursive(true).mode(0o700).create(&aside).map_err(failed)?;
+        for file in self.files() {
+            match fs::copy(home.file(&file), aside.join(&file)).and_then(|_| File::open(aside.join(&file))?.sync_all())
+            {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                other => other.map_err(failed)?,
+            }
+        }
+        let new = home.file(&format!(".{}.new", self.file()));
+        let (records, changes) = self.make_new(home, &new)?;
+        self.put_in_place(home, &new, &aside).map_err(|cause| Error::file(&home.file(self.file()), cause))?;
+        let kept = self.finish(home).map_err(failed)?;
+        Ok(Mended { database: self.file(), records, changes, kept: kept.unwrap_or(aside).display().to_string() })
+    }
+
+    /// Whether there is a log whose database is gone.
+    pub(crate) fn has_lost_its_file(self, home: &Home) -> bool {
+        self.log_len(home) > 0 && !home.file(self.file()).exists()
+    }
+
+    /// The names of the three files.
+    fn files(self) -> [String; 3] {
+        ["", "-wal", "-shm"].map(|ending| format!("{}{ending}", self.file()))
+    }
+
+    /// Makes a new database of all copies that were not made use of.
+    fn make_new(self, home: &Home, new: &Path) -> Result<(u64, u64), Error> {
+        let failed = |cause: &rusqlite::Error| self.failed(home, cause);
+        let file = |cause: io::Error| Error::file(new, cause);
+        remove(new).map_err(file)?;
+        let connection = Connection::open(new).map_err(|cause| failed(&cause))?;
+        fs::set_permissions(new, fs::Permissions::from_mode(0o600)).map_err(file)?;
+        self.shape(&connection).map_err(|cause| failed(&cause))?;
+        let fresh = fs::read(new).map_err(file)?;
+        for copy in self.unfinished(home).map_err(file)? {
+            let part = |ending: &str| fs::read(copy.join(format!("{}{ending}", self.file()))).unwrap_or_default();
+            let (main, log) = (part(""), part("-wal"));
+            let scratch = copy.join("scratch");
+            for attempt in [pages::as_they_are(&main, &log), pages::with_beginning(&main, &log, &fresh)] {
+                fs::write(&scratch, attempt).map_err(file)?;
+                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+                if let Ok(old) = Connection::open_with_flags(&scratch, flags) {
+                    rows::copy(self, &old, &connection).map_err(|cause| failed(&cause))?;
+                }
+                remove(&scratch).map_err(file)?;
+            }
+        }
+        let counts = rows::finish(self, &connection).map_err(|cause| failed(&cause))?;
+        connection.query_row("PRAGMA journal_mode = wal", [], |_| Ok(())).map_err(|cause| failed(&cause))?;
+        connection.close().map_err(|(_, cause)| failed(&cause))?;
+        File::open(new).and_then(|file| file.sync_all()).map_err(file)?;
+        Ok(counts)
+    }
+
+    fn put_in_place(self, home: &Home, new: &Path, aside: &Path) -> io::Result<()> {
+        let [main, log, index] = self.files();
+        remove(&home.file(&log))?;
+        remove(&home.file(&index))?;
+        fs::rename(new, home.file(&main))?;
+        // What another process has begun in the meantime belongs to the old file.
+        match fs::rename(home.file(&log), aside.join(format!("{log}.late"))) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// The copies that may not have been made use of.
+    fn unfinished(self, home: &Home) -> io::Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(home.file(ASIDE))? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if name.starts_with(self.file()) && name.ends_with(UNFINISHED) {
+                found.push(path);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Notes that the copies were made use of. One of them.
+    fn finish(self, home: &Home) -> io::Result<Option<PathBuf>> {
+        let mut kept = None;
+        for copy in self.unfinished(home)? {
+            let name = copy.to_string_lossy().trim_end_matches(UNFINISHED).to_owned();
+            fs::rename(&copy, &name)?;
+            kept = Some(PathBuf::from(name));
+        }
+        Ok(kept)
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,73 @@
+//! Whose a file is.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::process::geteuid;
+
+use super::OTHERS;
+
+/// Something that another user owns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Foreign {
+    /// The file or folder.
+    pub(crate) path: PathBuf,
+    /// The user's name.
+    pub(crate) owner: String,
+    /// Whether it is one that this program made, or one in such a folder.
+    pub(crate) is_ours: bool,
+}
+
+impl Foreign {
+    /// The sentence about it.
+    pub(crate) fn sentence(&self) -> String {
+        format!("{} belongs to {}.", self.path.display(), self.owner)
+    }
+
+    /// What helps, if something does.
+    pub(crate) fn hint(&self) -> Option<String> {
+        self.is_ours.then(|| chown(&self.path))
+    }
+}
+
+/// What of a path another user owns: the file, or else the folder that it would be in.
+pub(crate) fn foreign(path: &Path) -> Option<Foreign> {
+    let foreign = |path: &Path, found: &fs::Metadata, is_ours| Foreign {
+        path: path.to_owned(),
+        owner: name(found.uid()),
+        is_ours,
+    };
+    let folder = path.parent()?;
+    if let Ok(found) = fs::symlink_metadata(path)
+        && !is_mine(found.uid())
+    {
+        return Some(foreign(path, &found, true));
+    }
+    let found = fs::metadata(folder).ok().filter(|found| !is_mine(found.uid()))?;
+    // This program's folders are their owner's alone; the system's are not.
+    Some(foreign(folder, &found, found.mode() & OTHERS == 0))
+}
+
+/// The command that makes something one's own.
+pub(crate) fn chown(path: &Path) -> String {
+    if geteuid().is_root() {
+        return "Run `coditect` without `sudo`, as the user that the folder belongs to.".to_owned();
+    }
+    format!("`sudo chown -R \"$(id -un)\" {}` makes it yours. `coditect` needs no `sudo`.", path.display())
+}
+
+pub(crate) fn is_mine(uid: u32) -> bool {
+    uid == geteuid().as_raw()
+}
+
+/// A user's name; its number where there is no name.
+pub(crate) fn name(uid: u32) -> String {
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let named = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse::<u32>().ok()? == uid).then(|| name.to_owned())
+    });
+    named.unwrap_or_else(|| format!("user {uid}"))
+}

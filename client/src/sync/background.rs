@@ -1,0 +1,55 @@
+//! When a sync in the background is due, so that sync goes on by itself once it is on.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::Config;
+
+/// When the last one began, in clear.
+const FILE: &str = "background-sync.json";
+
+/// Held while the file is read, changed and written.
+const LOCK: &str = "background-sync.lock";
+
+/// At most this often.
+const INTERVAL: SignedDuration = SignedDuration::from_mins(3);
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Begun {
+    at: Timestamp,
+}
+
+impl Config {
+    /// Whether sync is on and nobody has begun to sync in the background for three minutes. From now on somebody has, whatever
+    /// comes of it. What can't be read or written is no reason to trouble anybody.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let home = folder.path().join("home");
+    /// let config = coditect::Config::open(Some(home))?;
+    /// assert!(!config.sync_is_due(), "it is off");
+    /// config.set_sync(true)?;
+    /// assert!(config.sync_is_due());
+    /// assert!(!config.sync_is_due(), "it was a moment ago");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn sync_is_due(&self) -> bool {
+        let now = Timestamp::now();
+        if !self.sync().unwrap_or(false) || self.has_begun_lately(now) {
+            return false;
+        }
+        let Ok(_held) = self.home().lock(LOCK) else { return false };
+        let Ok(json) = serde_json::to_vec(&Begun { at: now }) else { return false };
+        !self.has_begun_lately(now) && self.home().write(FILE, &json).is_ok()
+    }
+
+    fn has_begun_lately(&self, now: Timestamp) -> bool {
+        let begun: Option<Begun> =
+            self.home().read(FILE).ok().flatten().and_then(|text| serde_json::from_slice(&text).ok());
+        let since = begun.map(|begun| now.duration_since(begun.at));
+        // What is to come was written when the clock was wrong.
+        since.is_some_and(|since| !since.is_negative() && since < INTERVAL)
+    }
+}

@@ -1,0 +1,241 @@
+//! Where the home folder may be, and what its file system may lack.
+
+use std::fs;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+use coditect::Config;
+
+use crate::cloud::Cloud;
+use crate::machine::{Machine, at_time, copy, expect};
+
+/// A library that takes hard links and the flush of folders away, as file systems do that have neither.
+static POOR: LazyLock<PathBuf> = LazyLock::new(|| {
+    let folder = std::env::temp_dir().join(format!("coditect-poor-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let (source, library) = (folder.join("poor.c"), folder.join("poor.so"));
+    let code = r"
+        #include <errno.h>
+        #include <sys/stat.h>
+        #include <sys/syscall.h>
+        #include <unistd.h>
+        int link(const char *a, const char *b) { errno = EPERM; return -1; }
+        int linkat(int a, const char *b, int c, const char *d, int e) { errno = EPERM; return -1; }
+        int fsync(int fd) {
+            struct stat found;
+            if (fstat(fd, &found) == 0 && S_ISDIR(found.st_mode)) { errno = EINVAL; return -1; }
+            return syscall(SYS_fsync, fd);
+        }";
+    fs::write(&source, code).unwrap();
+    let made = Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&library, &source]).status().unwrap();
+    assert!(made.success());
+    library
+});
+
+#[test]
+fn a_file_system_without_hard_links_and_folder_flushes_is_used_and_named() {
+    let cloud = Cloud::start();
+    let machine = Machine::new(&cloud.url).with("LD_PRELOAD", POOR.as_os_str());
+    for arguments in [
+        &["init"][..],
+        &["activate", &machine.key.to_string()],
+        &["config", "set", "sync", "on"],
+        &["task", "add", "Write it down"],
+        &["sync"],
+        &["run", "true"],
+    ] {
+        let printed = machine.coditect(arguments);
+        assert_eq!((printed.code, printed.stderr.as_str()), (0, ""), "{arguments:?}: {printed:?}");
+    }
+    let printed = machine.coditect(&["doctor"]);
+    assert_eq!(printed.code, 0, "{printed:?}");
+    assert!(printed.stdout.contains("?    home"), "{printed:?}");
+    for lack in ["no hard links", "no way to write folders through"] {
+        assert!(printed.stdout.contains(lack), "{lack}: {printed:?}");
+    }
+}
+
+#[test]
+fn an_empty_folder_that_others_can_read_is_made_private() {
+    let machine = Machine::new("https://cloud.example");
+    fs::remove_dir_all(machine.home()).unwrap();
+    fs::create_dir(machine.home()).unwrap();
+    fs::set_permissions(machine.home(), fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(machine.coditect(&["status"]).code, 0, "a look needs none");
+    assert_eq!(machine.coditect(&["task", "add", "Write it down"]).code, 0);
+    assert_eq!(fs::metadata(machine.home()).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn what_cannot_be_a_home_is_named() {
+    let machine = Machine::new("https://cloud.example");
+    let folder = machine.folder().to_owned();
+    symlink("nowhere", folder.join("link")).unwrap();
+    fs::write(folder.join("file"), "").unwrap();
+    for (home, says, hint) in [
+        (folder.join("link"), "is a link to nowhere, which does not exist", "mkdir -p -m 700"),
+        (folder.join("file"), "it is a file", "CODITECT_HOME"),
+        (PathBuf::from("~/.coditect"), "no shell has put your own folder in the place of the ~", "$HOME/.coditect"),
+    ] {
+        for arguments in [&["config", "list"][..], &["task", "add", "x"], &["init"], &["status"]] {
+            let output = machine.command(arguments).current_dir(&folder).env("CODITECT_HOME", &home).output().unwrap();
+            let text = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
+            assert!(text.contains(says) && text.contains(hint), "{arguments:?}: {text}");
+        }
+    }
+    assert!(!folder.join("~").exists());
+}
+
+#[test]
+fn neither_a_name_that_is_not_utf8_nor_a_clock_before_1970_is_a_crash() {
+    let cloud = Cloud::start();
+    let machine = Machine::activated(&cloud.url);
+    assert_eq!(machine.coditect(&["config", "set", "sync", "on"]).code, 0);
+    let odd = machine.folder().join(std::ffi::OsString::from_vec(b"h\xff me".to_vec()));
+    fs::create_dir(&odd).unwrap();
+    copy(&machine.home(), &odd);
+    let key = machine.key.to_string();
+    for arguments in [
+        &["init", "--json"][..],
+        &["status", "--json"],
+        &["activate", &key],
+        &["config", "set", "cloud-url", &cloud.url],
+        &["task", "add", "Write it down"],
+        &["task", "list", "--json"],
+        &["run", "true"],
+        &["sync"],
+        &["doctor", "--json"],
+        &["hook", "status", "--json"],
+        &["validate"],
+        &["seat", "list"],
+        &["self", "update", "--check"],
+        &["telemetry", "status"],
+    ] {
+        let odd = machine.command(arguments).env("CODITECT_HOME", odd.join("home")).output().unwrap();
+        let mut before = machine.command(arguments);
+        let before = at_time(&mut before, "1969-06-15 12:00:00").output().unwrap();
+        for (output, why) in [(odd, "a name"), (before, "a clock")] {
+            let text = String::from_utf8_lossy(&output.stderr);
+            assert!(
+                output.status.code().is_some_and(|code| code < 2 || code == 2 && !text.contains("mistake of")),
+                "{text}"
+            );
+            assert!(!text.contains("panicked") && !text.contains("mistake"), "{why}: {arguments:?}: {text}");
+        }
+    }
+}
+
+/// What root does in another user's home does not go through that user's links.
+#[test]
+fn root_follows_no_link_that_another_user_has_made() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let cloud = Cloud::start();
+    let machine = Machine::activated(&cloud.url);
+    let aside = machine.folder().join("aside");
+    fs::create_dir(&aside).unwrap();
+    let lead = |name: &str, to: &Path| {
+        let path = machine.home().join(name);
+        let _ = fs::remove_file(&path);
+        symlink(to, &path).unwrap();
+        assert!(Command::new("chown").args(["-h", "nobody"]).arg(&path).status().unwrap().success());
+        path
+    };
+    for (name, arguments) in [
+        ("config.lock", &["config", "set", "sync", "on"][..]),
+        ("sessions.db", &["task", "add", "x"]),
+        ("seats.lock", &["run", "true"]),
+        ("config.json", &["config", "set", "sync", "on"]),
+        ("license", &["validate"]),
+    ] {
+        let target = aside.join(name);
+        let link = lead(name, &target);
+        let printed = machine.coditect(arguments);
+        assert!(!target.exists(), "{name}: {printed:?}");
+        assert!(printed.stderr.contains("it is a link that nobody has made"), "{name}: {printed:?}");
+        fs::remove_file(link).unwrap();
+    }
+    let link = lead("profiles", &aside);
+    let printed = machine.coditect(&["--profile", "work", "task", "add", "x"]);
+    assert!(printed.stderr.contains("profiles cannot be used: it is a link that nobody has made"), "{printed:?}");
+    assert!(!aside.join("work").exists());
+    fs::remove_file(link).unwrap();
+}
+
+#[test]
+fn what_sudo_has_left_is_named_with_its_owner() {
+    // Without root, nothing can be given away.
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let machine = Machine::new("https://cloud.example");
+    assert_eq!(machine.coditect(&["task", "add", "Write it down"]).code, 0);
+    let chown = |owner: &str, path: &Path| {
+        assert!(Command::new("chown").args(["-R", owner]).arg(path).status().unwrap().success());
+    };
+    chown("nobody", machine.folder());
+    let as_nobody = |arguments: &[&str]| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=nobody", "--clear-groups"]).arg(env!("CARGO_BIN_EXE_coditect")).args(arguments);
+        machine.surround(&mut command);
+        machine.printed(command.current_dir("/").output().unwrap())
+    };
+    if as_nobody(&["config", "list"]).code != 0 {
+        // The binary is where nobody else can reach it.
+        return;
+    }
+    let db = ["sessions.db", "sessions.db-wal", "config.json"];
+    for name in db {
+        let path = machine.home().join(name);
+        if path.exists() {
+            chown("root", &path);
+        }
+    }
+    let printed = as_nobody(&["config", "list"]);
+    assert!(printed.stderr.contains("{home}/config.json belongs to root."), "{printed:?}");
+    assert!(printed.stderr.contains("`sudo chown -R \"$(id -un)\" {home}/config.json` makes it yours"), "{printed:?}");
+    let printed = as_nobody(&["task", "list"]);
+    assert!(printed.stderr.contains("sessions.db") && printed.stderr.contains("belongs to root"), "{printed:?}");
+    let printed = as_nobody(&["doctor"]);
+    assert!(printed.stdout.contains("BAD  home") && printed.stdout.contains("belongs to root"), "{printed:?}");
+    assert!(printed.stdout.contains("`sudo chown -R \"$(id -un)\" {home}"), "{printed:?}");
+}
+
+#[test]
+fn of_forty_settings_at_once_none_is_lost() {
+    let machine = Machine::new("https://cloud.example");
+    for _ in 0..10 {
+        let config = || Config::open(Some(machine.home())).unwrap();
+        config().set_sync(false).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| config().set_sync(true).unwrap());
+            scope.spawn(|| config().set_cloud_url(&"https://other.example".parse().unwrap()).unwrap());
+        });
+        assert!(config().sync().unwrap());
+        assert_eq!(config().cloud_url().unwrap().as_str(), "https://other.example");
+        config().unset_cloud_url().unwrap();
+    }
+    let settings = machine.folder().join(".claude/settings.json");
+    let homes = [machine.home(), machine.folder().join("other")];
+    std::thread::scope(|scope| {
+        for home in &homes {
+            let settings = &settings;
+            scope.spawn(move || {
+                let hook = coditect::hook::AgentHook::open(Some(home.clone())).unwrap();
+                for n in 0..20 {
+                    let file = settings.with_file_name(format!("settings-{n}.json"));
+                    hook.settings(file).install(&format!("coditect --home {} hook task-plan", home.display())).unwrap();
+                }
+            });
+        }
+    });
+    for home in homes {
+        assert_eq!(coditect::hook::AgentHook::open(Some(home)).unwrap().installed().unwrap().len(), 20);
+    }
+    expect(&machine.coditect(&["config", "get", "sync"]), 0, "on\n", "");
+}
