@@ -109,7 +109,8 @@ impl Updater {
         let signature = self.fetch(&self.manifest.join(".minisig"))?;
         // Nothing in it is believed before this.
         self.keys.check(&manifest, &signature)?;
-        let manifest = Manifest::parse(&manifest)?;
+        let manifest = Manifest::parse(&manifest, Timestamp::now())?;
+        let _held = Memory::hold(&self.home);
         let mut memory = Memory::read(&self.home);
         memory.learn(&manifest.version, manifest.released_at)?;
         if let Err(error) = memory.write(&self.home) {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use semver::Version;
 
 use crate::{Error, Fault, Outage};
@@ -29,6 +30,11 @@ pub enum UpdateError {
     Unreadable {
         /// What the parser says.
         cause: String,
+    },
+    /// The manifest is too old to be believed.
+    Expired {
+        /// Since when.
+        at: Timestamp,
     },
     /// The manifest is older than one that was seen before.
     Replayed {
@@ -97,6 +103,7 @@ impl UpdateError {
             Self::TooLong { .. } => "update_too_long",
             Self::Unsigned => "update_unsigned",
             Self::Unreadable { .. } => "update_unreadable",
+            Self::Expired { .. } => "update_expired",
             Self::Replayed { .. } => "update_replayed",
             Self::Downgrade { .. } => "update_downgrade",
             Self::NoFile { .. } => "update_no_file",
@@ -129,6 +136,11 @@ impl UpdateError {
                 "`coditect self update` again in a few minutes; if it stays so, don't install from there, and tell support."
                     .into()
             }
+            Self::Expired { .. } => {
+                "Check this machine's clock with `date`. If it is right, somebody may be holding updates back, or a mirror is not \
+                 kept up: tell your admin."
+                    .into()
+            }
             Self::Replayed { .. } => {
                 "`coditect self update` again in a few minutes; if it stays so, somebody may be holding updates back.".into()
             }
@@ -154,6 +166,9 @@ impl fmt::Display for UpdateError {
             Self::TooLong { url } => write!(f, "What is at {url} is longer than it may be, so it is not used."),
             Self::Unsigned => f.write_str("The update is not signed by CODITECT, so nothing of it is used."),
             Self::Unreadable { cause } => write!(f, "What is said about the update cannot be read: {cause}."),
+            Self::Expired { at } => {
+                write!(f, "What is said about the update was to be believed until {at}, so it is not used.")
+            }
             Self::Replayed { seen, told } => write!(
                 f,
                 "The update server offers coditect {told} as the newest, in a message from before the one about {seen} that was \

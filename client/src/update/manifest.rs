@@ -11,6 +11,9 @@ use serde::Deserialize;
 use super::UpdateError;
 use crate::{Address, Error, environment};
 
+/// What a manifest says that it is for, so that nothing else that is signed with the same key passes for one.
+const PURPOSE: &str = "coditect-update";
+
 /// The largest program.
 const MAX_SIZE: u64 = 64 * 1024 * 1024;
 
@@ -38,6 +41,9 @@ impl Keys {
 /// What is said about the newest version.
 #[derive(Debug, Deserialize)]
 pub(super) struct Manifest {
+    purpose: String,
+    /// When it is too old to be believed: whoever holds updates back can't do so for longer.
+    expires_at: Timestamp,
     #[serde(deserialize_with = "version")]
     pub(super) version: Version,
     pub(super) released_at: Timestamp,
@@ -56,8 +62,17 @@ pub(super) struct ReleasedFile {
 }
 
 impl Manifest {
-    pub(super) fn parse(text: &[u8]) -> Result<Self, UpdateError> {
-        serde_json::from_slice(text).map_err(|cause| UpdateError::Unreadable { cause: cause.to_string() })
+    /// What was signed, if it is a manifest that is still to be believed.
+    pub(super) fn parse(text: &[u8], now: Timestamp) -> Result<Self, UpdateError> {
+        let manifest: Self =
+            serde_json::from_slice(text).map_err(|cause| UpdateError::Unreadable { cause: cause.to_string() })?;
+        if manifest.purpose != PURPOSE {
+            return Err(UpdateError::Unreadable { cause: "it was signed for another purpose".to_owned() });
+        }
+        if manifest.expires_at <= now {
+            return Err(UpdateError::Expired { at: manifest.expires_at });
+        }
+        Ok(manifest)
     }
 
     /// The program for this system.

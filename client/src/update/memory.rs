@@ -1,5 +1,6 @@
 //! What was learned about new versions, and when the person was told: `update.json`, in clear.
 
+use std::fs::File;
 use std::path::PathBuf;
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,6 +12,9 @@ use crate::home::Home;
 use crate::{Config, Error};
 
 const FILE: &str = "update.json";
+
+/// Held while the file is read, changed and written.
+const LOCK: &str = "update.lock";
 
 /// The person is told, and the server asked without being told to, at most this often.
 const DAILY: SignedDuration = SignedDuration::from_hours(24);
@@ -33,8 +37,11 @@ impl Memory {
     /// because a file can't be read or written, which is no reason to trouble anybody who wants something else.
     pub fn news(home: Option<PathBuf>) -> Option<String> {
         let home = Config::open(home).ok()?.home().clone();
+        let newer = |memory: &Self| memory.newest().filter(|newest| *newest > this_version());
+        newer(&Self::read(&home))?;
+        let _held = home.lock(LOCK).ok()?;
         let mut memory = Self::read(&home);
-        let newest = memory.newest().filter(|newest| *newest > this_version())?;
+        let newest = newer(&memory)?;
         let now = Timestamp::now();
         if is_within_a_day(memory.told_at, now) {
             return None;
@@ -48,7 +55,12 @@ impl Memory {
     /// is not tried at each command.
     pub fn take_turn(home: Option<PathBuf>) -> bool {
         let Ok(config) = Config::open(home) else { return false };
-        let (mut memory, now) = (Self::read(config.home()), Timestamp::now());
+        let now = Timestamp::now();
+        if is_within_a_day(Self::read(config.home()).asked_at, now) {
+            return false;
+        }
+        let Ok(_held) = config.home().lock(LOCK) else { return false };
+        let mut memory = Self::read(config.home());
         if is_within_a_day(memory.asked_at, now) {
             return false;
         }
@@ -59,6 +71,11 @@ impl Memory {
     /// A file that can't be read is as good as none: root's, say, after `sudo coditect self update`.
     pub(crate) fn read(home: &Home) -> Self {
         home.read(FILE).ok().flatten().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+    }
+
+    /// Keeps other processes from changing the file, as far as it can be locked.
+    pub(super) fn hold(home: &Home) -> Option<File> {
+        home.lock(LOCK).ok()
     }
 
     pub(super) fn write(&self, home: &Home) -> Result<(), Error> {

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -58,9 +58,21 @@ impl Publisher {
     pub(crate) fn release_program(&self, version: &str, released_at: &str, program: &[u8]) {
         fs::write(self.file(PROGRAM), program).unwrap();
         let file = json!({ "url": PROGRAM, "sha256": format!("{:x}", Sha256::digest(program)), "size": program.len() });
-        let manifest = json!({ "version": version, "released_at": released_at, "targets": { TARGET: file } });
-        fs::write(self.manifest(), serde_json::to_vec_pretty(&manifest).unwrap()).unwrap();
+        self.announce(&json!({
+            "purpose": "coditect-update", "version": version, "released_at": released_at,
+            "expires_at": "9999-01-01T00:00:00Z", "targets": { TARGET: file }
+        }));
+    }
+
+    /// Signs what is to be a manifest.
+    pub(crate) fn announce(&self, manifest: &Value) {
+        fs::write(self.manifest(), serde_json::to_vec_pretty(manifest).unwrap()).unwrap();
         self.sign("key");
+    }
+
+    /// The manifest.
+    pub(crate) fn announced(&self) -> Value {
+        serde_json::from_slice(&fs::read(self.manifest()).unwrap()).unwrap()
     }
 
     /// Signs the manifest.

@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::cloud::{Cloud, PATIENCE};
 use crate::machine::{Machine, expect};
 use crate::release::{Installed, Publisher, new_key, saying};
@@ -121,6 +123,34 @@ fn an_older_message_is_not_believed_once_a_later_one_was_seen() {
     );
     // Taken back by a later one: whoever signs may do that.
     publisher.release("9.1.0", "2026-12-02T00:00:00Z");
+    assert_eq!(installed.run(&publisher, &["self", "update"]).code, 0);
+}
+
+#[test]
+fn what_is_signed_for_something_else_or_too_old_is_no_manifest() {
+    let (publisher, installed) = (Publisher::new(), Installed::at("bin/coditect"));
+    publisher.release("9.1.0", NOVEMBER);
+    let good = publisher.announced();
+    for (field, value, says) in [
+        (
+            "purpose",
+            "coditect-sums".into(),
+            "What is said about the update cannot be read: it was signed for another purpose",
+        ),
+        ("purpose", Value::Null, "What is said about the update cannot be read"),
+        (
+            "expires_at",
+            "2026-01-01T00:00:00Z".into(),
+            "What is said about the update was to be believed until {time}, so it is not used",
+        ),
+        ("expires_at", Value::Null, "What is said about the update cannot be read"),
+    ] {
+        let mut other = good.clone();
+        other[field] = value;
+        publisher.announce(&other);
+        refused(&installed, &publisher, 2, says);
+    }
+    publisher.announce(&good);
     assert_eq!(installed.run(&publisher, &["self", "update"]).code, 0);
 }
 
