@@ -25,7 +25,7 @@ use tokio::sync::watch::Receiver;
 use uuid::Uuid;
 
 use crate::letter::{self, Letter, Unsayable};
-use crate::license::{LICENSE_TERMS, terms};
+use crate::license::LICENSE_TERMS;
 use crate::office::Office;
 use crate::post::{Post, Undelivered};
 use crate::printer::{Failure, Roll, Shown};
@@ -294,7 +294,7 @@ impl Deliverer<'_> {
             _ => Obstacle::ForNow(cause(&problem)),
         })?;
         let row = rows.first().ok_or_else(|| Obstacle::InEntry(format!("There is no licence {license_id}.")))?;
-        self.seats.tell(license_id, &terms(row)).await.map_err(|e| Obstacle::ForNow(cause(&e)))
+        self.seats.tell(license_id, &seats::Terms::from_row(row)).await.map_err(|e| Obstacle::ForNow(cause(&e)))
     }
 
     /// It is out: this is worth a second try, or it goes out again.

@@ -27,7 +27,9 @@ const STRIPE_OWNER: &str = "/* stripe_owner */
     select tenant_id from (values (true), (false)) mode (live), stripe_owner(array[$1::text], live) where customer_id = $1";
 /// What Redis has to know of a licence.
 pub(crate) const LICENSE_TERMS: &str = "/* license_terms */
-    select seat_generation, revision, seats, license_state(state, standing, expires_at) from licenses where id = $1";
+    select seat_generation, revision, seats, license_state(state, standing, expires_at) as state, expires_at,
+        database_identity() as database
+    from licenses where id = $1";
 const REFUSALS: &str = "/* refusals */
     select day::text, sum(count) filter (where kind = 'seat_refused')::bigint, sum(count) filter (where kind = 'device_refused')::bigint
     from license_daily_counts where license_id = $1 group by day order by day desc limit 30";
@@ -39,7 +41,8 @@ const LICENSE_CHANGE: &str = "/* license_change */
     update licenses set state = coalesce($2, state), seats = coalesce($3, seats), revision = revision + 1,
         seat_generation = seat_generation + case when $2 in ('suspended', 'revoked') then 1 else 0 end
     where id = $1 and (state <> 'revoked' or $2 = 'revoked')
-    returning seat_generation, revision, seats, license_state(state, standing, expires_at)";
+    returning seat_generation, revision, seats, license_state(state, standing, expires_at) as state, expires_at,
+        database_identity() as database";
 
 const COLUMNS: &[&str] = &[
     "license_id",
@@ -206,7 +209,7 @@ pub async fn change(office: &Office, license: LicenseId, change: Change) -> Resu
     let Some(changed) = changed.first() else {
         return Err(Failure::Refused(format!("License {license} was revoked, which is for good. Issue another one.")));
     };
-    let terms = terms(changed);
+    let terms = Terms::from_row(changed);
     let detail = json!({"seats": terms.limit, "state": terms.state});
     let audit_id = uuid::Uuid::now_v7();
     let audit: common::postgres::Query<'_> = (AUDIT, &[&audit_id, &office.actor, &action, &id, &detail]);
@@ -230,15 +233,6 @@ async fn tell(office: &Office, tenant: TenantId, license: LicenseId, terms: &Ter
     let tx = office.db.tenant("license_show", tenant).await?;
     let [found] = tx.finish([(LICENSES, &[&Some(license.as_uuid()), &None::<&str>])]).await?;
     Ok(Shown::One(COLUMNS.iter().copied().zip(found.first().map(row).unwrap_or_default()).collect()))
-}
-
-pub(crate) fn terms(row: &Row) -> Terms {
-    Terms {
-        generation: row.get(0),
-        revision: row.get(1),
-        limit: u32::try_from(row.get::<_, i32>(2)).unwrap_or(0),
-        state: row.get(3),
-    }
 }
 
 fn row(row: &Row) -> Vec<Value> {

@@ -91,4 +91,6 @@ ids! {
     SessionId = "session";
     /// A command line on a machine, as long as its person has telemetry turned on.
     InstallationId = "installation";
+    /// One of those that share a machine's session, such as a person's home folder or a container.
+    InstanceId = "instance";
 }

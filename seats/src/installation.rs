@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Problem, TenantTx};
-use protocol::id::{LicenseId, SessionId, TenantId};
+use protocol::id::{LicenseId, TenantId};
 use protocol::problem::Code;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio_postgres::types::ToSql;
@@ -61,7 +61,9 @@ impl Seats {
                 (queries::INSTALLATION_OPEN, &[]),
             ])
             .await?;
-        let Some(is_open) = found.first().map(|row| row.get::<_, bool>(0)) else { return Ok(None) };
+        let Some(is_open) = found.first().map(|row| row.get::<_, Option<bool>>(0) == Some(true)) else {
+            return Ok(None);
+        };
         let open = open.first().map_or(0, |row| u32::try_from(row.get::<_, i64>(0)).unwrap_or(u32::MAX));
         Ok((!is_open && open >= users).then_some(open))
     }
@@ -87,33 +89,19 @@ impl Seats {
         license: LicenseId,
         patience: &mut Patience,
     ) -> Result<Option<Duration>, Problem> {
-        let (generation, revision, wait_ms, gone) = loop {
+        loop {
             match Silent::parse(&self.redis.run::<Vec<String>>("seat_silent", &invocation(&SILENT, license)).await?)? {
                 // Unknown are also those who sat there: all of them live once more, until they are silent for as long.
                 Silent::Cold => self.warm(tenant, license, patience).await?,
                 Silent::Dropped { generation, revision, wait_ms, gone } => {
-                    break (generation, revision, wait_ms, gone);
+                    patience.check()?;
+                    self.expire(tenant, license, (generation, revision), &gone).await?;
+                    // There may be more of them than are dropped at once.
+                    if gone.is_empty() || wait_ms != Some(0) {
+                        return Ok(wait_ms.map(Duration::from_millis));
+                    }
                 }
             }
-        };
-        if let Some(first) = gone.first() {
-            let id = license.as_uuid();
-            let sessions: Vec<Uuid> = gone.iter().map(|g| g.session.as_uuid()).collect();
-            let holders: Vec<&str> = gone.iter().map(|g| g.holder.as_str()).collect();
-            let numbers: Vec<i64> = gone.iter().map(|g| g.number).collect();
-            let tx = self.db.tenant("sessions_expire", tenant).await?;
-            let [_, _, fence] = tx
-                .finish([
-                    (queries::LOCK_SHARED, &[&id]),
-                    (queries::SESSIONS_EXPIRE, &[&id, &sessions, &generation, &revision, &holders, &numbers]),
-                    (queries::SESSION_IS_OPEN, &[&id, &generation, &revision, &first.session.as_uuid()]),
-                ])
-                .await?;
-            // Under a later generation or revision nothing was closed, and they are handed to the next who asks.
-            if !fence.is_empty() {
-                self.free(license, &gone.iter().map(|g| g.session).collect::<Vec<SessionId>>()).await?;
-            }
         }
-        Ok(wait_ms.map(Duration::from_millis))
     }
 }

@@ -10,57 +10,58 @@
 //! - a seat passes to another only in the transaction that closes its former session's row;
 //! - release closes the row first.
 //!
-//! Modules: [`outcome`] the scripts' answers as types, [`restore`] back from Postgres, [`session`] a session's rows,
-//! [`installation`] all licences counted together, [`usage`] how many seats of each plan are taken.
+//! Modules: [`terms`] a license's rights, [`outcome`] the scripts' answers as types, [`restore`] back from Postgres,
+//! [`session`] a session's rows, [`release`] how it ends, [`gone`] the rows of
+//! those that lost their seat, [`installation`] all licences counted
+//! together, [`usage`] how many seats of each plan are taken.
 
+mod gone;
 pub mod installation;
 pub mod outcome;
 mod queries;
+pub mod release;
 pub mod restore;
 pub mod session;
+pub mod terms;
 pub mod usage;
 
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use common::{Db, Problem, Setup, config};
-use protocol::id::{LicenseId, SessionId, TenantId};
+use protocol::id::{InstanceId, LicenseId, SessionId, TenantId};
 use redis::{Script, ScriptInvocation};
 use uuid::Uuid;
 
-pub use outcome::{Confirmed, Extended, Gone, Grant, Taken};
+pub use outcome::{Confirmed, Extended, Gone, Grant, Kept, Left, Taken};
 pub use session::NewSession;
+pub use terms::Terms;
 
 /// Taken (`$1` the licence's id) before anything that changes a licence's seats, state or expiry, so that no session is
 /// opened under what is being changed.
 pub const LICENSE_LOCK: &str = queries::LOCK_EXCLUSIVE;
 
+/// Who shares a session without a name.
+pub const UNNAMED: InstanceId = InstanceId::from_uuid(Uuid::nil());
+
 macro_rules! script {
-    ($file:literal) => {
-        LazyLock::new(|| Script::new(concat!(include_str!("lua/prelude.lua"), include_str!(concat!("lua/", $file)))))
+    ($($file:literal)+) => {
+        LazyLock::new(|| Script::new(concat!($(include_str!(concat!("lua/", $file))),+)))
     };
 }
-static ACQUIRE: LazyLock<Script> = script!("acquire.lua");
-static CONFIRM: LazyLock<Script> = script!("confirm.lua");
-static EXTEND: LazyLock<Script> = script!("extend.lua");
-static RELEASE: LazyLock<Script> = script!("release.lua");
-static TERMS: LazyLock<Script> = script!("terms.lua");
-static LIST: LazyLock<Script> = script!("list.lua");
-static RESTORE: LazyLock<Script> = script!("restore.lua");
-static SILENT: LazyLock<Script> = script!("silent.lua");
+static ACQUIRE: LazyLock<Script> = script!("prelude.lua" "acquire.lua");
+static CONFIRM: LazyLock<Script> = script!("prelude.lua" "confirm.lua");
+static EXTEND: LazyLock<Script> = script!("beat.lua" "prelude.lua" "extend.lua");
+static LEAVE: LazyLock<Script> = script!("prelude.lua" "leave.lua");
+static RELEASE: LazyLock<Script> = script!("prelude.lua" "release.lua");
+static TERMS: LazyLock<Script> = script!("prelude.lua" "terms.lua");
+static LIST: LazyLock<Script> = script!("prelude.lua" "list.lua");
+static STAGE: LazyLock<Script> = script!("stage.lua");
+static RESTORE: LazyLock<Script> = script!("prelude.lua" "restore.lua");
+static SILENT: LazyLock<Script> = script!("prelude.lua" "silent.lua");
 
-/// The licence's rights as Postgres had them when they were read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Terms {
-    /// How often the licence's seats were restored.
-    pub generation: i64,
-    /// Grows with every change of limit or state.
-    pub revision: i64,
-    /// How many seats may be taken at once.
-    pub limit: u32,
-    /// `active`, or why no seat may be taken: `suspended revoked expired subscription_inactive`.
-    pub state: String,
-}
+/// A license's keys, in the order that all scripts take them.
+const KEYS: [&str; 7] = ["terms", "live", "holders", "sessions", "gone", "places", "instances"];
 
 /// The seats of all licences.
 #[derive(Debug, Clone)]
@@ -95,11 +96,12 @@ impl Seats {
         license: LicenseId,
         holder: &str,
         session: SessionId,
+        instance: InstanceId,
         terms: &Terms,
     ) -> Result<Taken, Problem> {
         let mut script = invocation(&ACQUIRE, license);
-        script.arg(holder).arg(session.to_string()).arg(self.ttl_ms());
-        script.arg(terms.generation).arg(terms.revision).arg(terms.limit).arg(&terms.state);
+        script.arg(holder).arg(session.to_string()).arg(instance.to_string()).arg(self.ttl_ms());
+        terms.write(&mut script);
         Taken::parse(&self.redis.run::<Vec<String>>("seat_acquire", &script).await?)
     }
 
@@ -118,7 +120,7 @@ impl Seats {
         Ok(confirmed)
     }
 
-    /// Keeps a session's seat. A licence that Redis doesn't know is restored first.
+    /// Keeps a session's seat for one of its instances. A licence that Redis doesn't know is restored first.
     ///
     /// # Errors
     /// `503` when Redis doesn't answer, or Postgres doesn't while a licence has to be restored.
@@ -128,10 +130,11 @@ impl Seats {
         license: LicenseId,
         session: SessionId,
         subject: Option<Uuid>,
+        instance: InstanceId,
     ) -> Result<Extended, Problem> {
         let mut script = invocation(&EXTEND, license);
         script.arg(session.to_string()).arg(self.ttl_ms());
-        script.arg(subject.map(|s| s.to_string()).unwrap_or_default());
+        script.arg(subject.map(|s| s.to_string()).unwrap_or_default()).arg(instance.to_string());
         let mut patience = restore::Patience::new();
         loop {
             match Extended::parse(&self.redis.run::<Vec<String>>("seat_extend", &script).await?)? {
@@ -166,7 +169,7 @@ impl Seats {
     /// `503` when Redis doesn't answer; it then learns at the next acquire.
     pub async fn tell(&self, license: LicenseId, terms: &Terms) -> Result<(), Problem> {
         let mut script = invocation(&TERMS, license);
-        script.arg(terms.generation).arg(terms.revision).arg(terms.limit).arg(&terms.state);
+        terms.write(&mut script);
         self.redis.run::<u8>("seat_terms", &script).await.map(drop)
     }
 
@@ -187,7 +190,7 @@ impl Seats {
 /// An invocation with the licence's keys; the braces make them one slot of a cluster.
 fn invocation(script: &'static Script, license: LicenseId) -> ScriptInvocation<'static> {
     let mut invocation = script.prepare_invoke();
-    for part in ["terms", "live", "holders", "sessions", "gone"] {
+    for part in KEYS {
         invocation.key(format!("seat:{{{license}}}:{part}"));
     }
     invocation

@@ -20,6 +20,8 @@ pub struct Grant {
     pub limit: u32,
     /// How many are in use, this one included.
     pub in_use: u32,
+    /// Which seat of the licence it is, from 1; none for a session whose row a release without numbers has written.
+    pub seat: Option<i32>,
     /// Sessions that lost their seat and whose rows must be closed with this one's commit.
     pub gone: Vec<Gone>,
     /// Whether the seat was granted now, and not held before.
@@ -44,6 +46,16 @@ pub enum Taken {
     Cold,
     /// The licence's state forbids it.
     Inactive(String),
+    /// So many sessions have lost their seats that their rows must be closed before anything else, under this generation
+    /// and revision.
+    Behind {
+        /// The generation.
+        generation: i64,
+        /// The revision.
+        revision: i64,
+        /// The sessions.
+        gone: Vec<Gone>,
+    },
     /// Every seat is taken.
     Full {
         /// The licence's seats.
@@ -92,8 +104,30 @@ pub enum Extended {
     Unknown(i64),
     /// The heartbeat came too late.
     Expired,
-    /// Extended, until so many milliseconds since 1970 of Redis's clock.
-    Live(i64),
+    /// Extended.
+    Live(Kept),
+}
+
+/// How long a seat is kept, in milliseconds since 1970 of Redis's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// When it expires: after its time, or with the licence.
+    pub expires_ms: i64,
+    /// When it was kept.
+    pub now_ms: i64,
+}
+
+/// The answer to an instance that leaves its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// Redis doesn't know the licence.
+    Cold,
+    /// Other instances keep the session.
+    Kept,
+    /// It was the last: the session has lost its seat, under this generation.
+    Last(i64),
+    /// No such session of this subject holds a seat, under this generation.
+    Unknown(i64),
 }
 
 /// The answer to dropping whoever has fallen silent.
@@ -122,7 +156,12 @@ impl Taken {
                 in_use: number(in_use)?,
                 wait_ms: number::<i64>(wait)?.max(0).unsigned_abs(),
             }),
-            [what @ ("held" | "granted"), id, grant, expires, generation, revision, limit, in_use, gone @ ..] => {
+            ["behind", generation, revision, gone @ ..] => Ok(Self::Behind {
+                generation: number(generation)?,
+                revision: number(revision)?,
+                gone: Gone::parse_all(gone)?,
+            }),
+            [what @ ("held" | "granted"), id, grant, expires, generation, revision, limit, in_use, seat, gone @ ..] => {
                 Ok(Self::Seat(Grant {
                     session: session(id)?,
                     number: number(grant)?,
@@ -131,7 +170,8 @@ impl Taken {
                     revision: number(revision)?,
                     limit: number(limit)?,
                     in_use: number(in_use)?,
-                    gone: gone.chunks(2).map(Gone::parse).collect::<Result<_, _>>()?,
+                    seat: Some(number(seat)?).filter(|seat| *seat > 0),
+                    gone: Gone::parse_all(gone)?,
                     new: *what == "granted",
                 }))
             }
@@ -141,6 +181,10 @@ impl Taken {
 }
 
 impl Gone {
+    fn parse_all(words: &[&str]) -> Result<Vec<Self>, Problem> {
+        words.chunks(2).map(Self::parse).collect()
+    }
+
     fn parse(words: &[&str]) -> Result<Self, Problem> {
         let [id, entry] = words else { return Err(unexpected(words)) };
         let (grant, holder) = entry.split_once('|').ok_or_else(|| unexpected(words))?;
@@ -167,7 +211,19 @@ impl Extended {
             ["inactive", state] => Ok(Self::Inactive((*state).to_owned())),
             ["unknown", generation] => Ok(Self::Unknown(number(generation)?)),
             ["expired"] => Ok(Self::Expired),
-            ["live", expires] => Ok(Self::Live(number(expires)?)),
+            ["live", expires, now] => Ok(Self::Live(Kept { expires_ms: number(expires)?, now_ms: number(now)? })),
+            other => Err(unexpected(other)),
+        }
+    }
+}
+
+impl Left {
+    pub(crate) fn parse(answer: &[String]) -> Result<Self, Problem> {
+        match words(answer).as_slice() {
+            ["cold"] => Ok(Self::Cold),
+            ["kept"] => Ok(Self::Kept),
+            ["last", generation] => Ok(Self::Last(number(generation)?)),
+            ["unknown", generation] => Ok(Self::Unknown(number(generation)?)),
             other => Err(unexpected(other)),
         }
     }
@@ -181,7 +237,7 @@ impl Silent {
                 generation: number(generation)?,
                 revision: number(revision)?,
                 wait_ms: if wait.is_empty() { None } else { Some(number(wait)?) },
-                gone: gone.chunks(2).map(Gone::parse).collect::<Result<_, _>>()?,
+                gone: Gone::parse_all(gone)?,
             }),
             other => Err(unexpected(other)),
         }

@@ -21,17 +21,30 @@ pub(crate) const SESSIONS_EXPIRE: &str = "/* sessions_expire */
     on conflict (id) do update set ended_at = excluded.ended_at, ended_reason = 'expired'
         where sessions.license_id = $1 and sessions.ended_at is null";
 
-/// The session's row. Nothing happens when it is there, when the fence fell, or when two requests of one holder write it at
-/// once: `on conflict (id)` alone would let the second one fail on `sessions_open`.
+/// The session's row. Nothing happens when it is there, when the fence fell, when two requests of one holder write it at
+/// once (`on conflict (id)` alone would let the second one fail on `sessions_open`), or when Redis has granted what the
+/// rows say is taken: a seat's number is open once, and is one of the licence's. While there are open rows without a number,
+/// or with one over a limit that came down, numbers alone say too little, and the rows are counted.
 pub(crate) const SESSION_OPEN: &str = "/* session_open */
-    insert into sessions (id, tenant_id, license_id, user_id, holder, hardware_id, hostname, client_version, grant_number)
-    select $2, l.tenant_id, l.id, $5, $6, $7, $8, $9, $10
+    insert into sessions (id, tenant_id, license_id, user_id, holder, hardware_id, hostname, client_version, grant_number,
+        seat, instances)
+    select $2, l.tenant_id, l.id, $5, $6, $7, $8, $9, $10, $11, array[$12::uuid]
     from licenses l where l.id = $1 and l.seat_generation = $3 and l.revision = $4
+        and case when $11::integer is null
+            or exists (select from sessions where license_id = l.id and ended_at is null and seat is null)
+            or exists (select from sessions where license_id = l.id and ended_at is null and seat > l.seats)
+        then (select count(*) from sessions where license_id = l.id and ended_at is null) < l.seats
+        else $11 <= l.seats end
     on conflict do nothing";
 
-/// What became of it: no row when the fence fell, else whether the session is open.
+/// Adds an instance to the session that it shares; the newest sixteen are kept.
+pub(crate) const SESSION_JOIN: &str = "/* session_join */
+    update sessions set instances = (instances || $3::uuid)[greatest(cardinality(instances) - 14, 1):]
+    where id = $1 and license_id = $2 and ended_at is null and not $3 = any(instances)";
+
+/// What became of it: no row when the fence fell, else whether the session is open; null when it has no row.
 pub(crate) const SESSION_IS_OPEN: &str = "/* session_is_open */
-    select exists (select from sessions where id = $4 and license_id = $1 and ended_at is null)
+    select (select ended_at is null from sessions where id = $4 and license_id = $1)
     from licenses where id = $1 and seat_generation = $2 and revision = $3";
 
 /// Requests of one holder that open sessions of different licenses take turns.
@@ -52,16 +65,32 @@ pub(crate) const SESSION_ELSEWHERE: &str = "/* session_elsewhere */
 pub(crate) const SESSION_CLOSE: &str = "/* session_close */
     update sessions set ended_at = now(), ended_reason = $2 where id = $1 and ended_at is null";
 
+/// Closes a session that is the subject's, under the generation that it was given back under; else, while it is open, nothing.
+pub(crate) const SESSION_RELEASE: &str = "/* session_release */
+    with own as (
+        select s.id, s.ended_at is not null or l.seat_generation = $4 as is_current
+        from sessions s join licenses l on l.id = s.license_id
+        where s.id = $1 and s.license_id = $2 and ($3::text is null or starts_with(s.holder, $3 || '/'))
+    ), closed as (
+        update sessions set ended_at = now(), ended_reason = 'released'
+        from own where sessions.id = own.id and own.is_current and sessions.ended_at is null
+    )
+    select is_current from own";
+
 pub(crate) const GENERATION_NEXT: &str = "/* generation_next */
     update licenses set seat_generation = seat_generation + 1 where id = $1
-    returning seat_generation, revision, seats,
-        license_state(state, standing, expires_at)";
+    returning seat_generation, revision, seats, license_state(state, standing, expires_at) as state, expires_at,
+        database_identity() as database";
 
 pub(crate) const TERMS: &str = "/* seat_terms */
-    select seat_generation, revision, seats, license_state(state, standing, expires_at) from licenses where id = $1";
+    select seat_generation, revision, seats, license_state(state, standing, expires_at) as state, expires_at,
+        database_identity() as database
+    from licenses where id = $1";
 
-pub(crate) const SESSIONS_OPEN: &str =
-    "/* sessions_open */ select id, holder, grant_number from sessions where license_id = $1 and ended_at is null";
+/// The next open sessions of a restore.
+pub(crate) const SESSIONS_OPEN: &str = "/* sessions_open */
+    select id, holder, grant_number, seat, instances from sessions
+    where license_id = $1 and ended_at is null and holder > $2 order by holder limit $3";
 
 /// Those of a restore's sessions that were closed since it read them.
 pub(crate) const SESSIONS_CLOSED: &str =

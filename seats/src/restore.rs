@@ -1,26 +1,35 @@
 //! Back from Postgres: what happens when Redis doesn't know a licence.
 //!
 //! One process restores, the others wait for it: a marker in Redis chooses the one. The marker only saves work; two
-//! restores at once are harmless, because each takes the next generation under an exclusive lock and the script lets the
-//! later one win.
+//! restores at once are harmless, because each takes the next generation under an exclusive lock, sets its sessions aside
+//! under that generation, and the script that puts them in place lets the later one win. From the moment that the generation
+//! has grown, no row is opened until that script has run, so that the rows can be read a page at a time.
+//!
+//! A restore goes on when the request that began it is given up. When it dies, what it has set aside is forgotten, and the
+//! next one starts anew.
 
 use std::time::{Duration, Instant};
 
 use common::{Fact, Problem};
 use protocol::id::{LicenseId, SessionId, TenantId};
 use rand::Rng as _;
-use redis::Script;
+use redis::{Script, ScriptInvocation};
 use tokio_postgres::Row;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
-use crate::{RESTORE, Seats, invocation, queries};
+use crate::{KEYS, RESTORE, STAGE, Seats, Terms, UNNAMED, invocation, queries};
 
-/// How long the chosen process has; then another one is chosen.
-const MARKER_MS: u32 = 1500;
+/// How long the chosen process has for each page; then another one is chosen.
+const MARKER_MS: u32 = 3000;
+/// How long what is set aside outlives the last page.
+const ASIDE_MS: u32 = 60_000;
+/// How many sessions are read, and put into Redis, at once: few enough that nobody else waits for them.
+const PAGE: usize = 1000;
 /// How long a request waits for a licence to be restored before it answers `503`.
 const PATIENCE: Duration = Duration::from_millis(2500);
-/// How long those who wait sleep between two looks, at most.
-const POLL_MS: u64 = 20;
+/// How long those who wait sleep between two looks: at first, and in a long restore.
+const POLL_MS: std::ops::RangeInclusive<u64> = 20..=320;
 
 static MARK: std::sync::LazyLock<Script> =
     std::sync::LazyLock::new(|| Script::new("return redis.call('SET', KEYS[1], '1', 'NX', 'PX', ARGV[1]) and 1 or 0"));
@@ -29,14 +38,33 @@ static UNMARK: std::sync::LazyLock<Script> =
 
 /// How much longer a request waits for a restore.
 #[derive(Debug)]
-pub struct Patience(Instant);
+pub struct Patience {
+    since: Instant,
+    pause_ms: u64,
+}
 
 impl Patience {
     /// The patience of one request.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "it starts now; a default would hide that")]
     pub fn new() -> Self {
-        Self(Instant::now())
+        Self { since: Instant::now(), pause_ms: *POLL_MS.start() }
+    }
+
+    /// How long is left.
+    ///
+    /// # Errors
+    /// `503` when nothing is.
+    pub(crate) fn check(&self) -> Result<Duration, Problem> {
+        let left = PATIENCE.checked_sub(self.since.elapsed());
+        left.ok_or_else(|| Problem::unavailable("redis", "a licence's seats were not restored in time"))
+    }
+
+    /// Waits a moment, longer each time, so that those who wait for a large licence are no load of their own.
+    async fn pause(&mut self) {
+        let pause = rand::rng().random_range(1..=self.pause_ms);
+        self.pause_ms = (self.pause_ms * 2).min(*POLL_MS.end());
+        tokio::time::sleep(Duration::from_millis(pause)).await;
     }
 }
 
@@ -46,41 +74,60 @@ impl Seats {
     /// # Errors
     /// `503` when it takes too long, or Postgres or Redis don't answer; `404` when the tenant has no such licence.
     pub async fn warm(&self, tenant: TenantId, license: LicenseId, patience: &mut Patience) -> Result<(), Problem> {
-        if patience.0.elapsed() > PATIENCE {
-            return Err(Problem::unavailable("redis", "a licence's seats were not restored in time"));
-        }
-        let marker = format!("seat:{{{license}}}:restoring");
+        let left = patience.check()?;
+        let marker = marker(license);
         let chosen: u8 = self.redis.run("seat_restore_mark", MARK.prepare_invoke().key(&marker).arg(MARKER_MS)).await?;
         if chosen == 0 {
-            let pause = rand::rng().random_range(1..=POLL_MS);
-            tokio::time::sleep(Duration::from_millis(pause)).await;
+            patience.pause().await;
             return Ok(());
         }
-        let restored = self.restore(tenant, license).await;
-        let _: u8 = self.redis.run("seat_restore_unmark", UNMARK.prepare_invoke().key(&marker)).await?;
-        restored
+        let seats = self.clone();
+        let restoring = async move {
+            let restored = seats.restore(tenant, license).await;
+            let _: u8 = seats.redis.run("seat_restore_unmark", UNMARK.prepare_invoke().key(&marker)).await?;
+            restored
+        };
+        let restoring = tokio::spawn(restoring.in_current_span());
+        match tokio::time::timeout(left, restoring).await {
+            Ok(restored) => restored.map_err(Problem::internal_error)?,
+            Err(_) => patience.check().map(drop),
+        }
     }
 
     async fn restore(&self, tenant: TenantId, license: LicenseId) -> Result<(), Problem> {
         let started = Instant::now();
         let id = license.as_uuid();
         let tx = self.db.tenant("seats_restore", tenant).await?;
-        let [_, licenses, sessions] = tx
+        let page = i64::try_from(PAGE).map_err(Problem::internal_error)?;
+        let [_, licenses, mut rows] = tx
             .finish([
                 (queries::LOCK_EXCLUSIVE, &[&id]),
                 (queries::GENERATION_NEXT, &[&id]),
-                (queries::SESSIONS_OPEN, &[&id]),
+                (queries::SESSIONS_OPEN, &[&id, &"", &page]),
             ])
             .await?;
-        let Some(terms) = licenses.first() else { return Err(Problem::not_found("license")) };
-        let script = self.restoration(license, terms, &sessions);
-        let applied: u8 = self.redis.run("seat_restore", &script).await?;
-        // Who was released or evicted meanwhile had nothing to free in Redis yet.
-        let restored: Vec<Uuid> = sessions.iter().map(|row| row.get(0)).collect();
-        let tx = self.db.tenant("seats_restored", tenant).await?;
-        let [closed] = tx.finish([(queries::SESSIONS_CLOSED, &[&restored])]).await?;
-        let closed: Vec<_> = closed.iter().map(|row| SessionId::from_uuid(row.get(0))).collect();
-        self.free(license, &closed).await?;
+        let terms = Terms::from_row(licenses.first().ok_or_else(|| Problem::not_found("license"))?);
+        let mut sessions: Vec<Uuid> = Vec::new();
+        let mut grants = 0_i64;
+        while let Some(last) = rows.last() {
+            let last: String = last.get("holder");
+            grants = rows.iter().map(|row| row.get("grant_number")).max().unwrap_or(0).max(grants);
+            sessions.extend(rows.iter().map(|row| row.get::<_, Uuid>("id")));
+            self.redis.run::<u32>("seat_stage", &self.stage(license, &terms, &rows)).await?;
+            if rows.len() < PAGE {
+                break;
+            }
+            let tx = self.db.tenant("sessions_open", tenant).await?;
+            [rows] = tx.finish([(queries::SESSIONS_OPEN, &[&id, &last, &page])]).await?;
+        }
+        let mut script = invocation(&RESTORE, license);
+        for key in aside(license, terms.generation) {
+            script.key(key);
+        }
+        terms.write(&mut script);
+        script.arg(sessions.len()).arg(grants);
+        let applied: i8 = self.redis.run("seat_restore", &script).await?;
+        self.free_closed(tenant, license, &sessions).await?;
         let fact = Fact::SeatsRestored {
             license: id,
             outcome: if applied == 1 { "applied" } else { "outdated" },
@@ -91,17 +138,46 @@ impl Seats {
         Ok(())
     }
 
-    fn restoration(&self, license: LicenseId, terms: &Row, sessions: &[Row]) -> redis::ScriptInvocation<'static> {
-        let mut script = invocation(&RESTORE, license);
-        script.arg(self.ttl_ms());
-        script
-            .arg(terms.get::<_, i64>(0))
-            .arg(terms.get::<_, i64>(1))
-            .arg(terms.get::<_, i32>(2))
-            .arg(terms.get::<_, &str>(3));
-        for row in sessions {
-            script.arg(row.get::<_, Uuid>(0).to_string()).arg(row.get::<_, &str>(1)).arg(row.get::<_, i64>(2));
+    /// Frees the seats of those who were released or evicted since the restore read them: they had nothing to free in Redis
+    /// yet.
+    async fn free_closed(&self, tenant: TenantId, license: LicenseId, restored: &[Uuid]) -> Result<(), Problem> {
+        for page in restored.chunks(PAGE) {
+            let tx = self.db.tenant("seats_restored", tenant).await?;
+            let [closed] = tx.finish([(queries::SESSIONS_CLOSED, &[&page])]).await?;
+            let closed: Vec<_> = closed.iter().map(|row| SessionId::from_uuid(row.get(0))).collect();
+            self.free(license, &closed).await?;
+        }
+        Ok(())
+    }
+
+    fn stage(&self, license: LicenseId, terms: &Terms, rows: &[Row]) -> ScriptInvocation<'static> {
+        let mut script = STAGE.prepare_invoke();
+        for key in aside(license, terms.generation) {
+            script.key(key);
+        }
+        script.key(marker(license));
+        script.arg(self.ttl_ms()).arg(ASIDE_MS).arg(MARKER_MS).arg(terms.ends_ms());
+        for row in rows {
+            let mut instances: Vec<Uuid> = row.get("instances");
+            // A row of a release that knew of none.
+            if instances.is_empty() {
+                instances.push(UNNAMED.as_uuid());
+            }
+            let instances: Vec<String> = instances.iter().map(Uuid::to_string).collect();
+            script.arg(row.get::<_, Uuid>("id").to_string()).arg(row.get::<_, &str>("holder"));
+            script.arg(row.get::<_, i64>("grant_number")).arg(row.get::<_, Option<i32>>("seat").unwrap_or(0));
+            script.arg(instances.join(","));
         }
         script
     }
+}
+
+fn marker(license: LicenseId) -> String {
+    format!("seat:{{{license}}}:restoring")
+}
+
+/// Where a restore of a generation sets sessions aside: for each of the keys that describe them.
+fn aside(license: LicenseId, generation: i64) -> impl Iterator<Item = String> {
+    let parts = KEYS.into_iter().filter(|part| !matches!(*part, "terms" | "gone"));
+    parts.map(move |part| format!("seat:{{{license}}}:{part}:{generation}"))
 }

@@ -1,11 +1,12 @@
 //! A session from grant to row to answer.
 
+use common::postgres::Query;
 use common::{Problem, TenantTx};
-use protocol::id::{HardwareId, LicenseId, SessionId, TenantId, UserId};
+use protocol::id::{HardwareId, InstanceId, LicenseId, SessionId, TenantId, UserId};
 use protocol::wire::EndedReason;
-use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
+use crate::gone::Columns;
 use crate::restore::Patience;
 use crate::{Confirmed, Grant, Seats, Taken, Terms, queries};
 
@@ -32,6 +33,8 @@ pub struct NewSession<'a> {
     /// Where the holder may have one seat of all the tenant's licenses: sessions of the holder that hold no seat any more,
     /// whose rows are closed with the opening of this one. `None`: other licenses do not matter.
     pub seatless: Option<&'a [Uuid]>,
+    /// Which of those that share the holder's session; [`crate::UNNAMED`] where that is not said.
+    pub instance: InstanceId,
 }
 
 /// What became of a grant's row.
@@ -43,6 +46,9 @@ pub enum Opened {
     Overtaken,
     /// The session had been closed. Nothing was written.
     Closed,
+    /// The rows say that the seat, or the holder, has another session, or that the licence is full: Redis does not know
+    /// what it should. Nothing was written.
+    Contradicted,
     /// So many sessions are open in the whole installation, which may not have more. No session was written, and the grant
     /// was given back.
     Crowded(u32),
@@ -63,9 +69,14 @@ impl Seats {
         let mut attempts = 0;
         let mut reclaimed = None;
         while attempts < ATTEMPTS {
-            let grant = match self.grant(ask.license, ask.holder, SessionId::new(), &terms).await? {
+            let grant = match self.grant(ask.license, ask.holder, SessionId::new(), ask.instance, &terms).await? {
                 Taken::Cold => {
                     self.warm(ask.tenant, ask.license, &mut patience).await?;
+                    continue;
+                }
+                Taken::Behind { generation, revision, gone } => {
+                    patience.check()?;
+                    self.expire(ask.tenant, ask.license, (generation, revision), &gone).await?;
                     continue;
                 }
                 Taken::Seat(grant) => grant,
@@ -84,6 +95,11 @@ impl Seats {
                 // The seat outlived its session's row, as after a release that a restore overtook.
                 Opened::Closed => {
                     self.free(ask.license, &[grant.session]).await?;
+                    continue;
+                }
+                Opened::Contradicted => {
+                    self.warm(ask.tenant, ask.license, &mut patience).await?;
+                    terms = self.terms(ask.tenant, ask.license).await?;
                     continue;
                 }
                 Opened::Crowded(in_use) => {
@@ -129,13 +145,11 @@ impl Seats {
     /// `503` when Postgres doesn't answer: the row may be there, and the holder's next acquire finds it.
     pub async fn open(&self, ask: &NewSession<'_>, grant: &Grant) -> Result<Opened, Problem> {
         let license = ask.license.as_uuid();
-        let gone: Vec<Uuid> = grant.gone.iter().map(|g| g.session.as_uuid()).collect();
-        let holders: Vec<&str> = grant.gone.iter().map(|g| g.holder.as_str()).collect();
-        let numbers: Vec<i64> = grant.gone.iter().map(|g| g.number).collect();
+        let columns = Columns::of(&grant.gone);
+        let expire = columns.parameters(&license, &grant.generation, &grant.revision);
         let _turn = self.turn().await;
         let mut tx = self.db.tenant("session_open", ask.tenant).await?;
-        let expire: &[&(dyn ToSql + Sync)] = &[&license, &gone, &grant.generation, &grant.revision, &holders, &numbers];
-        if let Some(in_use) = self.crowd(&mut tx, license, grant, expire).await? {
+        if let Some(in_use) = self.crowd(&mut tx, license, grant, &expire).await? {
             // Before the lock goes: a moment later another request of this holder may open it, and be told.
             self.free(ask.license, &[grant.session]).await?;
             tx.commit().await?;
@@ -148,31 +162,39 @@ impl Seats {
             tx.commit().await?;
             return Ok(Opened::Elsewhere);
         }
-        let [_, _, _, found] = tx
-            .finish([
-                (queries::LOCK_SHARED, &[&license]),
-                (queries::SESSIONS_EXPIRE, expire),
-                (
-                    queries::SESSION_OPEN,
-                    &[
-                        &license,
-                        &grant.session.as_uuid(),
-                        &grant.generation,
-                        &grant.revision,
-                        &ask.user.map(|u| u.as_uuid()),
-                        &ask.holder,
-                        &ask.hardware.as_str(),
-                        &ask.hostname,
-                        &ask.version,
-                        &grant.number,
-                    ],
-                ),
-                (queries::SESSION_IS_OPEN, &[&license, &grant.generation, &grant.revision, &grant.session.as_uuid()]),
-            ])
-            .await?;
-        Ok(match found.first().map(|row| row.get(0)) {
-            Some(true) => Opened::Open,
-            Some(false) => Opened::Closed,
+        let (session, instance) = (grant.session.as_uuid(), ask.instance.as_uuid());
+        let (user, hardware) = (ask.user.map(|u| u.as_uuid()), ask.hardware.as_str());
+        let lock: Query<'_> = (queries::LOCK_SHARED, &[&license]);
+        let join: Query<'_> = (queries::SESSION_JOIN, &[&session, &license, &instance]);
+        let open: Query<'_> = (
+            queries::SESSION_OPEN,
+            &[
+                &license,
+                &session,
+                &grant.generation,
+                &grant.revision,
+                &user,
+                &ask.holder,
+                &hardware,
+                &ask.hostname,
+                &ask.version,
+                &grant.number,
+                &grant.seat,
+                &instance,
+            ],
+        );
+        let found: Query<'_> = (queries::SESSION_IS_OPEN, &[&license, &grant.generation, &grant.revision, &session]);
+        let mut all = vec![lock, (queries::SESSIONS_EXPIRE, &expire[..]), open];
+        // Who was first has written itself with the row.
+        if !grant.new {
+            all.push(join);
+        }
+        all.push(found);
+        let answers = tx.finish_all(&all).await?;
+        Ok(match answers.last().and_then(|rows| rows.first()).map(|row| row.get::<_, Option<bool>>(0)) {
+            Some(Some(true)) => Opened::Open,
+            Some(Some(false)) => Opened::Closed,
+            Some(None) => Opened::Contradicted,
             None => Opened::Overtaken,
         })
     }
@@ -253,11 +275,6 @@ impl Seats {
         let tx = self.db.tenant("seat_terms", tenant).await?;
         let [rows] = tx.finish([(queries::TERMS, &[&license.as_uuid()])]).await?;
         let row = rows.first().ok_or_else(|| Problem::not_found("license"))?;
-        Ok(Terms {
-            generation: row.get(0),
-            revision: row.get(1),
-            limit: u32::try_from(row.get::<_, i32>(2)).unwrap_or(0),
-            state: row.get(3),
-        })
+        Ok(Terms::from_row(row))
     }
 }

@@ -165,12 +165,21 @@ impl Redis {
         })
     }
 
-    /// Lets time pass for a licence's seats: every expiry comes nearer by so many milliseconds. Nothing sleeps, and
-    /// Redis's clock, which counts, is the same for all.
+    /// Lets time pass for a licence's seats: every expiry comes nearer by so many milliseconds, also those of the instances
+    /// that share a session, and the licence's end. Nothing sleeps, and Redis's clock, which counts, is the same for all.
     pub async fn age_seats(&self, license: impl std::fmt::Display, by_ms: i64) {
-        let script = "for _, s in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do redis.call('ZINCRBY', KEYS[1], ARGV[1], s) end";
-        let key = format!("seat:{{{license}}}:live");
-        self.command(&["EVAL", script, "1", &key, &(-by_ms).to_string()]).await;
+        let script = "
+            local function older(at) return string.format('%.0f', at + ARGV[1]) end
+            for _, s in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do redis.call('ZINCRBY', KEYS[1], ARGV[1], s) end
+            local all = redis.call('HGETALL', KEYS[2])
+            for i = 1, #all, 2 do
+                local names = string.gsub(all[i + 1], '=(%d+)', function(at) return '=' .. older(at) end)
+                redis.call('HSET', KEYS[2], all[i], names)
+            end
+            local ends = tonumber(redis.call('HGET', KEYS[3], 'ends') or '')
+            if ends then redis.call('HSET', KEYS[3], 'ends', older(ends)) end";
+        let [live, instances, terms] = ["live", "instances", "terms"].map(|part| format!("seat:{{{license}}}:{part}"));
+        self.command(&["EVAL", script, "3", &live, &instances, &terms, &(-by_ms).to_string()]).await;
     }
 }
 

@@ -58,6 +58,27 @@ async fn an_expired_licence_gives_nothing_any_more() {
     assert_eq!((&invalid.body["valid"], invalid.text("/reason")), (&json!(false), "expired"));
 }
 
+/// The end came nearer while the seat was held: its license token is good for longer.
+#[tokio::test]
+async fn a_heartbeat_after_the_end_of_the_license_says_that_it_has_expired() {
+    let (world, client, license) = all_with("TEAM", 5).await;
+    let caller = signed_in(&client, &license).await;
+    let first = seat(&caller, 1).await;
+    let end = ends_in(&world, &license, "3 minutes").await;
+    world.sql("update licenses set revision = revision + 1").await;
+    let second = caller.post(ACQUIRE, json!({"hardware_id": device(2)}), 201).await;
+    assert_eq!(time(second.text("/seat_expires_at")), end);
+    let beat = first.beat(200).await;
+    assert_eq!(time(beat.text("/seat_expires_at")), end, "not kept beyond it");
+    let next = time(beat.text("/next_heartbeat_at")).as_second() - Timestamp::now().as_second();
+    assert!((295..=301).contains(&next), "{next}");
+
+    world.redis.age_seats(license.id, 180_000).await;
+    let ended = first.beat(410).await;
+    assert_eq!((ended.text("/code"), ended.text("/reason")), ("session_ended", "expired"));
+    first.release(200).await;
+}
+
 #[tokio::test]
 async fn a_wall_clock_that_is_an_hour_off_frees_no_seat_and_grants_none() {
     for offset in ["+1h", "-1h"] {

@@ -8,7 +8,7 @@ use testing::http::Method;
 use testing::process::until;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::world::{ACQUIRE, Seat, VALIDATE, all_with, device, question, seat, signed_in};
+use crate::world::{ACQUIRE, HEARTBEAT, RELEASE, Seat, VALIDATE, all_with, device, question, seat, signed_in};
 
 #[tokio::test]
 async fn a_key_is_validated_and_a_seat_taken_kept_and_given_back() {
@@ -81,6 +81,36 @@ async fn fifty_identical_acquires_and_releases_at_once_are_one() {
         assert_eq!(answer.body, json!({"status": "released"}));
     }
     assert_eq!(world.number("select count(*) from sessions").await, 1);
+}
+
+/// Two homes on one machine, or two machines with one id.
+#[tokio::test]
+async fn a_shared_session_ends_with_the_last_of_those_who_share_it() {
+    let (world, client, license) = all_with("TEAM", 1).await;
+    let caller = signed_in(&client, &license).await;
+    let [ann, bob] = ["01890a5d-ac96-774b-bcce-b302099a8057", "01890a5d-ac96-774b-bcce-b302099a8058"];
+    let acquire = |instance: &str| json!({"hardware_id": device(1), "instance": instance});
+    let first = caller.post(ACQUIRE, acquire(ann), 201).await;
+    let second = caller.post(ACQUIRE, acquire(bob), 200).await;
+    assert_eq!(first.text("/session_id"), second.text("/session_id"));
+    let seat = Seat::of(&client, &second);
+    let body = |instance: &str| json!({"session_id": first.text("/session_id"), "instance": instance});
+    seat.own.post(HEARTBEAT, body(ann), 200).await;
+
+    let released = seat.own.post(RELEASE, body(ann), 200).await;
+    assert_eq!(released.body, json!({"status": "released"}));
+    caller.post(ACQUIRE, json!({"hardware_id": device(2)}), 409).await;
+    seat.own.post(HEARTBEAT, body(bob), 200).await;
+    world.redis.flush().await;
+    seat.own.post(RELEASE, body(ann), 200).await;
+    seat.own.post(HEARTBEAT, body(bob), 200).await;
+
+    seat.own.post(RELEASE, body(bob), 200).await;
+    let ended = seat.own.post(HEARTBEAT, body(bob), 410).await;
+    assert_eq!((ended.text("/code"), ended.text("/reason")), ("session_ended", "released"));
+    caller.post(ACQUIRE, json!({"hardware_id": device(2)}), 201).await;
+    let wrong = json!({"session_id": first.text("/session_id"), "instance": "ann's"});
+    assert_eq!(seat.own.post(RELEASE, wrong, 422).await.text("/code"), "validation_failed");
 }
 
 #[tokio::test]

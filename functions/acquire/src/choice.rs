@@ -68,6 +68,7 @@ async fn take_first(
             hardware: &ask.hardware_id,
             hostname: ask.hostname.as_ref().map(|h| h.as_str()),
             version: ask.version.as_ref().map(|v| v.as_str()),
+            instance: ask.instance.unwrap_or(seats::UNNAMED),
             seatless: is_one_of_several.then_some(&seatless),
         };
         match app.seats.take(&license.terms, &session).await? {
@@ -88,7 +89,9 @@ async fn take_first(
                 seatless.extend(license.held);
                 refused = Some((state, license));
             }
-            Taken::Cold => return Err(Problem::internal_error("a cold license was not restored")),
+            Taken::Cold | Taken::Behind { .. } => {
+                return Err(Problem::internal_error("a license that was not ready was not waited for"));
+            }
         }
     }
     if let (Some(license), Some(wait_ms)) = (best, full.wait_ms) {

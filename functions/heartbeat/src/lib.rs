@@ -11,7 +11,7 @@ use common::{Answer, Body, Caller, Callers, Db, Problem, Setup, config};
 use jiff::{SignedDuration, Timestamp};
 use protocol::id::{LicenseId, SessionId, TenantId, UserId};
 use protocol::wire::{HeartbeatAnswer, HeartbeatRequest, HeartbeatStatus};
-use seats::{Extended, Seats};
+use seats::{Extended, Kept, Seats};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -50,7 +50,7 @@ pub fn routes(_: &State) -> OpenApiRouter<State> {
     OpenApiRouter::new().routes(routes!(heartbeat))
 }
 
-/// Keep a session's seat for another six minutes.
+/// Keep a session's seat for another six minutes, or until the license ends.
 #[utoipa::path(
     post, path = "/api/v1/licenses/heartbeat", tag = "licenses", operation_id = "heartbeat",
     request_body = HeartbeatRequest, security(("bearer" = [])),
@@ -78,20 +78,19 @@ async fn heartbeat(
             (tenant, license_of(&app.db, tenant, user, session).await?, Some(user.as_uuid()))
         }
     };
-    match app.seats.extend(tenant, license, session, subject).await? {
-        Extended::Live(expires_ms) => kept(&app, expires_ms),
+    match app.seats.extend(tenant, license, session, subject, ask.instance.unwrap_or(seats::UNNAMED)).await? {
+        Extended::Live(kept) => answer(&app, kept),
         Extended::Inactive(state) => Err(inactive(&state)),
         _ => Err(ended(&app, tenant, license, session, subject).await?),
     }
 }
 
-fn kept(app: &State, expires_ms: i64) -> Result<Answer<HeartbeatAnswer>, Problem> {
-    let seat_expires_at = Timestamp::from_millisecond(expires_ms).map_err(Problem::internal_error)?;
-    let ttl = SignedDuration::try_from(app.seats.ttl()).map_err(Problem::internal_error)?;
+fn answer(app: &State, kept: Kept) -> Result<Answer<HeartbeatAnswer>, Problem> {
+    let time = |ms| Timestamp::from_millisecond(ms).map_err(Problem::internal_error);
     Ok(Answer::ok(HeartbeatAnswer {
         status: HeartbeatStatus::Ok,
-        next_heartbeat_at: seat_expires_at - ttl + app.interval,
-        seat_expires_at,
+        next_heartbeat_at: time(kept.now_ms)? + app.interval,
+        seat_expires_at: time(kept.expires_ms)?,
     }))
 }
 

@@ -1,30 +1,25 @@
-//! `POST /api/v1/licenses/release`: a session gives its seat back.
+//! `POST /api/v1/licenses/release`: an instance gives its session back, and the last one the session's seat.
 //!
-//! Round trips: Postgres 1 (the row is closed) → Redis 1 (the seat falls free).
+//! Round trips: Redis 1 (the instance leaves) → and after the last one Postgres 1 (the row is closed) → Redis 1 (the seat
+//! falls free). One more in Postgres, in front, for a user's ID token, which does not name the license.
 //!
-//! Crashes: between the two, the seat is nobody's until it expires by itself; releasing again frees it at once. The other
-//! order could free a seat whose session a restore then brings back.
+//! Crashes: after the first, nobody joins the session any more and its seat can be passed on; it is restored when Redis is
+//! lost at once, and then expires by itself. After the second, the seat is nobody's until it is passed on. Releasing again
+//! ends it at any time.
 
 use axum::extract::{FromRef, State as Is};
 use common::caller::SessionCaller;
 use common::{Answer, Body, Caller, Callers, Db, Problem, Setup};
-use protocol::id::LicenseId;
+use protocol::id::{LicenseId, SessionId, TenantId, UserId};
 use protocol::wire::{ReleaseAnswer, ReleaseRequest, ReleaseStatus};
 use seats::Seats;
+use seats::release::Leaving;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use uuid::Uuid;
 
-/// Closes a session that is the caller's; its licence comes back also when it had ended before.
-const SESSION_RELEASE: &str = "/* session_release */
-    with own as (
-        select id, license_id from sessions
-        where id = $1 and ($2::uuid is null or license_id = $2) and ($3::text is null or starts_with(holder, $3 || '/'))
-    ), closed as (
-        update sessions set ended_at = now(), ended_reason = 'released'
-        from own where sessions.id = own.id and sessions.ended_at is null
-    )
-    select license_id from own";
+/// The license of a user's session.
+const SESSION_LICENSE: &str = "/* session_license */
+    select license_id from sessions where id = $1 and starts_with(holder, $2 || '/')";
 
 /// What a release needs: the session's row, its seat, and who is asking.
 #[derive(Debug, Clone)]
@@ -53,11 +48,11 @@ pub fn routes(_: &State) -> OpenApiRouter<State> {
     OpenApiRouter::new().routes(routes!(release))
 }
 
-/// Give a seat back. Releasing a session that has ended succeeds too.
+/// Give a seat back. Releasing a session that has ended succeeds too. A session that others share ends with the last of them.
 #[utoipa::path(
     post, path = "/api/v1/licenses/release", tag = "licenses", operation_id = "release",
     request_body = ReleaseRequest, security(("bearer" = [])),
-    responses((status = 200, description = "The session holds no seat any more.", body = ReleaseAnswer)),
+    responses((status = 200, description = "The instance holds no seat any more, nor does the session, unless others share it.", body = ReleaseAnswer)),
 )]
 async fn release(
     Is(app): Is<State>,
@@ -69,17 +64,24 @@ async fn release(
         SessionCaller::Session { session: own, .. } if own != session => {
             return Err(Problem::forbidden("A license token releases its own session only."));
         }
-        SessionCaller::Session { tenant, license, .. } => (tenant, Some(license), None),
+        SessionCaller::Session { tenant, license, .. } => (tenant, license, None),
         SessionCaller::Subject(caller) => match caller {
-            Caller::License { tenant, license } => (tenant, Some(license), Some(caller.subject())),
-            Caller::User { tenant, user, .. } => (tenant, None, Some(user.as_uuid())),
+            Caller::License { tenant, license } => (tenant, license, Some(caller.subject())),
+            Caller::User { tenant, user, .. } => {
+                (tenant, license_of(&app.db, tenant, user, session).await?, Some(user.as_uuid()))
+            }
         },
     };
-    let license: Option<Uuid> = license.map(|l| l.as_uuid());
-    let subject = subject.map(|s| s.to_string());
-    let tx = app.db.tenant("session_release", tenant).await?;
-    let [rows] = tx.finish([(SESSION_RELEASE, &[&session.as_uuid(), &license, &subject])]).await?;
-    let license = rows.first().ok_or_else(|| Problem::not_found("session"))?.get(0);
-    app.seats.free(LicenseId::from_uuid(license), &[session]).await?;
+    let instance = ask.instance.unwrap_or(seats::UNNAMED);
+    if !app.seats.release(&Leaving { tenant, license, session, subject, instance }).await? {
+        return Err(Problem::not_found("session"));
+    }
     Ok(Answer::ok(ReleaseAnswer { status: ReleaseStatus::Released }))
+}
+
+async fn license_of(db: &Db, tenant: TenantId, user: UserId, session: SessionId) -> Result<LicenseId, Problem> {
+    let tx = db.tenant("session_license", tenant).await?;
+    let [rows] = tx.finish([(SESSION_LICENSE, &[&session.as_uuid(), &user.as_uuid().to_string()])]).await?;
+    let row = rows.first().ok_or_else(|| Problem::not_found("session"))?;
+    Ok(LicenseId::from_uuid(row.get(0)))
 }

@@ -229,7 +229,7 @@ impl<'a> Change<'a> {
         self.turns.iter().for_each(Turn::tell);
         for (license, outbox, statement) in told {
             if let Some(row) = rows[statement].first() {
-                changed.licenses.push((LicenseId::from_uuid(license), outbox, terms(row)));
+                changed.licenses.push((LicenseId::from_uuid(license), outbox, Terms::from_row(row)));
             }
         }
         Ok(Ok(changed))
@@ -290,14 +290,5 @@ impl Changed {
                 tracing::warn!(%license, cause, "Redis is told of the licence's change by the outbox");
             }
         }
-    }
-}
-
-fn terms(row: &Row) -> Terms {
-    Terms {
-        generation: row.get(0),
-        revision: row.get(1),
-        limit: u32::try_from(row.get::<_, i32>(2)).unwrap_or(0),
-        state: row.get(3),
     }
 }

@@ -101,7 +101,8 @@ pub(crate) const LICENSE_CHANGE: &str = "/* license_change */
     update licenses set plan_code = $2, seats = $3, standing = $4, expires_at = to_timestamp($5::bigint), revision = revision + 1,
         seat_generation = seat_generation + case when $6 then 1 else 0 end
     where id = $1
-    returning seat_generation, revision, seats, license_state(state, standing, expires_at)";
+    returning seat_generation, revision, seats, license_state(state, standing, expires_at) as state, expires_at,
+        database_identity() as database";
 pub(crate) const SESSIONS_END: &str = "/* sessions_end */
     update sessions set ended_at = now(), ended_reason = 'suspended' where license_id = $1 and ended_at is null";
 

@@ -23,10 +23,10 @@ impl Clients {
 
     /// A whole acquire of a holder, as the function does it.
     pub(crate) async fn take(&self, holder: &str) -> Taken {
-        let sql = "select seat_generation, revision, seats, license_state(state, standing, expires_at) from licenses where id = $1";
-        let row = self.sql.query_one(sql, &[&self.license.as_uuid()]).await.unwrap();
-        let limit = u32::try_from(row.get::<_, i32>(2)).unwrap();
-        let terms = Terms { generation: row.get(0), revision: row.get(1), limit, state: row.get(3) };
+        let sql =
+            "select seat_generation, revision, seats, license_state(state, standing, expires_at) as state, expires_at,
+            database_identity() as database from licenses where id = $1";
+        let terms = Terms::from_row(&self.sql.query_one(sql, &[&self.license.as_uuid()]).await.unwrap());
         let ask = NewSession {
             tenant: self.tenant,
             license: self.license,
@@ -36,6 +36,7 @@ impl Clients {
             hostname: Some(holder),
             version: None,
             seatless: None,
+            instance: seats::UNNAMED,
         };
         self.seats.take(&terms, &ask).await.unwrap()
     }
@@ -54,7 +55,7 @@ impl Clients {
 
     /// A heartbeat.
     pub(crate) async fn beat(&self, session: SessionId) -> Extended {
-        self.seats.extend(self.tenant, self.license, session, None).await.unwrap()
+        self.seats.extend(self.tenant, self.license, session, None, seats::UNNAMED).await.unwrap()
     }
 
     pub(crate) async fn lives(&self, session: SessionId) -> bool {

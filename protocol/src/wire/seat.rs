@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::time::in_whole_seconds;
 use super::{Feature, Quotas, Tier, known_features, words};
-use crate::id::{ClientVersion, HardwareId, Hostname, LicenseId, SessionId};
+use crate::id::{ClientVersion, HardwareId, Hostname, InstanceId, LicenseId, SessionId};
 
 /// How many seats a licence has, and how many are taken. Taken may be more, after a plan has shrunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,10 @@ pub struct AcquireRequest {
     /// The version of the program that asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<ClientVersion>,
+    /// Which of those that share the machine's session asks: each gives it back for itself, and it ends with the last.
+    /// All that send none count as one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<InstanceId>,
 }
 
 /// A seat: `201` when it is new, `200` when the holder had it already.
@@ -74,6 +78,9 @@ pub struct AcquireAnswer {
 pub struct HeartbeatRequest {
     /// The session that holds it.
     pub session_id: SessionId,
+    /// The instance that acquired it, when it was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<InstanceId>,
 }
 
 /// The seat is kept.
@@ -110,9 +117,12 @@ words! {
 pub struct ReleaseRequest {
     /// The session that holds it.
     pub session_id: SessionId,
+    /// The instance that acquired it, when it was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<InstanceId>,
 }
 
-/// The seat is free, now or since before.
+/// This instance has given the seat back; it is free, now or since before, unless other instances share it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReleaseAnswer {
@@ -124,7 +134,7 @@ pub struct ReleaseAnswer {
 words! {
     /// How a release went.
     ReleaseStatus {
-        /// The seat is free.
+        /// It is given back.
         Released = "released",
     } else {
         /// A newer server's word; the seat is free as well.
@@ -135,7 +145,7 @@ words! {
 words! {
     /// Why a session has ended; with `session_ended`.
     EndedReason {
-        /// No heartbeat came in time.
+        /// No heartbeat came in time, or the license has reached its end.
         Expired = "expired",
         /// It was given back, or an operator freed it.
         Released = "released",

@@ -164,6 +164,12 @@ fn acquire() {
 #[test]
 fn heartbeat_and_release() {
     let request: HeartbeatRequest = round_trip(json!({"session_id": ID}));
+    assert_eq!(request.instance, None, "older clients name none");
+    let named = json!({"session_id": ID, "instance": ID});
+    assert_eq!(round_trip::<HeartbeatRequest>(named.clone()).instance, Some(ID.parse().unwrap()));
+    assert_eq!(round_trip::<ReleaseRequest>(named).instance, Some(ID.parse().unwrap()));
+    round_trip::<AcquireRequest>(json!({"hardware_id": MACHINE, "instance": ID}));
+    refused::<ReleaseRequest>(json!({"session_id": ID, "instance": "ada's"}));
     assert_eq!(request.session_id, ID.parse::<SessionId>().unwrap());
     round_trip::<HeartbeatAnswer>(json!({
         "status": "ok", "next_heartbeat_at": "2026-11-21T09:35:00Z", "seat_expires_at": "2026-11-21T09:36:00Z"

@@ -1,33 +1,57 @@
 -- Takes a seat for a holder: the one it has, or a free one.
 --
--- ARGV: holder, session id to use, ttl ms, and the licence as Postgres has it: generation, revision, limit, state.
+-- ARGV: holder, session id to use, instance, ttl ms, and the license as Postgres has it: generation, revision, limit,
+-- state, ends, database.
 -- Answers one of
 --   cold
 --   inactive  state
 --   full      limit, in use, ms until the next seat can fall free
---   held      session, grant, expires ms, generation, revision, limit, in use, gone…   the holder's live session, extended
+--   behind    generation, revision, gone…     so many are gone that their rows are to be closed before anything else
+--   held      session, grant, expires ms, generation, revision, limit, in use, seat, gone…   the holder's live session,
+--             extended
 --   granted   the same for a new session
 -- `gone` are the sessions (each with "grant|holder") whose rows the caller must close, or write as closed, in the
 -- transaction that writes this one: a seat passes on only together with the end of whoever had it.
 local t = terms()
-if not t or tonumber(ARGV[4]) > t.generation then
+if not t or ARGV[10] ~= t.database or tonumber(ARGV[5]) > t.generation then
     return {'cold'}
 end
-learn(t, tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7])
-if t.state ~= 'active' then
-    return {'inactive', t.state}
+learn(t, tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8], ARGV[9])
+local holder, instance, ttl, now = ARGV[1], ARGV[3], tonumber(ARGV[4]), now_ms()
+local reason = inactive(t, now)
+if reason then
+    return {'inactive', reason}
 end
 
-local holder, ttl, now = ARGV[1], tonumber(ARGV[3]), now_ms()
+local expires = expiry(t, now, ttl)
 
 local function answer(what, session, grant)
-    local list = {
-        what, session, grant, int(now + ttl), int(t.generation), int(t.revision), int(t.limit), int(in_use(now)),
-    }
-    for _, gone in ipairs(redis.call('HGETALL', KEYS[5])) do
-        list[#list + 1] = gone
+    save(t)
+    keep(now)
+    local place = redis.call('ZSCORE', KEYS[6], session)
+    return append_gone(t, {
+        what, session, grant, int(expires), int(t.generation), int(t.revision), int(t.limit), int(in_use(now)), place,
+    })
+end
+
+-- The lowest seat that is free, once the highest number that is taken has reached the limit; else the next number.
+-- Places are sorted: after those without a number, one that is farther up than its rank lies behind a gap.
+local function free_place()
+    local top = tonumber(redis.call('ZRANGE', KEYS[6], -1, -1, 'WITHSCORES')[2] or '0')
+    if top < t.limit then
+        return top + 1
     end
-    return list
+    local unnumbered = redis.call('ZCOUNT', KEYS[6], '-inf', '(1')
+    local low, high = unnumbered, t.size - 1
+    while low < high do
+        local middle = math.floor((low + high) / 2)
+        if tonumber(redis.call('ZRANGE', KEYS[6], middle, middle, 'WITHSCORES')[2]) > middle - unnumbered + 1 then
+            high = middle
+        else
+            low = middle + 1
+        end
+    end
+    return low - unnumbered + 1
 end
 
 local held = redis.call('HGET', KEYS[3], holder)
@@ -35,8 +59,9 @@ if held then
     local _, grant, confirmed = entry_of(held)
     -- A seat nobody was told of isn't kept over a limit that came down since.
     local rightful = confirmed == '+' or t.size <= t.limit
-    if rightful and tonumber(redis.call('ZSCORE', KEYS[2], held)) > now then
-        redis.call('ZADD', KEYS[2], int(now + ttl), held)
+    local before = tonumber(redis.call('ZSCORE', KEYS[2], held))
+    if rightful and before > now then
+        extend(held, redis.call('HGET', KEYS[7], held), instance, now, before, expires)
         return answer('held', held, grant)
     end
     drop(t, held)
@@ -44,13 +69,19 @@ end
 
 -- A handful of expired sessions is dropped each time, so that a morning after 20,000 dead laptops is not one long
 -- script; more only while there is no room.
+local expired
 repeat
-    local expired = redis.call('ZRANGE', KEYS[2], '-inf', int(now), 'BYSCORE', 'LIMIT', 0, 32)
+    expired = redis.call('ZRANGE', KEYS[2], '-inf', int(now), 'BYSCORE', 'LIMIT', 0, 32)
     for _, session in ipairs(expired) do
         drop(t, session)
     end
-until t.size < t.limit or #expired == 0
-redis.call('HSET', KEYS[1], 'size', int(t.size))
+until t.size < t.limit or #expired == 0 or t.gone >= MAX_GONE
+save(t)
+keep(now)
+
+if t.gone >= MAX_GONE then
+    return append_gone(t, {'behind', int(t.generation), int(t.revision)})
+end
 
 if t.size >= t.limit then
     -- Every session left is live. With more holders than seats, several have to go before one falls free.
@@ -62,7 +93,12 @@ if t.size >= t.limit then
     return {'full', int(t.limit), int(t.size), int(wait)}
 end
 
-local grant = int(t.grants + 1)
-add(t, ARGV[2], holder, grant, '', now + ttl)
-redis.call('HSET', KEYS[1], 'grants', grant, 'size', int(t.size))
-return answer('granted', ARGV[2], grant)
+local session, place = ARGV[2], free_place()
+t.grants = t.grants + 1
+redis.call('ZADD', KEYS[2], int(expires), session)
+redis.call('HSET', KEYS[3], holder, session)
+write_entry(session, holder, int(t.grants), '')
+redis.call('ZADD', KEYS[6], int(place), session)
+redis.call('HSET', KEYS[7], session, instance)
+t.size = t.size + 1
+return answer('granted', session, int(t.grants))

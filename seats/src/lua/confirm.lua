@@ -8,13 +8,16 @@ if not t then
     return {'cold'}
 end
 for i = 2, #ARGV do
-    redis.call('HDEL', KEYS[5], ARGV[i])
+    forget(t, ARGV[i])
 end
-if t.state ~= 'active' then
-    return {'inactive', t.state}
+save(t)
+local now = now_ms()
+local reason = inactive(t, now)
+if reason then
+    return {'inactive', reason}
 end
 local expires = tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1]) or '0')
-if expires <= now_ms() then
+if expires <= now then
     return {'lost'}
 end
 local holder, grant = entry_of(ARGV[1])

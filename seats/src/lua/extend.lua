@@ -1,23 +1,34 @@
--- Keeps a session's seat for another ttl from now.
+-- Keeps a session's seat for another ttl from now, but not beyond the license's end.
 --
--- ARGV: session, ttl ms, subject (empty: whoever asks is the session itself).
--- Answers one of: cold; inactive, state; unknown, generation; expired; live, expires ms.
+-- ARGV: session, ttl ms, subject (empty: whoever asks is the session itself), instance.
+-- Answers one of: cold; inactive, state; unknown, generation; expired; live, expires ms, now ms.
 -- An expired session is left where it is: only acquire drops it, together with the closing of its row.
-local t = terms()
+-- What it reads it has to find; the other keys are looked at only when it does not.
+local t = known_terms()
 if not t then
     return {'cold'}
 end
-if t.state ~= 'active' then
-    return {'inactive', t.state}
+local now = now_ms()
+local reason = inactive(t, now)
+if reason then
+    return {'inactive', reason}
 end
 local holder = entry_of(ARGV[1])
-if not holder or (ARGV[3] ~= '' and string.sub(holder, 1, #ARGV[3] + 1) ~= ARGV[3] .. '/') then
+local before = redis.call('ZSCORE', KEYS[2], ARGV[1])
+local names = redis.call('HGET', KEYS[7], ARGV[1])
+if not holder or not before or not names then
+    if not terms() then
+        return {'cold'}
+    end
     return {'unknown', int(t.generation)}
 end
-local now = now_ms()
-if tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1])) <= now then
+if ARGV[3] ~= '' and string.sub(holder, 1, #ARGV[3] + 1) ~= ARGV[3] .. '/' then
+    return {'unknown', int(t.generation)}
+end
+before = tonumber(before)
+if before <= now then
     return {'expired'}
 end
-local expires = int(now + tonumber(ARGV[2]))
-redis.call('ZADD', KEYS[2], expires, ARGV[1])
-return {'live', expires}
+local expires = expiry(t, now, tonumber(ARGV[2]))
+extend(ARGV[1], names, ARGV[4], now, before, expires)
+return {'live', int(expires), int(now)}

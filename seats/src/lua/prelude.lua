@@ -1,15 +1,26 @@
 -- Common to all seat scripts, put in front of each of them.
 --
--- A licence's seats are five keys in one hash slot:
---   KEYS[1] terms     hash: generation, revision, limit, state, grants (the last grant number), size
---   KEYS[2] live      sorted set: session -> when it expires, in ms of this server's clock
---   KEYS[3] holders   hash: holder -> session
---   KEYS[4] sessions  hash: session -> "grant number|holder", "grant number+|holder" once confirmed
---   KEYS[5] gone      hash: session -> "grant number|holder", for sessions dropped here whose rows may still be open, or
---                     may still be written as such
+-- A license's seats are seven keys in one hash slot:
+--   KEYS[1] terms      hash: generation, revision, limit, state, ends (ms, empty: never), database, server, grants (the
+--                      last grant number), size and gone (how many entries the other keys have)
+--   KEYS[2] live       sorted set: session -> when it expires, in ms of this server's clock
+--   KEYS[3] holders    hash: holder -> session
+--   KEYS[4] sessions   hash: session -> "grant number|holder", "grant number+|holder" once confirmed
+--   KEYS[5] gone       hash: session -> "grant number|holder", for sessions dropped here whose rows may still be open, or
+--                      may still be written as such
+--   KEYS[6] places     sorted set: session -> its seat's number, 0 where it has none
+--   KEYS[7] instances  hash: session -> who shares it: "name", or "name=expires,name=expires"
 --
--- All but gone describe the same sessions. When one of them was evicted or expired alone, or the licence was never here,
--- the licence is cold: nothing is answered before it was restored from Postgres.
+-- When one of them was evicted or expired alone, or the license was never here, or this server is not the one that the
+-- license was restored on (a promoted replica, one that loaded a snapshot), the license is cold: nothing is answered
+-- before it was restored from Postgres.
+
+-- A license that is not used is forgotten after a week.
+local KEEP_MS = 604800000
+-- So many instances share a session under names of their own; all others share the name '*', which only expires.
+local MAX_INSTANCES = 16
+-- So many dropped sessions may wait for their rows to be closed before acquire hands out nothing else.
+local MAX_GONE = 1000
 
 local function now_ms()
     local t = redis.call('TIME')
@@ -20,20 +31,66 @@ local function int(n)
     return string.format('%.0f', n)
 end
 
--- The terms, or nil when the licence is cold.
-local function terms()
-    local t = redis.call('HMGET', KEYS[1], 'generation', 'revision', 'limit', 'state', 'grants', 'size')
-    if not t[1] then
-        return nil
-    end
-    local size = tonumber(t[6])
-    if redis.call('ZCARD', KEYS[2]) ~= size or redis.call('HLEN', KEYS[3]) ~= size or redis.call('HLEN', KEYS[4]) ~= size then
+-- Which history of writes this server has: another one after a promotion or a restart, whatever it loaded.
+local function server_id()
+    return string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)') or ''
+end
+
+-- The terms, without a look at the other keys; nil when they are not this server's.
+local function known_terms()
+    local t = redis.call('HMGET', KEYS[1], 'server', 'generation', 'revision', 'limit', 'state', 'ends', 'database',
+        'grants', 'size', 'gone')
+    if not t[1] or t[1] ~= server_id() then
         return nil
     end
     return {
-        generation = tonumber(t[1]), revision = tonumber(t[2]), limit = tonumber(t[3]),
-        state = t[4], grants = tonumber(t[5]), size = size,
+        generation = tonumber(t[2]), revision = tonumber(t[3]), limit = tonumber(t[4]), state = t[5],
+        ends = tonumber(t[6]) or math.huge, database = t[7], grants = tonumber(t[8]), size = tonumber(t[9]),
+        gone = tonumber(t[10]),
     }
+end
+
+-- The terms, or nil when the license is cold.
+local function terms()
+    local t = known_terms()
+    if not t
+        or redis.call('ZCARD', KEYS[2]) ~= t.size
+        or redis.call('HLEN', KEYS[3]) ~= t.size
+        or redis.call('HLEN', KEYS[4]) ~= t.size
+        or redis.call('ZCARD', KEYS[6]) ~= t.size
+        or redis.call('HLEN', KEYS[7]) ~= t.size
+        or redis.call('HLEN', KEYS[5]) ~= t.gone then
+        return nil
+    end
+    return t
+end
+
+-- Writes what has been counted.
+local function save(t)
+    redis.call('HSET', KEYS[1], 'grants', int(t.grants), 'size', int(t.size), 'gone', int(t.gone))
+end
+
+-- Lets all keys live for as long.
+local function keep(now)
+    for i = 1, 7 do
+        redis.call('PEXPIREAT', KEYS[i], int(now + KEEP_MS))
+    end
+end
+
+-- Why nobody may sit here now; nil when they may.
+local function inactive(t, now)
+    if t.state ~= 'active' then
+        return t.state
+    end
+    if t.ends <= now then
+        return 'expired'
+    end
+    return nil
+end
+
+-- When a seat that is kept now expires: never after the license.
+local function expiry(t, now, ttl)
+    return math.min(now + ttl, t.ends)
 end
 
 -- Holder, grant number, and '+' when confirmed, of a session's entry.
@@ -50,13 +107,6 @@ local function write_entry(session, holder, grant, confirmed)
     redis.call('HSET', KEYS[4], session, grant .. confirmed .. '|' .. holder)
 end
 
-local function add(t, session, holder, grant, confirmed, expires)
-    redis.call('ZADD', KEYS[2], int(expires), session)
-    redis.call('HSET', KEYS[3], holder, session)
-    write_entry(session, holder, grant, confirmed)
-    t.size = t.size + 1
-end
-
 -- Takes a session away; answers its holder and grant number, or nil when it wasn't there.
 local function remove(t, session)
     local holder, grant = entry_of(session)
@@ -66,6 +116,8 @@ local function remove(t, session)
     redis.call('ZREM', KEYS[2], session)
     redis.call('HDEL', KEYS[3], holder)
     redis.call('HDEL', KEYS[4], session)
+    redis.call('ZREM', KEYS[6], session)
+    redis.call('HDEL', KEYS[7], session)
     t.size = t.size - 1
     return holder, grant
 end
@@ -73,17 +125,71 @@ end
 -- Takes away a session that is still there, and remembers it as gone.
 local function drop(t, session)
     local holder, grant = remove(t, session)
-    redis.call('HSET', KEYS[5], session, grant .. '|' .. holder)
+    t.gone = t.gone + redis.call('HSET', KEYS[5], session, grant .. '|' .. holder)
+end
+
+-- Forgets that a session is gone: its row is closed.
+local function forget(t, session)
+    t.gone = t.gone - redis.call('HDEL', KEYS[5], session)
+end
+
+-- Appends the sessions that are gone to an answer: few more than may wait.
+local function append_gone(t, list)
+    if t.gone > 0 then
+        for _, word in ipairs(redis.call('HRANDFIELD', KEYS[5], 2 * MAX_GONE, 'WITHVALUES')) do
+            list[#list + 1] = word
+        end
+    end
+    return list
 end
 
 local function in_use(now)
     return redis.call('ZCOUNT', KEYS[2], '(' .. int(now), '+inf')
 end
 
--- The newest limit and state anybody has seen win, in whatever order they arrive.
-local function learn(t, revision, limit, state)
+-- The newest limit, state and end anybody has seen win, in whatever order they arrive.
+local function learn(t, revision, limit, state, ends)
     if revision > t.revision then
-        t.revision, t.limit, t.state = revision, limit, state
-        redis.call('HSET', KEYS[1], 'revision', int(revision), 'limit', int(limit), 'state', state)
+        t.revision, t.limit, t.state, t.ends = revision, limit, state, tonumber(ends) or math.huge
+        redis.call('HSET', KEYS[1], 'revision', int(revision), 'limit', int(limit), 'state', state, 'ends', ends)
     end
+end
+
+-- Those of a session's `names`, besides `instance`, that have not fallen silent: a list of {name, expires}. A name alone has
+-- the session's own expiry.
+local function others(names, instance, now, expires)
+    local list = {}
+    for name, at in string.gmatch(names, '([^,=]+)=?(%d*)') do
+        at = tonumber(at) or expires
+        if name ~= instance and at > now then
+            list[#list + 1] = {name, at}
+        end
+    end
+    return list
+end
+
+local function write_instances(session, list)
+    local text = list[1][1]
+    if #list > 1 then
+        for i, entry in ipairs(list) do
+            list[i] = entry[1] .. '=' .. int(entry[2])
+        end
+        text = table.concat(list, ',')
+    end
+    redis.call('HSET', KEYS[7], session, text)
+end
+
+-- Keeps a session that would have expired at `before` until `expires`, for one of its instances.
+local function extend(session, names, instance, now, before, expires)
+    redis.call('ZADD', KEYS[2], int(expires), session)
+    if names == instance then
+        return
+    end
+    local list = others(names, instance, now, before)
+    if #list >= MAX_INSTANCES and not string.find(names, instance, 1, true) then
+        instance = '*'
+        list = others(names, instance, now, before)
+    end
+    list[#list + 1] = {instance, expires}
+    write_instances(session, list)
 end

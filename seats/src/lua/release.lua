@@ -1,7 +1,7 @@
 -- Frees the seats of sessions whose rows are closed.
 --
 -- ARGV: sessions…
--- Answers how many were there. A cold licence has nothing to free.
+-- Answers how many were there. A cold license has nothing to free.
 local t = terms()
 if not t then
     return 0
@@ -11,7 +11,7 @@ for _, session in ipairs(ARGV) do
     if remove(t, session) then
         freed = freed + 1
     end
-    redis.call('HDEL', KEYS[5], session)
+    forget(t, session)
 end
-redis.call('HSET', KEYS[1], 'size', int(t.size))
+save(t)
 return freed

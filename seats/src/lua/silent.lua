@@ -1,4 +1,5 @@
--- Drops whoever has fallen silent, for an installation that counts over all of its licences.
+-- Drops whoever has fallen silent, for an installation that counts over all of its licenses; at most so many at once that
+-- their rows can be closed.
 --
 -- Answers one of
 --   cold
@@ -9,13 +10,13 @@ if not t then
     return {'cold'}
 end
 local now = now_ms()
-for _, session in ipairs(redis.call('ZRANGE', KEYS[2], '-inf', int(now), 'BYSCORE')) do
+local room = math.max(MAX_GONE - t.gone, 0)
+for _, session in ipairs(redis.call('ZRANGE', KEYS[2], '-inf', int(now), 'BYSCORE', 'LIMIT', 0, room)) do
     drop(t, session)
 end
-redis.call('HSET', KEYS[1], 'size', int(t.size))
+save(t)
+keep(now)
 local next_free = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
-local answer = {'silent', int(t.generation), int(t.revision), next_free and int(tonumber(next_free) - now) or ''}
-for _, gone in ipairs(redis.call('HGETALL', KEYS[5])) do
-    answer[#answer + 1] = gone
-end
-return answer
+return append_gone(t, {
+    'silent', int(t.generation), int(t.revision), next_free and int(math.max(tonumber(next_free) - now, 0)) or '',
+})

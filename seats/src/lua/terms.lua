@@ -1,15 +1,16 @@
--- Tells Redis a licence's limit and state, from billing and operators.
+-- Tells Redis a license's limit, state and end, from billing and operators.
 --
--- ARGV: generation, revision, limit, state.
--- Answers 1, or 0 when the licence is cold and will learn them when it is restored. A later generation means that its
--- sessions were ended, or restored, without this server hearing of it: what it knows of them is worth nothing.
+-- ARGV: generation, revision, limit, state, ends, database.
+-- Answers 1, or 0 when the license is cold and will learn them when it is restored. A later generation means that its
+-- sessions were ended, or restored, without this server hearing of it, and another database that Postgres is not the one
+-- they came from: what is known of them here is worth nothing.
 local t = terms()
 if not t then
     return 0
 end
-if tonumber(ARGV[1]) > t.generation then
+if tonumber(ARGV[1]) > t.generation or ARGV[6] ~= t.database then
     redis.call('DEL', KEYS[1])
     return 0
 end
-learn(t, tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4])
+learn(t, tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], ARGV[5])
 return 1

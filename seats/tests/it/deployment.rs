@@ -3,15 +3,19 @@
 use std::sync::Arc;
 
 use common::{Db, Problem};
-use protocol::id::{HardwareId, LicenseId, SessionId, TenantId};
+use protocol::id::{HardwareId, InstanceId, LicenseId, SessionId, TenantId};
 use protocol::wire::EndedReason;
-use seats::{Confirmed, Extended, Grant, NewSession, Seats, Taken, Terms};
+use seats::release::Leaving;
+use seats::{Confirmed, Extended, Grant, Left, NewSession, Seats, Taken, Terms, UNNAMED};
 use testing::World;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
 /// How long a seat lasts here, in milliseconds: long enough that nothing expires by itself during a test.
 pub(crate) const TTL_MS: i64 = 600_000;
+
+/// A licence's keys in Redis.
+pub(crate) const PARTS: [&str; 7] = ["terms", "live", "holders", "sessions", "gone", "places", "instances"];
 
 pub(crate) struct Deployment {
     pub(crate) world: Arc<World>,
@@ -46,36 +50,52 @@ impl Deployment {
 
     /// The licence as an acquire reads it first.
     pub(crate) async fn terms(&self) -> Terms {
-        let sql = "select seat_generation, revision, seats, license_state(state, standing, expires_at) from licenses where id = $1";
-        let row = self.sql.query_one(sql, &[&self.license.as_uuid()]).await.unwrap();
-        Terms {
-            generation: row.get(0),
-            revision: row.get(1),
-            limit: u32::try_from(row.get::<_, i32>(2)).unwrap(),
-            state: row.get(3),
-        }
+        let sql =
+            "select seat_generation, revision, seats, license_state(state, standing, expires_at) as state, expires_at,
+            database_identity() as database from licenses where id = $1";
+        Terms::from_row(&self.sql.query_one(sql, &[&self.license.as_uuid()]).await.unwrap())
     }
 
     pub(crate) async fn grant(&self, holder: usize, terms: &Terms) -> Result<Taken, Problem> {
-        self.seats.grant(self.license, &name(holder), SessionId::new(), terms).await
+        self.grant_to(holder, UNNAMED, terms).await
+    }
+
+    pub(crate) async fn grant_to(&self, holder: usize, instance: InstanceId, terms: &Terms) -> Result<Taken, Problem> {
+        self.seats.grant(self.license, &name(holder), SessionId::new(), instance, terms).await
     }
 
     pub(crate) async fn open(&self, holder: usize, grant: &Grant) -> seats::session::Opened {
+        self.open_for(holder, UNNAMED, grant).await
+    }
+
+    pub(crate) async fn open_for(&self, holder: usize, instance: InstanceId, grant: &Grant) -> seats::session::Opened {
         let hardware = HardwareId::of(b"machine");
-        self.seats.open(&self.ask(&name(holder), &hardware), grant).await.unwrap()
+        self.seats.open(&self.ask(&name(holder), &hardware, instance), grant).await.unwrap()
     }
 
     /// The opening where the holder may have one seat of all licenses.
     pub(crate) async fn open_beside(&self, holder: usize, grant: &Grant, seatless: &[Uuid]) -> seats::session::Opened {
         let (hardware, name) = (HardwareId::of(b"machine"), name(holder));
-        let ask = NewSession { seatless: Some(seatless), ..self.ask(&name, &hardware) };
+        let ask = NewSession { seatless: Some(seatless), ..self.ask(&name, &hardware, UNNAMED) };
         self.seats.open(&ask, grant).await.unwrap()
     }
 
     /// A whole acquire.
     pub(crate) async fn take(&self, holder: usize) -> Result<Taken, Problem> {
+        self.take_for(holder, UNNAMED).await
+    }
+
+    pub(crate) async fn take_for(&self, holder: usize, instance: InstanceId) -> Result<Taken, Problem> {
         let hardware = HardwareId::of(b"machine");
-        self.seats.take(&self.terms().await, &self.ask(&name(holder), &hardware)).await
+        self.seats.take(&self.terms().await, &self.ask(&name(holder), &hardware, instance)).await
+    }
+
+    /// A whole acquire of a named instance that must succeed.
+    pub(crate) async fn share(&self, holder: usize, instance: InstanceId) -> Grant {
+        match self.take_for(holder, instance).await.unwrap() {
+            Taken::Seat(grant) => grant,
+            refused => panic!("{refused:?}"),
+        }
     }
 
     /// A whole acquire that must succeed.
@@ -91,7 +111,29 @@ impl Deployment {
     }
 
     pub(crate) async fn beat(&self, session: SessionId) -> Extended {
-        self.seats.extend(self.tenant, self.license, session, None).await.unwrap()
+        self.beat_of(session, UNNAMED).await
+    }
+
+    pub(crate) async fn beat_of(&self, session: SessionId, instance: InstanceId) -> Extended {
+        self.seats.extend(self.tenant, self.license, session, None, instance).await.unwrap()
+    }
+
+    pub(crate) async fn lives(&self, session: SessionId, instance: InstanceId) -> bool {
+        matches!(self.beat_of(session, instance).await, Extended::Live(_))
+    }
+
+    pub(crate) fn leaving(&self, session: SessionId, instance: InstanceId) -> Leaving {
+        Leaving { tenant: self.tenant, license: self.license, session, subject: None, instance }
+    }
+
+    /// The first step of a release.
+    pub(crate) async fn leave(&self, session: SessionId, instance: InstanceId) -> Left {
+        self.seats.leave(&self.leaving(session, instance)).await.unwrap()
+    }
+
+    /// A whole release.
+    pub(crate) async fn give_back(&self, session: SessionId, instance: InstanceId) {
+        assert!(self.seats.release(&self.leaving(session, instance)).await.unwrap());
     }
 
     /// Closes the row as `release` does, without freeing the seat.
@@ -135,12 +177,17 @@ impl Deployment {
     /// A restore without sessions, read under an early generation, arrives.
     pub(crate) async fn late_restore(&self, generation: i64) {
         let script = concat!(include_str!("../../src/lua/prelude.lua"), include_str!("../../src/lua/restore.lua"));
-        let keys =
-            ["terms", "live", "holders", "sessions", "gone"].map(|part| format!("seat:{{{}}}:{part}", self.license));
-        let mut command = vec!["EVAL".to_owned(), script.to_owned(), "5".to_owned()];
-        command.extend(keys);
-        command.extend(["600000", &generation.to_string(), "1", "2", "active"].map(str::to_owned));
+        let mut command = vec!["EVAL".to_owned(), script.to_owned(), "12".to_owned()];
+        command.extend(PARTS.map(|part| self.key(part)));
+        command.extend((0..5).map(|n| self.key(&format!("nothing-{n}"))));
+        let database = self.terms().await.database;
+        command.extend([&generation.to_string(), "1", "2", "active", "", &database, "0", "0"].map(str::to_owned));
         self.world.redis.command(&command.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    }
+
+    /// One of the licence's keys in Redis.
+    pub(crate) fn key(&self, part: &str) -> String {
+        format!("seat:{{{}}}:{part}", self.license)
     }
 
     pub(crate) async fn open_rows(&self) -> Vec<SessionId> {
@@ -158,7 +205,7 @@ impl Deployment {
         live
     }
 
-    fn ask<'a>(&self, holder: &'a str, hardware: &'a HardwareId) -> NewSession<'a> {
+    fn ask<'a>(&self, holder: &'a str, hardware: &'a HardwareId, instance: InstanceId) -> NewSession<'a> {
         NewSession {
             tenant: self.tenant,
             license: self.license,
@@ -168,6 +215,7 @@ impl Deployment {
             hostname: None,
             version: None,
             seatless: None,
+            instance,
         }
     }
 }

@@ -1,43 +1,52 @@
 //! Every interleaving that a property test can think of, against a simple model.
 //!
 //! Calls are taken apart into their steps, and a schedule says whose step is next. Between any two steps Redis may be
-//! flushed, a call may die, time may pass, the licence may shrink, grow or be suspended, with Redis told at once, later
-//! or never. The model is what clients were told: a session is *told* from the moment its acquire answered yes until its
-//! client was told no, released it, or let its time pass.
+//! flushed, or be replaced by another server that has loaded an old snapshot, a call may die, time may pass, the license may
+//! shrink, grow or be suspended, with Redis told at once, later or never. Some holders are two clients, who share a session.
+//! The model is what clients were told: a session is *told* to a client from the moment its acquire answered yes until it was
+//! told no, gave it back, or let its time pass.
 //!
 //! Checked on the way: a session is opened only while fewer than the limit in force are told and live; a holder that has
-//! a live session is granted that one; a live session's heartbeat succeeds. Checked at the end: everything settles, and
-//! Redis and Postgres agree.
+//! a live session is granted that one; a live session's heartbeat succeeds, whatever the others who share it do. Checked at
+//! the end: everything settles, and Redis and Postgres agree.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use protocol::id::SessionId;
+use protocol::id::{InstanceId, SessionId};
 use protocol::wire::EndedReason;
+use seats::release::Closed;
 use seats::session::Opened;
-use seats::{Confirmed, Extended, Grant, Taken, Terms};
+use seats::{Confirmed, Extended, Grant, Left, Taken, Terms};
+use uuid::Uuid;
 
-use crate::deployment::{Deployment, TTL_MS};
+use crate::deployment::{Deployment, PARTS, TTL_MS};
 
+/// Clients: of holders 0 to 4, and once more of 0 to 2.
+const CLIENTS: usize = 8;
 const HOLDERS: usize = 5;
 /// No run takes so long: what is left of a seat's time is rounded down by it.
 const SLACK_MS: i64 = TTL_MS / 12;
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// The next step of a holder's acquire; the first reads the licence.
+    /// The next step of a client's acquire; the first reads the licence.
     Acquire(usize),
-    /// A holder's acquire dies where it is.
+    /// A client's acquire dies where it is.
     Die(usize),
-    /// A holder with a session sends a heartbeat.
+    /// A client with a session sends a heartbeat.
     Beat(usize),
-    /// A holder's release: the row, and at the next such step the seat.
+    /// A client's release: it leaves, and where it was the last, at the next such steps the row is closed and the seat freed.
     Release(usize),
     /// Time passes, in sixths of a seat's time.
     Wait(i64),
     Flush,
+    /// A snapshot is taken.
+    Save,
+    /// Redis is another server that has loaded it.
+    Load,
     /// New limit, and whether Redis is told.
     Limit(i32, bool),
     /// Suspended and resumed, and whether Redis is told of the suspension.
@@ -45,21 +54,23 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let holder = 0..HOLDERS;
+    let client = 0..CLIENTS;
     let step = prop_oneof![
-        12 => holder.clone().prop_map(Step::Acquire),
-        1 => holder.clone().prop_map(Step::Die),
-        3 => holder.clone().prop_map(Step::Beat),
-        2 => holder.prop_map(Step::Release),
+        16 => client.clone().prop_map(Step::Acquire),
+        1 => client.clone().prop_map(Step::Die),
+        3 => client.clone().prop_map(Step::Beat),
+        4 => client.prop_map(Step::Release),
         2 => (1..=7_i64).prop_map(Step::Wait),
         1 => Just(Step::Flush),
+        1 => Just(Step::Save),
+        1 => Just(Step::Load),
         1 => (1..=3, any::<bool>()).prop_map(|(n, told)| Step::Limit(n, told)),
         1 => any::<bool>().prop_map(Step::Suspend),
     ];
-    proptest::collection::vec(step, 10..60)
+    proptest::collection::vec(step, 10..70)
 }
 
-/// Where a holder's acquire is.
+/// Where a client's acquire is.
 #[derive(Debug, Clone)]
 enum Acquire {
     Read(Terms),
@@ -75,23 +86,35 @@ struct Told {
     left: i64,
 }
 
+/// What is left to do of a release.
+#[derive(Debug, Clone, Copy)]
+enum Release {
+    Close(SessionId, i64),
+    Free(SessionId),
+}
+
 struct Model<'a> {
     d: &'a Deployment,
     limit: usize,
     acquiring: HashMap<usize, Acquire>,
     opened: HashSet<SessionId>,
     told: HashMap<usize, Told>,
-    releasing: HashMap<usize, SessionId>,
-    released: HashSet<SessionId>,
+    releasing: HashMap<usize, Release>,
+    /// Given back since the client last asked for it.
+    released: HashSet<(usize, SessionId)>,
+    /// The license's keys in the snapshot.
+    snapshot: Vec<(String, String)>,
 }
 
 impl Model<'_> {
     async fn step(&mut self, step: &Step) {
         match *step {
-            Step::Acquire(holder) => self.acquire(holder).await,
-            Step::Die(holder) => drop(self.acquiring.remove(&holder)),
-            Step::Beat(holder) => self.beat(holder).await,
-            Step::Release(holder) => self.release(holder).await,
+            Step::Acquire(client) => self.acquire(client).await,
+            Step::Die(client) => drop(self.acquiring.remove(&client)),
+            Step::Beat(client) => self.beat(client).await,
+            Step::Release(client) => self.release(client).await,
+            Step::Save => self.save().await,
+            Step::Load => self.load().await,
             Step::Wait(sixths) => self.wait(sixths).await,
             Step::Flush => self.d.world.redis.flush().await,
             Step::Limit(limit, told) => {
@@ -107,62 +130,85 @@ impl Model<'_> {
         }
     }
 
+    /// The sessions of other holders that are told and live.
+    fn others(&self, holder: usize) -> usize {
+        let others = self.told.iter().filter(|(client, told)| holder_of(**client) != holder && told.left > 0);
+        others.map(|(_, told)| told.session).collect::<HashSet<_>>().len()
+    }
+
     /// One step of an acquire, as `Seats::take` puts them together.
-    async fn acquire(&mut self, holder: usize) {
-        let next = match self.acquiring.remove(&holder) {
+    async fn acquire(&mut self, client: usize) {
+        let next = match self.acquiring.remove(&client) {
             None => Some(Acquire::Read(self.d.terms().await)),
-            Some(Acquire::Read(terms)) => match self.d.grant(holder, &terms).await.unwrap() {
-                Taken::Seat(grant) => {
-                    if let Some(told) = self.told.get(&holder).filter(|told| told.left > 0) {
-                        assert_eq!(told.session, grant.session, "holder {holder} has a live session and got another");
-                    }
-                    Some(Acquire::Granted(grant))
-                }
-                Taken::Cold => {
-                    self.warm().await;
-                    Some(Acquire::Read(terms))
-                }
-                Taken::Full { .. } | Taken::InstallationFull { .. } | Taken::Inactive(_) => None,
-                Taken::Elsewhere => panic!("there is one license here"),
-            },
-            Some(Acquire::Granted(grant)) => match self.d.open(holder, &grant).await {
-                Opened::Open => {
-                    if self.opened.insert(grant.session) {
-                        let others = self.told.iter().filter(|(h, told)| **h != holder && told.left > 0).count();
-                        assert!(others < self.limit, "a session was opened beside {others} of {}", self.limit);
-                    }
-                    Some(Acquire::Opened(grant))
-                }
-                Opened::Overtaken => Some(Acquire::Read(self.d.terms().await)),
-                Opened::Closed => {
-                    self.d.free(grant.session).await;
-                    Some(Acquire::Read(self.d.terms().await))
-                }
-                Opened::Crowded(_) => panic!("nothing limits the installation here"),
-                Opened::Elsewhere => panic!("there is one license here"),
-            },
-            Some(Acquire::Opened(grant)) => match self.d.confirm(&grant).await.unwrap() {
-                // A holder that asked for its seat and gave it back at the same time has given it back.
-                Confirmed::Held(_) if self.released.contains(&grant.session) => None,
-                Confirmed::Held(expires_ms) => {
-                    let left = expires_ms - now_ms() - SLACK_MS;
-                    self.told.insert(holder, Told { session: grant.session, left });
-                    None
-                }
-                Confirmed::Cold => {
-                    self.warm().await;
-                    Some(Acquire::Opened(grant))
-                }
-                Confirmed::Inactive(_) => None,
-                Confirmed::Lost => {
-                    let (tenant, license) = (self.d.tenant, self.d.license);
-                    self.d.seats.close(tenant, license, grant.session, EndedReason::Expired).await.unwrap();
-                    None
-                }
-            },
+            Some(Acquire::Read(terms)) => self.grant(client, terms).await,
+            Some(Acquire::Granted(grant)) => self.open(client, grant).await,
+            Some(Acquire::Opened(grant)) => self.confirm(client, grant).await,
         };
         if let Some(next) = next {
-            self.acquiring.insert(holder, next);
+            self.acquiring.insert(client, next);
+        }
+    }
+
+    async fn grant(&mut self, client: usize, terms: Terms) -> Option<Acquire> {
+        let holder = holder_of(client);
+        match self.d.grant_to(holder, instance_of(client), &terms).await.unwrap() {
+            Taken::Seat(grant) => {
+                for (_, told) in self.told.iter().filter(|(c, told)| holder_of(**c) == holder && told.left > 0) {
+                    assert_eq!(told.session, grant.session, "holder {holder} has a live session and got another");
+                }
+                self.released.remove(&(client, grant.session));
+                Some(Acquire::Granted(grant))
+            }
+            Taken::Cold => {
+                self.warm().await;
+                Some(Acquire::Read(terms))
+            }
+            Taken::Full { .. } | Taken::InstallationFull { .. } | Taken::Inactive(_) => None,
+            Taken::Behind { .. } => panic!("so many are never gone here"),
+            Taken::Elsewhere => panic!("there is one license here"),
+        }
+    }
+
+    async fn open(&mut self, client: usize, grant: Grant) -> Option<Acquire> {
+        let holder = holder_of(client);
+        match self.d.open_for(holder, instance_of(client), &grant).await {
+            Opened::Open => {
+                if self.opened.insert(grant.session) {
+                    let others = self.others(holder);
+                    assert!(others < self.limit, "a session was opened beside {others} of {}", self.limit);
+                }
+                Some(Acquire::Opened(grant))
+            }
+            Opened::Overtaken => Some(Acquire::Read(self.d.terms().await)),
+            Opened::Closed => {
+                self.d.free(grant.session).await;
+                Some(Acquire::Read(self.d.terms().await))
+            }
+            Opened::Contradicted => panic!("Redis and Postgres disagree about {grant:?}"),
+            Opened::Crowded(_) => panic!("nothing limits the installation here"),
+            Opened::Elsewhere => panic!("there is one license here"),
+        }
+    }
+
+    async fn confirm(&mut self, client: usize, grant: Grant) -> Option<Acquire> {
+        match self.d.confirm(&grant).await.unwrap() {
+            // A client that asked for its seat and gave it back at the same time has given it back.
+            Confirmed::Held(_) if self.released.contains(&(client, grant.session)) => None,
+            Confirmed::Held(expires_ms) => {
+                let left = expires_ms - now_ms() - SLACK_MS;
+                self.told.insert(client, Told { session: grant.session, left });
+                None
+            }
+            Confirmed::Cold => {
+                self.warm().await;
+                Some(Acquire::Opened(grant))
+            }
+            Confirmed::Inactive(_) => None,
+            Confirmed::Lost => {
+                let (tenant, license) = (self.d.tenant, self.d.license);
+                self.d.seats.close(tenant, license, grant.session, EndedReason::Expired).await.unwrap();
+                None
+            }
         }
     }
 
@@ -171,25 +217,75 @@ impl Model<'_> {
         self.d.seats.warm(self.d.tenant, self.d.license, &mut patience).await.unwrap();
     }
 
-    async fn beat(&mut self, holder: usize) {
-        let Some(told) = self.told.get_mut(&holder) else { return };
-        match self.d.beat(told.session).await {
-            Extended::Live(expires_ms) => told.left = expires_ms - now_ms() - SLACK_MS,
+    async fn beat(&mut self, client: usize) {
+        let Some(told) = self.told.get_mut(&client) else { return };
+        match self.d.beat_of(told.session, instance_of(client)).await {
+            Extended::Live(kept) => told.left = kept.expires_ms - now_ms() - SLACK_MS,
             ended => {
-                assert!(told.left <= 0, "holder {holder}'s live session was lost: {ended:?}");
-                self.told.remove(&holder);
+                assert!(told.left <= 0, "client {client}'s live session was lost: {ended:?}");
+                self.told.remove(&client);
             }
         }
     }
 
-    async fn release(&mut self, holder: usize) {
-        if let Some(session) = self.releasing.remove(&holder) {
-            self.d.free(session).await;
-        } else if let Some(told) = self.told.remove(&holder) {
-            self.d.close_row(told.session).await;
-            self.released.insert(told.session);
-            self.releasing.insert(holder, told.session);
+    async fn release(&mut self, client: usize) {
+        match self.releasing.remove(&client) {
+            Some(Release::Free(session)) => self.d.free(session).await,
+            Some(Release::Close(session, generation)) => {
+                let leaving = self.d.leaving(session, instance_of(client));
+                match self.d.seats.close_left(&leaving, generation).await.unwrap() {
+                    Closed::Closed => drop(self.releasing.insert(client, Release::Free(session))),
+                    Closed::Overtaken => {
+                        // A client that has asked for it again meanwhile has given it back all the same.
+                        self.told.remove(&client);
+                        self.released.insert((client, session));
+                        self.warm().await;
+                        self.leave(client, session).await;
+                    }
+                    Closed::Missing => panic!("it was told"),
+                }
+            }
+            None => {
+                let Some(told) = self.told.remove(&client) else { return };
+                self.released.insert((client, told.session));
+                self.leave(client, told.session).await;
+            }
         }
+    }
+
+    async fn leave(&mut self, client: usize, session: SessionId) {
+        match self.d.leave(session, instance_of(client)).await {
+            Left::Cold => {
+                self.warm().await;
+                Box::pin(self.leave(client, session)).await;
+            }
+            Left::Kept => {}
+            Left::Last(generation) | Left::Unknown(generation) => {
+                self.releasing.insert(client, Release::Close(session, generation));
+            }
+        }
+    }
+
+    async fn save(&mut self) {
+        let script =
+            "return redis.call('EXISTS', KEYS[1]) == 0 and '' or (string.gsub(redis.call('DUMP', KEYS[1]), '.',
+            function(c) return string.format('%02x', string.byte(c)) end))";
+        self.snapshot.clear();
+        for key in PARTS.map(|part| self.d.key(part)) {
+            let dump = self.d.world.redis.command(&["EVAL", script, "1", &key]).await;
+            self.snapshot.push((key, dump));
+        }
+    }
+
+    async fn load(&self) {
+        let script = "redis.call('DEL', KEYS[1]) if ARGV[1] ~= '' then redis.call('RESTORE', KEYS[1], 0,
+            (string.gsub(ARGV[1], '..', function(hex) return string.char(tonumber(hex, 16)) end))) end return 1";
+        for (key, dump) in &self.snapshot {
+            self.d.world.redis.command(&["EVAL", script, "1", key, dump]).await;
+        }
+        let other =
+            "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'server', 'another') end return 1";
+        self.d.world.redis.command(&["EVAL", other, "1", &self.d.key("terms")]).await;
     }
 
     async fn wait(&mut self, sixths: i64) {
@@ -200,8 +296,8 @@ impl Model<'_> {
 
     /// Everything under way dies; then the licence is as good as new.
     async fn settle(&mut self) {
-        for holder in 0..HOLDERS {
-            self.beat(holder).await;
+        for client in 0..CLIENTS {
+            self.beat(client).await;
         }
         self.d.change(Some(3), None, true).await;
         // A restore gives every open row a whole time anew: it comes before the wait.
@@ -213,6 +309,14 @@ impl Model<'_> {
         assert!(matches!(self.d.take(13).await.unwrap(), Taken::Full { limit: 3, in_use: 3, .. }));
         assert_eq!(self.d.open_rows().await, self.d.live().await);
     }
+}
+
+fn holder_of(client: usize) -> usize {
+    client % HOLDERS
+}
+
+fn instance_of(client: usize) -> InstanceId {
+    InstanceId::from_uuid(Uuid::from_u128(1 + client as u128))
 }
 
 fn now_ms() -> i64 {
@@ -229,6 +333,7 @@ async fn run(d: &Deployment, steps: &[Step]) {
         told: HashMap::new(),
         releasing: HashMap::new(),
         released: HashSet::new(),
+        snapshot: Vec::new(),
     };
     for step in steps {
         model.step(step).await;

@@ -5,7 +5,7 @@ use seats::{Confirmed, Extended, Taken};
 
 use testing::process::until;
 
-use crate::deployment::{Deployment, TTL_MS};
+use crate::deployment::{Deployment, PARTS, TTL_MS};
 
 fn granted(taken: Taken) -> seats::Grant {
     match taken {
@@ -107,13 +107,52 @@ async fn a_suspended_or_revoked_licence_ends_its_sessions() {
 async fn a_licence_of_which_one_key_was_evicted_is_restored() {
     let d = Deployment::new(3).await;
     let held = [d.seat(0).await, d.seat(1).await, d.seat(2).await];
-    for part in ["terms", "live", "holders", "sessions"] {
-        d.world.redis.command(&["DEL", &format!("seat:{{{}}}:{part}", d.license)]).await;
+    for part in PARTS.into_iter().filter(|part| *part != "gone") {
+        d.world.redis.command(&["DEL", &d.key(part)]).await;
         assert!(matches!(d.take(9).await.unwrap(), Taken::Full { in_use: 3, .. }), "without {part}");
         for grant in &held {
             assert!(matches!(d.beat(grant.session).await, Extended::Live(_)), "without {part}");
         }
     }
+}
+
+/// The seat of a session that expired was granted to another, whose row is not written yet. Then the key that remembers what
+/// is still to be closed is evicted.
+#[tokio::test]
+async fn a_licence_of_which_the_list_of_the_gone_was_evicted_is_restored() {
+    let d = Deployment::new(1).await;
+    d.seat(1).await;
+    d.age(TTL_MS).await;
+    let overtaken = granted(d.grant(2, &d.terms().await).await.unwrap());
+    d.world.redis.command(&["DEL", &d.key("gone")]).await;
+    assert!(matches!(d.take(2).await.unwrap(), Taken::Full { limit: 1, in_use: 1, .. }));
+    assert_eq!(d.open(2, &overtaken).await, Opened::Overtaken);
+    assert_eq!(d.open_rows().await, d.live().await);
+    assert_eq!(d.open_rows().await.len(), 1);
+}
+
+#[tokio::test]
+async fn keys_of_a_licence_expire_when_it_is_not_used() {
+    let d = Deployment::new(2).await;
+    d.seat(1).await;
+    d.age(TTL_MS).await;
+    granted(d.grant(2, &d.terms().await).await.unwrap());
+    for part in PARTS {
+        let left: i64 = number(&d.world.redis.command(&["PTTL", &d.key(part)]).await);
+        assert!((86_400_000..=7 * 86_400_000).contains(&left), "{part}: {left}");
+    }
+    // One that is kept by heartbeats alone is restored when its keys have expired.
+    let held = d.seat(3).await;
+    for part in PARTS {
+        d.world.redis.command(&["DEL", &d.key(part)]).await;
+    }
+    assert!(d.lives(held.session, seats::UNNAMED).await);
+    let keys = d.world.redis.command(&["EVAL", "return #redis.call('KEYS', '*')", "0"]).await;
+    assert_eq!(number(&keys), 6, "nothing is left of the restore");
+}
+
+fn number(printed: &str) -> i64 {
+    printed.trim_start_matches("int(").trim_end_matches(')').parse().unwrap()
 }
 
 #[tokio::test]
@@ -204,7 +243,7 @@ async fn a_session_that_ends_while_it_is_restored_stays_ended() {
     d.world.redis.flush().await;
     let lock = format!("select pg_advisory_lock(hashtextextended('{}', 1))", d.license);
     d.sql.batch_execute(&lock).await.unwrap();
-    let restored = d.seats.extend(d.tenant, d.license, stays.session, None);
+    let restored = d.seats.extend(d.tenant, d.license, stays.session, None, seats::UNNAMED);
     let between = async {
         let marker = format!("seat:{{{}}}:restoring", d.license);
         until("a restore has begun", || async { d.world.redis.command(&["EXISTS", &marker]).await.contains('1') })

@@ -6,6 +6,7 @@ use testing::process::until;
 use testing::redis::Redis;
 
 use crate::deployment::Deployment;
+use crate::servers::with_redis;
 
 #[tokio::test]
 async fn a_cluster_keeps_a_licence_in_one_slot() {
@@ -35,18 +36,9 @@ async fn a_grant_is_told_only_when_the_replica_has_it_and_survives_the_promotion
 
     // The primary dies, the replica takes over with the seat in it.
     replica.command(&["REPLICAOF", "NO", "ONE"]).await;
-    let seats = d.world.db.url("coditect_all");
-    let mut setup = common::Setup::from_variables([
-        ("REDIS_URL", replica.url()),
-        ("DATABASE_URL", seats),
-        ("SEAT_TTL_SECONDS", "600".to_owned()),
-    ]);
-    let after = seats::Seats::ask(&mut setup).unwrap();
-    assert_eq!(after.list(d.license).await.unwrap()[0].0, grant.session);
-    assert!(matches!(
-        after.grant(d.license, "subject/2", protocol::id::SessionId::new(), &d.terms().await).await,
-        Ok(Taken::Full { .. })
-    ));
+    let after = with_redis(&d, &replica);
+    assert!(matches!(after.take(2).await.unwrap(), Taken::Full { limit: 1, in_use: 1, .. }));
+    assert_eq!(after.live().await, [grant.session]);
 
     // Without a replica nothing is promised any more, and so nothing is told.
     replica.stop();

@@ -1,0 +1,29 @@
+-- Takes an instance away from the session that it shares. After the last one the session has expired, so that nobody
+-- joins it any more while its row is closed.
+--
+-- ARGV: session, subject (empty: whoever asks is the session itself), instance.
+-- Answers one of: cold; kept (by others); last, generation; unknown, generation.
+local t = terms()
+if not t then
+    return {'cold'}
+end
+local holder = entry_of(ARGV[1])
+if not holder or (ARGV[2] ~= '' and string.sub(holder, 1, #ARGV[2] + 1) ~= ARGV[2] .. '/') then
+    return {'unknown', int(t.generation)}
+end
+local now, expires = now_ms(), tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1]))
+local left = {}
+if expires > now then
+    left = others(redis.call('HGET', KEYS[7], ARGV[1]), ARGV[3], now, expires)
+end
+if #left == 0 then
+    redis.call('ZADD', KEYS[2], int(math.min(now, expires)), ARGV[1])
+    return {'last', int(t.generation)}
+end
+local latest = 0
+for _, entry in ipairs(left) do
+    latest = math.max(latest, entry[2])
+end
+write_instances(ARGV[1], left)
+redis.call('ZADD', KEYS[2], int(latest), ARGV[1])
+return {'kept'}
