@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use jiff::Timestamp;
-use protocol::id::HardwareId;
+use protocol::id::{HardwareId, InstanceId};
 use protocol::key::LicenseKey;
 use serde::Serialize;
 
@@ -18,7 +18,9 @@ use crate::notice::{Notice, Notify};
 use crate::sync::keys;
 use crate::trace::{Trace, Tracer};
 use crate::vault::Vault;
-use crate::{Address, Config, Error, KeychainFault, Profile, Uptime, arithmetic, environment, hardware, sign_in};
+use crate::{
+    Address, Config, Error, KeychainFault, Profile, Uptime, arithmetic, environment, hardware, instance, sign_in,
+};
 
 /// The sealed file with the license key.
 const KEY_FILE: &str = "license";
@@ -65,12 +67,20 @@ pub(crate) struct Inner {
     pub(crate) home: Home,
     pub(crate) vault: Vault,
     pub(crate) machine: HardwareId,
+    instance: OnceLock<InstanceId>,
     pub(crate) time: Timekeeper,
     pub(crate) cloud: Cloud,
     pub(crate) directories: Directories,
     pub(crate) notify: Notify,
     /// What the cloud is asked with, for as long as it is good.
     pub(crate) access: Mutex<AccessMemory>,
+}
+
+impl Inner {
+    /// Which of those that share the machine's seat this is.
+    pub(crate) fn instance(&self) -> InstanceId {
+        *self.instance.get_or_init(|| instance::identify(&self.home))
+    }
 }
 
 impl LicenseClient {
@@ -312,6 +322,7 @@ impl LicenseClientBuilder {
             directories: Directories::new(cloud_url, cloud.clone(), vault.clone(), notify.clone()),
             time: Timekeeper::new(clock, vault.clone(), notify.clone()),
             access: Mutex::default(),
+            instance: OnceLock::new(),
             home,
             vault,
             machine,

@@ -119,6 +119,7 @@ mod error;
 mod hardware;
 mod home;
 pub mod hook;
+mod instance;
 mod keychain;
 mod last_error;
 mod license;

@@ -317,7 +317,7 @@ impl Seat {
 fn give_back(client: &Inner, session_id: SessionId, token: &str) -> Result<(), Error> {
     let to = client.directories.at_hand(client.time.wall())?;
     let to = to.endpoint("release", "/api/v1/licenses/release")?;
-    let body = ReleaseRequest { session_id };
+    let body = ReleaseRequest { session_id, instance: Some(client.instance()) };
     let ask = Ask { to, body: &body, bearer: Some(token), idempotency_key: None };
     client.cloud.post::<_, ReleaseAnswer>(&ask, Effort::Once).map(drop)
 }

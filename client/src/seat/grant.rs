@@ -159,6 +159,7 @@ fn ask(
         license_id: None,
         hostname: hostname(),
         version: ClientVersion::parse(env!("CARGO_PKG_VERSION")).ok(),
+        instance: Some(client.instance()),
     };
     let to = directory.endpoint("acquire", "/api/v1/licenses/acquire")?;
     client.cloud.post(&Ask { to, body: &body, bearer: Some(&bearer), idempotency_key: Some(attempt) }, effort)

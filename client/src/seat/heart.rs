@@ -194,7 +194,7 @@ impl<'a> Heart<'a> {
         };
         let directory = client.directories.at_hand(client.time.wall())?;
         let to = directory.endpoint("heartbeat", "/api/v1/licenses/heartbeat")?;
-        let body = HeartbeatRequest { session_id };
+        let body = HeartbeatRequest { session_id, instance: Some(client.instance()) };
         client.cloud.post(&Ask { to, body: &body, bearer: Some(&token), idempotency_key: None }, Effort::Once)
     }
 

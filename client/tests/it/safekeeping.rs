@@ -28,6 +28,8 @@ fn the_key_is_never_in_clear() {
         "config.lock",
         "directory",
         "holders",
+        "instance",
+        "instance.lock",
         "license",
         "seat",
         "seats",
