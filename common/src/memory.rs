@@ -77,3 +77,33 @@ impl Reserved {
         Bytes::from_owner(Kept(bytes, self))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn bytes_are_taken_once_and_come_back() {
+        static SMALL: Budget = Budget::new(100);
+        let free = || SMALL.free.available_permits();
+        let mut first = SMALL.reserve(60).await.unwrap();
+        assert!(SMALL.reserve(50).now_or_never().is_none(), "it waits");
+        first.merge(SMALL.reserve(40).await.unwrap());
+        assert_eq!(free(), 0);
+        first.shrink(30);
+        first.shrink(50);
+        assert_eq!(free(), 70);
+        let bytes = first.keep(vec![7; 30]);
+        let part = bytes.slice(10..20);
+        drop(bytes);
+        assert_eq!(free(), 70, "a part of them is there still");
+        drop(part);
+        assert_eq!(free(), 100);
+        // More than there is takes all that there is.
+        let all = SMALL.reserve(1000).await.unwrap();
+        assert_eq!(free(), 0);
+        drop(all);
+    }
+}

@@ -15,9 +15,12 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use tower::Layer as _;
+use tower_http::normalize_path::NormalizePathLayer;
 
 use crate::config::{self, Setup};
 use crate::fact::{self, Kind, Value};
+use crate::serve::connection;
 
 const LATENCY_SECONDS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 const AGE_SECONDS: [f64; 10] = [1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 43_200.0, 86_400.0];
@@ -80,10 +83,10 @@ async fn serve<F: Future<Output = ()> + Send + 'static>(
         look().await;
         ([(CONTENT_TYPE, OPEN_METRICS)], text())
     };
-    let routes = Router::new().route("/metrics", get(read));
-    let served = async { axum::serve(tokio::net::TcpListener::from_std(listener)?, routes).await };
-    if let Err(e) = served.await {
-        tracing::error!("metrics can't be read any more: {e}");
+    let routes = NormalizePathLayer::trim_trailing_slash().layer(Router::new().route("/metrics", get(read)));
+    match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => connection::serve(listener, routes, std::future::pending()).await,
+        Err(e) => tracing::error!("metrics can't be read: {e}"),
     }
 }
 

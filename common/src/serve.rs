@@ -7,7 +7,7 @@
 //! A request is answered on a task of its own, so that a client that hangs up, or the time limit, stops no handler between
 //! two of its writes: the handler runs to its end, which its own limits bound.
 
-mod connection;
+pub(crate) mod connection;
 mod unread;
 
 use std::net::SocketAddr;
@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
@@ -149,7 +150,7 @@ impl std::fmt::Debug for App {
 struct Shared {
     name: &'static str,
     checks: config::Checks,
-    openapi: String,
+    openapi: Bytes,
     proxy_hops: usize,
     running: Arc<Semaphore>,
 }
@@ -159,7 +160,7 @@ impl App {
     pub fn new(name: &'static str, mut setup: Setup, routes: OpenApiRouter) -> Option<Self> {
         let proxy_hops = setup.defaulted(&config::TRUSTED_PROXY_HOPS, config::number)?;
         let (router, api) = routes.split_for_parts();
-        let openapi = openapi::complete(api);
+        let openapi = openapi::complete(api).into();
         let tasks = std::mem::take(&mut setup.tasks);
         let running = Arc::new(Semaphore::new(RUNNING_LIMIT as usize));
         let shared =

@@ -38,7 +38,7 @@ const BUFFER_BYTES: usize = 64 * 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `stop` resolves, then lets the requests end that are being answered.
-pub(super) async fn serve(listener: TcpListener, service: NormalizePath<Router>, stop: impl Future<Output = ()>) {
+pub(crate) async fn serve(listener: TcpListener, service: NormalizePath<Router>, stop: impl Future<Output = ()>) {
     let limit = limit();
     let open = Arc::new(Semaphore::new(limit));
     let (stopping, stopped) = watch::channel(());
@@ -175,5 +175,35 @@ impl AsyncWrite for Timed {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+
+    /// A connection that is not read, and whose time to write is over once it can't take more.
+    async fn unread() -> (Timed, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let reader = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        (Timed { stream, write: Some(Box::pin(tokio::time::sleep(Duration::ZERO))) }, reader)
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_not_read_ends_its_connection() {
+        let (mut timed, _reader) = unread().await;
+        let ended = timed.write_all(&vec![0; 64 << 20]).await;
+        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_was_written_leaves_the_next_one_its_time() {
+        let (mut timed, _reader) = unread().await;
+        timed.write_all(b"short").await.unwrap();
+        timed.flush().await.unwrap();
+        assert!(timed.write.is_none());
     }
 }
