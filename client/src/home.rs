@@ -230,12 +230,14 @@ impl Home {
         if !found.is_dir() {
             return fault(HomeFault::NoFolder);
         }
-        if found.mode() & OTHERS == 0 || (owner::is_mine(found.uid()) && is_empty(&self.path)) {
+        // Root can make any folder private: that of a container's volume, say.
+        let can_mend = owner::is_mine(found.uid()) || geteuid().is_root();
+        if found.mode() & OTHERS == 0 || (can_mend && is_empty(&self.path)) {
             return Ok(());
         }
         match foreign(&self.path) {
-            Some(foreign) => fault(HomeFault::Foreign { owner: foreign.owner }),
-            None => Err(Error::Exposed { path: self.path.clone(), mode: found.mode() }),
+            Some(foreign) if !can_mend => fault(HomeFault::Foreign { owner: foreign.owner }),
+            _ => Err(Error::Exposed { path: self.path.clone(), mode: found.mode() }),
         }
     }
 

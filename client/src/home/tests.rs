@@ -23,6 +23,20 @@ fn an_empty_folder_is_made_private_and_used() {
 }
 
 #[test]
+fn root_uses_a_volume_that_another_user_has_made() {
+    if !geteuid().is_root() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::new(folder.path().join("volume"));
+    fs::create_dir(home.path()).unwrap();
+    fs::set_permissions(home.path(), Permissions::from_mode(0o755)).unwrap();
+    std::os::unix::fs::chown(home.path(), Some(12345), Some(12345)).unwrap();
+    assert!(home.write_new("x", b"x").unwrap());
+    assert_eq!(fs::metadata(home.path()).unwrap().mode() & 0o777, 0o700);
+}
+
+#[test]
 fn a_folder_with_something_in_it_is_not_touched() {
     let folder = tempfile::tempdir().unwrap();
     let home = Home::new(folder.path().to_owned());
