@@ -21,7 +21,6 @@ pub struct BrowserSignIn {
     sso: Option<Sso>,
     loopback: Loopback,
     url: String,
-    state: String,
     nonce: String,
     verifier: String,
 }
@@ -34,8 +33,8 @@ impl std::fmt::Debug for BrowserSignIn {
 
 impl BrowserSignIn {
     pub(super) fn begin(client: LicenseClient, provider: Provider, sso: Option<Sso>) -> Result<Self, Error> {
-        let loopback = Loopback::open().map_err(SignInError::Port)?;
         let (state, nonce, verifier) = (unguessable(), unguessable(), unguessable());
+        let loopback = Loopback::open(&state).map_err(SignInError::Port)?;
         let url = provider.authorization_url(&[
             ("response_type", "code"),
             ("client_id", &provider.client_id),
@@ -46,7 +45,7 @@ impl BrowserSignIn {
             ("code_challenge", &URL_SAFE_NO_PAD.encode(Sha256::digest(&verifier))),
             ("code_challenge_method", "S256"),
         ])?;
-        Ok(Self { client, provider, sso, loopback, url, state, nonce, verifier })
+        Ok(Self { client, provider, sso, loopback, url, nonce, verifier })
     }
 
     /// What to open in the browser.
@@ -71,10 +70,6 @@ impl BrowserSignIn {
     }
 
     fn exchange(&self, answer: &Answer) -> Result<Tokens, Error> {
-        // First, for whatever else it says is not said to this sign-in.
-        if answer.get("state") != Some(&self.state) {
-            return Err(SignInError::WrongState.into());
-        }
         // A provider that names itself must be the one that was asked (RFC 9207).
         if answer.get("iss").is_some_and(|issuer| issuer != self.provider.issuer()) {
             return Err(SignInError::WrongState.into());

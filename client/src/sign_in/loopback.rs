@@ -17,12 +17,20 @@ const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// More is no request line of a browser that was redirected here.
 const MAX_REQUEST_LEN: u64 = 32 * 1024;
 
-/// Listens until it is dropped.
-#[derive(Debug)]
+/// Listens until it is dropped, for the answer to one sign-in. Whatever else comes to the port is refused and changes
+/// nothing: any page in any browser of this machine, and any program on it, can send requests there.
 pub(super) struct Loopback {
     address: SocketAddr,
     answers: Receiver<Answer>,
     closed: Arc<AtomicBool>,
+}
+
+/// What a request must have to be the answer that is waited for.
+struct Expected {
+    /// The `Host` header of a browser that was sent to the redirect URI. A page whose name was pointed at 127.0.0.1 has
+    /// another one.
+    host: String,
+    state: String,
 }
 
 /// What the browser brought, and the browser, which waits for a page.
@@ -32,10 +40,18 @@ pub(super) struct Answer {
     browser: TcpStream,
 }
 
+impl std::fmt::Debug for Loopback {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Loopback").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
 impl Loopback {
-    pub(super) fn open() -> std::io::Result<Self> {
+    /// Opens a port for the answer with this `state`.
+    pub(super) fn open(state: &str) -> std::io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
+        let expected = Arc::new(Expected { host: address.to_string(), state: state.to_owned() });
         let closed = Arc::new(AtomicBool::new(false));
         let (tell, answers) = channel();
         let over = closed.clone();
@@ -44,8 +60,8 @@ impl Loopback {
                 if over.load(Ordering::Relaxed) {
                     return;
                 }
-                let (Ok(browser), tell) = (browser, tell.clone()) else { continue };
-                thread::spawn(move || serve(browser, &tell));
+                let (Ok(browser), tell, expected) = (browser, tell.clone(), expected.clone()) else { continue };
+                thread::spawn(move || serve(browser, &expected, &tell));
             }
         });
         Ok(Self { address, answers, closed })
@@ -81,29 +97,65 @@ impl Answer {
     }
 }
 
-/// Reads a request, and passes on what is an answer.
-fn serve(browser: TcpStream, tell: &Sender<Answer>) -> Option<()> {
+/// Reads a request, and passes it on if it is the answer that is waited for.
+fn serve(browser: TcpStream, expected: &Expected, tell: &Sender<Answer>) -> Option<()> {
     browser.set_read_timeout(Some(READ_TIMEOUT)).ok()?;
     let mut reader = BufReader::new(browser.try_clone().ok()?.take(MAX_REQUEST_LEN));
     let mut request = String::new();
     reader.read_line(&mut request).ok()?;
+    let mut headers = Vec::new();
     loop {
         let mut header = String::new();
         // A connection that is closed before all was read resets the page away.
-        if reader.read_line(&mut header).ok()? == 0 || header.trim().is_empty() {
+        if reader.read_line(&mut header).ok()? == 0 {
             break;
         }
+        let Some((name, value)) = header.trim().split_once(':') else { break };
+        headers.push((name.trim().to_ascii_lowercase(), value.trim().to_owned()));
     }
-    let target = request.strip_prefix("GET ").and_then(|rest| rest.split(' ').next()).unwrap_or_default();
-    match target.split_once('?') {
-        Some((PATH, query)) => {
-            let query = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-            tell.send(Answer { query, browser }).ok()
-        }
-        _ => {
-            page(browser, "404 Not Found", "Nothing is here", "This address serves one sign-in of coditect.");
+    match expected.query_of(&request, &headers) {
+        Ok(query) => tell.send(Answer { query, browser }).ok(),
+        Err((status, sentence)) => {
+            page(browser, status, "Nothing is here", sentence);
             None
         }
+    }
+}
+
+impl Expected {
+    /// The parameters of the answer; or the status and the sentence with which another request is refused.
+    fn query_of(
+        &self,
+        request: &str,
+        headers: &[(String, String)],
+    ) -> Result<Vec<(String, String)>, (&'static str, &'static str)> {
+        const ELSEWHERE: &str = "This address serves one sign-in of coditect.";
+        let header =
+            |name: &'static str| headers.iter().filter(move |header| header.0 == name).map(|header| &*header.1);
+        let mut words = request.split(' ');
+        let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        if !header("host").eq([self.host.as_str()]) {
+            return Err(("421 Misdirected Request", ELSEWHERE));
+        }
+        if path != PATH {
+            return Err(("404 Not Found", ELSEWHERE));
+        }
+        if method != "GET" {
+            return Err(("405 Method Not Allowed", ELSEWHERE));
+        }
+        // What a page fetches, frames or shows as an image is no browser that was sent back. Browsers say what it is, and
+        // other programs leave it out.
+        let navigates = header("sec-fetch-mode").all(|mode| mode == "navigate");
+        if !navigates || !header("sec-fetch-dest").all(|destination| destination == "document") {
+            return Err(("403 Forbidden", ELSEWHERE));
+        }
+        let query: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        let states = query.iter().filter(|(name, _)| name == "state").map(|(_, value)| value.as_str());
+        if !states.eq([self.state.as_str()]) {
+            return Err(("400 Bad Request", "This is not the answer to the sign-in that waits here, which goes on."));
+        }
+        Ok(query)
     }
 }
 
@@ -126,4 +178,40 @@ fn page(mut browser: TcpStream, status: &str, heading: &str, sentence: &str) {
 
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_answer_that_is_waited_for_counts() {
+        let expected = Expected { host: "127.0.0.1:4000".to_owned(), state: "s1".to_owned() };
+        let status = |request: &str, headers: &[(&str, &str)]| {
+            let headers: Vec<_> =
+                headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            expected.query_of(request, &headers).map(|query| query.len()).map_err(|(status, _)| &status[..3])
+        };
+        let good = "GET /callback?code=c&state=s1 HTTP/1.1";
+        let host = ("host", "127.0.0.1:4000");
+        assert_eq!(status(good, &[host]), Ok(2));
+        assert_eq!(status(good, &[host, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")]), Ok(2));
+        for (request, headers, refusal) in [
+            (good, &[][..], "421"),
+            (good, &[("host", "evil.example:4000")], "421"),
+            (good, &[("host", "127.0.0.1")], "421"),
+            (good, &[host, host], "421"),
+            ("GET / HTTP/1.1", &[host], "404"),
+            ("GET /callback/?code=c&state=s1 HTTP/1.1", &[host], "404"),
+            ("POST /callback?code=c&state=s1 HTTP/1.1", &[host], "405"),
+            (good, &[host, ("sec-fetch-mode", "no-cors")], "403"),
+            (good, &[host, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")], "403"),
+            ("GET /callback?code=c&state=s2 HTTP/1.1", &[host], "400"),
+            ("GET /callback?code=c&state=s1&state=s1 HTTP/1.1", &[host], "400"),
+            ("GET /callback?error=access_denied HTTP/1.1", &[host], "400"),
+            ("GET /callback HTTP/1.1", &[host], "400"),
+        ] {
+            assert_eq!(status(request, headers), Err(refusal), "{request} {headers:?}");
+        }
+    }
 }

@@ -61,15 +61,20 @@ impl Liar {
         (cloud, machine)
     }
 
-    /// Signs in with an answer from the browser; `{state}` and `{nonce}` in it are those of the sign-in.
-    pub(crate) fn answered(&self, machine: &Machine, query: &str) -> (Printed, String) {
-        let mut login = Login::start(machine, &["login", "--no-browser"]);
-        let url = login.told_address();
-        let part = |name: &str| {
+    /// Where a sign-in at this address sends the browser back to, and the parameters that it was sent with.
+    pub(crate) fn redirect(url: &str) -> (String, impl Fn(&str) -> String + use<>) {
+        let url = url.to_owned();
+        let part = move |name: &str| {
             let rest = url.split(&format!("{name}=")).nth(1).unwrap();
             rest.split('&').next().unwrap().to_owned()
         };
-        let to = part("redirect_uri").replace("%3A", ":").replace("%2F", "/");
+        (part("redirect_uri").replace("%3A", ":").replace("%2F", "/"), part)
+    }
+
+    /// Signs in with an answer from the browser; `{state}` and `{nonce}` in it are those of the sign-in.
+    pub(crate) fn answered(&self, machine: &Machine, query: &str) -> (Printed, String) {
+        let mut login = Login::start(machine, &["login", "--no-browser"]);
+        let (to, part) = Self::redirect(&login.told_address());
         let query = query.replace("{state}", &part("state")).replace("{nonce}", &part("nonce"));
         let page = ureq::get(format!("{to}?{query}")).call().unwrap().body_mut().read_to_string().unwrap();
         let mut printed = login.end(machine);

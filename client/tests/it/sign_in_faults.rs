@@ -1,5 +1,7 @@
 //! What goes wrong at a sign-in, and what the person is told.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -33,22 +35,45 @@ fn whoever_refuses_is_not_signed_in() {
 }
 
 #[test]
-fn the_answer_to_another_sign_in_is_not_used() {
+fn what_is_no_answer_to_this_sign_in_does_not_end_it() {
+    let liar = Liar::saying(|_| ());
+    let (_cloud, machine) = liar.scene();
+    let mut login = Login::start(&machine, &["login", "--no-browser"]);
+    let (to, part) = Liar::redirect(&login.told_address());
+    let host = to.strip_prefix("http://").unwrap().split('/').next().unwrap().to_owned();
+    let good = format!("/callback?code={}&state={}", part("nonce"), part("state"));
+    let ask = |method: &str, target: &str, host: &str, more: &str| {
+        let mut stream = TcpStream::connect(to.split('/').nth(2).unwrap()).unwrap();
+        write!(stream, "{method} {target} HTTP/1.1\r\nhost: {host}\r\n{more}\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split(' ').nth(1).unwrap().to_owned()
+    };
+    for (method, target, host, more, status) in [
+        ("GET", "/callback?code=x&state=guess", &*host, "", "400"),
+        ("GET", "/callback?code=x", &host, "", "400"),
+        ("GET", "/callback?error=access_denied&state=x", &host, "", "400"),
+        ("GET", "/", &host, "", "404"),
+        ("POST", &good, &host, "content-length: 0\r\n", "405"),
+        ("GET", &good, "rebound.example", "", "421"),
+        ("GET", &good, &host, "sec-fetch-mode: cors\r\nsec-fetch-dest: empty\r\n", "403"),
+    ] {
+        assert_eq!(ask(method, target, host, more), status, "{method} {target} at {host} with {more:?}");
+    }
+    let navigates = "sec-fetch-mode: navigate\r\nsec-fetch-dest: document\r\n";
+    assert_eq!(ask("GET", &good, &host, navigates), "200");
+    let printed = login.end(&machine);
+    assert_eq!((printed.code, printed.stdout.as_str()), (0, "Signed in as ann.\n"), "{printed:?}");
+}
+
+#[test]
+fn an_answer_of_another_provider_is_not_used() {
     let liar = Liar::saying(|_| ());
     let (_cloud, machine) = liar.scene();
     let sentence = "The browser brought the answer to another sign-in, so it is not used.";
-    for query in [
-        "code={nonce}&state=guess",
-        "code={nonce}",
-        "error=access_denied&state=x",
-        "code={nonce}&state={state}&iss=http%3A%2F%2Fevil",
-    ] {
-        let (printed, page) = liar.answered(&machine, query);
-        expect(&printed, 2, "", &format!("error: {sentence}\n{ANEW}"));
-        assert!(page.contains("You are not signed in") && page.contains(sentence), "{page}");
-    }
-    let (printed, _) = liar.answered(&machine, "code={nonce}&state={state}");
-    expect(&printed, 0, "Signed in as ann.\n", "");
+    let (printed, page) = liar.answered(&machine, "code={nonce}&state={state}&iss=http%3A%2F%2Fevil");
+    expect(&printed, 2, "", &format!("error: {sentence}\n{ANEW}"));
+    assert!(page.contains("You are not signed in") && page.contains(sentence), "{page}");
 }
 
 #[test]
