@@ -16,9 +16,8 @@ use crate::enterprise::{Export, Until};
 use crate::license::{Change, Issue, Whose};
 use crate::office::{Need, Office};
 use crate::printer::{Failure, Shown};
-use crate::{
-    delivery, device, enterprise, key, license, migrate, outbox, plan, role, seat, smoke, stripe, sweep, tenant,
-};
+use crate::stripe::Stripe;
+use crate::{delivery, device, enterprise, key, license, migrate, outbox, plan, role, seat, smoke, sweep, tenant};
 
 /// Operates a CODITECT Cloud deployment. Runs in its environment: DATABASE_URL as the owner, REDIS_URL, LICENSE_KEY_PEPPER, SMTP_URL.
 #[derive(Debug, Parser)]
@@ -152,7 +151,12 @@ enum License {
     /// End its sessions and let nobody in until it is resumed.
     Suspend { id: LicenseId },
     /// Make a suspended licence good again.
-    Resume { id: LicenseId },
+    Resume {
+        id: LicenseId,
+        /// Lift what a refund or dispute holds back, until Stripe's next fact about it.
+        #[arg(long)]
+        billing: bool,
+    },
     /// End it for good.
     Revoke { id: LicenseId },
     /// Change its seats; fewer throw nobody out.
@@ -254,28 +258,6 @@ enum Outbox {
     Retry { id: uuid::Uuid },
 }
 
-/// What Stripe said, and what became of it.
-#[derive(Debug, Subcommand)]
-enum Stripe {
-    /// Show events, the newest first.
-    Events {
-        /// Only those that could not be applied.
-        #[arg(long, conflicts_with_all = ["waiting", "recheck"])]
-        failed: bool,
-        /// Only those whose customer or subscription isn't known yet.
-        #[arg(long, conflicts_with = "recheck")]
-        waiting: bool,
-        /// Only those that are to be compared with Stripe.
-        #[arg(long)]
-        recheck: bool,
-        /// How many at most.
-        #[arg(long, default_value_t = 100)]
-        limit: u32,
-    },
-    /// Try again what failed or waits, and compare with Stripe what events left undecided; all, or one event.
-    Retry { event: Option<String> },
-}
-
 impl Ops {
     /// Does what the words say.
     ///
@@ -324,12 +306,7 @@ impl Ops {
                 outbox::list(&office, state, tenant.as_deref()).await
             }
             Command::Outbox(Outbox::Retry { id }) => outbox::retry(&office, id).await,
-            Command::Stripe(Stripe::Events { failed, waiting, recheck, limit }) => {
-                let states = [(failed, "failed"), (waiting, "waiting"), (recheck, "recheck")];
-                let state = states.into_iter().find_map(|(is_asked, state)| is_asked.then_some(state));
-                stripe::events(&office, state, limit).await
-            }
-            Command::Stripe(Stripe::Retry { event }) => stripe::retry(&office, event.as_deref()).await,
+            Command::Stripe(command) => command.run(&office).await,
             Command::Context(command) => command.run(&office, self.json).await,
         }
     }
@@ -342,7 +319,8 @@ impl Command {
             Self::License(License::Export { .. }) => Need::Signer,
             Self::License(License::List { .. }) => Need::Nothing,
             Self::Outbox(Outbox::Deliver { .. }) => Need::Delivery,
-            Self::Stripe(Stripe::Retry { .. }) => Need::Ledger,
+            Self::Stripe(Stripe::Retry { .. } | Stripe::Reconcile { .. }) => Need::Ledger,
+            Self::License(License::Resume { billing: true, .. }) => Need::Ledger,
             Self::License(_) | Self::Seat(_) | Self::Person(Person::Erase { .. }) => Need::Seats,
             _ => Need::Nothing,
         }
@@ -369,7 +347,8 @@ impl License {
             }
             Self::Show { id } => license::show(office, id).await,
             Self::Suspend { id } => license::change(office, id, Change::Suspend).await,
-            Self::Resume { id } => license::change(office, id, Change::Resume).await,
+            Self::Resume { id, billing: true } => license::lift(office, id).await,
+            Self::Resume { id, billing: false } => license::change(office, id, Change::Resume).await,
             Self::Revoke { id } => license::change(office, id, Change::Revoke).await,
             Self::SetSeats { id, seats } => license::change(office, id, Change::Seats(seats)).await,
             Self::Export { id, enterprise: _, users, until, days, out } => {

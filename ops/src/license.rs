@@ -8,6 +8,7 @@ use protocol::wire::Tier;
 use seats::Terms;
 use serde_json::{Value, json};
 use tokio_postgres::Row;
+use webhook_stripe::ledger::lift::Lifted;
 
 use crate::office::{AUDIT, Office};
 use crate::printer::{Failure, Shown};
@@ -221,6 +222,24 @@ pub async fn change(office: &Office, license: LicenseId, change: Change) -> Resu
         Fact::LicenseStopped { license: id, reason, by: "operator" }.tell();
     }
     tell(office, tenant, license, &terms).await
+}
+
+/// Lifts what a refund or dispute holds back of a license.
+///
+/// # Errors
+/// When there is no such license, nothing of billing holds it back, or the database doesn't answer.
+pub async fn lift(office: &Office, license: LicenseId) -> Result<Shown, Failure> {
+    let tenant = office.tenant_of_license(license).await?;
+    match office.ledger()?.lift(tenant, license, &office.actor).await? {
+        Lifted::Holds(_) => show(office, license).await,
+        Lifted::Nothing => Err(Failure::Refused(format!(
+            "No refund or dispute holds license {license} back. `ops license show {license}` says what does."
+        ))),
+        Lifted::Unbilled => Err(Failure::Refused(format!(
+            "License {license} follows no subscription. `ops license resume {license}` lifts what an operator suspended."
+        ))),
+        Lifted::Unfit(why) => Err(Failure::Refused(why)),
+    }
 }
 
 async fn tell(office: &Office, tenant: TenantId, license: LicenseId, terms: &Terms) -> Result<Shown, Failure> {

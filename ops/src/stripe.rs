@@ -1,11 +1,54 @@
 //! Stripe's events as operators see them: what could not be applied, and another try.
 
+use clap::Subcommand;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio_postgres::Row;
 
 use crate::office::Office;
 use crate::printer::{Failure, Shown};
+
+/// What Stripe said, and what became of it.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Stripe {
+    /// Show events, the newest first.
+    Events {
+        /// Only those that could not be applied.
+        #[arg(long, conflicts_with_all = ["waiting", "recheck"])]
+        failed: bool,
+        /// Only those whose customer or subscription isn't known yet.
+        #[arg(long, conflicts_with = "recheck")]
+        waiting: bool,
+        /// Only those that are to be compared with Stripe.
+        #[arg(long)]
+        recheck: bool,
+        /// How many at most.
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+    },
+    /// Try again what failed or waits, and compare with Stripe what events left undecided; all, or one event.
+    Retry { event: Option<String> },
+    /// Compare every customer with Stripe, show what differs, and bring licenses to what Stripe has.
+    Reconcile {
+        /// Only show what differs.
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+impl Stripe {
+    pub(crate) async fn run(self, office: &Office) -> Result<Shown, Failure> {
+        match self {
+            Self::Events { failed, waiting, recheck, limit } => {
+                let states = [(failed, "failed"), (waiting, "waiting"), (recheck, "recheck")];
+                let state = states.into_iter().find_map(|(is_asked, state)| is_asked.then_some(state));
+                events(office, state, limit).await
+            }
+            Self::Retry { event } => retry(office, event.as_deref()).await,
+            Self::Reconcile { dry_run } => reconcile(office, !dry_run).await,
+        }
+    }
+}
 
 /// The newest first.
 const EVENTS: &str = "/* stripe_events */
@@ -26,7 +69,7 @@ const COLUMNS: &[&str] =
 ///
 /// # Errors
 /// When the database doesn't answer.
-pub async fn events(office: &Office, state: Option<&str>, most: u32) -> Result<Shown, Failure> {
+async fn events(office: &Office, state: Option<&str>, most: u32) -> Result<Shown, Failure> {
     let rows = office.db.outside_tenants((EVENTS, &[&state, &i64::from(most)])).await?;
     Ok(Shown::List(COLUMNS, rows.iter().map(row).collect()))
 }
@@ -50,7 +93,7 @@ fn row(row: &Row) -> Vec<Value> {
 ///
 /// # Errors
 /// When an event still can't be applied, there is no such event, or the database doesn't answer.
-pub async fn retry(office: &Office, only: Option<&str>) -> Result<Shown, Failure> {
+async fn retry(office: &Office, only: Option<&str>) -> Result<Shown, Failure> {
     if let Some(id) = only {
         let rows = office.db.outside_tenants((EVENT, &[&id])).await?;
         let Some(row) = rows.first() else {
@@ -72,4 +115,23 @@ pub async fn retry(office: &Office, only: Option<&str>) -> Result<Shown, Failure
         (0, _) => Err(Failure::Refused(format!("{left}, {recheck} could not be compared with Stripe."))),
         _ => Err(Failure::Refused(format!("{left}. `ops stripe events --failed` says why."))),
     }
+}
+
+/// Compares all that is held of customers with Stripe, and unless it is only to be shown, brings licenses to what Stripe has.
+///
+/// # Errors
+/// When something can't be compared or brought to what Stripe has, or the database or Stripe doesn't answer.
+async fn reconcile(office: &Office, is_applied: bool) -> Result<Shown, Failure> {
+    let found = office.ledger()?.reconcile(&office.actor, is_applied).await.map_err(|problem| {
+        Failure::Broken(format!("{} What was compared before stays. Run the same command again.", cause(&problem)))
+    })?;
+    let columns = &["subscription_id", "customer_id", "before", "after", "problem"];
+    let rows = found
+        .into_iter()
+        .map(|c| vec![json!(c.subscription), json!(c.customer), json!(c.before), json!(c.after), json!(c.problem)]);
+    Ok(Shown::List(columns, rows.collect()))
+}
+
+fn cause(problem: &common::Problem) -> String {
+    format!("{}.", problem.internal().unwrap_or("The comparison could not be made").trim_end_matches('.'))
 }

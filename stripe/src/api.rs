@@ -17,6 +17,8 @@ use transport::{Transport, bounded, unreadable};
 
 /// More than any subscription has: Stripe allows 20 items, and a page has 100.
 const MAX_ITEM_PAGES: usize = 10;
+/// The most pages of a list that are read.
+const MAX_LIST_PAGES: usize = 10_000;
 
 /// Stripe's API under one key.
 #[derive(Clone)]
@@ -174,18 +176,18 @@ impl Api {
         Err(unreadable("a subscription with more items than Stripe allows"))
     }
 
-    /// Which subscription a charge or a payment intent paid for; `None` when it was for none, or is unknown.
+    /// The invoice that a charge or a payment intent paid; `None` when it paid none, or is unknown.
     ///
     /// Up to 2025-03-31 a charge names its invoice. From then on an invoice payment stands between a payment intent and its
     /// invoice, since one payment can be for several.
     ///
     /// # Errors
     /// When Stripe doesn't answer or refuses.
-    pub async fn subscription_of_payment(
+    pub async fn invoice_of_payment(
         &self,
         charge: Option<&str>,
         payment_intent: Option<&str>,
-    ) -> Result<Option<String>, ApiError> {
+    ) -> Result<Option<Value>, ApiError> {
         bounded(async {
             let charge = match charge {
                 Some(charge) => self.object("charges", charge).await?.unwrap_or_default(),
@@ -198,10 +200,7 @@ impl Api {
                 (None, None) => None,
             };
             let Some(invoice) = invoice else { return Ok(None) };
-            let invoice = self.object("invoices", &invoice).await?.unwrap_or_default();
-            let before = id_of(&invoice["subscription"]);
-            let since = id_of(&invoice["parent"]["subscription_details"]["subscription"]);
-            Ok(since.or(before).map(str::to_owned))
+            self.object("invoices", &invoice).await
         })
         .await
     }
@@ -216,6 +215,27 @@ impl Api {
         // An invoice that the payment was taken off again is listed too.
         let paid = payments.iter().find(|payment| payment["status"] == "paid").or_else(|| payments.first());
         Ok(paid.and_then(|payment| id_of(&payment["invoice"])).map(str::to_owned))
+    }
+
+    /// All objects of a list, the newest first. Each page is bounded in time; the whole is not.
+    ///
+    /// # Errors
+    /// When Stripe doesn't answer or refuses.
+    pub async fn list(&self, path: &str, filter: &[(&str, &str)]) -> Result<Vec<Value>, ApiError> {
+        let mut all: Vec<Value> = Vec::new();
+        for _ in 0..MAX_LIST_PAGES {
+            // Invoices with their lines have some kilobytes each.
+            let mut query = vec![("limit", "50")];
+            query.extend_from_slice(filter);
+            let last = all.last().and_then(|object| id_of(&object["id"])).map(str::to_owned);
+            query.extend(last.as_deref().map(|last| ("starting_after", last)));
+            let mut page = bounded(self.transport.get(path, &query)).await?;
+            all.append(page["data"].as_array_mut().ok_or_else(|| unreadable("a list without data"))?);
+            if page["has_more"] != true {
+                return Ok(all);
+            }
+        }
+        Err(unreadable("a list without an end"))
     }
 
     /// Makes a page where a subscription can be bought.

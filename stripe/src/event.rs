@@ -5,12 +5,18 @@
 //! subscription under `parent`. Objects may come expanded wherever an id is expected. So values are looked for where each
 //! version has them, instead of being read into one version's types.
 
+mod envelope;
+mod money;
+
 use std::fmt;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::facts::{Item, Outcome, Snapshot, Stage, Status};
+use crate::facts::{Invoice, Item, Snapshot, Stage, Status};
+
+pub use envelope::Unreadable;
+pub use money::{InvoiceNews, dispute_state, invoice};
 
 /// The longest id that is looked at; Stripe's have up to 255 characters (<https://docs.stripe.com/upgrades>).
 const ID_MAX_BYTES: usize = 255;
@@ -83,23 +89,28 @@ pub enum News {
         /// The trial is about to end.
         trial_will_end: bool,
     },
-    /// What became of an invoice.
-    Payment {
+    /// What is known of an invoice.
+    Invoice {
         /// `in_…`
-        invoice: String,
-        /// Paid or not.
-        outcome: Outcome,
-        /// Whether money changed hands: the first invoice of a trial is paid without any.
-        charged: bool,
-        /// Stripe's page to pay at.
-        url: Option<String>,
+        id: String,
+        /// What the event says of it.
+        invoice: Invoice,
+        /// A payment failed, or has to be confirmed.
+        failure: Option<Failure>,
     },
     /// A charge was refunded in full.
     Refund {
         /// `ch_…`
         charge: String,
+        /// How much, in the currency's smallest unit.
+        amount: Option<i64>,
     },
-    /// A dispute was opened or closed.
+    /// A charge's refund failed, or was canceled: the money is back.
+    RefundFailed {
+        /// `ch_…`; the payment intent where the refund names no charge.
+        charge: String,
+    },
+    /// A dispute was opened or closed, or the money for it was taken or given back.
     Dispute {
         /// `du_…` or `dp_…`
         dispute: String,
@@ -113,8 +124,15 @@ pub enum News {
         /// The customer is gone, and its subscriptions with it.
         deleted: bool,
     },
-    /// Only the references are news.
-    Reference,
+}
+
+/// A payment that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The customer has to confirm it at the bank.
+    pub action_required: bool,
+    /// Stripe's page to pay at.
+    pub url: Option<String>,
 }
 
 /// Where a dispute stands.
@@ -141,22 +159,6 @@ pub struct Contact {
 }
 
 impl Event {
-    /// Reads the envelope.
-    ///
-    /// # Errors
-    /// What is missing.
-    pub fn parse(body: &[u8]) -> Result<Self, Malformed> {
-        let mut value: Value = serde_json::from_slice(body).map_err(|_| Malformed("JSON"))?;
-        let object = value.pointer_mut("/data/object").map(Value::take).ok_or(Malformed("data.object"))?;
-        Ok(Self {
-            id: id(&value["id"]).ok_or(Malformed("id"))?,
-            kind: value["type"].as_str().filter(|t| t.len() <= ID_MAX_BYTES).ok_or(Malformed("type"))?.to_owned(),
-            created: time(&value["created"])?.ok_or(Malformed("created"))?,
-            livemode: value["livemode"].as_bool().ok_or(Malformed("livemode"))?,
-            object,
-        })
-    }
-
     /// What it means; `None` for what is not ours.
     ///
     /// # Errors
@@ -171,6 +173,8 @@ impl Event {
             "customer.subscription.updated"
             | "customer.subscription.paused"
             | "customer.subscription.resumed"
+            | "customer.subscription.pending_update_applied"
+            | "customer.subscription.pending_update_expired"
             | "customer.subscription.trial_will_end" => {
                 let mut meaning = subscription(object, Stage::Updated)?;
                 if let News::Subscription { trial_will_end, .. } = &mut meaning.news {
@@ -178,14 +182,22 @@ impl Event {
                 }
                 Ok(Some(meaning))
             }
+            "invoice.finalized"
             // The second is the older name of the first; localised accounts still send both.
-            "invoice.paid" | "invoice.payment_succeeded" => invoice(object, Outcome::Paid),
-            "invoice.payment_failed" => invoice(object, Outcome::Failed),
-            "invoice.payment_action_required" => invoice(object, Outcome::ActionRequired),
-            "invoice_payment.paid" => invoice_payment(object),
-            "charge.refunded" => refund(object),
-            "charge.dispute.created" => dispute(object, false).map(Some),
-            "charge.dispute.closed" => dispute(object, true).map(Some),
+            | "invoice.paid"
+            | "invoice.payment_succeeded"
+            | "invoice.payment_failed"
+            | "invoice.payment_action_required"
+            | "invoice.voided"
+            | "invoice.marked_uncollectible" => money::invoice_event(&self.kind, self.created, object),
+            "invoice_payment.paid" => money::invoice_payment(object).map(Some),
+            "charge.refunded" => money::refund(object),
+            "refund.failed" | "refund.updated" | "charge.refund.updated" => money::refund_changed(object),
+            "charge.dispute.created"
+            | "charge.dispute.updated"
+            | "charge.dispute.closed"
+            | "charge.dispute.funds_withdrawn"
+            | "charge.dispute.funds_reinstated" => money::dispute(&self.kind, object).map(Some),
             "customer.updated" => customer(object, false).map(Some),
             "customer.deleted" => customer(object, true).map(Some),
             _ => Ok(None),
@@ -232,7 +244,7 @@ fn subscription(object: &Value, stage: Stage) -> Result<Meaning, Malformed> {
 pub fn snapshot(object: &Value) -> Result<Snapshot, Malformed> {
     let status: Status = serde_json::from_value(object["status"].clone()).map_err(|_| Malformed("status"))?;
     let data = object["items"]["data"].as_array().ok_or(Malformed("items"))?;
-    let items = data.iter().filter(|item| item["deleted"] != true).map(item).collect::<Result<_, _>>()?;
+    let items = data.iter().filter(|i| i["deleted"] != true).map(|i| item(i, object)).collect::<Result<_, _>>()?;
     let ends = data.iter().map(|item| time(&item["current_period_end"])).collect::<Result<Vec<_>, _>>()?;
     let period_end = time(&object["current_period_end"])?.or_else(|| ends.into_iter().flatten().max());
     Ok(Snapshot {
@@ -250,7 +262,8 @@ pub fn snapshot(object: &Value) -> Result<Snapshot, Malformed> {
     })
 }
 
-fn item(item: &Value) -> Result<Item, Malformed> {
+/// Up to 2025-03-31 the period is the subscription's, from then on each item's.
+fn item(item: &Value, subscription: &Value) -> Result<Item, Malformed> {
     // `plan` is what prices were called before 2020, and is still sent beside them.
     let price = id(&item["price"]).or_else(|| id(&item["plan"])).ok_or(Malformed("price of an item"))?;
     // Metered prices have no quantity.
@@ -258,75 +271,9 @@ fn item(item: &Value) -> Result<Item, Malformed> {
         Value::Null => 1,
         given => given.as_u64().and_then(|n| u32::try_from(n).ok()).ok_or(Malformed("quantity of an item"))?,
     };
-    Ok(Item { price, quantity })
-}
-
-fn invoice(object: &Value, outcome: Outcome) -> Result<Option<Meaning>, Malformed> {
-    let lines = object["lines"]["data"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let subscription = id(&object["subscription"])
-        .or_else(|| id(&object["parent"]["subscription_details"]["subscription"]))
-        .or_else(|| lines.iter().find_map(|line| id(&line["subscription"])))
-        .or_else(|| lines.iter().find_map(|l| id(&l["parent"]["subscription_item_details"]["subscription"])));
-    // A one-off invoice.
-    let Some(subscription) = subscription else { return Ok(None) };
-    let invoice = id(object).ok_or(Malformed("id of the invoice"))?;
-    let payments = object["payments"]["data"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let references = [id(object), id(&object["charge"]), id(&object["payment_intent"])]
-        .into_iter()
-        .chain(payments.iter().flat_map(|p| [id(&p["payment"]["payment_intent"]), id(&p["payment"]["charge"])]));
-    Ok(Some(Meaning {
-        customer: id(&object["customer"]),
-        subscription: Some(subscription),
-        references: references.flatten().collect(),
-        news: News::Payment {
-            invoice,
-            outcome,
-            charged: object["amount_paid"].as_i64().is_some_and(|amount| amount > 0),
-            url: object["hosted_invoice_url"].as_str().filter(|url| url.starts_with("https://")).map(str::to_owned),
-        },
-    }))
-}
-
-/// Says which payment intent paid an invoice, which newer invoices don't.
-fn invoice_payment(object: &Value) -> Result<Option<Meaning>, Malformed> {
-    let invoice = id(&object["invoice"]).ok_or(Malformed("invoice"))?;
-    let payment = &object["payment"];
-    let references = [Some(invoice), id(&payment["payment_intent"]), id(&payment["charge"])];
-    let references = references.into_iter().flatten().collect();
-    Ok(Some(Meaning { customer: None, subscription: None, references, news: News::Reference }))
-}
-
-fn refund(charge: &Value) -> Result<Option<Meaning>, Malformed> {
-    if charge["refunded"] != true {
-        return Ok(None);
-    }
-    let charge_id = id(charge).ok_or(Malformed("id of the charge"))?;
-    let references = [Some(charge_id.clone()), id(&charge["payment_intent"]), id(&charge["invoice"])];
-    Ok(Some(Meaning {
-        customer: id(&charge["customer"]),
-        subscription: None,
-        references: references.into_iter().flatten().collect(),
-        news: News::Refund { charge: charge_id },
-    }))
-}
-
-fn dispute(object: &Value, closed: bool) -> Result<Meaning, Malformed> {
-    let status = object["status"].as_str().ok_or(Malformed("status of the dispute"))?;
-    let state = match status {
-        "won" | "warning_closed" | "prevented" => DisputeState::Won,
-        "lost" => DisputeState::Lost,
-        _ if closed => return Err(Malformed("status of a closed dispute")),
-        warning if warning.starts_with("warning_") => DisputeState::Inquiry,
-        _ => DisputeState::Open,
-    };
-    let charge = &object["charge"];
-    let references = [id(charge), id(&object["payment_intent"]), id(&charge["invoice"])];
-    Ok(Meaning {
-        customer: id(&charge["customer"]),
-        subscription: None,
-        references: references.into_iter().flatten().collect(),
-        news: News::Dispute { dispute: id(object).ok_or(Malformed("id of the dispute"))?, state },
-    })
+    let of = if item["current_period_end"].is_null() { subscription } else { item };
+    let period = time(&of["current_period_start"])?.zip(time(&of["current_period_end"])?);
+    Ok(Item { price, quantity, period })
 }
 
 fn customer(object: &Value, deleted: bool) -> Result<Meaning, Malformed> {

@@ -2,20 +2,30 @@
 //!
 //! [`Facts`] is a join-semilattice: each event adds a fact, each fact is kept as the greatest of its kind in a total order,
 //! so that the same events give the same facts in whatever order and however often they come. [`Facts::terms`] then reads
-//! the licence off the facts alone.
+//! the licence off the facts and the catalogue alone.
+//!
+//! Money belongs to an invoice ([`Invoice`]), an invoice to the periods of its lines, a period to an item. The newest
+//! invoice that is not void decides the standing between two states of the subscription; the base item's period bounds
+//! the license; a refund or dispute counts while it takes back what the current period was paid with ([`taking`]).
 //!
 //! The order of a subscription's states is by when their events were made. Within one second, which is all that Stripe
 //! tells, by the stage of life, then by the status; that is a guess, so it is reported as one, and whoever can asks Stripe.
 
+mod arrears;
+mod invoice;
+mod taking;
 mod terms;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::DisputeState;
+use crate::event::News;
 
-pub use terms::{Catalogue, Price, Standing, Terms, Unfit};
+use arrears::{Debt, Debts};
+pub use invoice::{Invoice, InvoiceStatus};
+use taking::{Dispute, Takings};
+pub use terms::{Catalogue, Price, PriceKind, Standing, Terms, Unfit};
 
 /// A subscription's status (<https://docs.stripe.com/api/subscriptions/object#subscription_object-status>), in the order of
 /// a life, which decides between states of the same second.
@@ -42,7 +52,8 @@ pub enum Status {
 
 impl Status {
     /// Whether nothing comes after it.
-    fn is_terminal(self) -> bool {
+    #[must_use]
+    pub fn is_terminal(self) -> bool {
         matches!(self, Self::Canceled | Self::IncompleteExpired)
     }
 }
@@ -92,12 +103,15 @@ pub struct Item {
     pub price: String,
     /// How many.
     pub quantity: u32,
+    /// Its period, in seconds since 1970. Each item has its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period: Option<(i64, i64)>,
 }
 
-/// What became of an invoice; the greater wins a second.
+/// What became of an invoice, as an older release kept it; the greater wins a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+enum Outcome {
     /// The payment failed.
     Failed,
     /// The customer has to confirm the payment.
@@ -122,12 +136,16 @@ struct Payment {
     outcome: Outcome,
 }
 
-/// A dispute's state and when: closed wins over open, then the later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-struct Dispute {
-    closed: bool,
-    at: i64,
-    state: DisputeState,
+/// Invoices, periods that were not paid, refunds and disputes. Kept apart from the rest, which an older release writes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+struct Money {
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    invoices: BTreeMap<String, Invoice>,
+    #[serde(skip_serializing_if = "Debts::is_empty")]
+    debts: Debts,
+    #[serde(flatten)]
+    takings: Takings,
 }
 
 /// What is known of a subscription.
@@ -135,33 +153,64 @@ struct Dispute {
 #[serde(default)]
 pub struct Facts {
     newest: Option<Stamped>,
-    payment: Option<Payment>,
-    /// When money last changed hands.
-    charged_at: Option<i64>,
-    /// When all was last known to be paid, also where it cost nothing.
+    /// When a state last said that all is paid.
     settled_at: Option<i64>,
-    /// Ends of periods that were seen unpaid, and when last.
-    unpaid: BTreeMap<i64, i64>,
     /// Checkout ended before the payment was through.
     checkout_unpaid: bool,
     /// Checkout's payment is through.
     checkout_paid: bool,
-    /// Charges refunded in full, and when.
+    #[serde(rename = "payments")]
+    money: Money,
+    // The rest is read as an older release left it, and never written: it knew no invoices.
+    payment: Option<Payment>,
+    charged_at: Option<i64>,
+    unpaid: BTreeMap<i64, i64>,
     refunds: BTreeMap<String, i64>,
     disputes: BTreeMap<String, Dispute>,
 }
 
 impl Facts {
+    /// Learns what an event of this time says. `false`: another state of the same second is known, and which of them is
+    /// newer can only be guessed.
+    pub fn learn(&mut self, at: i64, news: &News, names: &[String]) -> bool {
+        let invoices = names.iter().filter(|id| id.starts_with("in_"));
+        match news {
+            News::Checkout { paid, snapshot, .. } => {
+                self.checkout_paid |= *paid;
+                self.checkout_unpaid |= !*paid;
+                invoices.for_each(|id| self.learn_invoice(at, id, Invoice::default()));
+                snapshot.as_ref().is_none_or(|s| self.learn_snapshot(at, Stage::Created, s.clone()))
+            }
+            News::Subscription { snapshot, stage, .. } => {
+                invoices.for_each(|id| self.learn_invoice(at, id, Invoice::default()));
+                self.learn_snapshot(at, *stage, snapshot.clone())
+            }
+            News::Invoice { id, invoice, .. } => {
+                self.learn_invoice(at, id, invoice.clone());
+                true
+            }
+            News::Refund { charge, amount } => {
+                self.learn_refund(at, charge, names, *amount);
+                true
+            }
+            News::RefundFailed { charge } => {
+                self.learn_failed_refund(at, charge, names);
+                true
+            }
+            News::Dispute { dispute, state } => {
+                self.learn_dispute(at, dispute, names, *state);
+                true
+            }
+            News::Customer { .. } => true,
+        }
+    }
+
     /// Learns a state. `false`: another state of the same second is known, and which of them is newer can only be guessed.
     pub fn learn_snapshot(&mut self, at: i64, stage: Stage, snapshot: Snapshot) -> bool {
-        match (snapshot.status, snapshot.period_end) {
-            (Status::Active | Status::Trialing, _) => self.settled_at = self.settled_at.max(Some(at)),
-            (Status::PastDue | Status::Unpaid, Some(end)) => {
-                let seen = self.unpaid.entry(end).or_insert(at);
-                *seen = (*seen).max(at);
-            }
-            _ => {}
+        if matches!(snapshot.status, Status::Active | Status::Trialing) {
+            self.settled_at = self.settled_at.max(Some(at));
         }
+        self.money.debts.learn(at, &snapshot);
         let terminal = snapshot.status.is_terminal();
         let learned = Stamped { terminal, at, stage, snapshot };
         let Some(known) = &self.newest else {
@@ -186,38 +235,10 @@ impl Facts {
         self.learn_snapshot(at, Stage::Asked, snapshot);
     }
 
-    /// Learns what became of an invoice.
-    pub fn learn_payment(&mut self, at: i64, outcome: Outcome, charged: bool) {
-        self.payment = self.payment.max(Some(Payment { at, outcome }));
-        if outcome == Outcome::Paid {
-            self.settled_at = self.settled_at.max(Some(at));
-        }
-        if charged && outcome == Outcome::Paid {
-            self.charged_at = self.charged_at.max(Some(at));
-        }
-    }
-
-    /// Learns how Checkout ended.
-    pub fn learn_checkout(&mut self, paid: bool) {
-        if paid {
-            self.checkout_paid = true;
-        } else {
-            self.checkout_unpaid = true;
-        }
-    }
-
-    /// Learns of a full refund.
-    pub fn learn_refund(&mut self, at: i64, charge: &str) {
-        let known = self.refunds.entry(charge.to_owned()).or_insert(at);
-        *known = (*known).max(at);
-    }
-
-    /// Learns where a dispute stands.
-    pub fn learn_dispute(&mut self, at: i64, dispute: &str, state: DisputeState) {
-        let closed = matches!(state, DisputeState::Won | DisputeState::Lost);
-        let learned = Dispute { closed, at, state };
-        let known = self.disputes.entry(dispute.to_owned()).or_insert(learned);
-        *known = (*known).max(learned);
+    /// Learns what an event of this time, or Stripe's answer, says of an invoice.
+    pub fn learn_invoice(&mut self, at: i64, id: &str, invoice: Invoice) {
+        let known = self.money.invoices.entry(id.to_owned()).or_default();
+        known.join(Invoice { seen: Some(at), ..invoice });
     }
 
     /// Whether the newest state is the same one.
@@ -240,31 +261,76 @@ impl Facts {
         self.newest.as_ref()?.snapshot.trial_end
     }
 
-    /// What the subscription is called in `subscriptions.status`: Stripe's word, as far as events went.
+    /// Prices of the newest state that the catalogue lacks.
+    pub fn unknown_prices<'a>(&'a self, catalogue: &'a Catalogue) -> impl Iterator<Item = &'a str> {
+        let items = self.newest.iter().flat_map(|known| &known.snapshot.items);
+        items.map(|item| item.price.as_str()).filter(|price| !catalogue.contains_key(*price))
+    }
+
+    /// What the subscription is called in `subscriptions.status`: Stripe's word, as far as events went. An invoice decides
+    /// from its second on until a state of a later second comes.
     pub fn status(&self) -> Option<Status> {
         let known = self.newest.as_ref()?;
-        let payment = self.payment.filter(|p| p.at >= known.at);
-        Some(match (known.snapshot.status, payment.map(|p| p.outcome)) {
+        let status = known.snapshot.status;
+        Some(match status {
             // The state that follows may come later than the invoice, or not at all.
-            (Status::Incomplete | Status::PastDue | Status::Unpaid, Some(Outcome::Paid)) => Status::Active,
-            (Status::Active, Some(Outcome::Failed | Outcome::ActionRequired)) => Status::PastDue,
-            (status, _) => status,
+            Status::Incomplete | Status::PastDue | Status::Unpaid if self.is_paid_since(known.at) => Status::Active,
+            Status::Active if self.is_failed_since(known.at) => Status::PastDue,
+            status => status,
         })
     }
 
+    fn knows_invoices(&self) -> bool {
+        self.money.invoices.values().any(|invoice| invoice.status != InvoiceStatus::Unknown)
+    }
+
+    /// Whether the newest invoice that is not void was paid, or became the newest, at or after a time.
+    fn is_paid_since(&self, since: i64) -> bool {
+        if !self.knows_invoices() {
+            return self.payment.is_some_and(|p| p.at >= since && p.outcome == Outcome::Paid);
+        }
+        let Some((id, newest)) = self.newest_invoice(|_| true).filter(|(_, newest)| newest.is_paid()) else {
+            return false;
+        };
+        let later_void = self.money.invoices.iter().filter(|(other, i)| i.is_void() && age(other, i) > age(id, newest));
+        later_void.map(|(_, invoice)| invoice.voided_at).chain([newest.paid_at]).max() >= Some(Some(since))
+    }
+
+    /// Whether a payment of the newest invoice failed at or after a time, with none since.
+    fn is_failed_since(&self, since: i64) -> bool {
+        if !self.knows_invoices() {
+            return self.payment.is_some_and(|p| p.at >= since && p.outcome != Outcome::Paid);
+        }
+        let newest = self.newest_invoice(|invoice| {
+            invoice.status != InvoiceStatus::Draft && (invoice.is_paid() || !invoice.is_for_change())
+        });
+        newest.is_some_and(|(_, invoice)| {
+            matches!(invoice.status, InvoiceStatus::Unknown | InvoiceStatus::Open) && invoice.failed_at >= Some(since)
+        })
+    }
+
+    /// The newest of the invoices that are not void.
+    fn newest_invoice(&self, counts: impl Fn(&Invoice) -> bool) -> Option<(&String, &Invoice)> {
+        let counting = self.money.invoices.iter().filter(|(_, invoice)| !invoice.is_void() && counts(invoice));
+        counting.max_by_key(|(id, invoice)| age(id, invoice))
+    }
+
+    fn was_ever_charged(&self) -> bool {
+        let charged = |invoice: &Invoice| invoice.is_paid() && invoice.received() > Some(0);
+        self.charged_at.is_some() || self.money.invoices.values().any(charged)
+    }
+
     /// What the licence is to be. `None`: nothing was ever paid for, so that there is nothing to license.
-    pub fn terms(&self, customer_deleted: bool) -> Option<Terms<'_>> {
+    pub fn terms(&self, customer_deleted: bool, catalogue: &Catalogue) -> Option<Terms<'_>> {
         let known = &self.newest.as_ref()?.snapshot;
         let status = self.status()?;
         if matches!(status, Status::Incomplete | Status::IncompleteExpired)
-            || (self.checkout_unpaid && !self.checkout_paid && self.charged_at.is_none())
+            || (self.checkout_unpaid && !self.checkout_paid && !self.was_ever_charged())
         {
             return None;
         }
-        let standing = if self.disputes.values().any(|d| matches!(d.state, DisputeState::Open | DisputeState::Lost)) {
-            Standing::Disputed
-        } else if self.refunds.values().any(|refunded| Some(*refunded) >= self.charged_at) {
-            Standing::Refunded
+        let standing = if let Some(held) = self.held(catalogue) {
+            held
         } else if status == Status::Paused || known.pause_void {
             Standing::Inactive
         } else if matches!(status, Status::PastDue | Status::Unpaid) {
@@ -276,30 +342,42 @@ impl Facts {
             items: &known.items,
             more_items: known.more_items,
             standing,
-            expires_at: self.end(customer_deleted),
+            expires_at: self.end(customer_deleted, catalogue),
         })
     }
 
-    /// When the licence ends, in seconds since 1970. Who cancels at once has the period to its end, for it was paid. Who
-    /// stops paying has the first period without a payment, and never a second one: Stripe begins the next period of a
-    /// subscription also while nobody pays for it.
-    fn end(&self, customer_deleted: bool) -> Option<i64> {
+    /// When the licence ends, in seconds since 1970. What Stripe calls ended has ended then. Who stops paying has the
+    /// first period without a payment, and never a second one: Stripe begins the next period of a subscription also while
+    /// nobody pays for it.
+    fn end(&self, customer_deleted: bool, catalogue: &Catalogue) -> Option<i64> {
         let known = self.newest.as_ref()?;
         let snapshot = &known.snapshot;
-        let period_end = snapshot.period_end.or(snapshot.ended_at).unwrap_or(known.at);
+        let of_base = |item: &&Item| catalogue.get(&item.price).is_some_and(|price| price.kind == PriceKind::Base);
+        let base = snapshot.items.iter().filter(of_base).filter_map(|item| item.period).min_by_key(|(_, end)| *end);
+        let period_end = base.map(|(_, end)| end).or(snapshot.period_end).or(snapshot.ended_at).unwrap_or(known.at);
         let status = self.status()?;
-        let unpaid = self.unpaid.iter().find(|(_, seen)| Some(**seen) > self.settled_at).map(|(end, _)| *end);
+        let debt = self.first_debt(catalogue);
         if status == Status::Canceled || customer_deleted {
-            let ended = snapshot.ended_at.unwrap_or(i64::MAX);
-            let end = snapshot.cancel_at.filter(|at| *at <= ended).unwrap_or(period_end);
-            return Some(unpaid.map_or(end, |unpaid| unpaid.min(end)));
+            let end = match status {
+                Status::Canceled => snapshot.ended_at.unwrap_or(known.at),
+                _ => snapshot.cancel_at.unwrap_or(period_end),
+            };
+            return Some(debt.map_or(end, |debt| debt.last_served().min(end)));
         }
         let chosen = snapshot.cancel_at.or_else(|| snapshot.cancel_at_period_end.then_some(period_end));
         let unpaid = match status {
-            Status::Unpaid => unpaid.or(Some(period_end)),
-            Status::PastDue => unpaid.filter(|unpaid| *unpaid < period_end),
+            Status::Unpaid => {
+                let current = Debt { end: period_end, start: base.map(|(start, _)| start), gave_up_at: Some(known.at) };
+                Some(debt.unwrap_or(current).last_served())
+            }
+            Status::PastDue => debt.map(|debt| debt.end).filter(|end| *end < period_end),
             _ => None,
         };
         chosen.into_iter().chain(unpaid).min()
     }
+}
+
+/// What orders invoices: when they began to exist, as far as is known.
+fn age<'a>(id: &'a String, invoice: &Invoice) -> (i64, Option<i64>, &'a String) {
+    (invoice.begun(), invoice.seen, id)
 }

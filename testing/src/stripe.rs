@@ -1,6 +1,7 @@
 //! Stripe's side of the webhook: its events, in the shapes of two API versions, and signatures by its own library.
 
 mod events;
+pub mod life;
 mod signer;
 mod subscription;
 

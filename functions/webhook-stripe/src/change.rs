@@ -10,8 +10,8 @@ use common::{Fact, Problem};
 use protocol::id::{LicenseId, TenantId};
 use protocol::wire::Tier;
 use seats::Terms;
-use stripe::event::{Contact, Event, Meaning, News};
-use stripe::facts::{Catalogue, Facts, Outcome, Snapshot, Stage};
+use stripe::event::{Contact, Event, InvoiceNews, Meaning, News};
+use stripe::facts::{Catalogue, Facts, Snapshot};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
@@ -19,9 +19,27 @@ use uuid::Uuid;
 use crate::ledger::{Ledger, Owner};
 use crate::queries::{self, Kept, License};
 
+/// What makes a change: an event of Stripe's, or an operator.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cause<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) kind: &'a str,
+    /// In seconds since 1970.
+    pub(crate) at: i64,
+    pub(crate) livemode: bool,
+    /// As the audit log has it.
+    pub(crate) actor: &'a str,
+}
+
+impl<'a> From<&'a Event> for Cause<'a> {
+    fn from(event: &'a Event) -> Self {
+        Self { id: &event.id, kind: &event.kind, at: event.created, livemode: event.livemode, actor: "stripe" }
+    }
+}
+
 /// What an event changes, from what was known.
 pub(crate) struct Change<'a> {
-    event: &'a Event,
+    cause: Cause<'a>,
     owner: &'a Owner,
     subscriptions: Vec<Working>,
     email: Option<String>,
@@ -41,15 +59,19 @@ enum Turn {
 }
 
 /// A subscription while an event is applied to it.
-struct Working {
+pub(crate) struct Working {
     id: String,
-    facts: Facts,
-    license: Option<License>,
+    pub(crate) facts: Facts,
+    pub(crate) license: Option<License>,
     is_touched: bool,
     is_new: bool,
     references: Vec<String>,
     /// What the event alone says, beside the licence's change.
     notes: Vec<(String, About)>,
+    /// The charge or dispute that the event says money is taken back for.
+    taking: Option<String>,
+    /// Prices that the catalogue lacked before.
+    unknown_before: Vec<String>,
 }
 
 /// What was committed.
@@ -77,7 +99,7 @@ impl<'a> Change<'a> {
     pub(crate) async fn load(
         tx: &mut TenantTx<'static>,
         first: Query<'_>,
-        event: &'a Event,
+        cause: impl Into<Cause<'a>>,
         owner: &'a Owner,
     ) -> Result<Option<Self>, Problem> {
         let customer = &owner.customer;
@@ -96,14 +118,15 @@ impl<'a> Change<'a> {
         let kept: Result<Vec<Kept>, _> = subscriptions.iter().map(Kept::from_row).collect();
         let kept = kept.map_err(Problem::internal_error)?;
         let tier = |row: &Row| Some((row.get(1), row.get::<_, &str>(4).parse().ok()?));
+        let catalogue = queries::catalogue(&prices);
         Ok(Some(Self {
-            event,
+            cause: cause.into(),
             owner,
-            subscriptions: kept.into_iter().map(Working::from_kept).collect(),
+            subscriptions: kept.into_iter().map(|kept| Working::from_kept(kept, &catalogue)).collect(),
             email: customers.first().and_then(|row| row.get(0)),
             deleted: customers.first().is_some_and(|row| row.get(1)),
             contact: None,
-            catalogue: queries::catalogue(&prices),
+            catalogue,
             tiers: prices.iter().filter_map(tier).collect(),
             writes: Writes::default(),
             turns: Vec::new(),
@@ -128,48 +151,53 @@ impl<'a> Change<'a> {
         }
     }
 
-    /// Learns what the event says of a subscription. `false`: only a guess tells whether it is the newest.
-    pub(crate) fn learn(&mut self, subscription: &str, meaning: &Meaning) -> bool {
+    /// Learns what the event says of a subscription, and the invoice that Stripe says it is about. `false`: only a guess
+    /// tells whether it is the newest.
+    pub(crate) fn learn(&mut self, subscription: &str, meaning: &Meaning, paid: Option<&InvoiceNews>) -> bool {
         if let News::Checkout { contact, .. } = &meaning.news {
             self.learn_customer(contact, false);
         }
-        let at = self.event.created;
+        let at = self.cause.at;
+        let is_guess = self.owner.subscription.is_none();
         let known = self.working(subscription);
-        known.references.clone_from(&meaning.references);
-        match &meaning.news {
-            News::Checkout { paid, snapshot, .. } => {
-                known.facts.learn_checkout(*paid);
-                return snapshot.clone().is_none_or(|s| known.facts.learn_snapshot(at, Stage::Created, s));
-            }
-            News::Subscription { snapshot, stage, trial_will_end } => {
-                if *trial_will_end && let Some(end) = snapshot.trial_end {
-                    known.notes.push((format!("trial:{subscription}:{end}"), About::TrialEnding { at: end }));
-                }
-                let before = known.facts.clone();
-                let decided = known.facts.learn_snapshot(at, *stage, snapshot.clone());
-                if decided && !known.facts.has_state_of(&before) {
-                    write!(self.writes, queries::EVENTS_COMPARED, subscription.to_owned());
-                }
-                return decided;
-            }
-            News::Payment { invoice, outcome, charged, url } => {
-                if *outcome != Outcome::Paid {
-                    let action_required = *outcome == Outcome::ActionRequired;
-                    let once = format!("{}:{invoice}", if action_required { "action" } else { "failed" });
-                    known.notes.push((once, About::PaymentFailed { action_required, url: url.clone() }));
-                }
-                known.facts.learn_payment(at, *outcome, *charged);
-            }
-            News::Refund { charge } => known.facts.learn_refund(at, charge),
-            News::Dispute { dispute, state } => known.facts.learn_dispute(at, dispute, *state),
-            News::Customer { .. } | News::Reference => {}
+        // What is only taken for the subscription's must not stand in the way of its invoice.
+        if !is_guess {
+            known.references.clone_from(&meaning.references);
         }
-        true
+        match &meaning.news {
+            News::Subscription { snapshot, trial_will_end: true, .. } => {
+                let end =
+                    snapshot.trial_end.map(|at| (format!("trial:{subscription}:{at}"), About::TrialEnding { at }));
+                known.notes.extend(end);
+            }
+            News::Invoice { id, failure: Some(failure), .. } => {
+                let once = format!("{}:{id}", if failure.action_required { "action" } else { "failed" });
+                let (action_required, url) = (failure.action_required, failure.url.clone());
+                known.notes.push((once, About::PaymentFailed { action_required, url }));
+            }
+            News::Refund { charge: id, .. } | News::Dispute { dispute: id, .. } => known.taking = Some(id.clone()),
+            _ => {}
+        }
+        let before = known.facts.clone();
+        let decided = known.facts.learn(at, &meaning.news, &meaning.references);
+        if let Some(paid) = paid {
+            known.learn_invoice(at, paid);
+        }
+        if decided && !known.facts.has_state_of(&before) {
+            write!(self.writes, queries::EVENTS_COMPARED, subscription.to_owned());
+        }
+        decided
+    }
+
+    /// Whether the event takes money back of which nothing known says what it paid.
+    pub(crate) fn lacks_invoice(&mut self, subscription: &str) -> bool {
+        let known = self.working(subscription);
+        known.taking.as_ref().is_some_and(|id| known.facts.lacks_invoice_of(id))
     }
 
     /// Learns what Stripe answered.
     pub(crate) fn learn_answer(&mut self, subscription: &str, answer: Snapshot) {
-        let at = self.event.created;
+        let at = self.cause.at;
         self.working(subscription).facts.learn_answer(at, answer);
         write!(self.writes, queries::EVENTS_COMPARED, subscription.to_owned());
     }
@@ -188,10 +216,18 @@ impl<'a> Change<'a> {
 
     /// Leaves it to be compared with Stripe later.
     pub(crate) fn recheck(&mut self, subscription: &str) {
-        write!(self.writes, queries::EVENT_RECHECK, self.event.id.clone(), Some(subscription.to_owned()));
+        write!(self.writes, queries::EVENT_RECHECK, self.cause.id.to_owned(), Some(subscription.to_owned()));
     }
 
-    fn working(&mut self, subscription: &str) -> &mut Working {
+    /// Lifts what refunds and disputes hold back of a subscription's license; answers their ids.
+    pub(crate) fn lift(&mut self, subscription: &str) -> Vec<String> {
+        let catalogue = std::mem::take(&mut self.catalogue);
+        let lifted = self.working(subscription).facts.lift(&catalogue);
+        self.catalogue = catalogue;
+        lifted
+    }
+
+    pub(crate) fn working(&mut self, subscription: &str) -> &mut Working {
         let place = self.subscriptions.iter().position(|s| s.id == subscription).unwrap_or_else(|| {
             self.subscriptions.push(Working::new(subscription));
             self.subscriptions.len() - 1
@@ -199,6 +235,17 @@ impl<'a> Change<'a> {
         let working = &mut self.subscriptions[place];
         working.is_touched = true;
         working
+    }
+
+    /// Refunds and disputes go to the subscription of their invoice.
+    fn settle_claims(&mut self) {
+        for place in 0..self.subscriptions.len() {
+            let (before, rest) = self.subscriptions.split_at_mut(place);
+            let Some((one, after)) = rest.split_first_mut() else { return };
+            for other in before.iter_mut().chain(after).filter(|_| one.is_touched) {
+                other.is_touched |= one.facts.claim(&mut other.facts);
+            }
+        }
     }
 
     /// Writes everything and commits. Inside: why a licence can't follow; then nothing was written.
@@ -215,6 +262,7 @@ impl<'a> Change<'a> {
         }
         let mut changed =
             Changed { tenant: self.owner.tenant, licenses: Vec::new(), is_news: self.owner.is_new_customer };
+        self.settle_claims();
         let mut told = Vec::new();
         for mut subscription in std::mem::take(&mut self.subscriptions).into_iter().filter(|s| s.is_touched) {
             match self.write_license(ledger, &mut subscription) {
@@ -255,12 +303,30 @@ impl Working {
         Self::from_parts(id.to_owned(), Facts::default(), None, true)
     }
 
-    fn from_kept(kept: Kept) -> Self {
-        Self::from_parts(kept.id, kept.facts, kept.license, false)
+    fn from_kept(kept: Kept, catalogue: &Catalogue) -> Self {
+        let unknown_before = kept.facts.unknown_prices(catalogue).map(str::to_owned).collect();
+        Self { unknown_before, ..Self::from_parts(kept.id, kept.facts, kept.license, false) }
     }
 
     fn from_parts(id: String, facts: Facts, license: Option<License>, is_new: bool) -> Self {
-        Self { id, facts, license, is_touched: false, is_new, references: Vec::new(), notes: Vec::new() }
+        Self {
+            id,
+            facts,
+            license,
+            is_touched: false,
+            is_new,
+            references: Vec::new(),
+            notes: Vec::new(),
+            taking: None,
+            unknown_before: Vec::new(),
+        }
+    }
+
+    /// Learns an invoice, and that what it names belongs to the subscription.
+    pub(crate) fn learn_invoice(&mut self, at: i64, news: &InvoiceNews) {
+        self.facts.learn_invoice(at, &news.id, news.invoice.clone());
+        self.references.push(news.id.clone());
+        self.references.extend(news.payments.iter().cloned());
     }
 }
 

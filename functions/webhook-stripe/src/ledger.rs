@@ -4,11 +4,14 @@
 //! names. Whoever makes an id known looks for waiting events after its commit, and whoever waits looks for an owner after
 //! its own, so that one of two that happen at once always sees the other.
 
+pub mod lift;
 mod oracle;
+mod ownership;
 mod recheck;
+mod reconcile;
 
 use common::license_key::KeyHasher;
-use common::postgres::{Query, TenantTx};
+use common::postgres::Query;
 use common::{Db, Fact, Problem, Setup, request};
 use jiff::Timestamp;
 use protocol::id::TenantId;
@@ -16,11 +19,11 @@ use protocol::problem::Code;
 use seats::Seats;
 use serde::Serialize;
 use stripe::api::Api;
-use stripe::event::{Event, Meaning, News};
+use stripe::event::{Event, InvoiceNews, Meaning, News, Unreadable};
 use stripe::facts::Facts;
-use uuid::Uuid;
 
 use oracle::{Asked, Oracle, is_about_payment};
+pub use reconcile::Compared;
 
 use crate::change::{Change, Changed};
 use crate::queries;
@@ -94,6 +97,8 @@ pub(crate) struct Owner {
 struct Entry<'a> {
     event: &'a Event,
     meaning: Meaning,
+    /// The invoice that Stripe says a refund or dispute is of.
+    paid: Option<InvoiceNews>,
     body: &'a [u8],
     /// It is in the ledger already, waiting or failed.
     kept: bool,
@@ -108,6 +113,8 @@ enum Tried {
     Moved,
     /// Stripe has to be asked about this subscription, of which this is known.
     Ask(String, Box<Facts>),
+    /// Stripe has to be asked which invoice a payment was for.
+    AskPayment,
     /// Nothing known says whose, or which subscription's, it is.
     Homeless,
     /// It can't be applied.
@@ -127,6 +134,21 @@ impl Ledger {
     /// `503` when it could not be kept.
     pub async fn receive(&self, event: &Event, body: &[u8]) -> Result<Outcome, Problem> {
         self.take(event, body, false).await
+    }
+
+    /// Keeps a rightly signed body that can't be read, or is of a sort that never concerns us.
+    ///
+    /// # Errors
+    /// `503` when it could not be kept.
+    pub async fn keep_unreadable(&self, of: &Unreadable, body: &[u8]) -> Result<Outcome, Problem> {
+        let (state, outcome) = if of.is_foreign { ("ignored", Outcome::Ignored) } else { ("failed", Outcome::Failed) };
+        tracing::warn!(event = of.id, error = of.why, "a Stripe event could not be read");
+        let row: Query<'_> = (
+            queries::EVENT_KEEP,
+            &[&of.id, &of.livemode, &of.kind, &of.created, &body, &state, &&[][..] as &&[&str], &Some(&of.why)],
+        );
+        self.db.outside_tenants(row).await?;
+        Ok(outcome)
     }
 
     /// Tries all that is kept but not applied, or one of it, the oldest first; answers ids with what became of them.
@@ -161,7 +183,7 @@ impl Ledger {
             return self.keep_ignored(event, body, &error).await;
         }
         let mut oracle = Oracle::new(self.api.as_ref());
-        let (outcome, mut news) = self.settle(&Entry { event, meaning, body, kept }, &mut oracle).await?;
+        let (outcome, mut news) = self.settle(&Entry { event, meaning, paid: None, body, kept }, &mut oracle).await?;
         // What this event made known may be what others wait for; and what those make known, in turn.
         while !news.is_empty() {
             news = self.wake(&news, &mut oracle).await?;
@@ -180,7 +202,7 @@ impl Ledger {
                 let body: Vec<u8> = row.get(1);
                 let Ok(event) = Event::parse(&body) else { continue };
                 let Ok(Some(meaning)) = event.meaning() else { continue };
-                let entry = Entry { event: &event, meaning, body: &body, kept: true };
+                let entry = Entry { event: &event, meaning, paid: None, body: &body, kept: true };
                 // What woke it is durable: what fails now is tried again by the sweep.
                 if let Ok((outcome, more)) = self.settle(&entry, oracle).await {
                     outcome.told_of(&event);
@@ -192,7 +214,7 @@ impl Ledger {
 
     /// Applies an event or keeps it; answers also which ids it made known.
     async fn settle(&self, entry: &Entry<'_>, oracle: &mut Oracle<'_>) -> Result<(Outcome, Vec<String>), Problem> {
-        let mut entry = Entry { meaning: entry.meaning.clone(), ..*entry };
+        let mut entry = Entry { meaning: entry.meaning.clone(), paid: None, ..*entry };
         let (mut asked, mut has_asked_payment, mut has_waited) = (Vec::new(), false, false);
         for _ in 0..ATTEMPTS {
             let owner = self.owner_of(&entry).await?;
@@ -200,19 +222,15 @@ impl Ledger {
             let is_guess = owner.as_ref().is_none_or(|owner| owner.subscription.is_none());
             if is_guess && is_about_payment(&entry.meaning) && !has_asked_payment {
                 has_asked_payment = true;
-                match oracle.subscription_of_payment(&entry.meaning).await {
-                    Ok(None) => {
-                        let error = "The payment was for no subscription.";
-                        return Ok((self.keep_ignored(entry.event, entry.body, error).await?, Vec::new()));
-                    }
-                    answer => entry.meaning.subscription = answer.ok().flatten(),
+                if !entry.ask_payment(oracle).await {
+                    return self.keep_payment_of_nothing(&entry).await;
                 }
                 if entry.meaning.subscription.is_some() {
                     continue;
                 }
             }
             let tried = match owner {
-                Some(owner) => self.try_apply(&entry, &owner, &asked, oracle).await,
+                Some(owner) => self.try_apply(&entry, &owner, &asked, oracle, has_asked_payment).await,
                 None => Ok(Tried::Homeless),
             };
             match tried {
@@ -231,6 +249,12 @@ impl Ledger {
                 Ok(Tried::Ask(subscription, known)) => {
                     let answer = oracle.subscription(&subscription).await;
                     asked.push(Asked { subscription, known: *known, answer });
+                }
+                Ok(Tried::AskPayment) => {
+                    has_asked_payment = true;
+                    if !entry.ask_payment(oracle).await {
+                        return self.keep_payment_of_nothing(&entry).await;
+                    }
                 }
                 Ok(Tried::Homeless) => {
                     if has_waited {
@@ -257,44 +281,9 @@ impl Ledger {
         })
     }
 
-    /// Whose the event is; a purchase makes an owner where there is none.
-    async fn owner_of(&self, entry: &Entry<'_>) -> Result<Option<Owner>, Problem> {
-        let meaning = &entry.meaning;
-        if let Some(mut owner) = self.owner(entry.event.livemode, &meaning.names()).await? {
-            owner.subscription = meaning.subscription.clone().or(owner.subscription);
-            return Ok(Some(owner));
-        }
-        let (News::Checkout { tenant, .. }, Some(customer)) = (&meaning.news, &meaning.customer) else {
-            return Ok(None);
-        };
-        // Only metadata is believed: whoever opens a Payment Link can set the client_reference_id.
-        let named = tenant.as_deref().and_then(|t| t.parse::<Uuid>().ok()).map(TenantId::from_uuid);
-        let known = match named {
-            Some(tenant) => {
-                let tx = self.db.tenant("tenant", tenant).await?;
-                let [rows] = tx.finish([(queries::TENANT, &[])]).await?;
-                rows.first().map(|_| tenant)
-            }
-            None => None,
-        };
-        Ok(Some(Owner {
-            tenant: known.unwrap_or_else(TenantId::new),
-            customer: customer.clone(),
-            subscription: meaning.subscription.clone(),
-            is_new_tenant: known.is_none(),
-            is_new_customer: true,
-        }))
-    }
-
-    async fn owner(&self, livemode: bool, names: &[String]) -> Result<Option<Owner>, Problem> {
-        let rows = self.db.outside_tenants((queries::OWNER, &[&names, &livemode])).await?;
-        Ok(rows.first().map(|row| Owner {
-            tenant: TenantId::from_uuid(row.get(0)),
-            customer: row.get(1),
-            subscription: row.get(2),
-            is_new_tenant: false,
-            is_new_customer: false,
-        }))
+    async fn keep_payment_of_nothing(&self, entry: &Entry<'_>) -> Result<(Outcome, Vec<String>), Problem> {
+        let error = "The payment was for no subscription.";
+        Ok((self.keep_ignored(entry.event, entry.body, error).await?, Vec::new()))
     }
 
     /// One transaction: the event, and what it changes.
@@ -304,6 +293,7 @@ impl Ledger {
         owner: &Owner,
         asked: &[Asked],
         oracle: &Oracle<'_>,
+        has_asked_payment: bool,
     ) -> Result<Tried, Problem> {
         let event = entry.event;
         let mut tx = self.db.tenant("stripe_apply", owner.tenant).await?;
@@ -320,7 +310,11 @@ impl Ledger {
             change.learn_customer(contact, *deleted);
         } else if let Some(subscription) = change.subscription() {
             let known = change.known(&subscription);
-            let decided = change.learn(&subscription, &entry.meaning) && !change.needs_stripe(&subscription);
+            let decided = change.learn(&subscription, &entry.meaning, entry.paid.as_ref());
+            let decided = decided && !change.needs_stripe(&subscription);
+            if !has_asked_payment && oracle.can_be_asked() && change.lacks_invoice(&subscription) {
+                return Ok(Tried::AskPayment);
+            }
             match asked.last().filter(|asked| asked.subscription == subscription) {
                 Some(Asked { answer: Ok(Some(answer)), known: then, .. }) if known.has_state_of(then) => {
                     change.learn_answer(&subscription, answer.clone());
@@ -338,13 +332,6 @@ impl Ledger {
             return Ok(Tried::Homeless);
         }
         Ok(change.finish(self, tx).await?.map_or_else(Tried::Failed, Tried::Applied))
-    }
-
-    /// Whether somebody made this customer known while we waited for the lock.
-    async fn has_owner(&self, tx: &mut TenantTx<'static>, event: &Event, owner: &Owner) -> Result<bool, Problem> {
-        let names = [owner.customer.as_str()];
-        let [rows] = tx.run([(queries::OWNER, &[&&names[..], &event.livemode])]).await?;
-        Ok(!rows.is_empty())
     }
 
     async fn keep_failed(&self, event: &Event, body: &[u8], error: &str) -> Result<Outcome, Problem> {
@@ -371,5 +358,17 @@ impl Ledger {
             &[&event.id, &event.livemode, &event.kind, &event.created, &body, &state, &waits_for, &error],
         );
         self.db.outside_tenants(row).await.map(drop)
+    }
+}
+
+impl Entry<'_> {
+    /// Asks Stripe what a refunded or disputed payment was for. `false`: for no subscription.
+    async fn ask_payment(&mut self, oracle: &mut Oracle<'_>) -> bool {
+        // Without an answer, what is known has to do.
+        let Ok(found) = oracle.invoice_of_payment(&self.meaning).await else { return true };
+        let Some(subscription) = found.as_ref().and_then(|found| found.subscription.clone()) else { return false };
+        self.meaning.subscription = Some(subscription);
+        self.paid = found;
+        true
     }
 }

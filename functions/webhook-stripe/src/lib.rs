@@ -72,7 +72,10 @@ async fn stripe_event(
     app.secrets
         .verify(header, &body, Timestamp::now())
         .map_err(|refused| Problem::invalid_signature(refused.to_string()))?;
-    let event = Event::parse(&body).map_err(|e| Problem::malformed_body(e.to_string()))?;
-    let status = app.ledger.receive(&event, &body).await?;
+    // Stripe repeats for days what isn't answered with success, and then turns the endpoint off.
+    let status = match Event::read(&body) {
+        Ok(event) => app.ledger.receive(&event, &body).await?,
+        Err(unreadable) => app.ledger.keep_unreadable(&unreadable, &body).await?,
+    };
     Ok(Answer::ok(Received { status }))
 }

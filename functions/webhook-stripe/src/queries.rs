@@ -1,12 +1,13 @@
 //! The statements of `webhook-stripe`.
 
-use stripe::facts::{Catalogue, Facts, Price};
+use stripe::facts::{Catalogue, Facts, Price, PriceKind};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-/// Whose customer, subscription, invoice, charge or payment intent one of these is.
-pub(crate) const OWNER: &str =
-    "/* stripe_owner */ select tenant_id, customer_id, subscription_id from stripe_owner($1, $2)";
+/// Whose customer, subscription, invoice, charge or payment intent each of these is.
+pub(crate) const OWNERS: &str = "/* stripe_owners */
+    select named.id, o.tenant_id, o.customer_id, o.subscription_id
+    from unnest($1::text[]) named (id), lateral stripe_owner(array[named.id], $2) o";
 
 /// Events of a customer are applied one after the other.
 pub(crate) const CUSTOMER_LOCK: &str =
@@ -57,6 +58,15 @@ pub(crate) const EVENTS_RECHECK: &str = "/* stripe_events_recheck */
     select id, body, recheck from stripe_events where recheck is not null and ($1::text is null or id = $1)
     order by created, id limit 10000";
 
+/// The subscription that a license follows.
+pub(crate) const SUBSCRIPTION_OF_LICENSE: &str = "/* subscription_of_license */
+    select s.id, s.customer_id, c.livemode from subscriptions s join stripe_customers c on c.id = s.customer_id
+    where s.license_id = $1";
+pub(crate) const TENANTS_ALL: &str = "/* tenants_all */ select id from tenants_all()";
+/// A tenant's customers of one mode.
+pub(crate) const CUSTOMERS: &str =
+    "/* stripe_customers */ select id from stripe_customers where livemode = $1 order by created_at, id";
+
 pub(crate) const TENANT: &str = "/* tenant */ select id from tenants";
 pub(crate) const TENANT_INSERT: &str =
     "/* tenant_insert */ insert into tenants (id, name, slug) values (current_tenant(), $1, $2)";
@@ -78,19 +88,19 @@ pub(crate) const CUSTOMER_WRITE: &str = "/* stripe_customer_write */
 
 /// A customer's subscriptions with their licences.
 pub(crate) const SUBSCRIPTIONS: &str = "/* stripe_subscriptions */
-    select s.id, s.facts, s.license_id, l.plan_code, l.seats, l.standing, extract(epoch from l.expires_at)::bigint
+    select s.id, s.facts || jsonb_build_object('payments', s.payments), s.license_id, l.plan_code, l.seats, l.standing, extract(epoch from l.expires_at)::bigint
     from subscriptions s left join licenses l on l.id = s.license_id where s.customer_id = $1";
 pub(crate) const SUBSCRIPTION_WRITE: &str = "/* stripe_subscription_write */
-    insert into subscriptions (id, tenant_id, customer_id, facts, status, license_id)
-    values ($1, current_tenant(), $2, $3, $4, $5)
-    on conflict (id) do update set facts = excluded.facts, status = excluded.status, license_id = excluded.license_id,
-        updated_at = now()";
+    insert into subscriptions (id, tenant_id, customer_id, facts, payments, status, license_id)
+    values ($1, current_tenant(), $2, $3::jsonb - 'payments', $3::jsonb -> 'payments', $4, $5)
+    on conflict (id) do update set facts = excluded.facts, payments = excluded.payments, status = excluded.status,
+        license_id = excluded.license_id, updated_at = now()";
 pub(crate) const REFERENCES_WRITE: &str = "/* stripe_references_write */
     insert into stripe_references (reference, tenant_id, subscription_id) select r, current_tenant(), $1 from unnest($2::text[]) r
     on conflict do nothing";
 
 pub(crate) const CATALOGUE: &str = "/* plan_prices */
-    select price_id, plan_code, kind = 'base', pp.seats, p.tier from plan_prices pp join plans p on p.code = pp.plan_code";
+    select price_id, plan_code, kind, pp.seats, p.tier from plan_prices pp join plans p on p.code = pp.plan_code";
 
 pub(crate) const LICENSE_INSERT: &str = "/* license_insert */
     insert into licenses (id, tenant_id, plan_code, seats, standing, expires_at, key_hash, key_hint)
@@ -107,7 +117,11 @@ pub(crate) const SESSIONS_END: &str = "/* sessions_end */
     update sessions set ended_at = now(), ended_reason = 'suspended' where license_id = $1 and ended_at is null";
 
 pub(crate) const AUDIT: &str = "/* audit_entry */
-    insert into audit_log (id, tenant_id, actor, action, license_id, detail) values ($1, current_tenant(), 'stripe', $2, $3, $4)";
+    insert into audit_log (id, tenant_id, actor, action, license_id, detail) values ($1, current_tenant(), $2, $3, $4, $5)";
+/// The same thing is noted once: the id is made of what it is about.
+pub(crate) const AUDIT_ONCE: &str = "/* audit_entry_once */
+    insert into audit_log (id, tenant_id, actor, action, license_id, detail)
+    values (md5($1)::uuid, current_tenant(), $2, $3, $4, $5) on conflict do nothing";
 pub(crate) const OUTBOX_DONE: &str = "/* outbox_done */ delete from outbox where id = $1";
 
 /// A subscription as it is kept.
@@ -146,7 +160,7 @@ pub(crate) fn catalogue(rows: &[Row]) -> Catalogue {
     rows.iter()
         .map(|row| {
             let seats = u32::try_from(row.get::<_, i32>(3)).unwrap_or(0);
-            (row.get(0), Price { plan: row.get(1), is_base: row.get(2), seats })
+            (row.get(0), Price { plan: row.get(1), kind: PriceKind::from_word(row.get(2)), seats })
         })
         .collect()
 }

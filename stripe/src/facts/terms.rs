@@ -17,7 +17,7 @@ pub struct Terms<'a> {
 }
 
 /// A licence's standing, as `licenses.standing` has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
     /// Paid.
     Good,
@@ -54,10 +54,33 @@ impl Standing {
 pub struct Price {
     /// The plan's code.
     pub plan: String,
-    /// A base, which names the plan, or only seats more.
-    pub is_base: bool,
+    /// What it is for.
+    pub kind: PriceKind,
     /// Seats for each of the quantity.
     pub seats: u32,
+}
+
+/// What a price is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PriceKind {
+    /// The plan, with the seats that it includes. Its period bounds the license.
+    Base,
+    /// More seats.
+    Seat,
+    /// An add-on without seats.
+    Other,
+}
+
+impl PriceKind {
+    /// Reads `plan_prices.kind`; a word that a later release added brings no seats.
+    #[must_use]
+    pub fn from_word(word: &str) -> Self {
+        match word {
+            "base" => Self::Base,
+            "seat" => Self::Seat,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// Prices by id.
@@ -98,7 +121,8 @@ impl fmt::Display for Unfit {
 }
 
 impl Terms<'_> {
-    /// Plan and seats.
+    /// Plan and seats, as the items say that the catalogue knows. An unknown price beside a known base is an add-on of
+    /// something else, and changes nothing of that.
     ///
     /// # Errors
     /// Why the items are no licence of ours.
@@ -108,20 +132,27 @@ impl Terms<'_> {
             return Err(Unfit::MoreItems);
         }
         let (mut plan, mut seats, mut bases) = (None::<&str>, 0_u64, None::<u64>);
+        let mut unknown = None;
         for item in self.items {
-            let price = catalogue.get(&item.price).ok_or_else(|| Unfit::UnknownPrice(item.price.clone()))?;
-            match plan {
-                Some(other) if other != price.plan => {
+            let Some(price) = catalogue.get(&item.price) else {
+                unknown = unknown.or(Some(&item.price));
+                continue;
+            };
+            match (price.kind, plan) {
+                (PriceKind::Other, _) => continue,
+                (_, Some(other)) if other != price.plan => {
                     return Err(Unfit::SeveralPlans(other.to_owned(), price.plan.clone()));
                 }
                 _ => plan = Some(&price.plan),
             }
-            if price.is_base {
+            if price.kind == PriceKind::Base {
                 bases = Some(bases.unwrap_or(0) + u64::from(item.quantity));
             }
             seats += u64::from(item.quantity) * u64::from(price.seats);
         }
-        let (plan, bases) = plan.zip(bases).ok_or(Unfit::NoBase)?;
+        let Some((plan, bases)) = plan.zip(bases) else {
+            return Err(unknown.map_or(Unfit::NoBase, |price| Unfit::UnknownPrice(price.clone())));
+        };
         // A base that is paid for zero times has no seats, and none can be added to it.
         let seats = if bases == 0 { 0 } else { seats };
         let seats = i32::try_from(seats).ok().filter(|_| seats <= MOST_SEATS).ok_or(Unfit::TooManySeats)?;

@@ -117,7 +117,7 @@ async fn what_is_not_there_is_none_and_an_id_stays_an_id() {
         ["", "../charges/ch_1", "sub_1?expand[]=customer", "sub_1/", "sub 1", "sub_1\n", "süb_1", "%73ub_1", &long]
     {
         assert_eq!(api.subscription(id).await, Ok(None), "{id}");
-        assert_eq!(api.subscription_of_payment(Some(id), Some(id)).await, Ok(None), "{id}");
+        assert_eq!(api.invoice_of_payment(Some(id), Some(id)).await, Ok(None), "{id}");
     }
     assert_eq!(asked(&stripe).len(), 1, "nothing was asked with them");
     assert!(api.subscription("sub_1").await.unwrap().is_some());
@@ -181,13 +181,27 @@ async fn a_payment_is_traced_in_both_shapes() {
         });
         objects.as_object_mut().unwrap().retain(|_, object| !object.is_null());
         let stripe = having(objects).await;
-        let found = api(&stripe).subscription_of_payment(charge, intent).await.unwrap();
+        let found = api(&stripe).invoice_of_payment(charge, intent).await.unwrap();
+        let found = found.and_then(|found| stripe::event::invoice(&found).unwrap().subscription);
         assert_eq!(found.as_deref(), expected, "{what}");
         for asked in stripe.asked().iter().filter(|a| a.what.ends_with("invoice_payments")) {
             let of_intent = json!({"payment": {"type": "payment_intent", "payment_intent": "pi_1"}});
             assert_eq!(asked.parameters, of_intent, "{what}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_list_is_read_to_its_end() {
+    let page = |ids: &[&str], has_more: bool| {
+        Reply::ok(json!({"data": ids.iter().map(|id| json!({"id": id})).collect::<Vec<_>>(), "has_more": has_more}))
+    };
+    let stripe = saying(vec![page(&["in_3", "in_2"], true), page(&["in_1"], false)]).await;
+    let all = api(&stripe).list("/v1/invoices", &[("customer", "cus_1")]).await.unwrap();
+    assert_eq!(all, [json!({"id": "in_3"}), json!({"id": "in_2"}), json!({"id": "in_1"})]);
+    let pages: Vec<Value> = stripe.asked().into_iter().map(|asked| asked.parameters).collect();
+    let second = json!({"customer": "cus_1", "limit": "50", "starting_after": "in_2"});
+    assert_eq!(pages, [json!({"customer": "cus_1", "limit": "50"}), second]);
 }
 
 #[tokio::test]

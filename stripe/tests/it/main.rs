@@ -3,5 +3,6 @@
 
 mod api;
 mod facts;
+mod life;
 mod shapes;
 mod signature;

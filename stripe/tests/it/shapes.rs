@@ -21,6 +21,11 @@ pub(crate) fn every_kind(version: Version) -> Vec<Event> {
         events.invoice("paid", &acme, NOW),
         events.invoice("payment_failed", &acme, NOW),
         events.invoice("payment_action_required", &acme, NOW),
+        events.invoice("finalized", &acme, NOW),
+        events.invoice("voided", &acme, NOW).with("/data/object/status", "void"),
+        events.invoice("marked_uncollectible", &acme, NOW).with("/data/object/status", "uncollectible"),
+        events.subscription("pending_update_applied", &acme, NOW),
+        events.subscription("pending_update_expired", &acme, NOW),
         events.refund(&acme, true, NOW),
         events.refund(&acme, false, NOW),
         events.customer("updated", &acme, NOW),
@@ -31,6 +36,8 @@ pub(crate) fn every_kind(version: Version) -> Vec<Event> {
     }
     let stands = ["needs_response", "warning_needs_response", "warning_closed", "won", "lost"];
     all.extend(stands.map(|status| events.dispute(&acme, status, NOW)));
+    let kinds = ["updated", "funds_withdrawn", "funds_reinstated"].map(|kind| format!("charge.dispute.{kind}"));
+    all.extend(kinds.map(|kind| events.dispute(&acme, "needs_response", NOW).with("/type", kind)));
     acme.pause = Some("void".to_owned());
     all.push(events.subscription("updated", &acme, NOW));
     acme.status = "paused".to_owned();

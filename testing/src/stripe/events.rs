@@ -318,7 +318,7 @@ impl Events {
         event
     }
 
-    fn event(&self, kind: &str, object: Value, at: i64) -> Event {
+    pub(super) fn event(&self, kind: &str, object: Value, at: i64) -> Event {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let mut event = self.shape(shape!(self.version, "event"));
         let id = format!("evt_{:08x}{:06}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));

@@ -4,7 +4,7 @@ use common::outbox::{About, Mail, OUTBOX_ADD, SeatsChanged};
 use protocol::id::{LicenseId, TenantId};
 use protocol::key::{Brand, KeyType, LicenseKey};
 use serde_json::json;
-use stripe::facts::Standing;
+use stripe::facts::{Facts, Standing};
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
@@ -25,15 +25,15 @@ impl Change<'_> {
 
     pub(super) fn write_customer(&mut self) {
         let contact = self.contact.clone().unwrap_or_default();
-        let deleted_at = self.deleted.then_some(self.event.created);
+        let deleted_at = self.deleted.then_some(self.cause.at);
         write!(
             self.writes,
             queries::CUSTOMER_WRITE,
             self.owner.customer.clone(),
-            self.event.livemode,
+            self.cause.livemode,
             contact.email,
             contact.name,
-            self.event.created,
+            self.cause.at,
             deleted_at
         );
     }
@@ -56,31 +56,45 @@ impl Change<'_> {
         }
     }
 
+    /// The license that follows from what is known of a subscription.
+    pub(crate) fn wanted(&mut self, subscription: &str) -> Result<Option<License>, String> {
+        let (facts, license) = {
+            let known = self.working(subscription);
+            (known.facts.clone(), known.license.clone())
+        };
+        self.license_of(&facts, license.as_ref())
+    }
+
+    fn license_of(&self, facts: &Facts, known: Option<&License>) -> Result<Option<License>, String> {
+        let Some(terms) = facts.terms(self.deleted, &self.catalogue) else {
+            let inactive =
+                |known: &License| License { standing: Standing::Inactive.as_str().to_owned(), ..known.clone() };
+            return Ok(known.map(inactive));
+        };
+        let ends = terms.expires_at.is_some() || terms.standing.ends_sessions();
+        let (plan, seats) = match (terms.plan_and_seats(&self.catalogue), known) {
+            (Ok(found), _) => found,
+            // What ends needs no price to end.
+            (Err(_), Some(known)) if ends => (known.plan.clone(), known.seats),
+            (Err(unfit), _) => return Err(unfit.to_string()),
+        };
+        Ok(Some(License {
+            id: known.map_or_else(Uuid::now_v7, |l| l.id),
+            plan,
+            seats,
+            standing: terms.standing.as_str().to_owned(),
+            expires_at: terms.expires_at,
+        }))
+    }
+
     /// Brings the licence to what the facts say. Answers licence, outbox entry and the statement that reports its terms.
     pub(super) fn write_license(
         &mut self,
         ledger: &Ledger,
         subscription: &mut Working,
     ) -> Result<Option<(Uuid, Uuid, usize)>, String> {
-        let wanted = match (subscription.facts.terms(self.deleted), &subscription.license) {
-            (None, None) => return Ok(None),
-            (None, Some(known)) => License { standing: Standing::Inactive.as_str().to_owned(), ..known.clone() },
-            (Some(terms), known) => {
-                let ends = terms.expires_at.is_some() || terms.standing.ends_sessions();
-                let (plan, seats) = match (terms.plan_and_seats(&self.catalogue), known) {
-                    (Ok(found), _) => found,
-                    // What ends needs no price to end.
-                    (Err(_), Some(known)) if ends => (known.plan.clone(), known.seats),
-                    (Err(unfit), _) => return Err(unfit.to_string()),
-                };
-                License {
-                    id: known.as_ref().map_or_else(Uuid::now_v7, |l| l.id),
-                    plan,
-                    seats,
-                    standing: terms.standing.as_str().to_owned(),
-                    expires_at: terms.expires_at,
-                }
-            }
+        let Some(wanted) = self.license_of(&subscription.facts, subscription.license.as_ref())? else {
+            return Ok(None);
         };
         let before = subscription.license.replace(wanted.clone());
         let statement = match &before {
@@ -91,6 +105,8 @@ impl Change<'_> {
             Some(before) if *before != wanted => Some(self.change(before, &wanted)),
             Some(_) => None,
         };
+        self.note_taking(subscription, &wanted);
+        self.note_unknown_prices(subscription, &wanted);
         self.write_mails(subscription, before.as_ref(), &wanted);
         Ok(statement.map(|(outbox, place)| (wanted.id, outbox, place)))
     }
@@ -146,7 +162,7 @@ impl Change<'_> {
         let entry = Uuid::now_v7();
         let payload = SeatsChanged { license_id: LicenseId::from_uuid(wanted.id) };
         let payload = serde_json::to_value(payload).expect("an id is plain data");
-        let once = format!("seats:{}:{}", wanted.id, self.event.id);
+        let once = format!("seats:{}:{}", wanted.id, self.cause.id);
         write!(self.writes, OUTBOX_ADD, entry, "seats", once, payload, None::<Vec<u8>>);
         (entry, statement)
     }
@@ -167,7 +183,7 @@ impl Change<'_> {
         }
         let is_held = matches!(now.standing.as_str(), "refunded" | "disputed");
         if is_held && before.is_none_or(|b| b.standing != now.standing) {
-            let once = format!("{}:{}:{}", now.standing, subscription.id, self.event.id);
+            let once = format!("{}:{}:{}", now.standing, subscription.id, self.cause.id);
             self.mail(Uuid::now_v7(), now, once, About::Suspended { reason: now.standing.clone() }, None);
         }
     }
@@ -183,12 +199,43 @@ impl Change<'_> {
         write!(self.writes, OUTBOX_ADD, entry, "mail", once, payload, secret);
     }
 
+    /// Money that was taken back without taking back what the current period was paid with is for operators to know of.
+    fn note_taking(&mut self, subscription: &mut Working, license: &License) {
+        let Some(id) = subscription.taking.take() else { return };
+        let facts = &subscription.facts;
+        if facts.stands(&id) && !facts.is_held_by(&id, &self.catalogue) {
+            tracing::warn!(license = %license.id, id, kind = self.cause.kind, "money was taken back, not of the current period");
+            self.audit_once("license.payment_taken_back", license, &id);
+        }
+    }
+
+    fn note_unknown_prices(&mut self, subscription: &Working, license: &License) {
+        let unknown: Vec<String> = subscription.facts.unknown_prices(&self.catalogue).map(str::to_owned).collect();
+        for price in unknown.iter().filter(|price| !subscription.unknown_before.contains(price)) {
+            tracing::warn!(license = %license.id, price, "the catalogue lacks a price of a subscription");
+            self.audit_once("license.price_unknown", license, price);
+        }
+    }
+
+    /// What an operator lifted.
+    pub(crate) fn audit_lift(&mut self, license: LicenseId, lifted: &[String]) {
+        let (action, detail) = ("license.resumed", json!({"billing": lifted}));
+        let actor = self.cause.actor.to_owned();
+        write!(self.writes, queries::AUDIT, Uuid::now_v7(), actor, action, license.as_uuid(), detail);
+    }
+
+    fn audit_once(&mut self, action: &'static str, license: &License, about: &str) {
+        let detail = json!({"event": self.cause.id, "type": self.cause.kind, "about": about});
+        let once = format!("{action}:{}:{about}", license.id);
+        write!(self.writes, queries::AUDIT_ONCE, once, self.cause.actor.to_owned(), action, license.id, detail);
+    }
+
     fn audit(&mut self, action: &'static str, license: &License) {
         let detail = json!({
-            "event": self.event.id, "type": self.event.kind, "plan": license.plan, "seats": license.seats,
+            "event": self.cause.id, "type": self.cause.kind, "plan": license.plan, "seats": license.seats,
             "standing": license.standing, "expires_at": license.expires_at,
         });
-        write!(self.writes, queries::AUDIT, Uuid::now_v7(), action, license.id, detail);
+        write!(self.writes, queries::AUDIT, Uuid::now_v7(), self.cause.actor.to_owned(), action, license.id, detail);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Stripe's API, for what events alone can't decide.
 
 use stripe::api::Api;
-use stripe::event::{Meaning, News, snapshot};
+use stripe::event::{InvoiceNews, Meaning, News, invoice, snapshot};
 use stripe::facts::{Facts, Snapshot};
 
 /// Stripe, while somebody waits: once it gave no answer it isn't asked again, so that the wait is bounded however many
@@ -42,11 +42,22 @@ impl<'a> Oracle<'a> {
         })
     }
 
-    /// The subscription that a refunded or disputed payment was for.
-    pub(super) async fn subscription_of_payment(&mut self, meaning: &Meaning) -> Result<Option<String>, Silent> {
+    /// The invoice that a refunded or disputed payment was for; `None` when it was for none.
+    pub(super) async fn invoice_of_payment(&mut self, meaning: &Meaning) -> Result<Option<InvoiceNews>, Silent> {
         let of_kind = |prefix: &str| meaning.references.iter().find(|id| id.starts_with(prefix)).map(String::as_str);
         let charge = of_kind("ch_").or_else(|| of_kind("py_"));
-        self.heard(self.api.ok_or(Silent)?.subscription_of_payment(charge, of_kind("pi_")).await)
+        let answer = self.api.ok_or(Silent)?.invoice_of_payment(charge, of_kind("pi_")).await;
+        let Some(value) = self.heard(answer)? else { return Ok(None) };
+        let mut found = invoice(&value).map_err(|error| {
+            tracing::warn!(%error, "Stripe's answer could not be read");
+            Silent
+        })?;
+        // Stripe says that these paid it, whether the invoice names them or not.
+        let paid_with = meaning.references.iter().filter(|id| !id.starts_with("in_"));
+        for payment in paid_with {
+            found.invoice.payments.entry(payment.clone()).or_insert(0);
+        }
+        Ok(Some(found))
     }
 
     fn heard<T>(&mut self, answer: Result<T, stripe::api::ApiError>) -> Result<T, Silent> {
@@ -60,5 +71,5 @@ impl<'a> Oracle<'a> {
 
 /// Whether an event is about a payment, whose subscription it may not name.
 pub(super) fn is_about_payment(meaning: &Meaning) -> bool {
-    matches!(meaning.news, News::Refund { .. } | News::Dispute { .. })
+    matches!(meaning.news, News::Refund { .. } | News::RefundFailed { .. } | News::Dispute { .. })
 }

@@ -40,7 +40,7 @@ impl Ledger {
         if !oracle.can_be_asked() {
             return Ok(Outcome::Waiting);
         }
-        let Some(owner) = self.owner(event.livemode, &[subscription.to_owned()]).await? else {
+        let Some(owner) = self.owner(event.livemode, subscription).await? else {
             return Ok(Outcome::Failed);
         };
         let compared: Query<'_> = (queries::EVENT_RECHECK, &[&event.id, &None::<&str>]);

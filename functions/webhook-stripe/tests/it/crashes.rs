@@ -7,6 +7,7 @@ use protocol::key::{Brand, KeyType, LicenseKey};
 use testing::World;
 use testing::process::until;
 use testing::proxy::Proxy;
+use testing::stripe::life::{Life, Payment, Step as Money};
 use testing::stripe::{Events, Subscription, Version};
 use testing::world::License;
 
@@ -41,15 +42,18 @@ async fn killed_again_and_again_it_ends_like_in_order_once_each() {
         assert_eq!(hook.post(&event).await.status, 200);
     }
     // From before its transaction until after its answer: a new process opens its first connections.
-    let mut waits = (0..200).map(|n: u64| Duration::from_micros(500 + (n * 7919) % 100_000));
+    let mut waits = (0..1_000).map(|n: u64| Duration::from_micros(500 + (n * 7919) % 150_000));
     let mut left = life(Version::Current, "killed1", begin, STEPS);
+    // And two subscriptions of one customer, with invoices, refunds and disputes.
+    let lives = lives(begin - 200 * 86_400);
+    left.extend(lives.iter().flat_map(|life| life.told.iter().cloned()));
     while !left.is_empty() {
         let mut process = hook.world.spawn(BINARY, "coditect_webhook_stripe").await;
         // Each event is on its way when the process dies: before, in or after its transaction.
         let event = left.last().unwrap().clone();
         let (client, first) = (process.client.clone(), request(&process.client, &event));
         let sent = tokio::spawn(async move { first.send().await.is_ok_and(|a| a.status().is_success()) });
-        tokio::time::sleep(waits.next().expect("an event is acknowledged within a tenth of a second")).await;
+        tokio::time::sleep(waits.next().expect("an event is acknowledged soon")).await;
         process.kill();
         drop(client);
         if sent.await.unwrap() {
@@ -64,8 +68,24 @@ async fn killed_again_and_again_it_ends_like_in_order_once_each() {
     let mut setup = hook.world.setup("coditect_webhook_stripe");
     webhook_stripe::ledger::Ledger::ask(&mut setup).unwrap().retry(None).await.unwrap();
     assert_eq!(state(&hook, "killed1").await, state(&hook, "ordered").await);
-    assert_eq!(hook.world.number("select count(*) from outbox where payload->>'about' = 'license_key'").await, 2);
-    assert_eq!(hook.world.number("select count(*) from licenses").await, 2);
+    for life in &lives {
+        assert_eq!(crate::lives::licensed(&hook, &life.id()).await, Some(life.expected()));
+    }
+    assert_eq!(hook.world.number("select count(*) from outbox where payload->>'about' = 'license_key'").await, 4);
+    assert_eq!(hook.world.number("select count(*) from licenses").await, 4);
+}
+
+/// The first is refunded and paid again from the balance, the second is disputed and doesn't pay the next period.
+fn lives(begin: i64) -> [Life; 2] {
+    let mut first = Life::begin(Version::Current, "one", None, begin);
+    let mut second = Life::begin(Version::Current, "two", Some("cus_one"), begin + 5);
+    for step in [Money::Refund(0), Money::Renew(Payment::Balance)] {
+        first.go(step, 1);
+    }
+    for step in [Money::AddOn(true), Money::Dispute(0, true), Money::Escalate(0), Money::Renew(Payment::Fails)] {
+        second.go(step, 1);
+    }
+    [first, second]
 }
 
 #[tokio::test]

@@ -156,7 +156,7 @@ async fn a_tenant_is_taken_from_our_own_metadata_alone() {
 }
 
 #[tokio::test]
-async fn what_is_not_signed_or_not_an_event_changes_nothing() {
+async fn what_is_not_signed_is_refused_and_what_can_not_be_read_is_kept() {
     use testing::http::Method;
     let (hook, events) = (Hook::new().await, Events::new(Version::Current));
     let sub = Subscription::new("ann", &[("price_pro", 1)], now());
@@ -174,13 +174,30 @@ async fn what_is_not_signed_or_not_an_event_changes_nothing() {
             hook.client.request(Method::POST, "/webhooks/stripe").header("stripe-signature", header).body(body);
         assert_eq!(hook.client.send(request, 400).await.text("/code"), "invalid_signature");
     }
-    for body in ["{}", r#"{"id":"evt_1"}"#, r#"{"data":{"object":null}}"#] {
-        let header = crate::hook::SIGNER.header(body, testing::world::WEBHOOK_SECRET, now());
-        let request =
-            hook.client.request(Method::POST, "/webhooks/stripe").header("stripe-signature", header).body(body);
-        assert_eq!(hook.client.send(request, 400).await.text("/code"), "malformed_body", "{body:?}");
-    }
     let big = hook.client.request(Method::POST, "/webhooks/stripe").body(vec![b' '; 3 << 20]);
     assert_eq!(hook.client.send(big, 413).await.text("/code"), "body_too_large");
     assert_eq!(hook.world.number("select count(*) from stripe_events").await, 0);
+
+    // Stripe repeats what is refused for days, and then turns the endpoint off.
+    let half = event.body().replace("Ann Archer", "Ann \\ud800");
+    let thin = r#"{"id":"evt_thin","object":"v2.core.event","type":"v1.billing.meter.no_meter_found",
+        "created":"2026-05-01T10:00:00.000Z","livemode":false,"related_object":{"id":"mtr_1","type":"billing.meter"}}"#;
+    for (body, id, status) in [
+        ("{}", "unreadable_%", "failed"),
+        (r#"{"id":"evt_1"}"#, "evt_1", "failed"),
+        (r#"{"id":"evt_2","type":"a\u0000b","created":1e99,"data":{"object":null}}"#, "evt_2", "failed"),
+        ("no JSON", "unreadable_%", "failed"),
+        (half.as_str(), event.id(), "failed"),
+        (thin, "evt_thin", "ignored"),
+    ] {
+        for _ in 0..2 {
+            let header = crate::hook::SIGNER.sign(body, testing::world::WEBHOOK_SECRET, now());
+            let request = hook.client.request(Method::POST, "/webhooks/stripe").header("stripe-signature", header);
+            assert_eq!(hook.client.send(request.body(body.to_owned()), 200).await.text("/status"), status, "{body}");
+        }
+        let kept = format!("select count(*) from stripe_events where id like '{id}' and state = '{status}'");
+        let kept = hook.world.number(&kept).await;
+        assert!((1..=2).contains(&kept), "{body}: {kept}");
+    }
+    assert_eq!(hook.world.number("select count(*) from stripe_events").await, 6, "each once");
 }

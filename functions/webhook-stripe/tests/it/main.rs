@@ -6,6 +6,8 @@ mod asking;
 mod crashes;
 mod hook;
 mod keeping;
+mod lives;
 mod load;
 mod meaning;
+mod money;
 mod order;

@@ -119,12 +119,12 @@ async fn what_is_cancelled_ends_when_it_should() {
         hook.send(&events.subscription("updated", &sub, at + 3), "applied").await;
         assert_eq!(hook.license(&sub.id()).await, license("PRO", 1, "active", "good", Some(at + 12 * DAY)));
         sub.cancel_at = None;
-        // At once: what was paid for is still served.
+        // At once: what Stripe calls ended has ended.
         sub.end(at + 4);
         hook.send(&events.subscription("deleted", &sub, at + 4), "applied").await;
-        assert_eq!(hook.license(&sub.id()).await, license("PRO", 1, "active", "good", Some(end)));
+        assert_eq!(hook.license(&sub.id()).await, license("PRO", 1, "expired", "good", Some(at + 4)));
         let about: Vec<_> = hook.mails().await.into_iter().map(|(about, _)| about).collect();
-        assert_eq!(about, ["license_key", "ending", "ending"], "one for each end");
+        assert_eq!(about, ["license_key", "ending", "ending", "ending"], "one for each end");
     }
 }
 

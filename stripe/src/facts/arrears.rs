@@ -1,0 +1,101 @@
+//! Periods that were seen unpaid, and how long they are served.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::invoice::{Invoice, earliest};
+use super::{Catalogue, Facts, PriceKind, Snapshot, Status, age};
+
+/// The longest period that is served to its end when Stripe gives up on its payment. A longer one ends then.
+const LONGEST_GRACE_SECONDS: i64 = 31 * 86_400;
+
+/// A period that was seen unpaid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Seen {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start: Option<i64>,
+    /// When it was last seen so.
+    at: i64,
+    /// When Stripe was first seen not to try any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    gave_up_at: Option<i64>,
+}
+
+/// Periods that were seen unpaid, by price and end.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Debts(BTreeMap<String, BTreeMap<i64, Seen>>);
+
+/// The first period without a payment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Debt {
+    /// When the period ends.
+    pub(super) end: i64,
+    pub(super) start: Option<i64>,
+    /// When Stripe gave up on its payment.
+    pub(super) gave_up_at: Option<i64>,
+}
+
+impl Debts {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn learn(&mut self, at: i64, snapshot: &Snapshot) {
+        if !matches!(snapshot.status, Status::PastDue | Status::Unpaid) {
+            return;
+        }
+        let gave_up_at = (snapshot.status == Status::Unpaid).then_some(at);
+        for item in &snapshot.items {
+            let start = item.period.map(|(start, _)| start);
+            let Some(end) = item.period.map(|(_, end)| end).or(snapshot.period_end) else { continue };
+            let learned = Seen { start, at, gave_up_at };
+            let seen = self.0.entry(item.price.clone()).or_default().entry(end).or_insert(learned);
+            seen.start = seen.start.max(start);
+            seen.at = seen.at.max(at);
+            seen.gave_up_at = earliest(seen.gave_up_at, gave_up_at);
+        }
+    }
+}
+
+impl Debt {
+    /// Until when the period is served although Stripe gave up on its payment. Its retries were the grace of a longer one.
+    pub(super) fn last_served(self) -> i64 {
+        let is_long = self.start.is_some_and(|start| self.end - start > LONGEST_GRACE_SECONDS);
+        self.gave_up_at.filter(|at| is_long && *at < self.end).unwrap_or(self.end)
+    }
+}
+
+impl Facts {
+    /// The first period of the base that was seen unpaid, with no settlement since.
+    pub(super) fn first_debt(&self, catalogue: &Catalogue) -> Option<Debt> {
+        let is_base = |price: &str| catalogue.get(price).is_some_and(|price| price.kind == PriceKind::Base);
+        let has_base = self.money.debts.0.keys().any(|price| is_base(price));
+        let seen =
+            self.money.debts.0.iter().filter(|(price, _)| !has_base || is_base(price)).flat_map(|(_, ends)| ends);
+        let seen = seen.map(|(end, seen)| (*end, *seen));
+        let older = self.unpaid.iter().map(|(end, at)| (*end, Seen { start: None, at: *at, gave_up_at: None }));
+        let open = seen.chain(older).filter(|(_, seen)| !self.is_settled_since(seen.at));
+        let open: Vec<(i64, Seen)> = open.collect();
+        let (end, first) = open.iter().min_by_key(|(end, seen)| (*end, seen.start.is_none(), seen.at)).copied()?;
+        // Stripe gives up on a subscription, not on one of its periods.
+        let gave_up_at = open.iter().filter_map(|(_, seen)| seen.gave_up_at).min();
+        Some(Debt { end, start: first.start, gave_up_at })
+    }
+
+    /// Whether all was paid at or after a time. An older invoice that is paid while a newer one is open settles nothing.
+    fn is_settled_since(&self, since: i64) -> bool {
+        let invoices = &self.money.invoices;
+        let was_newest = |id: &String, invoice: &Invoice| {
+            let newer = |(other, o): (&String, &Invoice)| {
+                !o.is_void() && age(other, o) > age(id, invoice) && Some(o.begun()) <= invoice.paid_at
+            };
+            !invoices.iter().any(newer)
+        };
+        let settles = |(id, invoice): (&String, &Invoice)| {
+            invoice.is_paid() && invoice.paid_at >= Some(since) && was_newest(id, invoice)
+        };
+        self.settled_at >= Some(since) || invoices.iter().any(settles)
+    }
+}
