@@ -192,13 +192,11 @@ impl Facts {
     fn holds<'a>(&'a self, catalogue: &'a Catalogue) -> impl Iterator<Item = Taking<'a>> {
         let (takings, current) = (self.takings(), self.current_payment(catalogue));
         let targets: Vec<Target> = takings.iter().map(|taking| self.target(taking, current, catalogue)).collect();
-        let refunded = takings
-            .iter()
-            .zip(&targets)
-            .filter(|(t, target)| t.standing == Standing::Refunded && **target == Target::Current);
         // Charges that were refunded in full, one after the other, may make up the whole.
-        let refunded =
-            refunded.map(|(t, _)| t.amount).fold(Some(0_i64), |sum, amount| Some(sum?.saturating_add(amount?)));
+        let mut amounts = takings.iter().zip(&targets).filter_map(|(taking, target)| {
+            (taking.standing == Standing::Refunded && *target == Target::Current).then_some(taking.amount)
+        });
+        let refunded = amounts.try_fold(0_i64, |sum, amount| Some(sum.saturating_add(amount?)));
         takings.into_iter().zip(targets).filter_map(move |(taking, target)| {
             let lifted = self.money.takings.lifted.get(taking.id).is_some_and(|lifted| taking.told_at <= *lifted);
             let takes_all = |amount: Option<i64>| match (current.and_then(Invoice::received), amount) {
