@@ -20,8 +20,8 @@ use uuid::Uuid;
 
 use crate::{KEYS, RESTORE, STAGE, Seats, Terms, UNNAMED, invocation, queries};
 
-/// How long the chosen process has for each page; then another one is chosen.
-const MARKER_MS: u32 = 3000;
+/// How long the chosen process has for each page; then another one is chosen, before requests lose their patience.
+const MARKER_MS: u32 = 1500;
 /// How long what is set aside outlives the last page.
 const ASIDE_MS: u32 = 60_000;
 /// How many sessions are read, and put into Redis, at once: few enough that nobody else waits for them.
