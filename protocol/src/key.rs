@@ -5,6 +5,7 @@
 //! the spot. Brands are rows of one table; there is no second code path.
 
 mod check;
+mod decoration;
 mod error;
 mod symbol;
 
@@ -18,8 +19,9 @@ use rand::rngs::OsRng;
 
 use crate::wire::Tier;
 
-/// The longest text that is looked at, in bytes, surrounding space included. The longest key has 35.
-pub const MAX_INPUT_LEN: usize = 128;
+/// The longest text that is looked at, in bytes, everything around and between the characters of the key included. The longest
+/// key has 35.
+pub const MAX_INPUT_LEN: usize = 512;
 
 /// Characters of the random part.
 pub const BODY_LEN: usize = 12;
@@ -106,12 +108,13 @@ impl LicenseKey {
         Self { brand, key_type, body }
     }
 
-    /// Reads what a person typed: any case, space around it, O for 0, I or L for 1.
+    /// Reads what a person typed or pasted: any case, O for 0, I or L for 1, and without what mail, chat and word processors add
+    /// (`key/decoration.rs`).
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         if text.len() > MAX_INPUT_LEN {
             return Err(KeyError::TooLong);
         }
-        let text = text.trim().to_ascii_uppercase();
+        let text = decoration::removed(text);
         if text.is_empty() {
             return Err(KeyError::Empty);
         }

@@ -13,7 +13,7 @@ use crate::key::{self, KeyError, LicenseKey};
 #[serde(try_from = "String", into = "String")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(
-    value_type = String, format = Password, max_length = 128, example = "CODITECT-PRO-A7F3E9D2C4B1-8F2A"
+    value_type = String, format = Password, max_length = 512, example = "CODITECT-PRO-A7F3E9D2C4B1-8F2A"
 ))]
 pub struct UnverifiedKey(String);
 
@@ -58,13 +58,13 @@ impl From<&LicenseKey> for UnverifiedKey {
     }
 }
 
-/// The text is longer than any license key with space around it.
+/// The text is longer than any license key with what a mail program does to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnverifiedKeyError;
 
 impl fmt::Display for UnverifiedKeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("A license key has at most 128 characters here. Send only the key.")
+        f.write_str("A license key has at most 512 characters here. Send only the key.")
     }
 }
 

@@ -114,7 +114,108 @@ fn every_two_characters_that_changed_places_are_noticed() {
     }
 }
 
+/// Characters that may stand anywhere in a key and don't change it.
+const INVISIBLE: [&str; 16] = [
+    "\u{feff}", "\u{200b}", "\u{200d}", "\u{2060}", "\u{ad}", "\u{a0}", "\u{202f}", "\u{3000}", "\u{200e}", "\u{202e}",
+    "\u{fe0f}", " ", "\t", "\r\n", "\n> ", "\n>> > ",
+];
+
+/// What stands around a key that was pasted from a sentence, a list, a quotation or a chat.
+const AROUND: [(&str, &str); 16] = [
+    ("", ""),
+    ("\"", "\""),
+    ("\u{201e}", "\u{201c}"),
+    ("\u{2018}", "\u{2019}"),
+    ("\u{ab} ", " \u{bb}"),
+    ("`", "`"),
+    ("```\n", "\n```"),
+    ("**", "**"),
+    ("<", ">"),
+    ("(", ")."),
+    ("> ", ""),
+    ("\u{2022} ", ";"),
+    ("- ", ","),
+    ("\u{feff}", "\n"),
+    ("\u{300c}", "\u{300d}\u{3002}"),
+    ("=", "!"),
+];
+
+const HYPHENS: [char; 11] = [
+    '-', '\u{2010}', '\u{2011}', '\u{2012}', '\u{2013}', '\u{2014}', '\u{2212}', '\u{fe63}', '\u{ff0d}', '\u{30fc}',
+    '\u{96}',
+];
+
+/// A text with each character written in one of its other forms, and something invisible before some of them.
+fn decorated(text: &str, forms: &[(Index, Index)], (before, behind): (&str, &str)) -> String {
+    let chars = text.chars().zip(forms).map(|(char, (form, space))| {
+        let full_width = char::from_u32(u32::from(char) + 0xfee0).unwrap();
+        let char = match char {
+            '-' => *form.get(&HYPHENS),
+            char => *form.get(&[char, char.to_ascii_lowercase(), full_width]),
+        };
+        let space = if space.index(4) == 0 { *space.get(&INVISIBLE) } else { "" };
+        format!("{space}{char}")
+    });
+    [before.to_owned(), chars.collect(), behind.to_owned()].concat()
+}
+
+#[test]
+fn what_mail_chat_and_word_processors_do_to_a_key_is_forgiven() {
+    let (key, text) = (LicenseKey::parse(KNOWN[0]).unwrap(), KNOWN[0]);
+    let full_width = text.chars().map(|char| char::from_u32(u32::from(char) + 0xfee0).unwrap()).collect();
+    for pasted in [
+        format!("\u{feff}{text}"),
+        text.replace('-', "\u{2011}"),
+        text.replace('-', " \u{2013} "),
+        full_width,
+        format!("\u{201c}{text}\u{201d}."),
+        text.replace("E9D2", "\r\nE9D2"),
+        format!("> {}", text.replace("E9D2", "\n> E9D2")),
+        text.chars().flat_map(|char| [char, '\u{200b}']).collect(),
+        text.to_lowercase().replace('i', "\u{131}"),
+    ] {
+        assert_eq!(LicenseKey::parse(&pasted).as_ref(), Ok(&key), "{pasted:?}");
+    }
+}
+
 proptest! {
+    #[test]
+    fn any_decoration_leaves_the_key_and_its_check(
+        (brand, key_type) in kind(),
+        forms in prop::collection::vec((any::<Index>(), any::<Index>()), 35),
+        around in select(&AROUND[..]),
+        (place, symbol) in (any::<Index>(), any::<Index>()),
+    ) {
+        let key = LicenseKey::generate(brand, key_type);
+        let text = key.to_string();
+        prop_assert_eq!(LicenseKey::parse(&decorated(&text, &forms, around)).unwrap(), key);
+
+        let places = symbol_places(&text);
+        let wrong = with_character(&text, places[place.index(places.len())], symbol.get(ALPHABET.as_bytes()).to_owned().into());
+        let read = LicenseKey::parse(&decorated(&wrong, &forms, around));
+        prop_assert_eq!(read.is_ok(), wrong == text, "{}", wrong);
+    }
+
+    #[test]
+    fn no_visible_character_is_taken_for_decoration(
+        (brand, key_type) in kind(), character in any::<char>(), place in any::<Index>(),
+    ) {
+        let text = LicenseKey::generate(brand, key_type).to_string();
+        let invisible = character.is_whitespace() || character.is_control() || INVISIBLE.contains(&&*character.to_string());
+        let formatting = matches!(
+            u32::from(character),
+            0x34f | 0x61c | 0x115f | 0x1160 | 0x180b..=0x180f | 0x200b..=0x206f | 0x2800 | 0x3164 | 0xfe00..=0xfe0f | 0xffa0
+                | 0xe0000..=0xe0fff
+        );
+        let place = 1 + place.index(text.len() - 1);
+        let more = format!("{}{character}{}", &text[..place], &text[place..]);
+        prop_assert!(invisible || formatting || LicenseKey::parse(&more).is_err(), "{}", more);
+        let other: String = text.chars().enumerate().map(|(at, char)| if at == place { character } else { char }).collect();
+        if let Ok(read) = LicenseKey::parse(&other) {
+            prop_assert_eq!(read.to_string(), text);
+        }
+    }
+
     #[test]
     fn up_to_four_wrong_characters_are_noticed(
         (brand, key_type) in kind(),

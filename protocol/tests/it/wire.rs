@@ -200,8 +200,8 @@ fn wrong_types_missing_fields_and_long_texts_are_refused() {
     refused::<AcquireRequest>(json!({"hardware_id": 7}));
     refused::<AcquireRequest>(json!({"hardware_id": MACHINE, "license_id": "x"}));
     refused::<HeartbeatRequest>(json!({"session_id": null}));
-    assert!(refused::<AuthRequest>(json!({"license_key": "A".repeat(129)})).contains("128 characters"));
-    assert!(serde_json::from_value::<AuthRequest>(json!({"license_key": "é".repeat(128)})).is_ok());
+    assert!(refused::<AuthRequest>(json!({"license_key": "A".repeat(513)})).contains("512 characters"));
+    assert!(serde_json::from_value::<AuthRequest>(json!({"license_key": "é".repeat(512)})).is_ok());
 }
 
 #[test]
