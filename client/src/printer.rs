@@ -2,6 +2,10 @@
 //!
 //! With `--json`, standard output is one object, also for errors. Colours are for terminals alone.
 
+mod escape;
+
+pub(crate) use escape::{indented, one_line};
+
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,6 +14,7 @@ use coditect::{Error, Trace};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use self::escape::lines;
 use crate::exit_status::ExitStatus;
 use crate::progress;
 use crate::terminal::{is_automated, shows_colours};
@@ -32,26 +37,26 @@ impl Printer {
             let object = serde_json::to_string(object).expect("answers are text with names");
             self.data(&object, status)
         } else {
-            self.data(&plain(text), status)
+            self.data(&lines(text), status)
         }
     }
 
     /// A sentence that nobody asked for.
     pub(crate) fn notice(self, sentence: &str) {
         if !self.quiet {
-            words(&plain(sentence));
+            words(&one_line(sentence));
         }
     }
 
     /// What the person must do for this to go on, also when nothing else is wanted. It must be seen, so it is no data.
     pub(crate) fn instruction(self, text: &str) {
-        words(&plain(text));
+        words(&lines(text));
     }
 
     /// How far something is: a line that the next one takes the place of. Shown to people at a terminal alone.
     pub(crate) fn progress(self, line: &str) {
         if self.shows_progress() {
-            progress::show(&plain(line));
+            progress::show(&one_line(line));
         }
     }
 
@@ -59,7 +64,7 @@ impl Printer {
     pub(crate) fn trace(self, trace: &Trace) {
         ANSWERED.fetch_or(matches!(trace, Trace::Answered { .. }), Ordering::Relaxed);
         if self.verbose && !matches!(trace, Trace::Asking { .. }) {
-            words(&plain(&trace.to_string()));
+            words(&one_line(&trace.to_string()));
         }
         if self.shows_progress() {
             progress::follow(trace);
@@ -98,7 +103,9 @@ impl Printer {
         if self.json {
             self.data(&json!({"code": code, "detail": sentence, "hint": hint}).to_string(), status)
         } else {
-            words(&format!("{} {}\n{} {}", label("error:", ERROR), plain(sentence), label("hint:", HINT), plain(hint)));
+            // Indented, so that no text from elsewhere looks like a line of ours.
+            let (sentence, hint) = (indented(sentence, 7), indented(hint, 6));
+            words(&format!("{} {sentence}\n{} {hint}", label("error:", ERROR), label("hint:", HINT)));
             status
         }
     }
@@ -162,9 +169,4 @@ fn label(text: &str, style: Style) -> String {
 fn words(text: &str) {
     progress::wipe();
     let _ = writeln!(io::stderr().lock(), "{text}");
-}
-
-/// What came over the network moves no cursor and rings no bell.
-fn plain(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() && char != '\n' { ' ' } else { char }).collect()
 }

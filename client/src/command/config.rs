@@ -8,7 +8,7 @@ use serde_json::json;
 use super::client;
 use crate::arguments::{Common, ConfigCommand};
 use crate::exit_status::ExitStatus;
-use crate::printer::Printer;
+use crate::printer::{Printer, one_line};
 
 /// The settings there are.
 const CLOUD_URL: &str = "cloud-url";
@@ -22,7 +22,8 @@ pub(super) fn config(printer: Printer, common: &Common, command: ConfigCommand) 
         ConfigCommand::List => {
             let values: Vec<(&str, String)> =
                 SETTINGS.iter().map(|name| Ok((*name, read(&config, name)?))).collect::<Result<_, Error>>()?;
-            let lines: Vec<String> = values.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+            let lines: Vec<String> =
+                values.iter().map(|(name, value)| format!("{name} = {}", one_line(value))).collect();
             let object: BTreeMap<&str, String> = values.into_iter().collect();
             Ok(printer.answer(&object, &lines.join("\n"), ExitStatus::Yes))
         }
@@ -31,7 +32,7 @@ pub(super) fn config(printer: Printer, common: &Common, command: ConfigCommand) 
                 return Ok(unknown(printer, &name));
             }
             let value = read(&config, &name)?;
-            Ok(printer.answer(&json!({ name: value }), &value, ExitStatus::Yes))
+            Ok(printer.answer(&json!({ name: value }), &one_line(&value), ExitStatus::Yes))
         }
         ConfigCommand::Set { name, value, offline } => match (name.as_str(), value.as_str()) {
             (CLOUD_URL, _) => match value.parse::<Address>() {
@@ -115,7 +116,8 @@ fn set_cloud_url(printer: Printer, config: &Config, url: Address, offline: bool)
         Ok(found) => {
             config.set_cloud_url(&url)?;
             let functions: Vec<&str> = found.functions.keys().map(String::as_str).collect();
-            let text = format!("{CLOUD_URL} = {url}\nfunctions = {}\nissuer = {}", functions.join(", "), found.issuer);
+            let (names, issuer) = (one_line(&functions.join(", ")), one_line(&found.issuer));
+            let text = format!("{CLOUD_URL} = {url}\nfunctions = {names}\nissuer = {issuer}");
             let object = json!({ CLOUD_URL: url.as_str(), "functions": found.functions, "issuer": found.issuer });
             Ok(printer.answer(&object, &text, ExitStatus::Yes))
         }
@@ -128,7 +130,7 @@ fn set_cloud_url(printer: Printer, config: &Config, url: Address, offline: bool)
 }
 
 fn is_now(printer: Printer, name: &str, value: &str) -> ExitStatus {
-    printer.answer(&json!({ name: value }), &format!("{name} = {value}"), ExitStatus::Yes)
+    printer.answer(&json!({ name: value }), &format!("{name} = {}", one_line(value)), ExitStatus::Yes)
 }
 
 fn word(on: bool) -> &'static str {

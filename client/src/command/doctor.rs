@@ -6,7 +6,7 @@ use serde_json::json;
 use super::builder;
 use crate::arguments::Common;
 use crate::exit_status::ExitStatus;
-use crate::printer::Printer;
+use crate::printer::{Printer, one_line};
 
 pub(super) fn doctor(printer: Printer, common: &Common, fix: bool) -> Result<ExitStatus, Error> {
     let mended = if fix { builder(printer, common).mend()? } else { Vec::new() };
@@ -45,7 +45,7 @@ fn describe(diagnosis: &Diagnosis) -> String {
     if advice.is_empty() {
         lines.push("There is nothing to mend.".to_owned());
     }
-    lines.extend(advice.iter().map(|(names, hint)| format!("{}: {hint}", names.join(", "))));
+    lines.extend(advice.iter().map(|(names, hint)| one_line(&format!("{}: {hint}", names.join(", ")))));
     lines.join("\n")
 }
 
@@ -56,5 +56,5 @@ fn line(check: &Check, width: usize) -> String {
         Health::Bad => "BAD",
     };
     let took = check.milliseconds.map(|time| format!(" ({time} ms)")).unwrap_or_default();
-    format!("{mark:<3}  {:width$}  {}{took}", check.name, check.finding)
+    format!("{mark:<3}  {:width$}  {}{took}", one_line(&check.name), one_line(&check.finding))
 }

@@ -7,7 +7,7 @@ use coditect::{Error, LicenseClient, SignedIn, Sso};
 use super::{browser, client};
 use crate::arguments::{Common, LoginArguments};
 use crate::exit_status::ExitStatus;
-use crate::printer::Printer;
+use crate::printer::{Printer, one_line};
 
 /// How long a person may take in the browser.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -20,7 +20,7 @@ pub(super) fn login(printer: Printer, common: &Common, arguments: &LoginArgument
     } else {
         on_this_machine(printer, &client, sso.as_ref(), !arguments.no_browser)?
     };
-    let mut text = format!("Signed in as {who}.");
+    let mut text = format!("Signed in as {}.", one_line(&who.to_string()));
     if !who.renewable {
         text.push_str(&format!("\nYour provider gives no refresh token: sign in again after {}.", who.token_until));
     }
@@ -49,11 +49,11 @@ fn on_another_machine(printer: Printer, client: &LicenseClient, sso: Option<&Sso
     };
     printer.instruction(&format!(
         "Open this address in any browser, and enter the code within {time}:\n\n    {}\n    {}\n",
-        sign_in.url(),
-        sign_in.code()
+        one_line(sign_in.url()),
+        one_line(sign_in.code())
     ));
     if let Some(url) = sign_in.complete_url() {
-        printer.instruction(&format!("Or open this one, and compare the code:\n\n    {url}\n"));
+        printer.instruction(&format!("Or open this one, and compare the code:\n\n    {}\n", one_line(url)));
     }
     sign_in.finish()
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::client;
 use crate::arguments::Common;
 use crate::exit_status::ExitStatus;
-use crate::printer::Printer;
+use crate::printer::{Printer, one_line};
 
 pub(super) fn logout(printer: Printer, common: &Common) -> Result<ExitStatus, Error> {
     let client = client(printer, common)?;
@@ -14,7 +14,7 @@ pub(super) fn logout(printer: Printer, common: &Common) -> Result<ExitStatus, Er
     let out = client.sign_out()?;
     let text = match (&out.who, here) {
         (_, false) => "Nobody was signed in.".to_owned(),
-        (Some(who), true) => format!("Signed out {who}."),
+        (Some(who), true) => format!("Signed out {}.", one_line(&who.to_string())),
         (None, true) => "Signed out.".to_owned(),
     };
     if let Revocation::Failed(error) = &out.revocation {

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::client;
 use crate::arguments::Common;
 use crate::exit_status::ExitStatus;
-use crate::printer::Printer;
+use crate::printer::{Printer, one_line};
 
 pub(super) fn register(printer: Printer, common: &Common, no_browser: bool) -> Result<ExitStatus, Error> {
     let client = client(printer, common)?;
@@ -20,5 +20,5 @@ pub(super) fn register(printer: Printer, common: &Common, no_browser: bool) -> R
         super::browser::open(&url, |_| ());
     }
     printer.notice("Choose a plan on this page. The license key comes by mail; `coditect activate` stores it.");
-    Ok(printer.answer(&json!({"url": url}), &url, ExitStatus::Yes))
+    Ok(printer.answer(&json!({"url": url}), &one_line(&url), ExitStatus::Yes))
 }

@@ -5,7 +5,7 @@ use coditect::{Error, HeldSeat, License, Source, Status, SyncStatus};
 use super::client;
 use crate::arguments::Common;
 use crate::exit_status::ExitStatus;
-use crate::printer::Printer;
+use crate::printer::{Printer, one_line};
 use crate::when::Reader;
 
 pub(super) fn status(printer: Printer, common: &Common) -> Result<ExitStatus, Error> {
@@ -42,7 +42,8 @@ fn describe(status: &Status, reader: &Reader) -> String {
     rows.push(("cloud-url", status.cloud_url.clone()));
     rows.push(("hardware id", status.hardware_id.to_string()));
     rows.push(("home", status.home.display().to_string()));
-    let lines: Vec<String> = rows.into_iter().map(|(name, value)| format!("{name:<11}  {value}")).collect();
+    let lines: Vec<String> =
+        rows.into_iter().map(|(name, value)| format!("{name:<11}  {}", one_line(&value))).collect();
     lines.join("\n")
 }
 

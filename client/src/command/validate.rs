@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::client;
 use crate::arguments::Common;
 use crate::exit_status::ExitStatus;
-use crate::printer::Printer;
+use crate::printer::{Printer, one_line};
 
 pub(super) fn validate(printer: Printer, common: &Common) -> Result<ExitStatus, Error> {
     let verdict = client(printer, common)?.validate()?;
@@ -50,14 +50,14 @@ pub(super) fn print(printer: Printer, verdict: Verdict, yes: &str) -> ExitStatus
 
 /// A licence, for people.
 pub(super) fn describe(license: &License) -> String {
-    let mut lines = vec![format!("tier         {}", license.tier)];
+    let mut lines = vec![format!("tier         {}", one_line(license.tier.as_str()))];
     if let Some(limit) = license.quotas.commands_per_day() {
         let limit = if limit < 0 { "unlimited".to_owned() } else { limit.to_string() };
         lines.push(format!("commands/day {limit}"));
     }
     if !license.features.is_empty() {
         let features: Vec<&str> = license.features.iter().map(|feature| feature.as_str()).collect();
-        lines.push(format!("features     {}", features.join(", ")));
+        lines.push(format!("features     {}", one_line(&features.join(", "))));
     }
     if let Some(until) = license.grace_until {
         lines.push(format!("offline      until {until}"));

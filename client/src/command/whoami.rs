@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::client;
 use crate::arguments::Common;
 use crate::exit_status::ExitStatus;
-use crate::printer::Printer;
+use crate::printer::{Printer, one_line};
 
 pub(super) fn whoami(printer: Printer, common: &Common) -> Result<ExitStatus, Error> {
     let client = client(printer, common)?;
@@ -59,5 +59,6 @@ fn describe(client: &LicenseClient, who: Option<&SignedIn>, key: Option<&str>) -
         (None, Some(key)) => format!("license key  {key}; seats are the key's"),
         (_, None) => "license key  none".to_owned(),
     });
-    lines.join("\n")
+    // Names, addresses and issuers are the provider's words.
+    lines.iter().map(|line| one_line(line)).collect::<Vec<_>>().join("\n")
 }

@@ -4,19 +4,21 @@ use coditect::Entry;
 use protocol::wire::{HistoryEntry, whole_seconds};
 use serde_json::Value;
 
+use crate::printer::{indented, one_line};
+
 /// How many characters of a text a list shows.
 const SHOWN: usize = 80;
 
 /// A line for each, their columns below each other.
 pub(super) fn list(entries: &[Entry]) -> String {
-    let width = entries.iter().map(|entry| entry.id.as_str().chars().count()).max().unwrap_or_default();
+    let width = entries.iter().map(|entry| one_line(entry.id.as_str()).chars().count()).max().unwrap_or_default();
     entries.iter().map(|entry| line(entry, width)).collect::<Vec<_>>().join("\n")
 }
 
 fn line(entry: &Entry, width: usize) -> String {
     let field = |name: &str| entry.content.get(name).and_then(Value::as_str);
-    let mut words = vec![format!("{:<width$}", entry.id.as_str())];
-    words.extend(field("status").map(|status| format!("{status:<11}")));
+    let mut words = vec![format!("{:<width$}", one_line(entry.id.as_str()))];
+    words.extend(field("status").map(|status| format!("{:<11}", short(status))));
     words.push(match title(&entry.content) {
         Some(title) => short(title),
         None if entry.locked => "(encrypted)".to_owned(),
@@ -48,7 +50,7 @@ pub(super) fn whole(entry: &Entry) -> String {
 pub(super) fn past(entry: &HistoryEntry) -> String {
     let version = entry.version.map_or_else(|| "-".to_owned(), |version| version.to_string());
     let content = if entry.deleted { "deleted" } else { entry.content.get() };
-    format!("{version:>4}  {:<8}  {}  {content}", entry.outcome.as_str(), whole_seconds(entry.updated_at))
+    format!("{version:>4}  {:<8}  {}  {}", entry.outcome.as_str(), whole_seconds(entry.updated_at), one_line(content))
 }
 
 fn title(content: &Value) -> Option<&str> {
@@ -56,7 +58,7 @@ fn title(content: &Value) -> Option<&str> {
 }
 
 fn row(name: &str, value: &str) -> String {
-    format!("{name:<11}  {value}")
+    format!("{:<11}  {}", one_line(name), indented(value, 13))
 }
 
 fn plain(value: &Value) -> String {
@@ -69,5 +71,5 @@ fn short(text: &str) -> String {
     if words.chars().count() > SHOWN {
         words = words.chars().take(SHOWN - 1).chain(['…']).collect();
     }
-    words
+    one_line(&words)
 }

@@ -5,6 +5,8 @@ use jiff::Timestamp;
 use protocol::wire::RejectionCode;
 use protocol::wire::whole_seconds as seconds;
 
+use crate::printer::one_line;
+
 pub(super) fn pushed(pushed: &Pushed) -> String {
     let parts = [
         (pushed.created, "new"),
@@ -94,7 +96,8 @@ pub(super) fn status(status: &SyncStatus) -> String {
 /// An entry of the log.
 pub(super) fn happened(entry: &JournalEntry) -> String {
     let record = entry.kind.zip(entry.id.as_ref()).map(|(kind, id)| format!("{kind} {id}: ")).unwrap_or_default();
-    format!("{}  {:<12}  {record}{}", seconds(entry.at), entry.event.as_str(), entry.detail)
+    let what = one_line(&format!("{record}{}", entry.detail));
+    format!("{}  {:<12}  {what}", seconds(entry.at), entry.event.as_str())
 }
 
 fn trouble(trouble: &Trouble) -> String {
@@ -102,7 +105,7 @@ fn trouble(trouble: &Trouble) -> String {
 }
 
 fn row(name: &str, value: &str) -> String {
-    format!("{name:<11}  {value}")
+    format!("{name:<11}  {}", one_line(value))
 }
 
 /// `1 change was`, `3 changes were`.
