@@ -232,6 +232,8 @@ fn hint_for_file(path: &Path, kind: io::ErrorKind) -> String {
                 "`ls -ld {folder}` shows whose it is, and `findmnt -T {folder}` whether it is read-only. {ELSEWHERE}"
             )
         }
+        io::ErrorKind::TimedOut => "End what writes to the pipe, or read from a file: `<FILE`.".to_owned(),
+        io::ErrorKind::FileTooLarge => "Give less of it.".to_owned(),
         _ => ELSEWHERE.to_owned(),
     }
 }

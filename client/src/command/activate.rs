@@ -1,7 +1,9 @@
 //! `coditect activate [KEY|-]`
 
-use std::io::{IsTerminal, Read};
+use std::io::{IsTerminal, stdin};
 
+use coditect::input::read_whole;
+use coditect::text::decoded;
 use coditect::{Error, LicenseKey};
 
 use super::{client, validate};
@@ -11,12 +13,12 @@ use crate::printer::Printer;
 use crate::terminal::Terminal;
 
 /// More than any key with space around it.
-const MAX_INPUT_LEN: u64 = 4096;
+const MAX_INPUT_LEN: usize = 4096;
 
 pub(super) fn activate(printer: Printer, common: &Common, argument: Option<&str>) -> Result<ExitStatus, Error> {
     let input = match argument {
         Some(key) if key != "-" => key.to_owned(),
-        None if std::io::stdin().is_terminal() => asked()?,
+        None if stdin().is_terminal() => asked()?,
         _ => standard_input()?,
     };
     // Offline first: most wrong keys are typing errors.
@@ -33,8 +35,8 @@ fn asked() -> Result<String, Error> {
 }
 
 fn standard_input() -> Result<String, Error> {
-    let mut input = Vec::new();
-    let read = std::io::stdin().take(MAX_INPUT_LEN).read_to_end(&mut input);
-    read.map_err(|cause| Error::File { path: "standard input".into(), cause })?;
-    Ok(String::from_utf8_lossy(&input).into_owned())
+    let whole = |text: &[u8]| text.ends_with(b"\n") || LicenseKey::parse(&decoded(text)).is_ok();
+    let input = read_whole(stdin(), MAX_INPUT_LEN, whole);
+    let input = input.map_err(|cause| Error::File { path: "standard input".into(), cause })?;
+    Ok(decoded(&input).into_owned())
 }

@@ -2,9 +2,12 @@
 
 mod text;
 
-use std::io::Read;
-
-use coditect::{Change, ContextError, ContextStore, Draft, Entry, Error, Filter, Kind, RecordId, TaskStatus};
+use coditect::input::read_whole;
+use coditect::text::{decoded, forms, nfc};
+use coditect::{
+    Change, ContextError, ContextStore, Draft, Entry, Error, Filter, Kind, ProjectId, RecordId, TaskStatus,
+};
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
 use super::client;
@@ -14,8 +17,8 @@ use crate::arguments::{
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
 
-/// More than any content, however it is written.
-const MAX_INPUT_LEN: u64 = 2 * 1024 * 1024;
+/// More than any content, however it is written. What is smaller is read whole, so that its size can be told.
+const MAX_INPUT_LEN: usize = 64 * 1024 * 1024;
 
 /// How many entries of a history are asked for at once.
 const HISTORY: u16 = 16;
@@ -54,9 +57,9 @@ pub(super) fn note(printer: Printer, common: &Common, kind: Kind, command: NoteC
 fn task_fields(text: Option<String>, fields: &TaskFields) -> Result<Map<String, Value>, Error> {
     let status = fields.status.as_deref().map(TaskStatus::parse).transpose()?;
     Ok(named([
-        ("description", json!(text)),
+        ("description", typed(text.as_deref())),
         ("status", json!(status)),
-        ("outcome", json!(fields.outcome)),
+        ("outcome", typed(fields.outcome.as_deref())),
         ("tool_success_count", json!(fields.tool_success_count)),
         ("tool_error_count", json!(fields.tool_error_count)),
         ("user_corrections", json!(fields.user_corrections)),
@@ -65,7 +68,17 @@ fn task_fields(text: Option<String>, fields: &TaskFields) -> Result<Map<String, 
 
 /// The fields of a decision or a learning that were named.
 fn note_fields(text: Option<String>, fields: &NoteFields) -> Map<String, Value> {
-    named([("title", json!(text)), ("why", json!(fields.why))])
+    named([("title", typed(text.as_deref())), ("why", typed(fields.why.as_deref()))])
+}
+
+/// A text that was typed, in one normal form.
+fn typed(text: Option<&str>) -> Value {
+    json!(text.map(nfc))
+}
+
+/// A project that was typed.
+fn project(text: &str) -> Result<ProjectId, Error> {
+    Ok(ProjectId::parse(nfc(text))?)
 }
 
 fn named<const N: usize>(fields: [(&str, Value); N]) -> Map<String, Value> {
@@ -86,7 +99,7 @@ impl Records {
 
     fn add(&self, id: Option<String>, common: &CommonFields, fields: Map<String, Value>) -> Result<ExitStatus, Error> {
         let id = match id {
-            Some(id) => RecordId::parse(id)?,
+            Some(id) => self.id(&id)?,
             None => ContextStore::new_id(),
         };
         let mut content = content(common)?;
@@ -95,7 +108,7 @@ impl Records {
             let hint = format!("`coditect {} add TEXT` is the shortest.", self.noun());
             return Ok(self.printer.failure("There is nothing to add.", &hint, "nothing_said", ExitStatus::Usage));
         }
-        let project_id = common.project.as_deref().map(str::parse).transpose()?;
+        let project_id = common.project.as_deref().map(project).transpose()?;
         let wanted = Draft { kind: self.kind, id: id.clone(), project_id, content: content.into() };
         let change = self.store.edit(self.kind, &id, |found| match found {
             Some(found) if found.content != wanted.content || found.project_id != wanted.project_id => {
@@ -107,10 +120,10 @@ impl Records {
     }
 
     fn change(&self, id: &str, common: &CommonFields, fields: Map<String, Value>) -> Result<ExitStatus, Error> {
-        let id = RecordId::parse(id)?;
+        let id = self.id(id)?;
         let mut named = content(common)?;
         named.extend(fields);
-        let project_id = common.project.as_deref().map(str::parse).transpose()?;
+        let project_id = common.project.as_deref().map(project).transpose()?;
         let change = self.store.edit(self.kind, &id, |found| {
             let found = found.ok_or_else(|| ContextError::NotFound { what: self.name(&id) })?;
             let mut content = match found.content {
@@ -135,14 +148,14 @@ impl Records {
     }
 
     fn list(&self, filter: ListFilter, status: Option<String>) -> Result<ExitStatus, Error> {
-        let project_id = filter.project.as_deref().map(str::parse).transpose()?;
+        let project_id = filter.project.as_deref().map(project).transpose()?;
         let entries = self.store.list(self.kind, &Filter { project_id, status, limit: filter.limit })?;
         let text = if entries.is_empty() { format!("There is no {}.", self.noun()) } else { text::list(&entries) };
         Ok(self.printer.answer(&json!({ "data": entries }), &text, ExitStatus::Yes))
     }
 
     fn show(&self, common: &Common, arguments: &ShowArguments) -> Result<ExitStatus, Error> {
-        let id = RecordId::parse(arguments.id.as_str())?;
+        let id = self.id(&arguments.id)?;
         if arguments.history {
             let context = client(self.printer, common)?.context();
             let mut history = context.history(self.kind, &id, HISTORY, None)?;
@@ -159,12 +172,24 @@ impl Records {
     }
 
     fn remove(&self, id: &str) -> Result<ExitStatus, Error> {
-        let id = RecordId::parse(id)?;
+        let id = self.id(id)?;
         if !self.store.delete(self.kind, &id)? {
             return Err(ContextError::NotFound { what: self.name(&id) }.into());
         }
         let object = json!({ "kind": self.kind, "id": id, "deleted": true });
         Ok(self.printer.answer(&object, &format!("Deleted {} {id}.", self.noun()), ExitStatus::Yes))
+    }
+
+    /// An id that was typed: of the record that there is, in whichever normal form its id is.
+    fn id(&self, typed: &str) -> Result<RecordId, Error> {
+        let mut ids = forms(typed).into_iter().map(RecordId::parse).collect::<Result<Vec<_>, _>>()?.into_iter();
+        let first = ids.next().ok_or_else(|| ContextError::NotFound { what: format!("{} {typed:?}", self.noun()) })?;
+        for other in ids {
+            if self.store.get(self.kind, &other)?.is_some() && self.store.get(self.kind, &first)?.is_none() {
+                return Ok(other);
+            }
+        }
+        Ok(first)
     }
 
     fn found(&self, id: &RecordId) -> Result<Entry, Error> {
@@ -191,7 +216,7 @@ fn content(common: &CommonFields) -> Result<Map<String, Value>, Error> {
         Some("-") => standard_input()?,
         Some(text) => text.to_owned(),
     };
-    match serde_json::from_str(&text) {
+    match serde_json::from_str(text.trim_start_matches('\u{feff}')) {
         Ok(Value::Object(fields)) => Ok(fields),
         Ok(_) => Err(ContextError::NoObject.into()),
         Err(cause) => Err(ContextError::NotJson { cause: cause.to_string() }.into()),
@@ -199,8 +224,12 @@ fn content(common: &CommonFields) -> Result<Map<String, Value>, Error> {
 }
 
 fn standard_input() -> Result<String, Error> {
-    let mut input = String::new();
-    let read = std::io::stdin().take(MAX_INPUT_LEN).read_to_string(&mut input);
-    read.map_err(|cause| Error::File { path: "standard input".into(), cause })?;
-    Ok(input)
+    let whole = |text: &[u8]| serde_json::from_str::<IgnoredAny>(&decoded(text)).is_ok();
+    let input = read_whole(std::io::stdin(), MAX_INPUT_LEN, whole);
+    let input = input.map_err(|cause| Error::File { path: "standard input".into(), cause })?;
+    let text = decoded(&input);
+    if text.contains(char::REPLACEMENT_CHARACTER) && std::str::from_utf8(&input).is_err() {
+        return Err(ContextError::NotJson { cause: "it is not UTF-8".to_owned() }.into());
+    }
+    Ok(text.into_owned())
 }

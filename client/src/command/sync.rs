@@ -4,6 +4,7 @@ mod bar;
 mod report;
 mod watch;
 
+use coditect::text::forms;
 use coditect::{ContextStore, Error, Pulled, Pushed, RecordId};
 use serde::Serialize;
 use serde_json::json;
@@ -47,7 +48,7 @@ pub(super) fn sync(printer: Printer, common: &Common, arguments: SyncArguments) 
 }
 
 fn retry(printer: Printer, common: &Common, ids: Vec<String>) -> Result<ExitStatus, Error> {
-    let ids = ids.into_iter().map(RecordId::parse).collect::<Result<Vec<_>, _>>()?;
+    let ids = ids.iter().flat_map(|id| forms(id)).map(RecordId::parse).collect::<Result<Vec<_>, _>>()?;
     let freed = ContextStore::open(common.home.clone())?.retry(&ids)?;
     let text = match freed {
         0 => "There is nothing to retry.".to_owned(),

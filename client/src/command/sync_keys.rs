@@ -1,10 +1,12 @@
 //! `coditect sync keys init|export|import|remove|status`
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use coditect::input::read_whole;
+use coditect::text::{decoded, nfc};
 use coditect::{Error, KeyStatus, KeyTaken, LicenseClient, exported_key_id};
 use serde_json::json;
 
@@ -15,7 +17,7 @@ use crate::printer::Printer;
 use crate::terminal::Terminal;
 
 /// No export and no passphrase is longer.
-const MAX_LEN: u64 = 64 * 1024;
+const MAX_LEN: usize = 64 * 1024;
 
 /// What a person must know before there is a key.
 const WARNING: &str = "From now on, everything that this machine sends is encrypted with a key that the cloud never has, and your \
@@ -108,7 +110,7 @@ fn import(
         let hint = "`coditect sync keys import FILE --passphrase-file -` reads the passphrase from there.";
         return Ok(printer.failure(sentence, hint, "usage", ExitStatus::Usage));
     }
-    let text = read(file)?;
+    let text = read(file, |text| exported_key_id(&decoded(text)).is_some())?;
     // What is no export is told before anybody types a passphrase.
     let passphrase = match exported_key_id(&text) {
         None => String::new(),
@@ -221,7 +223,7 @@ impl Given {
 fn passphrase(source: &PassphraseSource, twice: bool) -> Result<Given, Error> {
     if let Some(path) = &source.passphrase_file {
         // Editors end the last line, too.
-        let text = read(path)?;
+        let text = read(path, |text| text.ends_with(b"\n"))?;
         let text = text.strip_suffix('\n').unwrap_or(&text);
         return Ok(Given::Passphrase(text.strip_suffix('\r').unwrap_or(text).to_owned()));
     }
@@ -231,22 +233,26 @@ fn passphrase(source: &PassphraseSource, twice: bool) -> Result<Given, Error> {
     if twice {
         match terminal.ask_secretly("Once more:  ").map_err(at_terminal)? {
             None => return Ok(gave_up),
-            Some(second) if second != first => return Ok(Given::Not("These are two different passphrases.")),
+            Some(second) if nfc(&second) != nfc(&first) => {
+                return Ok(Given::Not("These are two different passphrases."));
+            }
             Some(_) => {}
         }
     }
     Ok(Given::Passphrase(first))
 }
 
-fn read(path: &Path) -> Result<String, Error> {
-    let mut bytes = Vec::new();
-    let read = if path == Path::new("-") {
-        io::stdin().lock().take(MAX_LEN).read_to_end(&mut bytes)
+/// A file's text, or standard input's; a pipe that stays open is read as far as it is `whole`.
+fn read(path: &Path, whole: impl Fn(&[u8]) -> bool) -> Result<String, Error> {
+    let standard_input = path == Path::new("-");
+    let read = if standard_input {
+        read_whole(io::stdin(), MAX_LEN, whole)
     } else {
-        File::open(path).and_then(|file| file.take(MAX_LEN).read_to_end(&mut bytes))
+        File::open(path).and_then(|file| read_whole(file, MAX_LEN, whole))
     };
-    read.map_err(|cause| Error::File { path: path.to_owned(), cause })?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    let name = if standard_input { Path::new("standard input") } else { path };
+    let bytes = read.map_err(|cause| Error::File { path: name.to_owned(), cause })?;
+    Ok(decoded(&bytes).into_owned())
 }
 
 fn at_terminal(cause: io::Error) -> Error {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::cipher::{Cipher, TenantKey, export};
 use super::secrecy;
 use crate::vault::Vault;
-use crate::{Error, LicenseClient};
+use crate::{Error, LicenseClient, text};
 
 /// The sealed file with the key.
 pub(crate) const FILE: &str = "tenant-key";
@@ -104,7 +104,7 @@ impl LicenseClient {
         if passphrase.chars().count() < MIN_PASSPHRASE {
             return Err(KeysError::ShortPassphrase { least: MIN_PASSPHRASE }.into());
         }
-        Ok(export::write(&key, passphrase))
+        Ok(export::write(&key, &text::nfc(passphrase)))
     }
 
     /// Takes over the key that another machine has exported, opens what was locked, and queues again what the cloud has in
@@ -113,7 +113,7 @@ impl LicenseClient {
     /// # Errors
     /// When the text is no export, the passphrase another one, or the key not the one that the tenant encrypts with.
     pub fn import_tenant_key(&self, text: &str, passphrase: &str) -> Result<KeyTaken, Error> {
-        let key = export::read(text, passphrase).map_err(KeysError::Export)?;
+        let key = open(text, passphrase).map_err(KeysError::Export)?;
         let here = match read(&self.inner.vault) {
             // One that can't be opened any more is as good as none.
             Err(Error::Keys(KeysError::Unreadable { .. })) => None,
@@ -191,7 +191,39 @@ pub(super) fn read(vault: &Vault) -> Result<Option<TenantKey>, Error> {
     TenantKey::from_bytes(&bytes).map(Some).ok_or_else(|| KeysError::Unreadable { path: path() }.into())
 }
 
+/// Opens an export with a passphrase, in each of the forms in which another keyboard may have typed it: exports of earlier
+/// versions have it as it was typed.
+fn open(export: &str, passphrase: &str) -> Result<TenantKey, ExportFault> {
+    let mut opened = Err(ExportFault::WrongPassphrase);
+    for form in text::forms(passphrase) {
+        opened = export::read(export, &form);
+        if opened != Err(ExportFault::WrongPassphrase) {
+            break;
+        }
+    }
+    opened
+}
+
 /// Which key an export says that it holds, before its passphrase is known.
 pub fn exported_key_id(text: &str) -> Option<String> {
     export::key_id(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_export_of_an_earlier_version_opens_however_its_passphrase_is_typed() {
+        const FORMS: [&str; 3] = ["caf\u{e9} o\u{308}l", "cafe\u{301} o\u{308}l", "caf\u{e9} \u{f6}l"];
+        let key = TenantKey::generate();
+        let [mixed, decomposed, composed] = FORMS;
+        // As it was typed, in either form, or in both.
+        for (written, typed) in [(decomposed, composed), (composed, decomposed), (mixed, mixed)] {
+            let export = export::write(&key, written);
+            assert_eq!(open(&export, typed).as_ref(), Ok(&key), "{typed:?}");
+        }
+        let export = export::write(&key, "cafe ol");
+        assert_eq!(open(&export, composed), Err(ExportFault::WrongPassphrase));
+    }
 }

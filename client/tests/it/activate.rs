@@ -148,3 +148,32 @@ fn too_many_attempts_are_told_with_the_time_to_wait() {
     );
     assert_eq!(cloud.asked("validate").len(), 1, "who is asked to wait is not asked again at once");
 }
+
+#[test]
+fn a_key_is_read_as_mail_and_chat_bring_it() {
+    let cloud = Cloud::start();
+    let machine = Machine::new(&cloud.url);
+    let key = machine.key.to_string();
+    let pasted = format!("> \u{201c}{}\u{201d}\r\n", key.replace('-', "\u{2011}\u{200b}"));
+    for argument in [&["activate", &pasted][..], &["activate", "-"]] {
+        let printed = machine.coditect_reading(argument, &format!("\u{feff}{pasted}"));
+        assert_eq!(printed.code, 0, "{printed:?}");
+    }
+    assert!(cloud.asked("validate").iter().all(|asked| asked.body["license_key"] == key.as_str()));
+}
+
+#[test]
+fn a_key_from_a_pipe_that_stays_open_is_enough() {
+    let cloud = Cloud::start();
+    let machine = Machine::new(&cloud.url);
+    for end in ["", "\n"] {
+        let mut command = machine.command(&["activate", "-"]);
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut pipe = process.stdin.take().unwrap();
+        pipe.write_all(format!("{}{end}", machine.key).as_bytes()).unwrap();
+        pipe.flush().unwrap();
+        let printed = machine.printed(process.wait_with_output().unwrap());
+        assert_eq!(printed.code, 0, "{printed:?}");
+        drop(pipe);
+    }
+}

@@ -135,3 +135,14 @@ fn sync_that_is_unset_is_off() {
     expect(&machine.coditect(&["config", "unset", "sync"]), 0, "sync = off\n", "");
     assert_eq!(machine.coditect(&["config", "unset", "colour"]).code, 64);
 }
+
+#[test]
+fn settings_with_a_byte_order_mark_are_read() {
+    let machine = Machine::new("https://cloud.example");
+    let file = machine.home().join("config.json");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("\u{feff}{text}")).unwrap();
+    expect(&machine.coditect(&["config", "get", "cloud-url"]), 0, "{cloud}\n", "");
+    assert_eq!(machine.coditect(&["config", "set", "sync", "on"]).code, 0);
+    expect(&machine.coditect(&["config", "get", "cloud-url"]), 0, "{cloud}\n", "");
+}

@@ -171,3 +171,23 @@ fn a_key_that_cannot_be_opened_stops_what_would_go_out_in_clear() {
     assert!(printed.stderr.contains("The tenant key in {home}/tenant-key was changed"), "{printed:?}");
     assert_eq!(import(&machine, EXPORT, PASSPHRASE).code, 0, "and the hint helps");
 }
+
+#[test]
+fn a_passphrase_is_the_same_in_each_normal_form() {
+    const COMPOSED: &str = "le caf\u{e9} est tr\u{e8}s chaud";
+    const DECOMPOSED: &str = "le cafe\u{301} est tre\u{300}s chaud";
+    let machine = Machine::new(NOWHERE);
+    expect(&import(&machine, EXPORT, &format!("\u{feff}{PASSPHRASE}\n")), 0, TAKEN, "");
+    for (number, passphrase) in [COMPOSED, DECOMPOSED].into_iter().enumerate() {
+        let file = machine.folder().join(format!("export-{number}"));
+        let export = ["sync", "keys", "export", file.to_str().unwrap(), "--passphrase-file", "-"];
+        let printed = machine.coditect_reading(&export, passphrase);
+        assert_eq!(printed.code, 0, "{printed:?}");
+        let export = fs::read_to_string(file).unwrap();
+        for form in [COMPOSED, DECOMPOSED] {
+            let printed = import(&machine, &export, form);
+            assert_eq!(printed.code, 0, "{printed:?}");
+        }
+        assert_eq!(import(&machine, &export, &COMPOSED.replace('\u{e9}', "e")).code, 1);
+    }
+}

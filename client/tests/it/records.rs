@@ -1,8 +1,11 @@
 //! `coditect task|decision|learning`
 
+use std::io::Write;
+use std::process::Stdio;
+
 use serde_json::{Value, json};
 
-use crate::machine::{Machine, expect};
+use crate::machine::{Machine, Printed, expect};
 
 /// What a command printed as JSON.
 pub(crate) fn object(machine: &Machine, arguments: &[&str]) -> Value {
@@ -25,7 +28,7 @@ fn a_task_is_added_changed_shown_and_deleted() {
     expect(
         &machine.coditect(&["task", "show", "t1"]),
         0,
-        "id           t1\nproject      docs\ndescription  Write it down\noutcome      It is\nwritten.\nstatus       \
+        "id           t1\nproject      docs\ndescription  Write it down\noutcome      It is\n             written.\nstatus       \
          completed\ntool_error_count  1\ntool_success_count  7\nuser_corrections  0\nchanged      {time}\nversion      waits to \
          be sent\n",
         "",
@@ -106,4 +109,111 @@ fn what_cannot_be_is_wrong_usage() {
         let problem: Value = serde_json::from_str(&json.stdout).unwrap();
         assert!(problem["detail"].is_string() && json.stderr.is_empty(), "{json:?}");
     }
+}
+
+#[test]
+fn byte_order_marks_and_other_encodings_are_read() {
+    let machine = Machine::new("https://cloud.example");
+    let input = "{\"title\": \"caf\u{e9}\"}";
+    let utf16: Vec<u8> = format!("\u{feff}{input}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (id, bytes) in [("a", format!("\u{feff}{input}\n").into_bytes()), ("b", utf16)] {
+        let printed = reading(&machine, &["decision", "add", "--id", id, "--content", "-"], &bytes);
+        assert_eq!(printed.code, 0, "{printed:?}");
+        assert_eq!(object(&machine, &["decision", "show", id, "--json"])["content"]["title"], "caf\u{e9}");
+    }
+    let printed = machine.coditect(&["decision", "add", "--id", "c", "--content", &format!("\u{feff}{input}")]);
+    assert_eq!(printed.code, 0, "{printed:?}");
+    let latin = reading(&machine, &["decision", "add", "--content", "-"], b"{\"title\": \"caf\xe9\"}");
+    assert_eq!(latin.code, 64, "{latin:?}");
+    assert!(latin.stderr.contains("it is not UTF-8"), "{latin:?}");
+}
+
+#[test]
+fn what_is_too_large_is_told_by_its_size() {
+    let machine = Machine::new("https://cloud.example");
+    let input = json!({"title": "x".repeat(3 * 1024 * 1024)}).to_string();
+    let printed = machine.coditect_reading(&["decision", "add", "--content", "-", "--json"], &input);
+    assert_eq!(printed.code, 64, "{printed:?}");
+    let error: Value = serde_json::from_str(&printed.stdout).unwrap();
+    assert_eq!(error["code"], "content_too_large");
+    assert!(error["detail"].as_str().unwrap().contains("has 3145740 bytes"), "{error}");
+}
+
+#[test]
+fn a_pipe_that_stays_open_is_read_as_far_as_it_is_whole() {
+    let machine = Machine::new("https://cloud.example");
+    let mut command = machine.command(&["decision", "add", "--id", "d", "--content", "-"]);
+    let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut pipe = process.stdin.take().unwrap();
+    pipe.write_all(b"{\"title\": \"t\"}").unwrap();
+    pipe.flush().unwrap();
+    expect(&machine.printed(process.wait_with_output().unwrap()), 0, "Added decision d.\n", "");
+    drop(pipe);
+}
+
+#[test]
+fn ids_and_projects_are_the_same_in_each_normal_form() {
+    let machine = Machine::new("https://cloud.example");
+    let add = ["task", "add", "Cafe\u{301}", "--id", "cafe\u{301}", "--project", "cafe\u{301}"];
+    expect(&machine.coditect(&add), 0, "Added task caf\u{e9}.\n", "");
+    let again = ["task", "add", "Caf\u{e9}", "--id", "caf\u{e9}", "--project", "caf\u{e9}"];
+    expect(&machine.coditect(&again), 0, "The task caf\u{e9} says that already.\n", "");
+    for form in ["caf\u{e9}", "cafe\u{301}"] {
+        assert_eq!(machine.coditect(&["task", "show", form]).code, 0);
+        assert!(machine.coditect(&["task", "list", "--project", form]).stdout.contains("Caf\u{e9}"));
+    }
+    // Of an earlier version.
+    let store = coditect::ContextStore::open(Some(machine.home())).unwrap();
+    let older = coditect::Draft {
+        kind: coditect::Kind::Task,
+        id: "nai\u{308}ve".parse().unwrap(),
+        project_id: Some("nai\u{308}ve".parse().unwrap()),
+        content: json!({"description": "older"}),
+    };
+    store.put(&older).unwrap();
+    assert_eq!(machine.coditect(&["task", "done", "na\u{ef}ve"]).code, 0);
+    assert!(machine.coditect(&["task", "list", "--project", "na\u{ef}ve"]).stdout.contains("completed"));
+    let exists = machine.coditect(&["task", "add", "another", "--id", "na\u{ef}ve"]);
+    assert!(exists.stderr.contains("There is a task"), "{exists:?}");
+}
+
+#[test]
+fn text_from_elsewhere_forges_no_rows_and_turns_no_line_around() {
+    let machine = Machine::new("https://cloud.example");
+    let store = coditect::ContextStore::open(Some(machine.home())).unwrap();
+    let forged = coditect::Draft {
+        kind: coditect::Kind::Task,
+        id: "a\u{202e}b".parse().unwrap(),
+        project_id: None,
+        content: json!({
+            "description": "one\u{202e}\u{1b}[2J\ntwo  pending      forged\u{2028}x",
+            "status": "pending\ntwo  pending      forged",
+            "no\nte": "first\nstatus       completed\r\nlast\u{7}",
+        }),
+    };
+    store.put(&forged).unwrap();
+    let list = machine.coditect(&["task", "list"]);
+    assert_eq!(list.stdout.lines().count(), 1, "{list:?}");
+    expect(
+        &machine.coditect(&["task", "show", "a\u{202e}b"]),
+        0,
+        "id           a\\u{202e}b\n\
+         description  one\\u{202e}\\u{1b}[2J\n             two  pending      forged\\u{2028}x\n\
+         no\\nte       first\n             status       completed\n             last\\u{7}\n\
+         status       pending\n             two  pending      forged\n\
+         changed      {time}\nversion      waits to be sent\n",
+        "",
+    );
+    let raw = object(&machine, &["task", "show", "a\u{202e}b", "--json"]);
+    assert_eq!(raw["content"], forged.content);
+    let error = machine.coditect(&["task", "show", "\u{202e}x"]);
+    assert!(!error.stderr.contains('\u{202e}'), "{error:?}");
+}
+
+/// The same as `coditect_reading`, for what need not be UTF-8.
+fn reading(machine: &Machine, arguments: &[&str], input: &[u8]) -> Printed {
+    let mut command = machine.command(arguments);
+    let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    process.stdin.take().unwrap().write_all(input).unwrap();
+    machine.printed(process.wait_with_output().unwrap())
 }
