@@ -3,6 +3,7 @@
 //! Nothing here stops at the first fault. Each look is bounded in time, and those that ask somebody run side by side.
 
 mod home;
+mod hook;
 mod memory;
 mod network;
 
@@ -71,6 +72,7 @@ impl LicenseClientBuilder {
             Ok(config) => {
                 checks.push(version(config.home()));
                 checks.extend(home::check(config.home()));
+                checks.extend(hook::check(config.home()));
                 match self.build() {
                     // Without an address and a machine's id nothing can be asked.
                     Err(error) => checks.push(Check::failed("settings", &error)),

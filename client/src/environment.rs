@@ -18,6 +18,9 @@ pub const HARDWARE_ID: &str = "CODITECT_HARDWARE_ID";
 /// Where the manifest of new versions is, in place of CODITECT's own: a mirror's.
 pub const UPDATE_URL: &str = "CODITECT_UPDATE_URL";
 
+/// Where Claude Code has its settings, in place of `~/.claude`.
+pub const AGENT: &str = "CLAUDE_CONFIG_DIR";
+
 /// The minisign public keys that new versions are checked with: read when this program is built, and by builds for tests
 /// when they run.
 const UPDATE_KEY: &str = "CODITECT_UPDATE_KEY";
@@ -31,6 +34,22 @@ pub(crate) fn home() -> Option<PathBuf> {
 /// The folder that a person's own files are in.
 pub(crate) fn persons_home() -> Option<PathBuf> {
     read("HOME").map(PathBuf::from)
+}
+
+/// The folder of the agent whose plans are recorded: `CLAUDE_CONFIG_DIR`, else `~/.claude`.
+pub(crate) fn agents_folder() -> Option<PathBuf> {
+    let named = read(AGENT).map(PathBuf::from);
+    named.or_else(|| persons_home().map(|home| home.join(".claude")))
+}
+
+/// The project that an agent works on, as it tells its hooks.
+pub(crate) fn agents_project() -> Option<PathBuf> {
+    read("CLAUDE_PROJECT_DIR").map(PathBuf::from)
+}
+
+/// The folders in which programs are found.
+pub(crate) fn path() -> Option<OsString> {
+    read("PATH")
 }
 
 /// What `CODITECT_PROFILE` says.

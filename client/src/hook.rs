@@ -11,7 +11,7 @@
 //! | `TaskCreate`, `TaskUpdate` | id `SESSION:TASK`; what is not said stays |
 //!
 //! Nothing of the agent's input is kept but a task's words, its status and its priority, and of the folder that it works in
-//! the name of the repository.
+//! the project's name and a digest (`hook/project.rs`).
 //!
 //! An agent is never disturbed: what goes wrong is written down ([`AgentHook::trouble`]) and shown by
 //! `coditect hook status`.
@@ -21,12 +21,16 @@ mod entry;
 mod error;
 mod event;
 mod mend;
+mod probe;
+mod program;
 mod project;
+mod scan;
 mod settings;
 mod task_plan;
 mod trouble;
 
 pub use error::HookError;
+pub use probe::Inspection;
 pub use settings::{AgentSettings, Installed};
 pub use trouble::Trouble;
 
@@ -35,8 +39,11 @@ use std::path::{Path, PathBuf};
 use crate::home::Home;
 use crate::{Config, Error, environment};
 
-/// An agent's settings, below a person's home folder or a project's.
-const SETTINGS: &str = ".claude/settings.json";
+/// An agent's settings, below a project's folder.
+const PROJECT_SETTINGS: &str = ".claude/settings.json";
+
+/// An agent's settings, in its own folder.
+const SETTINGS: &str = "settings.json";
 
 /// The hook of one home folder.
 ///
@@ -73,18 +80,23 @@ impl AgentHook {
         Ok(Self { home: Config::open(home)?.home().clone() })
     }
 
-    /// The agent's settings for all of a person's projects.
+    /// The agent's settings for all of a person's projects: in `CLAUDE_CONFIG_DIR`, else in `~/.claude`.
     ///
     /// # Errors
     /// When there is no home folder.
     pub fn personal_settings(&self) -> Result<AgentSettings, Error> {
-        let home = environment::persons_home().ok_or(Error::NoHome)?;
-        Ok(self.settings(home.join(SETTINGS)))
+        Ok(self.settings(Self::personal_path()?))
+    }
+
+    fn personal_path() -> Result<PathBuf, Error> {
+        let folder = environment::agents_folder().ok_or(Error::NoHome)?;
+        let folder = std::path::absolute(&folder).map_err(|cause| Error::file(&folder, cause))?;
+        Ok(folder.join(SETTINGS))
     }
 
     /// The agent's settings for a project alone.
     pub fn project_settings(&self, project: &Path) -> AgentSettings {
-        self.settings(project.join(SETTINGS))
+        self.settings(project.join(PROJECT_SETTINGS))
     }
 
     /// The agent's settings in a file.
@@ -98,6 +110,22 @@ impl AgentHook {
     /// When the home folder can't be read.
     pub fn installed(&self) -> Result<Vec<AgentSettings>, Error> {
         Ok(settings::known(&self.home)?.into_iter().map(|path| self.settings(path)).collect())
+    }
+
+    /// The path of this program that stays when a package manager updates it: by which it is found in `PATH`, else by which
+    /// it was started.
+    ///
+    /// # Errors
+    /// When the operating system doesn't say where it is.
+    pub fn program() -> Result<PathBuf, Error> {
+        let found = std::env::current_exe().map_err(|cause| Error::File { path: "this program".into(), cause })?;
+        Ok(program::stable(&found, std::env::args_os().next().as_deref(), environment::path().as_deref()))
+    }
+
+    /// The command for settings that several people have: this program by its name in `PATH`. Where it isn't installed, the
+    /// command does nothing.
+    pub fn portable_command() -> String {
+        entry::portable_command()
     }
 
     /// The command that an agent is to run: this program, which is told the home folder if that was named.

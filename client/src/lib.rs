@@ -129,6 +129,7 @@ mod network;
 mod notice;
 mod outage;
 mod profile;
+mod project;
 mod random;
 mod remaining;
 mod seat;
@@ -160,6 +161,7 @@ pub use last_error::LastError;
 pub use license::{FREE_COMMANDS_PER_DAY, License, Source, Verdict};
 pub use notice::Notice;
 pub use profile::Profile;
+pub use project::project_name;
 pub use protocol::content::ContentError;
 pub use protocol::id::{
     DeviceId, HardwareId, HardwareIdError, ProjectId, RecordId, SessionId, TaskStatus, TenantId, TextError,

@@ -25,10 +25,10 @@ pub(crate) enum HookCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct HookPlace {
-    /// The agent's settings file [default: ~/.claude/settings.json]
+    /// The agent's settings file [default: settings.json in $CLAUDE_CONFIG_DIR, else in ~/.claude]
     #[arg(long, value_name = "FILE", conflicts_with = "project")]
     pub(crate) settings: Option<PathBuf>,
-    /// The settings of the project in this folder: .claude/settings.json
+    /// The settings of the project in this folder, for all who work on it: .claude/settings.json
     #[arg(long)]
     pub(crate) project: bool,
 }

@@ -3,15 +3,20 @@
 use std::io;
 use std::panic;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use coditect::Error;
 use coditect::hook::{AgentHook, AgentSettings, HookError, Installed};
+use coditect::input::Input;
 use serde_json::json;
 
 use super::upkeep;
 use crate::arguments::{Common, HookCommand, HookPlace};
 use crate::exit_status::ExitStatus;
-use crate::printer::Printer;
+use crate::printer::{Printer, one_line};
+
+/// How long an event may take to arrive. The agent waits for ten seconds at most, and the queue's lock may take some of them.
+const EVENT_TIMEOUT: Duration = Duration::from_secs(4);
 
 pub(super) fn hook(printer: Printer, common: &Common, command: &HookCommand) -> Result<ExitStatus, Error> {
     match command {
@@ -31,7 +36,9 @@ fn task_plan(printer: Printer, common: &Common) -> ExitStatus {
     // What goes wrong is written down for `coditect hook status`. Where it can't be, here is the last chance to say it.
     match AgentHook::open(common.home.clone()) {
         Ok(hook) => {
-            if let Err(error @ Error::Hook(HookError::Lost { .. })) = hook.task_plan(io::stdin().lock()) {
+            if let Err(error @ Error::Hook(HookError::Lost { .. })) =
+                hook.task_plan(Input::new(io::stdin(), EVENT_TIMEOUT))
+            {
                 printer.notice(&error.to_string());
             }
             if hook.is_untidy() {
@@ -83,8 +90,16 @@ fn tidy_later(common: &Common) {
 
 fn install(printer: Printer, common: &Common, place: &HookPlace) -> Result<ExitStatus, Error> {
     let settings = settings(common, place)?;
-    let program = std::env::current_exe().map_err(|cause| Error::File { path: "this program".into(), cause })?;
-    let command = AgentHook::command(&program, common.home.as_deref())?;
+    if place.project && common.home.is_some() {
+        let sentence =
+            "The settings of a project are for all who work on it, and a home folder or profile is yours alone.";
+        let hint = "`coditect hook install --settings .claude/settings.local.json` keeps it to yourself.";
+        return Ok(printer.failure(sentence, hint, "usage", ExitStatus::Usage));
+    }
+    let command = match place.project {
+        true => AgentHook::portable_command(),
+        false => AgentHook::command(&AgentHook::program()?, common.home.as_deref())?,
+    };
     let installed = settings.install(&command)?;
     let path = settings.path().display();
     let text = match installed {
@@ -118,15 +133,16 @@ fn status(printer: Printer, common: &Common, place: &HookPlace) -> Result<ExitSt
     if !places.iter().any(|settings| settings.path() == asked.path()) {
         places.push(asked);
     }
-    let (mut data, mut lines, mut there) = (Vec::new(), Vec::new(), false);
+    let (mut data, mut lines, mut there, mut works) = (Vec::new(), Vec::new(), false, true);
     for settings in &places {
-        let commands = settings.commands()?;
-        there |= !commands.is_empty();
-        let says = commands.first().map_or("not installed", String::as_str);
-        lines.push(format!("{}  {says}", settings.path().display()));
-        data.push(
-            json!({ "settings": settings.path().to_string_lossy(), "installed": !commands.is_empty(), "command": commands.first() }),
-        );
+        let found = settings.inspect();
+        there |= found.installed;
+        works &= found.fault.is_none();
+        lines.push(format!("{}  {}", found.settings.display(), found.command.as_deref().unwrap_or("not installed")));
+        if let (Some(fault), Some(hint)) = (&found.fault, &found.hint) {
+            lines.push(format!("  does not work: {fault}. {hint}"));
+        }
+        data.push(found);
     }
     let trouble = hook.trouble()?;
     if let Some(trouble) = &trouble {
@@ -135,8 +151,10 @@ fn status(printer: Printer, common: &Common, place: &HookPlace) -> Result<ExitSt
     if !there {
         lines.push("`coditect hook install` adds it to the agent's settings.".to_owned());
     }
-    let object = json!({ "installed": there, "data": data, "trouble": trouble });
-    Ok(printer.answer(&object, &lines.join("\n"), if there { ExitStatus::Yes } else { ExitStatus::No }))
+    let lines: Vec<String> = lines.iter().map(|line| one_line(line)).collect();
+    let object = json!({ "installed": there, "works": there && works, "data": data, "trouble": trouble });
+    let status = if there && works { ExitStatus::Yes } else { ExitStatus::No };
+    Ok(printer.answer(&object, &lines.join("\n"), status))
 }
 
 fn settings(common: &Common, place: &HookPlace) -> Result<AgentSettings, Error> {

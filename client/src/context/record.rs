@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::ContextError;
+use crate::project::is_found_under;
 
 /// What the content of a deleted record is.
 pub(super) const NOTHING: &str = "null";
@@ -63,7 +64,7 @@ pub struct Entry {
 /// Which records to list.
 #[derive(Clone, Debug)]
 pub struct Filter {
-    /// Those of a project only.
+    /// Those of a project only: the one with this id, or all that have it as their name.
     pub project_id: Option<ProjectId>,
     /// Those whose content has this `status` only.
     pub status: Option<String>,
@@ -79,8 +80,9 @@ impl Default for Filter {
 
 impl Filter {
     pub(super) fn admits(&self, entry: &Entry) -> bool {
+        let project = || entry.project_id.as_ref();
         let status = || entry.content.get("status").and_then(Value::as_str);
-        self.project_id.as_ref().is_none_or(|wanted| entry.project_id.as_ref() == Some(wanted))
+        self.project_id.as_ref().is_none_or(|wanted| project().is_some_and(|id| is_found_under(id, wanted)))
             && self.status.as_deref().is_none_or(|wanted| status() == Some(wanted))
     }
 }

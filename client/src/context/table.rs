@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension, named_params};
 
 use super::record::Entry;
 use super::{Database, Filter, locked};
+use crate::text::forms;
 
 /// The columns, in the order in which [`Row::read`] expects them.
 const COLUMNS: &str =
@@ -108,13 +109,18 @@ pub(super) fn find(file: &Connection, kind: Kind, id: &RecordId) -> rusqlite::Re
 pub(super) fn list(file: &Connection, kind: Kind, filter: &Filter, limit: usize) -> rusqlite::Result<Vec<Row>> {
     let sql = format!(
         "SELECT {COLUMNS} FROM {} WHERE NOT deleted
-            AND (:project IS NULL OR project_id = :project) AND (:status IS NULL OR content ->> '$.status' = :status)
+            AND (:projects IS NULL OR EXISTS (SELECT 1 FROM json_each(:projects) AS form
+                WHERE project_id = form.value OR (
+                    length(project_id) = length(form.value) + 13 AND project_id LIKE '%@____________'
+                    AND substr(project_id, 1, length(form.value)) = form.value
+                    AND substr(project_id, -12) NOT GLOB '*[^0-9a-f]*')))
+            AND (:status IS NULL OR content ->> '$.status' = :status)
          ORDER BY updated_at DESC, id LIMIT :limit",
         name(kind)
     );
     let mut statement = file.prepare_cached(&sql)?;
-    let project = filter.project_id.as_ref().map(ProjectId::as_str);
-    let parameters = named_params! { ":project": project, ":status": filter.status, ":limit": limit };
+    let projects = filter.project_id.as_ref().map(|project| serde_json::json!(forms(project.as_str())).to_string());
+    let parameters = named_params! { ":projects": projects, ":status": filter.status, ":limit": limit };
     statement.query_map(parameters, Row::read)?.collect()
 }
 

@@ -20,6 +20,9 @@ const AFTER_TOOL: &str = "PostToolUse";
 /// What our command ends with.
 const VERB: &str = "hook task-plan";
 
+/// What a command begins with that is the same for everybody: where there is no coditect it does nothing, in silence.
+const IF_THERE: &str = "! command -v coditect >/dev/null || ";
+
 /// How long the agent waits at most, in seconds. It never should.
 const TIMEOUT: u32 = 10;
 
@@ -81,6 +84,11 @@ pub(super) fn command(program: &str, home: Option<&str>) -> String {
     let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
     let home = home.map(|home| format!(" --home {}", quoted(home))).unwrap_or_default();
     format!("{}{home} {VERB}", quoted(program))
+}
+
+/// The command of settings that several people have: this program by its name in `PATH`.
+pub(super) fn portable_command() -> String {
+    format!("{IF_THERE}coditect {VERB}")
 }
 
 /// Our entries, in order.
@@ -189,9 +197,38 @@ fn covers(matcher: &str) -> bool {
 
 /// Whether a command is this program's hook, wherever the program was when the entry was made.
 fn is_ours(command: &str) -> bool {
-    let Some(before) = command.trim().strip_suffix(VERB) else { return false };
+    let command = command.trim();
+    let command = command.strip_prefix(IF_THERE).unwrap_or(command);
+    let Some(before) = command.strip_suffix(VERB) else { return false };
     let program = first_word(before);
     Path::new(&program).file_name().is_some_and(|name| name.to_string_lossy().starts_with("coditect"))
+}
+
+/// The words of a command of ours; none where a shell would do more with it than to take off quotes.
+pub(super) fn words(command: &str) -> Option<Vec<String>> {
+    let command = command.trim();
+    let command = command.strip_prefix(IF_THERE).unwrap_or(command);
+    let (mut words, mut word) = (Vec::new(), None::<String>);
+    let mut chars = command.chars();
+    while let Some(char) = chars.next() {
+        match char {
+            '\'' => {
+                let word = word.get_or_insert_default();
+                loop {
+                    match chars.next()? {
+                        '\'' => break,
+                        char => word.push(char),
+                    }
+                }
+            }
+            '\\' => word.get_or_insert_default().push(chars.next()?),
+            ' ' => words.extend(word.take()),
+            char if char.is_alphanumeric() || "/._-+@%:,".contains(char) => word.get_or_insert_default().push(char),
+            _ => return None,
+        }
+    }
+    words.extend(word);
+    Some(words)
 }
 
 /// A shell's first word, as far as quotes go.
@@ -223,12 +260,36 @@ mod tests {
             }
         }
         assert_eq!(command("/o'n/coditect", None), r"'/o'\''n/coditect' hook task-plan");
-        assert!(is_ours("coditect hook task-plan"));
+        assert!(is_ours("coditect hook task-plan") && is_ours(&portable_command()));
         assert!(is_ours("\"/a b/coditect\" hook task-plan "));
         for other in
             ["other hook task-plan", "coditect hook status", "echo coditect; hook task-plan", "", "hook task-plan"]
         {
             assert!(!is_ours(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn words_are_those_of_a_shell_or_none() {
+        let ours = command("/home/o'neil/my bin/coditect", Some("/srv/it's $HOME"));
+        assert_eq!(
+            words(&ours).unwrap(),
+            ["/home/o'neil/my bin/coditect", "--home", "/srv/it's $HOME", "hook", "task-plan"]
+        );
+        assert_eq!(words(&portable_command()).unwrap(), ["coditect", "hook", "task-plan"]);
+        for more in [
+            "coditect; x hook task-plan",
+            "$X hook",
+            "`x` hook",
+            "a | b",
+            "a > b",
+            "'open",
+            "~/x",
+            "a\nb",
+            "\"a\" b",
+            "a&b",
+        ] {
+            assert_eq!(words(more), None, "{more}");
         }
     }
 

@@ -1,69 +1,89 @@
-//! Which project an agent works on: the name of the folder that its repository is in, and nothing else of the path.
+//! Which project an agent works on. Its identity is its repository, and its name is for people.
 //!
-//! A name that everybody who has cloned the repository has too, so that a team's records meet; the path above it would say
-//! how people and customers are called. In a home folder, or at the root, there is no project.
+//! | where | identity | name |
+//! |---|---|---|
+//! | a repository with a remote | the remote's address, without what differs between clones (`remote.rs`) | the address's last part |
+//! | a folder with `.coditect.json`, or below one | the name in it | the same |
+//! | a repository | the folder that all its working trees share | that folder's name |
+//! | anywhere else | the folder | its name |
+//!
+//! Of the address and the path, only a digest is kept. A home folder and the root are no projects.
 
-use std::fs::{self, File};
+mod config;
+mod remote;
+mod repository;
+mod ssh;
+
+use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use protocol::id::ProjectId;
+use serde_json::Value;
 
-/// No file that names a repository is longer.
-const MAX_LINK: u64 = 4096;
+use crate::project;
+use crate::text::without_mark;
+use remote::Remote;
+use repository::Repository;
+
+/// A file that names the project of its folder: `{"project": "billing"}`.
+const SETTINGS: &str = ".coditect.json";
+
+/// No file that is read for a project's sake is longer.
+const MAX_LEN: u64 = 256 * 1024;
+
+/// How many clones of clones on one machine are followed.
+const MAX_CLONES: usize = 8;
 
 /// The project of a folder.
 pub(super) fn of(folder: &Path, persons_home: Option<&Path>) -> Option<ProjectId> {
-    let is_project = |folder: &Path| folder.parent().is_some() && Some(folder) != persons_home;
-    let repository = folder.ancestors().filter(|folder| is_project(folder)).find_map(repository);
-    let root = repository.unwrap_or_else(|| folder.to_owned());
-    let name = root.file_name()?.to_string_lossy().replace(char::is_control, " ");
-    let end = name.char_indices().nth(ProjectId::MAX_CHARS).map_or(name.len(), |(end, _)| end);
-    is_project(&root).then(|| ProjectId::parse(&name[..end]).ok())?
+    // One folder has one path, whatever links lead to it.
+    let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let (folder, home) = (canonical(folder), persons_home.map(canonical));
+    let is_project = |folder: &Path| folder.parent().is_some() && Some(folder) != home.as_deref();
+    let inside = || folder.ancestors().take_while(|folder| is_project(folder));
+    let found = inside().find_map(|folder| Repository::at(folder).map(|repository| (folder.to_owned(), repository)));
+    let repository = found.as_ref().map(|(_, repository)| repository.origin(home.as_deref(), MAX_CLONES));
+    if let Some(Some(Remote { name, identity })) =
+        repository.as_ref().map(|repository| repository.remote(home.as_deref()))
+    {
+        return project::id(&name, &identity);
+    }
+    // No further up than the working tree.
+    let top = found.as_ref().map(|(top, _)| top.clone());
+    let mut named = inside().take_while(|folder| top.as_ref().is_none_or(|top| folder.starts_with(top)));
+    if let Some(name) = named.find_map(name_in_settings) {
+        return project::chosen(&name);
+    }
+    let root = repository.map_or(folder.clone(), |repository| repository.root());
+    is_project(&root).then(|| project::id(&root.file_name()?.to_string_lossy(), &place(&root, home.as_deref())))?
 }
 
-/// The folder of the repository that a folder is the root of; of a second working tree, that of the first.
-fn repository(folder: &Path) -> Option<PathBuf> {
-    let git = folder.join(".git");
-    let found = fs::metadata(&git).ok()?;
-    if found.is_file() {
-        let mut text = String::new();
-        File::open(&git).ok()?.take(MAX_LINK).read_to_string(&mut text).ok()?;
-        if let Some((first, _)) = text.trim_start_matches("gitdir:").trim().split_once("/.git/worktrees/") {
-            return Some(folder.join(first));
-        }
-    }
-    Some(folder.to_owned())
+/// A folder's path, from the home folder on where it is inside: the same on another machine with the same folders.
+fn place(folder: &Path, home: Option<&Path>) -> String {
+    let inside = home.and_then(|home| folder.strip_prefix(home).ok());
+    inside.map_or_else(|| folder.to_string_lossy().into_owned(), |inside| format!("~/{}", inside.to_string_lossy()))
+}
+
+fn name_in_settings(folder: &Path) -> Option<String> {
+    let text = read(&folder.join(SETTINGS))?;
+    let settings: Value = serde_json::from_slice(without_mark(&text)).ok()?;
+    settings["project"].as_str().filter(|name| !name.trim().is_empty()).map(str::to_owned)
+}
+
+/// A small file's content. What isn't a file, as a pipe, is not waited for.
+fn read(path: &Path) -> Option<Vec<u8>> {
+    path.metadata().ok().filter(std::fs::Metadata::is_file)?;
+    let mut text = Vec::new();
+    File::open(path).ok()?.take(MAX_LEN).read_to_end(&mut text).ok()?;
+    Some(text)
+}
+
+/// A path that a file of git's has, which begins where `base` is.
+fn path_in(base: &Path, text: &[u8]) -> PathBuf {
+    let text = String::from_utf8_lossy(without_mark(text));
+    base.join(text.trim_end_matches(['\n', '\r']).trim())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_project_is_called_like_its_repository() {
-        let folder = tempfile::tempdir().unwrap();
-        let home = folder.path().join("ada");
-        let inside = home.join("billing/src/deep");
-        fs::create_dir_all(&inside).unwrap();
-        let name = |folder: &Path| of(folder, Some(&home)).map(String::from);
-        assert_eq!(name(&inside).as_deref(), Some("deep"), "without a repository");
-        fs::create_dir(home.join("billing/.git")).unwrap();
-        assert_eq!(name(&inside).as_deref(), Some("billing"));
-
-        let tree = home.join("billing-fix");
-        fs::create_dir(&tree).unwrap();
-        fs::write(tree.join(".git"), format!("gitdir: {}/billing/.git/worktrees/fix\n", home.display())).unwrap();
-        assert_eq!(name(&tree).as_deref(), Some("billing"), "a second working tree");
-    }
-
-    #[test]
-    fn a_home_folder_and_the_root_are_no_projects() {
-        let home = Path::new("/nowhere/ada");
-        assert_eq!(of(home, Some(home)), None);
-        assert_eq!(of(Path::new("/"), None), None);
-        assert_eq!(of(Path::new(""), None), None);
-        assert_eq!(of(&home.join("a\nb"), Some(home)).map(String::from).as_deref(), Some("a b"));
-        assert_eq!(of(&home.join("é".repeat(300)), Some(home)).unwrap().as_str().chars().count(), 128);
-    }
-}
+mod tests;

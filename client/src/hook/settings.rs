@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::entry::{self, Fault, Made};
 use super::{HookError, trouble};
 use crate::home::Home;
+use crate::text::{MARK, without_mark};
 use crate::{Error, random};
 
 /// No settings are larger.
@@ -64,7 +65,7 @@ impl AgentSettings {
         }
         let _also = lock_folder(&target);
         let before = self.read(&target)?;
-        let (text, file) = match before.as_deref() {
+        let (text, file) = match before.as_deref().map(unmarked) {
             // Somebody may have made an empty file to begin with.
             Some(text) if !text.trim().is_empty() => (text.to_owned(), Made::Entry),
             _ => ("{}\n".to_owned(), Made::File),
@@ -98,14 +99,15 @@ impl AgentSettings {
         // Empty containers of an entry that nobody remembers were most likely made for it.
         let made = installed.remove(&self.name()).unwrap_or(Made::Hooks);
         let mut taken = false;
-        if let Some(text) = self.read(&target)?.filter(|text| !text.trim().is_empty()) {
-            taken = !entry::find(&text).map_err(|fault| self.fault(fault))?.is_empty();
+        if let Some(before) = self.read(&target)?.filter(|text| !unmarked(text).trim().is_empty()) {
+            let text = unmarked(&before);
+            taken = !entry::find(text).map_err(|fault| self.fault(fault))?.is_empty();
             if taken {
-                let after = entry::take_out(&text, made).map_err(|fault| self.fault(fault))?;
+                let after = entry::take_out(text, made).map_err(|fault| self.fault(fault))?;
                 if made == Made::File && entry::is_empty(&after) {
                     fs::remove_file(&target).map_err(|cause| Error::file(&target, cause))?;
                 } else {
-                    self.replace(&target, Some(&text), &after)?;
+                    self.replace(&target, Some(&before), &after)?;
                 }
             }
         }
@@ -118,8 +120,8 @@ impl AgentSettings {
     /// # Errors
     /// When the file is not an agent's settings.
     pub fn commands(&self) -> Result<Vec<String>, Error> {
-        let text = self.read(&self.target()?)?.filter(|text| !text.trim().is_empty());
-        let found = text.map(|text| entry::find(&text).map_err(|fault| self.fault(fault))).transpose()?;
+        let text = self.read(&self.target()?)?.filter(|text| !unmarked(text).trim().is_empty());
+        let found = text.map(|text| entry::find(unmarked(&text)).map_err(|fault| self.fault(fault))).transpose()?;
         Ok(found.unwrap_or_default().into_iter().map(|found| found.command).collect())
     }
 
@@ -150,7 +152,8 @@ impl AgentSettings {
         Ok(Some(text))
     }
 
-    /// Puts the new text in the old one's place, with its permissions, unless somebody else has changed it meanwhile.
+    /// Puts the new text in the old one's place, with its byte order mark and permissions, unless another process has changed
+    /// it meanwhile.
     fn replace(&self, target: &Path, before: Option<&str>, after: &str) -> Result<(), Error> {
         let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(folder).map_err(|cause| Error::file(folder, cause))?;
@@ -159,6 +162,9 @@ impl AgentSettings {
             let mut file = OpenOptions::new().write(true).create_new(true).open(&aside)?;
             if let Ok(found) = fs::metadata(target) {
                 file.set_permissions(Permissions::from_mode(found.mode() & 0o7777))?;
+            }
+            if before.is_some_and(|before| before.starts_with(MARK)) {
+                file.write_all(MARK.encode_utf8(&mut [0; 3]).as_bytes())?;
             }
             file.write_all(after.as_bytes())?;
             file.sync_all()
@@ -177,6 +183,11 @@ impl AgentSettings {
 
     fn name(&self) -> String {
         std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone()).to_string_lossy().into_owned()
+    }
+
+    /// Whether the hook was added to it from here.
+    pub(super) fn is_remembered(&self) -> bool {
+        self.installed().is_ok_and(|installed| installed.contains_key(&self.name()))
     }
 
     fn installed(&self) -> Result<BTreeMap<String, Made>, Error> {
@@ -207,10 +218,15 @@ fn lock_folder(target: &Path) -> Option<File> {
     folder.lock().ok().map(|()| folder)
 }
 
+/// A text without its byte order mark.
+fn unmarked(text: &str) -> &str {
+    text.strip_prefix(MARK).unwrap_or(text)
+}
+
 /// What was made in which file. What can't be read is as good as forgotten: it only says what to tidy up.
 fn installed(home: &Home) -> Result<BTreeMap<String, Made>, Error> {
     let text = home.read(INSTALLED)?;
-    Ok(text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default())
+    Ok(text.and_then(|text| serde_json::from_slice(without_mark(&text)).ok()).unwrap_or_default())
 }
 
 /// The settings files that a hook was added to from here.

@@ -1,7 +1,7 @@
 //! An event becomes records: `coditect hook task-plan`.
 
-use std::io::{self, Read};
-use std::path::Path;
+use std::io::{self, ErrorKind, Read};
+use std::path::PathBuf;
 
 use protocol::envelope::Envelope;
 use protocol::id::{ProjectId, RecordId};
@@ -10,11 +10,16 @@ use serde_json::{Map, Value};
 
 use super::event::{self, News, Sighting};
 use super::mend::mended;
+use super::scan::Scanner;
 use super::{AgentHook, HookError, project, trouble};
+use crate::text::without_mark;
 use crate::{ContextStore, Draft, Entry, Error, environment};
 
 /// No event about tasks is larger. What uses of other tools bring may be, and isn't kept.
-const MAX_EVENT: u64 = 4 * 1024 * 1024;
+const MAX_EVENT: usize = 4 * 1024 * 1024;
+
+/// How much is read at once: as much as a pipe holds.
+const CHUNK: usize = 64 * 1024;
 
 /// How much more is read and thrown away, since an agent may take it for a failure when nobody reads what it says.
 const MAX_IGNORED: u64 = 128 * 1024 * 1024;
@@ -58,7 +63,8 @@ impl AgentHook {
             return Ok(0);
         }
         let persons_home = environment::persons_home();
-        let project = event::folder(&event).and_then(|folder| project::of(Path::new(folder), persons_home.as_deref()));
+        let folder = event::folder(&event).map(PathBuf::from).or_else(environment::agents_project);
+        let project = folder.and_then(|folder| project::of(&folder, persons_home.as_deref()));
         let store = self.store()?.in_haste();
         let ids: Vec<&RecordId> = sightings.iter().map(|seen| &seen.id).collect();
         let mut seen = sightings.iter();
@@ -89,15 +95,29 @@ fn draft(seen: &Sighting, known: Option<Entry>, project: Option<&ProjectId>) -> 
     Some(Draft { kind: Kind::Task, id: seen.id.clone(), project_id, content: Value::Object(content) })
 }
 
+/// Reads the first value, and does not wait for the end of what brings it.
 fn read(mut input: impl Read) -> Result<Value, Error> {
-    let unread = |cause| Error::File { path: "standard input".into(), cause };
-    let mut text = Vec::new();
-    input.by_ref().take(MAX_EVENT).read_to_end(&mut text).map_err(unread)?;
-    let more = io::copy(&mut input.take(MAX_IGNORED), &mut io::sink()).map_err(unread)?;
     let fault = |fault: String| Error::from(HookError::Event { fault });
-    if more > 0 {
-        return Err(fault("it is larger than 4 MiB".into()));
-    }
-    let text = mended(&text);
-    serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| fault(error.to_string()))
+    let (mut text, mut chunk, mut scanner) = (Vec::new(), vec![0; CHUNK], Scanner::default());
+    let end = loop {
+        if let Some(end) = scanner.end_of_value(&text) {
+            break end;
+        }
+        match input.read(&mut chunk) {
+            Ok(0) => break text.len(),
+            Ok(len) => text.extend_from_slice(&chunk[..len]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::TimedOut => {
+                return Err(fault(format!("it was not whole in time; {} bytes came", text.len())));
+            }
+            Err(cause) => return Err(Error::File { path: "standard input".into(), cause }),
+        }
+        if text.len() > MAX_EVENT {
+            // It is thrown away, and so is an error: nothing is recorded of it in any case.
+            let _ = io::copy(&mut input.take(MAX_IGNORED), &mut io::sink());
+            return Err(fault("it is larger than 4 MiB".into()));
+        }
+    };
+    let text = mended(without_mark(&text[..end]));
+    serde_json::from_str(&text).map_err(|error| fault(error.to_string()))
 }

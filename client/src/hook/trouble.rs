@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::home::Home;
+use crate::text::without_mark;
 
 const FILE: &str = "hook-trouble.json";
 
@@ -39,7 +40,7 @@ pub(super) fn note(home: &Home, error: &Error) -> bool {
 
 /// What was written down.
 pub(super) fn read(home: &Home) -> Result<Option<Trouble>, Error> {
-    Ok(home.read(FILE)?.and_then(|text| serde_json::from_slice(&text).ok()))
+    Ok(home.read(FILE)?.and_then(|text| serde_json::from_slice(without_mark(&text)).ok()))
 }
 
 /// Forgets it: a hook that is installed anew begins anew.

@@ -3,11 +3,12 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::machine::{Machine, Printed, expect};
+use crate::machine::{Machine, Printed, expect, install};
 
 /// A machine, and somebody's home folder with an agent's settings in it.
 struct Agent {
@@ -35,7 +36,10 @@ impl Agent {
 
     fn hook(&self, arguments: &[&str]) -> Printed {
         let arguments: Vec<&str> = ["hook"].iter().chain(arguments).copied().collect();
-        let mut command = self.machine.command(&arguments);
+        self.printed(&mut self.machine.command(&arguments))
+    }
+
+    fn printed(&self, command: &mut Command) -> Printed {
         let output = command.env("HOME", self.folder.path()).current_dir(self.folder.path()).output().unwrap();
         let Printed { code, stdout, stderr } = self.machine.printed(output);
         let stable = |text: String| {
@@ -76,14 +80,16 @@ fn programs_read_objects() {
     expect(
         &agent.hook(&["install", "--json", "--project"]),
         0,
-        "{\"changed\":true,\"command\":\"'{program}' hook task-plan\",\"settings\":\"{folder}/.claude/settings.json\"}\n",
+        "{\"changed\":true,\"command\":\"! command -v coditect >/dev/null || coditect hook task-plan\",\"settings\":\
+         \"{folder}/.claude/settings.json\"}\n",
         "",
     );
+    assert_eq!(agent.hook(&["install"]).code, 0);
     expect(
         &agent.hook(&["status", "--json"]),
         0,
-        "{\"data\":[{\"command\":\"'{program}' hook task-plan\",\"installed\":true,\"settings\":\
-         \"{folder}/.claude/settings.json\"}],\"installed\":true,\"trouble\":null}\n",
+        "{\"data\":[{\"command\":\"'{program}' hook task-plan\",\"fault\":null,\"hint\":null,\"installed\":true,\"settings\":\
+         \"{folder}/.claude/settings.json\"}],\"installed\":true,\"trouble\":null,\"works\":true}\n",
         "",
     );
     expect(
@@ -100,6 +106,7 @@ fn what_was_there_stays_to_the_last_byte() {
     for before in [
         "{}",
         "{\"z\":1,\"a\":{\"b\":[]}}",
+        "\u{feff}{\r\n  \"a\": 1\r\n}",
         "{\n\t\"permissions\": {\"allow\": [\"Bash(ls:*)\"]},\n\t\"hooks\": {}\n}",
         "{\r\n  \"hooks\": {\r\n    \"PostToolUse\": []\r\n  },\r\n  \"unknown\": 1e400\r\n}\r\n",
         "{\n    \"hooks\": {\n        \"PostToolUse\": [\n            { \"matcher\": \"Edit\", \"hooks\": [ {\"type\": \"command\", \
@@ -211,4 +218,115 @@ fn the_command_works_as_the_agent_runs_it() {
     expect(&agent.machine.printed(output), 0, "", "");
     let store = coditect::ContextStore::open(Some(agent.machine.home())).unwrap();
     assert_eq!(store.list(coditect::Kind::Task, &coditect::Filter::default()).unwrap().len(), 1);
+}
+
+/// A package manager's layout: each version in a folder of its own, and a link among the programs.
+struct Cellar<'a> {
+    agent: &'a Agent,
+    link: PathBuf,
+}
+
+impl<'a> Cellar<'a> {
+    fn new(agent: &'a Agent) -> Self {
+        let bin = agent.folder.path().join("bin");
+        fs::create_dir(&bin).unwrap();
+        let cellar = Self { agent, link: bin.join("coditect") };
+        cellar.upgrade_to("1.0");
+        cellar
+    }
+
+    fn program(&self, version: &str) -> PathBuf {
+        self.agent.folder.path().join("Cellar").join(version).join("coditect")
+    }
+
+    fn upgrade_to(&self, version: &str) {
+        let program = self.program(version);
+        fs::create_dir_all(program.parent().unwrap()).unwrap();
+        install(Path::new(env!("CARGO_BIN_EXE_coditect")), &program);
+        let _ = fs::remove_file(&self.link);
+        symlink(&program, &self.link).unwrap();
+    }
+
+    /// Runs what the shell finds.
+    fn run(&self, arguments: &[&str]) -> Printed {
+        let mut command = Command::new(&self.link);
+        self.agent.machine.surround(command.args(arguments));
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders = [self.link.parent().unwrap().to_owned()].into_iter().chain(std::env::split_paths(&path));
+        self.agent.printed(command.env("PATH", std::env::join_paths(folders).unwrap()))
+    }
+}
+
+#[test]
+fn the_hook_survives_an_upgrade_and_a_lost_program_is_told() {
+    let agent = Agent::new();
+    let cellar = Cellar::new(&agent);
+    assert_eq!(cellar.run(&["hook", "install"]).code, 0);
+    let command = "'{folder}/bin/coditect' hook task-plan";
+    assert!(
+        agent.text().contains(&command.replace("{folder}", agent.folder.path().to_str().unwrap())),
+        "{}",
+        agent.text()
+    );
+    cellar.upgrade_to("1.1");
+    fs::remove_dir_all(cellar.program("1.0").parent().unwrap()).unwrap();
+    let good = format!("{{folder}}/.claude/settings.json  {command}\n");
+    expect(&cellar.run(&["hook", "status"]), 0, &good, "");
+    assert!(cellar.run(&["doctor"]).stdout.contains("ok   hook"), "{:?}", cellar.run(&["doctor"]));
+
+    fs::remove_file(&cellar.link).unwrap();
+    let told = agent.hook(&["status"]);
+    assert_eq!(told.code, 1, "{told:?}");
+    assert!(told.stdout.contains("does not work") && told.stdout.contains("127"), "{told:?}");
+    assert!(told.stdout.contains("`coditect hook install` renews it"), "{told:?}");
+    let found = agent.printed(&mut agent.machine.command(&["doctor"]));
+    assert!(
+        found.stdout.contains("BAD  hook") && found.stdout.contains("\nhook: `coditect hook install`"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_projects_settings_have_a_command_for_everybody() {
+    let agent = Agent::new();
+    let cellar = Cellar::new(&agent);
+    assert_eq!(cellar.run(&["hook", "install", "--project"]).code, 0);
+    let text = agent.text();
+    assert!(!text.contains(agent.folder.path().to_str().unwrap()), "one person's path: {text}");
+    assert_eq!(cellar.run(&["hook", "status", "--project"]).code, 0);
+    let elsewhere = agent.hook(&["status", "--project"]);
+    assert_eq!(elsewhere.code, 1, "{elsewhere:?}");
+    assert!(elsewhere.stdout.contains("coditect is not found in PATH"), "{elsewhere:?}");
+
+    let settings: Value = serde_json::from_str(&text).unwrap();
+    let command = settings["hooks"]["PostToolUse"][0]["hooks"][0]["command"].as_str().unwrap();
+    let mut shell = Command::new("sh");
+    agent.machine.surround(shell.args(["-c", command]));
+    expect(&agent.printed(&mut shell), 0, "", "");
+
+    for personal in [&["--home", "/srv/mine"][..], &["--profile", "client"]] {
+        let refused = agent.hook(&[&["install", "--project"], personal].concat());
+        assert_eq!(refused.code, 64, "{refused:?}");
+        assert!(refused.stderr.contains("settings.local.json"), "{refused:?}");
+    }
+    assert_eq!(agent.text(), text);
+    assert_eq!(cellar.run(&["hook", "uninstall", "--project"]).code, 0);
+    assert!(!agent.settings().exists());
+}
+
+#[test]
+fn the_agents_own_variable_says_where_its_settings_are() {
+    let agent = Agent::new();
+    let hook = |arguments: &[&str]| {
+        let arguments = [&["hook"], arguments].concat();
+        agent.printed(agent.machine.command(&arguments).env("CLAUDE_CONFIG_DIR", agent.folder.path().join("agent")))
+    };
+    let installed = "The agent's plan is recorded from its next session on: {folder}/agent/settings.json.\n";
+    expect(&hook(&["install"]), 0, installed, "");
+    assert!(!agent.settings().exists());
+    expect(&hook(&["status"]), 0, "{folder}/agent/settings.json  '{program}' hook task-plan\n", "");
+    let mut doctor = agent.machine.command(&["doctor"]);
+    assert!(agent.printed(&mut doctor).stdout.contains("/agent/settings.json runs this program"));
+    expect(&hook(&["uninstall"]), 0, "The hook was taken out of {folder}/agent/settings.json.\n", "");
+    assert!(!agent.folder.path().join("agent/settings.json").exists());
 }

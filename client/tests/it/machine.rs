@@ -101,6 +101,8 @@ impl Machine {
             .env("CODITECT_KEYCHAIN", "off")
             .env_remove("NO_COLOR")
             .env_remove("CI")
+            .env_remove("CLAUDE_CONFIG_DIR")
+            .env_remove("CLAUDE_PROJECT_DIR")
             .stdin(Stdio::null());
         for name in ["HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
             command.env_remove(name).env_remove(name.to_lowercase());

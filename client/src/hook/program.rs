@@ -1,0 +1,62 @@
+//! The name of this program that stays when it is updated.
+//!
+//! A package manager keeps each version in a folder of its own and has a link to the newest one among the programs of
+//! `PATH`. A path that is kept, as in an agent's settings, is that link's.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The path by which this program is found in `PATH`; else by which it was started; else where it is.
+///
+/// `found` is where the operating system says that it is, `started_as` the first word of its command line.
+pub(super) fn stable(found: &Path, started_as: Option<&OsStr>, path: Option<&OsStr>) -> PathBuf {
+    let here = fs::canonicalize(found).unwrap_or_else(|_| found.to_owned());
+    let is_this = |candidate: &PathBuf| fs::canonicalize(candidate).is_ok_and(|target| target == here);
+    let started_as = started_as.map(Path::new);
+    let mut names: Vec<OsString> = vec!["coditect".into()];
+    names.extend(started_as.and_then(Path::file_name).map(OsStr::to_owned));
+    names.extend(found.file_name().map(OsStr::to_owned));
+    let folders = path.map(|path| std::env::split_paths(path).collect::<Vec<_>>()).unwrap_or_default();
+    // What is relative means another folder elsewhere.
+    let folders = folders.iter().filter(|folder| folder.is_absolute());
+    let mut candidates = folders.flat_map(|folder| names.iter().map(|name| folder.join(name)));
+    let in_path = candidates.find(is_this);
+    let as_started = || {
+        let named = started_as.filter(|name| name.components().count() > 1)?;
+        std::path::absolute(named).ok().filter(is_this)
+    };
+    in_path.or_else(as_started).unwrap_or_else(|| found.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn the_name_is_the_one_that_an_upgrade_keeps() {
+        let folder = tempfile::tempdir().unwrap();
+        let (cellar, bin) = (folder.path().join("Cellar/coditect/1.0/bin"), folder.path().join("bin"));
+        fs::create_dir_all(&cellar).unwrap();
+        fs::create_dir(&bin).unwrap();
+        let (program, link) = (cellar.join("coditect"), bin.join("coditect"));
+        fs::write(&program, "").unwrap();
+        symlink("../Cellar/coditect/1.0/bin/coditect", &link).unwrap();
+        let other = folder.path().join("other");
+        fs::create_dir(&other).unwrap();
+        fs::write(other.join("coditect"), "another program").unwrap();
+
+        let path = std::env::join_paths([Path::new("relative"), &other, &bin, &cellar]).unwrap();
+        assert_eq!(stable(&program, Some("coditect".as_ref()), Some(&path)), link);
+        assert_eq!(stable(&program, Some(link.as_os_str()), Some(other.as_os_str())), link, "as it was started");
+        assert_eq!(stable(&program, Some("coditect".as_ref()), None), program);
+        assert_eq!(stable(&program, Some(other.join("coditect").as_os_str()), None), program, "not another program");
+
+        symlink("coditect", bin.join("ct")).unwrap();
+        fs::remove_file(&link).unwrap();
+        symlink(&program, bin.join("ct-2")).unwrap();
+        assert_eq!(stable(&program, Some("ct-2".as_ref()), Some(bin.as_os_str())), bin.join("ct-2"));
+    }
+}
