@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use protocol::id::IdempotencyKey;
+use protocol::id::{IdempotencyKey, TenantId};
 use protocol::problem::ProblemDocument;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -61,6 +61,9 @@ pub(crate) enum Effort {
     Few,
 }
 
+/// Whose context is meant: a person may be a user of several tenants.
+const TENANT_HEADER: &str = "coditect-tenant";
+
 /// The HTTP client.
 #[derive(Clone, Debug)]
 pub(crate) struct Cloud {
@@ -85,13 +88,14 @@ impl Cloud {
     pub(crate) fn get_page<T: DeserializeOwned>(
         &self,
         from: &Address,
-        bearer: &str,
+        (bearer, tenant): (&str, TenantId),
         effort: Effort,
     ) -> Result<T, Error> {
         patiently(effort, || {
             let request = marked(self.agent(from)?.get(from.as_str()));
             let request = request
                 .header("authorization", format!("Bearer {bearer}"))
+                .header(TENANT_HEADER, tenant.to_string())
                 .config()
                 .timeout_global(Some(TRANSFER_TIMEOUT));
             read(from, request.timeout_recv_response(Some(ANSWER_TIMEOUT)).build().call(), MAX_PAGE_LEN)
@@ -102,7 +106,7 @@ impl Cloud {
     pub(crate) fn post_packed<T: DeserializeOwned>(
         &self,
         to: &Address,
-        bearer: &str,
+        (bearer, tenant): (&str, TenantId),
         json: &[u8],
         effort: Effort,
     ) -> Result<T, Error> {
@@ -111,6 +115,7 @@ impl Cloud {
         patiently(effort, || {
             let request = marked(self.agent(to)?.post(to.as_str())).header("authorization", format!("Bearer {bearer}"));
             let request = request.header("content-type", "application/json").header("content-encoding", "gzip");
+            let request = request.header(TENANT_HEADER, tenant.to_string());
             let request = request.config().timeout_global(Some(TRANSFER_TIMEOUT));
             read(to, request.timeout_recv_response(Some(ANSWER_TIMEOUT)).build().send(&packed[..]), MAX_PAGE_LEN)
         })

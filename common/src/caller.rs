@@ -4,6 +4,8 @@
 //! (by an access token from `auth/license`). [`SessionCaller`] is one of these or the session itself, by its license
 //! token. Handlers take one of them as an argument; a request without a credential that can be believed never reaches them.
 
+mod membership;
+
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -18,7 +20,6 @@ use jiff::Timestamp;
 use protocol::id::{HardwareId, LicenseId, SessionId, TenantId, UserId};
 use protocol::token::{self, KeySet, TokenError};
 use quick_cache::sync::Cache;
-use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::config::{self, Setup};
@@ -28,12 +29,10 @@ use crate::postgres::Db;
 use crate::problem::Problem;
 use crate::request;
 
+pub use membership::TENANT_HEADER;
+
 /// Tokens whose signature was checked are remembered, because heartbeats bring the same one every few minutes.
 const REMEMBERED_TOKENS: usize = 20_000;
-
-/// Also records the subject of a member whose address is known and who signs in for the first time.
-const MEMBERSHIPS_BY_IDENTITY: &str = "/* memberships_by_identity */
-    select user_id, tenant_id, role, is_claim, is_active from memberships_by_identity($1, $2, $3, $4, $5)";
 
 /// The address a request comes from.
 #[derive(Debug, Clone, Copy)]
@@ -184,6 +183,7 @@ struct Inner {
     keys: Keys,
     db: Db,
     oidc: Vec<Issuer>,
+    needs_named_tenant: bool,
     remembered: Cache<[u8; 32], Remembered>,
 }
 
@@ -200,6 +200,16 @@ struct Remembered {
 impl Callers {
     /// Asks for what checking credentials takes: the database for keys and users, the issuers.
     pub fn ask(setup: &mut Setup) -> Option<Self> {
+        Self::from_setup(setup, false)
+    }
+
+    /// The checks of a function that reads or writes contents: a person of several tenants has to name the tenant, because the
+    /// end of a license must not send one tenant's contents to another.
+    pub fn ask_for_contents(setup: &mut Setup) -> Option<Self> {
+        Self::from_setup(setup, true)
+    }
+
+    fn from_setup(setup: &mut Setup, needs_named_tenant: bool) -> Option<Self> {
         let db = setup.postgres();
         let issuer = setup.required(&config::PUBLIC_URL, config::url);
         let oidc = setup.optional(&config::OIDC_ISSUERS, Issuer::parse_all);
@@ -213,7 +223,14 @@ impl Callers {
                 async move { keys.check().await }
             }
         });
-        Some(Self(Arc::new(Inner { issuer, keys, db, oidc, remembered: Cache::new(REMEMBERED_TOKENS) })))
+        Some(Self(Arc::new(Inner {
+            issuer,
+            keys,
+            db,
+            oidc,
+            needs_named_tenant,
+            remembered: Cache::new(REMEMBERED_TOKENS),
+        })))
     }
 
     async fn session_caller(&self, headers: &HeaderMap) -> Result<SessionCaller, Problem> {
@@ -237,7 +254,12 @@ impl Callers {
             return Ok(known.caller);
         }
         match self.0.oidc.iter().find(|i| i.name() == issuer) {
-            Some(known) => self.user(known.verify(bearer, now.as_second()).await?).await.map(SessionCaller::Subject),
+            Some(known) => {
+                let identity = known.verify(bearer, now.as_second()).await?;
+                let named = headers.get(TENANT_HEADER);
+                let caller = membership::of_person(&self.0.db, identity, named, self.0.needs_named_tenant).await?;
+                Ok(SessionCaller::Subject(caller))
+            }
             None => Err(refused(TokenError::Issuer)),
         }
     }
@@ -267,49 +289,6 @@ impl Callers {
                 Ok(Remembered { caller, starts: c.iat, expires: c.exp, keys_version })
             }
         }
-    }
-
-    async fn user(&self, identity: Identity) -> Result<Caller, Problem> {
-        if identity.tenant.as_ref().is_some_and(|named| Uuid::parse_str(named).is_err()) {
-            return Err(Problem::forbidden(
-                "Your identity provider doesn't name an organisation known here. Ask its administrator.",
-            ));
-        }
-        let tenants = identity.allowed_tenants();
-        let rows = self
-            .0
-            .db
-            .outside_tenants((
-                MEMBERSHIPS_BY_IDENTITY,
-                &[&identity.issuer, &identity.subject, &identity.email, &tenants, &identity.domains],
-            ))
-            .await?;
-        let (claims, memberships): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.get("is_claim"));
-        let active: Vec<&Row> = memberships.iter().copied().filter(|row| row.get("is_active")).collect();
-        match (memberships.as_slice(), active.as_slice()) {
-            ([only], _) | (_, [only]) => Ok(member(only)),
-            ([], _) if !claims.is_empty() => Err(Problem::forbidden(
-                "You are signed in, but the purchase under your address has not been confirmed. Run `coditect activate` with the license key from its e-mail, signed in as now.",
-            )),
-            ([], _) => Err(Problem::forbidden(
-                "You are signed in, but no organisation here has you as a user. Ask an administrator of yours to add you.",
-            )),
-            _ => Err(Problem::forbidden(
-                "You belong to several organisations and your sign-in doesn't say which. Ask an administrator to configure the tenant claim.",
-            )),
-        }
-    }
-}
-
-fn member(row: &Row) -> Caller {
-    Caller::User {
-        user: UserId::from_uuid(row.get("user_id")),
-        tenant: TenantId::from_uuid(row.get("tenant_id")),
-        role: match row.get("role") {
-            "owner" => Role::Owner,
-            "admin" => Role::Admin,
-            _ => Role::Member,
-        },
     }
 }
 

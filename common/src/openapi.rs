@@ -1,11 +1,14 @@
 //! The OpenAPI document: what the routes say of themselves, and what holds for all of them, added once.
 
-use utoipa::openapi::path::Operation;
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{Components, Content, Info, OpenApi, Ref, RefOr, Response};
+use utoipa::openapi::{Components, Content, Info, OpenApi, Ref, RefOr, Required, Response};
 use utoipa::{PartialSchema, ToSchema};
 
 use protocol::problem::ProblemDocument;
+
+use crate::caller::TENANT_HEADER;
 
 const DESCRIPTION: &str = "Licences, floating seats and context sync of CODITECT. Errors are problem documents (RFC 9457) \
 whose `code` is stable; every answer carries `x-request-id`.";
@@ -29,6 +32,9 @@ pub fn complete(mut api: OpenApi) -> String {
         let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.delete, &mut item.patch];
         for operation in operations.into_iter().flatten() {
             add_problems(operation);
+            if operation.security.is_some() {
+                operation.parameters.get_or_insert_default().push(RefOr::T(tenant_parameter()));
+            }
         }
     }
     api.to_pretty_json().unwrap_or_else(|e| format!("{{\"error\":\"{e}\"}}"))
@@ -59,6 +65,18 @@ fn add_problems(operation: &mut Operation) {
             .entry(status.to_owned())
             .or_insert_with(|| RefOr::T(problem_response(description)));
     }
+}
+
+fn tenant_parameter() -> Parameter {
+    let uuid =
+        ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)));
+    ParameterBuilder::new()
+        .name(TENANT_HEADER)
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some("The tenant that a person means who signed in and is a user of several."))
+        .schema(Some(uuid))
+        .build()
 }
 
 /// A response whose body is a problem document.

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use protocol::id::TenantId;
 use serde_json::{Value, json};
 use testing::World;
-use testing::http::{Answer, Client};
+use testing::http::{Answer, Client, Method};
 use testing::process::until;
 use testing::token::rs256;
 use testing::world::signing_key;
@@ -197,6 +197,19 @@ async fn a_user_of_two_tenants_says_which() {
     // Only one has an active license: that is the one.
     world.sql(&format!("update licenses set expires_at = now() where tenant_id = '{globex}'")).await;
     acquire(&client, &provider.id_token(ANN).await, 3, 201).await;
+    // Contents never follow a license from one tenant to another: whose are meant has to be said.
+    let ann = client.bearer(provider.id_token(ANN).await);
+    let pull = async |tenant: &str, status: u16| {
+        let request = ann.request(Method::GET, "/api/v1/context/pull").header("coditect-tenant", tenant);
+        ann.send(request, status).await
+    };
+    let unnamed = ann.get("/api/v1/context/pull", 403).await;
+    assert!(unnamed.text("/detail").contains("coditect-tenant"), "{:#}", unnamed.body);
+    pull(&acme.to_string(), 200).await;
+    assert_eq!(pull(&globex.to_string(), 403).await.text("/reason"), "expired");
+    for other in [initech.to_string(), "acme".to_owned(), String::new()] {
+        assert!(pull(&other, 403).await.text("/detail").contains("no organisation here has you"), "{other}");
+    }
     world.sql(&format!("update licenses set standing = 'inactive' where tenant_id = '{acme}'")).await;
     refused(&client, &provider.id_token(ANN).await, 403, "forbidden").await;
     world.sql("update licenses set expires_at = null, standing = 'good'").await;

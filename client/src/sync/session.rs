@@ -1,6 +1,6 @@
 //! Asking the cloud on behalf of the tenant whose context is kept here.
 
-use protocol::id::RecordId;
+use protocol::id::{RecordId, TenantId};
 use protocol::problem::Code;
 use protocol::wire::{HistoryPage, Kind};
 use serde::de::DeserializeOwned;
@@ -67,13 +67,13 @@ impl Context {
         function: &str,
         path: &str,
         purpose: Purpose,
-        call: impl Fn(&Address, &str) -> Result<T, Error>,
+        call: impl Fn(&Address, (&str, TenantId)) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let attempt = || {
-            let bearer = self.bearer(purpose)?;
+            let (bearer, tenant) = self.bearer(purpose)?;
             let client = &self.client.inner;
             let directory = client.directories.current(client.time.wall(), Effort::Few)?;
-            call(&directory.endpoint(function, path)?, &bearer)
+            call(&directory.endpoint(function, path)?, (&bearer, tenant))
         };
         match attempt() {
             Err(Error::Refused(refusal)) if refusal.problem.known_code() == Some(Code::InvalidToken) => {
@@ -84,9 +84,9 @@ impl Context {
         }
     }
 
-    /// An access token of the tenant whose context this is: the first one that it is synced with. Another tenant must never
+    /// An access token, and the tenant whose context this is: the first one that it is synced with. Another tenant must never
     /// be sent what belongs to this one.
-    fn bearer(&self, purpose: Purpose) -> Result<String, Error> {
+    fn bearer(&self, purpose: Purpose) -> Result<(String, TenantId), Error> {
         let credential = self.client.credential()?;
         let token = || access::token_and_tenant(&self.client.inner, &credential, Effort::Few);
         let (bearer, tenant) = match token()? {
@@ -106,7 +106,7 @@ impl Context {
         if known.is_some_and(|known| known != tenant) {
             return Err(ContextError::OtherTenant.into());
         }
-        Ok(bearer)
+        Ok((bearer, tenant))
     }
 }
 

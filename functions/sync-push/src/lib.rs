@@ -44,7 +44,7 @@ pub struct State {
 impl State {
     /// Asks for what this function needs.
     pub fn connect(setup: &mut Setup) -> Option<Self> {
-        let (db, callers) = (setup.postgres(), Callers::ask(setup));
+        let (db, callers) = (setup.postgres(), Callers::ask_for_contents(setup));
         Some(Self { db: db?, callers: callers?, turns: Turns::default() })
     }
 }
