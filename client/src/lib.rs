@@ -171,7 +171,8 @@ pub use protocol::problem::{Code, FieldError, ProblemDocument};
 pub use protocol::token::TokenError;
 pub use protocol::wire::{
     ContextStatus, Device, DurationBucket, Encryption, ExitClass, Feature, HistoryEntry, HistoryPage, InvalidLicense,
-    InvalidReason, Kind, KindStatus, Quotas, Rejection, RejectionCode, SeatCounts, Tier, UnknownWord, Usage,
+    InvalidReason, Kind, KindStatus, OtherLicense, Quotas, Rejection, RejectionCode, SeatCounts, Tier, UnknownWord,
+    Usage,
 };
 pub use seat::{Again, Ending, HeldSeat, Seat, SeatWait};
 pub use sign_in::{BrowserSignIn, DeviceSignIn, Revocation, SignInError, SignedIn, SignedOut, Sso};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use protocol::id::RecordId;
 use protocol::wire::Kind;
@@ -24,6 +24,11 @@ pub enum Notice {
     ContinuingOffline {
         /// For how long.
         remaining: SignedDuration,
+    },
+    /// The license has another key, and the one that is stored here is good for a while only.
+    KeyReplaced {
+        /// Until when.
+        until: Timestamp,
     },
     /// A seat's heartbeats do not arrive. Told once per outage.
     SeatUnreachable {
@@ -115,6 +120,7 @@ impl Notice {
         match self {
             Self::CloudUnavailable { .. } => "cloud_unavailable",
             Self::ContinuingOffline { .. } => "continuing_offline",
+            Self::KeyReplaced { .. } => "key_replaced",
             Self::SeatUnreachable { .. } => "seat_unreachable",
             Self::SeatRecovered => "seat_recovered",
             Self::SeatReacquired => "seat_reacquired",
@@ -192,6 +198,11 @@ impl fmt::Display for Notice {
             Self::ContinuingOffline { remaining } => {
                 write!(f, "Cloud unavailable. Continuing on the last license token (valid for {}).", more(*remaining))
             }
+            Self::KeyReplaced { until } => write!(
+                f,
+                "This license has another key, and the one stored here is good until {until}. The owner of your organization \
+                 got the new key by mail: `coditect activate KEY` stores it."
+            ),
             Self::SeatUnreachable { remaining } => {
                 write!(f, "The cloud cannot be reached. This seat goes on for {} and is kept trying.", more(*remaining))
             }

@@ -168,7 +168,10 @@ impl LicenseClient {
         let ask = Ask { to, body: &body, bearer: None, idempotency_key: None };
         match client.cloud.post(&ask, Effort::Few)? {
             ValidateAnswer::Invalid(no) => Ok((Verdict::Invalid(no), None)),
-            ValidateAnswer::Valid(ValidLicense { validation_token: token, .. }) => {
+            ValidateAnswer::Valid(ValidLicense { validation_token: token, key_replaced_until, .. }) => {
+                if let Some(until) = key_replaced_until {
+                    self.inner.notify.send(&Notice::KeyReplaced { until });
+                }
                 let claims = client.directories.check(client.time.wall(), |directory| {
                     // Signed just now, so the time is the cloud's: a wrong clock here is no reason to refuse.
                     let signed: ValidationClaims = verify_claims(&token, &directory.keys)?;

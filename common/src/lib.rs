@@ -19,6 +19,7 @@
 //! - [`memory`]: the bytes that large requests and answers may take together.
 //! - [`guesses`]: the rate limit on guessing license keys.
 //! - [`idempotency`]: requests that may be repeated under a key.
+//! - [`other_license`]: another license of the tenant that can be used instead.
 //! - [`outbox`]: what is written with its cause and delivered later.
 //! - [`postgres`]: transactions of one tenant.
 //! - `refreshed`: what is read from elsewhere and gets old.
@@ -42,6 +43,7 @@ pub mod memory;
 pub mod metrics;
 pub mod oidc;
 pub mod openapi;
+pub mod other_license;
 pub mod outbox;
 pub mod postgres;
 mod probe;

@@ -8,11 +8,11 @@ use uuid::Uuid;
 use crate::config::{self, Setup};
 use crate::postgres::Db;
 
-const REHASH: &str = "/* license_key_rehash */ select license_key_rehash($1, $2)";
+const REHASH_REQUEST: &str = "/* license_key_rehash_request */ select license_key_rehash_request($1, $2, $3)";
 
 /// Hashes license keys: HMAC-SHA-256 of the canonical key under a pepper that the database never sees, so that a stolen
 /// table can't be searched for keys. While one pepper takes over from another there are two: what is new is hashed under
-/// the first, and what is found under the second is hashed anew, because only now the key is at hand.
+/// the first, and what is found under the second is handed over to be hashed anew, because only now the key is at hand.
 #[derive(Clone)]
 pub struct KeyHasher {
     current: Pepper,
@@ -60,12 +60,14 @@ impl KeyHasher {
         self.other.as_ref().map_or_else(|| vec![current], |other| vec![current, other.hash(key), current])
     }
 
-    /// Hashes a key anew that was found under this hash, where another pepper has taken over. If it fails, the next use
-    /// does it; no answer depends on it.
-    pub async fn rehash(&self, db: &Db, key: &LicenseKey, found: [u8; 32]) {
-        let current = self.current.hash(key);
-        if found != current {
-            let _ = db.outside_tenants((REHASH, &[&found.as_slice(), &current.as_slice()])).await;
+    /// Asks for a key that was found under this hash to be hashed anew, where another pepper has taken over. The outbox gets
+    /// the key, sealed: a hash alone would prove nothing, and so this role may write none. If it fails, the next use asks
+    /// again; no answer depends on it.
+    pub async fn request_rehash(&self, db: &Db, key: &LicenseKey, found: [u8; 32]) {
+        if found != self.current.hash(key) {
+            let entry = Uuid::now_v7();
+            let sealed = self.seal(entry, key);
+            let _ = db.outside_tenants((REHASH_REQUEST, &[&found.as_slice(), &entry, &sealed])).await;
         }
     }
 

@@ -46,6 +46,9 @@ pub enum About {
     LicenseKey {
         /// Seats bought.
         seats: i32,
+        /// Where the key replaces another one: until when that one is good, in seconds since 1970.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        replaces_key_until: Option<i64>,
     },
     /// A payment failed, or needs the customer's confirmation; the licence goes on meanwhile.
     PaymentFailed {
@@ -75,5 +78,12 @@ pub enum About {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeatsChanged {
     /// The licence.
+    pub license_id: LicenseId,
+}
+
+/// The payload of `rehash`: a license whose key was found under a former pepper. The key is the entry's secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyFound {
+    /// The license.
     pub license_id: LicenseId,
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use protocol::problem::{Code, FieldError, ProblemDocument};
-use protocol::wire::{Feature, SeatCounts};
+use protocol::wire::{Feature, OtherLicense, SeatCounts};
 
 /// What `Retry-After` says when a dependency is down: long enough to let it come back, short enough to be tried.
 const RETRY_AFTER_OUTAGE_SECONDS: u32 = 2;
@@ -177,6 +177,11 @@ impl Problem {
         )
     }
 
+    /// Stripe refuses a request; `detail` says what that means for the caller and what to do, `cause` is Stripe's own text.
+    pub fn payment_service_refused(detail: impl Into<String>, cause: impl Display) -> Self {
+        Self::of(Code::PaymentServiceRefused, detail).because(cause)
+    }
+
     /// The route is there, the method isn't.
     #[must_use]
     pub fn method_not_allowed() -> Self {
@@ -211,6 +216,25 @@ impl Problem {
             Code::InvalidLicenseKey,
             "This license key can't be used. Check it for typing errors, or ask whoever manages your licences for a current one.",
         )
+    }
+
+    /// The license key is genuine, but its license has another one meanwhile.
+    #[must_use]
+    pub fn replaced_license_key() -> Self {
+        Self::of(
+            Code::InvalidLicenseKey,
+            "This license key was replaced by another one. The owner of your organization got the new key by mail: run `coditect activate KEY` with it.",
+        )
+    }
+
+    /// The same with another license that can be used instead, which the detail then says too.
+    #[must_use]
+    pub fn with_other_license(self, other: Option<OtherLicense>) -> Self {
+        let Some(other) = other else { return self };
+        self.with(|d| {
+            d.detail = format!("{} {}", d.detail, other.advice());
+            d.other_license = Some(other);
+        })
     }
 
     /// A good credential without the right.

@@ -6,7 +6,7 @@ mod person;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use protocol::id::{HardwareId, LicenseId, SessionId};
 use protocol::key::Brand;
 
@@ -17,7 +17,9 @@ use crate::license::{Change, Issue, Whose};
 use crate::office::{Need, Office};
 use crate::printer::{Failure, Shown};
 use crate::stripe::Stripe;
-use crate::{delivery, device, enterprise, key, license, migrate, outbox, plan, role, seat, smoke, sweep, tenant};
+use crate::{
+    delivery, device, enterprise, key, license, migrate, outbox, plan, rekey, role, seat, smoke, sweep, tenant,
+};
 
 /// Operates a CODITECT Cloud deployment. Runs in its environment: DATABASE_URL as the owner, REDIS_URL, LICENSE_KEY_PEPPER, SMTP_URL.
 #[derive(Debug, Parser)]
@@ -159,6 +161,13 @@ enum License {
     },
     /// End it for good.
     Revoke { id: LicenseId },
+    /// Replace its key by another one, which is mailed to the owner of the organization: for when a key has leaked.
+    Rekey {
+        id: LicenseId,
+        /// How long the former key stays good, such as 12h or 7d; not at all where it isn't given.
+        #[arg(long, value_name = "DURATION", value_parser = rekey::grace, default_value = "0s")]
+        grace: SignedDuration,
+    },
     /// Change its seats; fewer throw nobody out.
     SetSeats {
         id: LicenseId,
@@ -315,7 +324,7 @@ impl Ops {
 impl Command {
     fn needs(&self) -> Need {
         match self {
-            Self::License(License::Issue { .. }) => Need::Hasher,
+            Self::License(License::Issue { .. } | License::Rekey { .. }) => Need::Hasher,
             Self::License(License::Export { .. }) => Need::Signer,
             Self::License(License::List { .. }) => Need::Nothing,
             Self::Outbox(Outbox::Deliver { .. }) => Need::Delivery,
@@ -350,6 +359,7 @@ impl License {
             Self::Resume { id, billing: true } => license::lift(office, id).await,
             Self::Resume { id, billing: false } => license::change(office, id, Change::Resume).await,
             Self::Revoke { id } => license::change(office, id, Change::Revoke).await,
+            Self::Rekey { id, grace } => rekey::rekey(office, id, grace).await,
             Self::SetSeats { id, seats } => license::change(office, id, Change::Seats(seats)).await,
             Self::Export { id, enterprise: _, users, until, days, out } => {
                 let until = until.map(Until::Time).or(days.map(Until::Days)).unwrap_or(Until::License);

@@ -12,12 +12,13 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 
 use common::license_key::KeyHasher;
-use common::outbox::{self, Mail, SeatsChanged};
+use common::outbox::{self, KeyFound, Mail, SeatsChanged};
 use common::{Fact, Problem};
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use lettre::message::Mailbox;
 use protocol::id::TenantId;
+use protocol::key::LicenseKey;
 use protocol::problem::Code;
 use seats::Seats;
 use serde_json::{Value, json};
@@ -29,6 +30,7 @@ use crate::license::LICENSE_TERMS;
 use crate::office::Office;
 use crate::post::{Post, Undelivered};
 use crate::printer::{Failure, Roll, Shown};
+use crate::rehash::{Rehashed, rehash};
 use crate::stop;
 
 /// What is due outside every tenant's sight: its id and tenant only.
@@ -237,6 +239,7 @@ impl Deliverer<'_> {
         }
         match entry.kind.as_str() {
             "mail" => self.mail(entry, key).await,
+            "rehash" => self.rehash(entry, key).await,
             _ => self.tell_seats(entry).await,
         }
     }
@@ -245,10 +248,7 @@ impl Deliverer<'_> {
         let mail: Mail = serde_json::from_value(entry.payload.clone())
             .map_err(|e| Obstacle::InEntry(format!("The entry is no mail that this release knows: {e}.")))?;
         if entry.secret.is_some() && key.is_none() {
-            return Err(Obstacle::ForNow(
-                "The license key can't be decrypted: LICENSE_KEY_PEPPER is not the one it was encrypted under."
-                    .to_owned(),
-            ));
+            return Err(not_decrypted());
         }
         let letter = Letter::of(&mail, &entry.tenant_name, key).map_err(|e| {
             Obstacle::InEntry(match e {
@@ -280,6 +280,21 @@ impl Deliverer<'_> {
                 "Standard output takes no mail: {e}. What was not printed stays due."
             )))
         })
+    }
+
+    async fn rehash(&self, entry: &Entry, key: Option<&str>) -> Result<(), Obstacle> {
+        let found: KeyFound = serde_json::from_value(entry.payload.clone())
+            .map_err(|e| Obstacle::InEntry(format!("The entry names no license: {e}.")))?;
+        let key: LicenseKey = key.ok_or_else(not_decrypted)?.parse().map_err(|_| not_decrypted())?;
+        match rehash(&self.office.db, &self.hasher, entry.tenant, &found, &key).await {
+            Ok(Rehashed::Done) => Ok(()),
+            Ok(Rehashed::NotItsKey) => Err(Obstacle::InEntry(format!(
+                "The key in it is no key of the license {}, which keeps its own.",
+                found.license_id
+            ))),
+            Err(problem) if problem.code() == Code::Unavailable => Err(Obstacle::Ours(problem.into())),
+            Err(problem) => Err(Obstacle::ForNow(cause(&problem))),
+        }
     }
 
     async fn tell_seats(&self, entry: &Entry) -> Result<(), Obstacle> {
@@ -386,6 +401,12 @@ fn presentable(why: &str, key: Option<&str>) -> String {
         return "What was said about it repeats the license key, and is left out.".to_owned();
     }
     letter::line(why).chars().take(ERROR_MAX).collect()
+}
+
+fn not_decrypted() -> Obstacle {
+    Obstacle::ForNow(
+        "The license key can't be decrypted: LICENSE_KEY_PEPPER is not the one it was encrypted under.".to_owned(),
+    )
 }
 
 fn cause(problem: &Problem) -> String {

@@ -38,7 +38,12 @@ impl Letter {
     pub fn of(mail: &Mail, tenant: &str, key: Option<&str>) -> Result<Self, Unsayable> {
         let licence = format!("CODITECT {} licence", line(&mail.plan));
         let (subject, text) = match &mail.about {
-            About::LicenseKey { seats } => license_key(&line(&mail.plan), *seats, key.ok_or(Unsayable::NoKey)?),
+            About::LicenseKey { seats, replaces_key_until: None } => {
+                license_key(&line(&mail.plan), *seats, key.ok_or(Unsayable::NoKey)?)
+            }
+            About::LicenseKey { replaces_key_until: Some(until), .. } => {
+                another_key(&licence, *until, key.ok_or(Unsayable::NoKey)?)?
+            }
             About::PaymentFailed { action_required, url } => payment_failed(&licence, *action_required, url.as_deref()),
             About::TrialEnding { at } => trial_ending(&licence, &day(*at)?),
             About::Ending { at } => ending(&licence, *at, &day(*at)?),
@@ -73,6 +78,21 @@ fn license_key(plan: &str, seats: i32, key: &str) -> (String, String) {
          who are meant to."
     );
     (format!("Your CODITECT license key: {plan}, {seats}"), text)
+}
+
+fn another_key(license: &str, until: i64, key: &str) -> Result<(String, String), Unsayable> {
+    let former = match until > Timestamp::now().as_second() {
+        true => format!("The key from before is good until {}, and then no longer.", day(until)?),
+        false => "The key from before is no longer good.".to_owned(),
+    };
+    let text = format!(
+        "Your {license} has another license key. {former}\n\n\
+         This is the new license key:\n\n    {key}\n\n\
+         On each machine that uses this license, run:\n\n    coditect activate {key}\n\n\
+         People who sign in with `coditect login` have nothing to do. Keep this mail: the key can't be shown again. Give it \
+         only to those who are meant to use the license."
+    );
+    Ok(("Your CODITECT license has another key".to_owned(), text))
 }
 
 fn payment_failed(licence: &str, action_required: bool, url: Option<&str>) -> (String, String) {
@@ -159,11 +179,28 @@ mod tests {
 
     #[test]
     fn the_key_is_in_its_mail_with_the_command_that_takes_it() {
-        let said = letter(About::LicenseKey { seats: 5 }, Some("CODITECT-TEAM-A7F3E9D2C4B1-8F2A")).unwrap();
+        let said =
+            letter(About::LicenseKey { seats: 5, replaces_key_until: None }, Some("CODITECT-TEAM-A7F3E9D2C4B1-8F2A"))
+                .unwrap();
         assert_eq!(said.subject, "Your CODITECT license key: TEAM, 5 seats");
         assert!(said.text.contains("\n    coditect activate CODITECT-TEAM-A7F3E9D2C4B1-8F2A\n"), "{}", said.text);
         assert!(said.text.contains("can't be shown again") && !format!("{said:?}").contains("8F2A"));
-        assert_eq!(letter(About::LicenseKey { seats: 1 }, None), Err(Unsayable::NoKey));
+        assert_eq!(letter(About::LicenseKey { seats: 1, replaces_key_until: None }, None), Err(Unsayable::NoKey));
+    }
+
+    #[test]
+    fn another_key_says_what_becomes_of_the_former_one() {
+        let key = Some("CODITECT-TEAM-A7F3E9D2C4B1-8F2A");
+        for (until, says) in [(4_102_444_800, "is good until 1 January 2100, 00:00 UTC"), (1, "is no longer good")] {
+            let about = About::LicenseKey { seats: 5, replaces_key_until: Some(until) };
+            let said = letter(about.clone(), key).unwrap();
+            assert!(
+                said.text.contains(says) && said.text.contains("\n    coditect activate CODITECT-TEAM-"),
+                "{}",
+                said.text
+            );
+            assert_eq!(letter(about, None), Err(Unsayable::NoKey));
+        }
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub(crate) const LICENSE_TERMS: &str = "/* license_terms */
     select seat_generation, revision, seats, license_state(state, standing, expires_at) as state, expires_at,
         database_identity() as database
     from licenses where id = $1";
+const FORMER_KEYS: &str = "/* former_license_keys */
+    select key_hint, replaced_at, good_until from former_license_keys where license_id = $1 order by replaced_at";
 const REFUSALS: &str = "/* refusals */
     select day::text, sum(count) filter (where kind = 'seat_refused')::bigint, sum(count) filter (where kind = 'device_refused')::bigint
     from license_daily_counts where license_id = $1 group by day order by day desc limit 30";
@@ -172,8 +174,13 @@ pub async fn list(office: &Office, whose: Whose<'_>) -> Result<Shown, Failure> {
 pub async fn show(office: &Office, license: LicenseId) -> Result<Shown, Failure> {
     let tenant = office.tenant_of_license(license).await?;
     let tx = office.db.tenant("license_show", tenant).await?;
-    let [found, refusals] =
-        tx.finish([(LICENSES, &[&Some(license.as_uuid()), &None::<&str>]), (REFUSALS, &[&license.as_uuid()])]).await?;
+    let [found, refusals, former] = tx
+        .finish([
+            (LICENSES, &[&Some(license.as_uuid()), &None::<&str>]),
+            (REFUSALS, &[&license.as_uuid()]),
+            (FORMER_KEYS, &[&license.as_uuid()]),
+        ])
+        .await?;
     let values = found.first().map(row).unwrap_or_default();
     let mut fields: Vec<(&str, Value)> = COLUMNS.iter().copied().zip(values).collect();
     // Redis may be down, which is no reason not to show the rest.
@@ -187,6 +194,11 @@ pub async fn show(office: &Office, license: LicenseId) -> Result<Shown, Failure>
         json!({"day": r.get::<_, &str>(0), "seats_refused": count(1), "devices_refused": count(2)})
     });
     fields.push(("refusals", Value::Array(refusals.collect())));
+    let former = former.iter().map(|r| {
+        let (replaced_at, good_until): (Timestamp, Timestamp) = (r.get(1), r.get(2));
+        json!({"key_hint": r.get::<_, &str>(0), "replaced_at": replaced_at, "good_until": good_until})
+    });
+    fields.push(("former_keys", Value::Array(former.collect())));
     Ok(Shown::One(fields))
 }
 

@@ -1,6 +1,7 @@
 //! What is held of a person in a tenant: to be handed over, and to be erased.
 
 mod erasure;
+mod payments;
 
 use common::TenantTx;
 use jiff::Timestamp;

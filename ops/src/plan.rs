@@ -1,6 +1,7 @@
 //! The plan catalogue: data, not code.
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use protocol::wire::{Feature, Quotas, Tier};
@@ -12,9 +13,11 @@ use crate::printer::{Failure, Shown};
 
 const PLANS: &str = "/* plans */
     select p.code, p.tier, p.name, p.included_seats, p.devices_per_user, array_to_string(p.features, ' '), p.quotas,
-           coalesce((select string_agg(price_id, ' ' order by price_id) from plan_prices where plan_code = p.code), '')
+           coalesce((select string_agg(price_id, ' ' order by kind, price_id) from plan_prices where plan_code = p.code and sold), ''),
+           coalesce((select string_agg(price_id, ' ' order by kind, price_id) from plan_prices where plan_code = p.code and not sold), '')
     from plans p order by p.code";
-/// The whole catalogue in one statement, so that it is all there or not at all.
+/// The whole catalogue in one statement, so that it is all there or not at all. A price of these plans that is not given
+/// is no longer sold, and stays understood: subscriptions may have it.
 const PLANS_IMPORT: &str = "/* plans_import */
     with given as (
         select * from jsonb_to_recordset($1) as p(code text, tier text, name text, included_seats int, devices_per_user int,
@@ -26,16 +29,26 @@ const PLANS_IMPORT: &str = "/* plans_import */
         on conflict (code) do update set tier = excluded.tier, name = excluded.name, included_seats = excluded.included_seats,
             devices_per_user = excluded.devices_per_user, features = excluded.features, quotas = excluded.quotas, updated_at = now()
         returning code
-    ), prices as (
-        insert into plan_prices (price_id, plan_code, kind, seats)
-        select x.price_id, i.code, x.kind, x.seats
+    ), given_prices as (
+        select x.price_id, i.code, x.kind, x.seats, x.sold
         from given g join imported i on i.code = g.code,
-             jsonb_to_recordset(g.prices) as x(price_id text, kind text, seats int)
-        on conflict (price_id) do update set plan_code = excluded.plan_code, kind = excluded.kind, seats = excluded.seats
+             jsonb_to_recordset(g.prices) as x(price_id text, kind text, seats int, sold boolean)
+    ), prices as (
+        insert into plan_prices (price_id, plan_code, kind, seats, sold)
+        select price_id, code, kind, seats, sold from given_prices
+        on conflict (price_id) do update set plan_code = excluded.plan_code, kind = excluded.kind, seats = excluded.seats,
+            sold = excluded.sold
+    ), archived as (
+        update plan_prices p set sold = false
+        where p.plan_code in (select code from imported) and p.price_id not in (select price_id from given_prices) and p.sold
+        returning p.price_id
     )
-    select count(*) from imported";
+    select coalesce(array_agg(price_id order by price_id), '{}') from archived";
 
-/// A catalogue file.
+/// How many seats a license, and so a price, can have.
+const SEATS: RangeInclusive<u32> = 1..=1_000_000;
+
+/// A catalogue file, as docs/billing.md documents it.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Catalogue {
@@ -61,14 +74,22 @@ struct Plan {
 struct Price {
     price_id: String,
     kind: PriceKind,
+    /// None for a price of the kind `other`.
+    #[serde(default)]
     seats: u32,
+    /// Whether new subscriptions get this price. Where no price of the kind says `true`, the first that says nothing.
+    sold: Option<bool>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum PriceKind {
+    /// Names the plan and brings its seats.
     Base,
+    /// Adds seats.
     Seat,
+    /// Adds no seats and is never sold here: support, training, an add-on.
+    Other,
 }
 
 /// Every plan.
@@ -79,9 +100,19 @@ pub async fn list(office: &Office) -> Result<Shown, Failure> {
     let rows = office.db.outside_tenants((PLANS, &[])).await?;
     let rows = rows.iter().map(|r| {
         let (text, number) = (|i| json!(r.get::<_, &str>(i)), |i| json!(r.get::<_, i32>(i)));
-        vec![text(0), text(1), text(2), number(3), number(4), text(5), r.get(6), text(7)]
+        vec![text(0), text(1), text(2), number(3), number(4), text(5), r.get(6), text(7), text(8)]
     });
-    let columns = &["plan", "tier", "name", "included_seats", "devices_per_user", "features", "quotas", "prices"];
+    let columns = &[
+        "plan",
+        "tier",
+        "name",
+        "included_seats",
+        "devices_per_user",
+        "features",
+        "quotas",
+        "prices",
+        "unsold_prices",
+    ];
     Ok(Shown::List(columns, rows.collect()))
 }
 
@@ -92,11 +123,14 @@ pub async fn list(office: &Office) -> Result<Shown, Failure> {
 pub async fn import(office: &Office, file: &Path) -> Result<Shown, Failure> {
     let refused = |why: String| Failure::Refused(format!("{}: {why}", file.display()));
     let text = std::fs::read(file).map_err(|e| refused(format!("this file can't be read: {e}.")))?;
-    let catalogue: Catalogue =
+    let mut catalogue: Catalogue =
         serde_json::from_slice(&text).map_err(|e| refused(format!("this is not a catalogue: {e}.")))?;
     let (mut codes, mut prices) = (HashSet::new(), HashSet::new());
-    for plan in &catalogue.plans {
+    for plan in &mut catalogue.plans {
         plan.check().map_err(&refused)?;
+        plan.choose_sold_prices().map_err(&refused)?;
+    }
+    for plan in &catalogue.plans {
         if !codes.insert(&plan.code) {
             return Err(refused(format!("plan {} is there twice.", plan.code)));
         }
@@ -105,8 +139,16 @@ pub async fn import(office: &Office, file: &Path) -> Result<Shown, Failure> {
         }
     }
     let plans = serde_json::to_value(&catalogue.plans).map_err(|e| refused(e.to_string()))?;
-    office.db.outside_tenants((PLANS_IMPORT, &[&plans])).await?;
-    Ok(Shown::Done(format!("{} plans imported.", catalogue.plans.len())))
+    let rows = office.db.outside_tenants((PLANS_IMPORT, &[&plans])).await?;
+    let archived: Vec<String> = rows.first().map(|row| row.get(0)).unwrap_or_default();
+    let mut done = format!("{} plans imported.", catalogue.plans.len());
+    if !archived.is_empty() {
+        done.push_str(&format!(
+            " No longer sold, because the file does not have them: {}. Subscriptions that have them keep their plan.",
+            archived.join(", ")
+        ));
+    }
+    Ok(Shown::Done(done))
 }
 
 impl Plan {
@@ -121,18 +163,57 @@ impl Plan {
                 self.code
             ));
         }
-        let seats = 1..=1_000_000;
-        if !seats.contains(&self.included_seats) || self.devices_per_user < -1 {
+        if !SEATS.contains(&self.included_seats) || self.devices_per_user < -1 {
             return Err(format!(
                 "plan {}: included_seats is 1 to 1,000,000, devices_per_user at least -1 (no limit).",
                 self.code
             ));
         }
-        match self.prices.iter().find(|p| !seats.contains(&p.seats) || p.price_id.is_empty()) {
-            Some(price) => {
-                Err(format!("plan {}: price {} needs an id and 1 to 1,000,000 seats.", self.code, price.price_id))
+        for price in &self.prices {
+            price.check().map_err(|why| format!("plan {}: {why}", self.code))?;
+        }
+        Ok(())
+    }
+
+    /// Decides which price of each kind is sold, so that each says `true` or `false`.
+    fn choose_sold_prices(&mut self) -> Result<(), String> {
+        for kind in [PriceKind::Base, PriceKind::Seat] {
+            let of_kind = || self.prices.iter().enumerate().filter(|(_, price)| price.kind == kind);
+            let mut chosen = of_kind().filter(|(_, price)| price.sold == Some(true)).map(|(place, _)| place);
+            let (first, second) = (chosen.next(), chosen.next());
+            if second.is_some() {
+                return Err(format!(
+                    "plan {}: two prices of one kind are marked as sold; new subscriptions can get only one of them.",
+                    self.code
+                ));
             }
-            None => Ok(()),
+            let sold = first.or_else(|| of_kind().find(|(_, price)| price.sold.is_none()).map(|(place, _)| place));
+            for (place, price) in self.prices.iter_mut().enumerate().filter(|(_, price)| price.kind == kind) {
+                price.sold = Some(Some(place) == sold);
+            }
+        }
+        self.prices.iter_mut().filter(|p| p.kind == PriceKind::Other).for_each(|price| price.sold = Some(false));
+        Ok(())
+    }
+}
+
+impl Price {
+    fn check(&self) -> Result<(), String> {
+        let id = &self.price_id;
+        if id.is_empty() || id.len() > 255 || id.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            return Err(format!("price {id:?} needs an id as Stripe writes it, without spaces."));
+        }
+        match self.kind {
+            PriceKind::Other if self.seats != 0 => {
+                Err(format!("price {id} is of the kind other, which has no seats. Leave out seats."))
+            }
+            PriceKind::Other if self.sold == Some(true) => {
+                Err(format!("price {id} is of the kind other, which is not sold here. Leave out sold."))
+            }
+            PriceKind::Base | PriceKind::Seat if !SEATS.contains(&self.seats) => {
+                Err(format!("price {id} needs 1 to 1,000,000 seats."))
+            }
+            _ => Ok(()),
         }
     }
 }

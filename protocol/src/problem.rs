@@ -6,7 +6,7 @@ pub use code::{Code, UnknownCode};
 
 use serde::{Deserialize, Serialize};
 
-use crate::wire::SeatCounts;
+use crate::wire::{OtherLicense, SeatCounts};
 
 /// The media type of a problem.
 pub const MEDIA_TYPE: &str = "application/problem+json";
@@ -73,6 +73,10 @@ pub struct ProblemDocument {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false, example = "PRO"))]
     pub plan: Option<String>,
+    /// With `license_inactive` and `invalid_license_key`: another license of the organization that can be used instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub other_license: Option<OtherLicense>,
 }
 
 impl ProblemDocument {
@@ -91,6 +95,7 @@ impl ProblemDocument {
             errors: Vec::new(),
             feature: None,
             plan: None,
+            other_license: None,
         }
     }
 

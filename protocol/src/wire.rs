@@ -35,7 +35,7 @@ pub use telemetry::{
     TelemetryEventsError, TelemetryRequest,
 };
 pub use time::whole_seconds;
-pub use validate::{Bool, InvalidLicense, InvalidReason, ValidLicense, ValidateAnswer, ValidateRequest};
+pub use validate::{Bool, InvalidLicense, InvalidReason, OtherLicense, ValidLicense, ValidateAnswer, ValidateRequest};
 
 pub(crate) use plan::known_features;
 

@@ -44,6 +44,8 @@ pub enum ApiError {
         status: u16,
         /// Stripe's `code`; where it gave none, its `type`.
         code: Option<String>,
+        /// The parameter that Stripe blames, such as `line_items[0][price]`.
+        param: Option<String>,
         /// What it says about it.
         message: String,
     },
@@ -53,7 +55,7 @@ impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreachable(why) => write!(f, "Stripe gave no usable answer: {why}. Try again later."),
-            Self::Refused { status, code, message } => {
+            Self::Refused { status, code, message, .. } => {
                 write!(
                     f,
                     "Stripe refused the request with {status} ({}): {message}",

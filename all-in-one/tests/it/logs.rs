@@ -280,3 +280,55 @@ async fn a_heartbeat_writes_nothing_and_facts_are_written_whatever_is_logged() {
     assert!(!expired.is_empty() && expired[0]["seats"].as_u64().unwrap() >= 1, "{expired:?}");
     expired[0]["license"].as_str().unwrap().parse::<Uuid>().unwrap();
 }
+
+#[tokio::test]
+async fn postgres_logs_no_value_of_a_statement() {
+    let world = World::new().await;
+    let sql = world.db.connect("postgres").await;
+    let (folder, name) = {
+        let row = sql
+            .query_one("select split_part(current_setting('unix_socket_directories'), ',', 1), current_database()", &[])
+            .await
+            .unwrap();
+        (row.get::<_, String>(0), row.get::<_, String>(1))
+    };
+    // The row of a failed check, the key of a failed unique index, and the parameters of a statement that is slow enough.
+    let secret = format!("ada-{}@acme.test", Uuid::now_v7().simple());
+    let upper = secret.to_uppercase();
+    let tenant = world.tenant("acme").await.as_uuid();
+    world.user(protocol::id::TenantId::from_uuid(tenant), &secret, None).await;
+    sql.batch_execute("set log_min_duration_statement = 0").await.unwrap();
+    let insert =
+        format!("/* of {name} */ insert into users (id, tenant_id, email, role) values ($1, $2, $3, 'member')");
+    for address in [&secret, &upper] {
+        sql.execute(&insert, &[&Uuid::now_v7(), &tenant, address]).await.unwrap_err();
+    }
+    sql.query("select email from users where email = $1", &[&secret]).await.unwrap();
+    let log = std::fs::read_to_string(Path::new(&folder).join("log")).unwrap();
+    assert!(log.contains(&insert), "the statements themselves are in the log");
+    assert!(!log.contains(&secret) && !log.contains(&upper), "an address is in PostgreSQL's log");
+}
+
+#[test]
+fn every_postgres_that_is_set_up_here_logs_no_values() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    for file in ["scripts/stack", "scripts/with-servers", "onprem/compose.yaml"] {
+        let text = std::fs::read_to_string(root.join(file)).unwrap();
+        for setting in
+            ["log_error_verbosity=terse", "log_parameter_max_length=0", "log_parameter_max_length_on_error=0"]
+        {
+            assert!(text.contains(setting), "{file} is without {setting}");
+        }
+    }
+    let cloud = std::fs::read_to_string(root.join("terraform/modules/postgres/main.tf")).unwrap();
+    let flags: BTreeSet<(&str, &str)> = cloud
+        .split("database_flags {")
+        .filter_map(|flag| {
+            let mut values = flag.split('"');
+            Some((values.nth(1)?, values.nth(1)?))
+        })
+        .collect();
+    for flag in [("log_error_verbosity", "terse"), ("log_min_duration_statement", "-1"), ("log_statement", "ddl")] {
+        assert!(flags.contains(&flag), "{flag:?} is not in {flags:?}");
+    }
+}

@@ -16,6 +16,7 @@ mod logs;
 mod machine;
 mod metrics;
 mod oidc;
+mod other_license;
 mod outages;
 mod seat_flow;
 mod several_licenses;

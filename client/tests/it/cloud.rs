@@ -11,7 +11,7 @@ use flate2::read::GzDecoder;
 use jiff::{SignedDuration, Timestamp};
 use protocol::id::{LicenseId, SessionId, TenantId};
 use protocol::problem::{Code, ProblemDocument};
-use protocol::wire::{InvalidReason, SeatCounts, ValidateAnswer};
+use protocol::wire::{InvalidLicense, InvalidReason, OtherLicense, SeatCounts};
 use serde_json::{Value, json};
 
 use crate::signer;
@@ -46,6 +46,10 @@ pub(crate) struct Mood {
     pub(crate) problem_on: Option<(&'static str, ProblemDocument)>,
     /// Not a yes.
     pub(crate) invalid: Option<InvalidReason>,
+    /// With `invalid`: another license that can be used.
+    pub(crate) other_license: Option<OtherLicense>,
+    /// Until when the key is good, where the license has another one.
+    pub(crate) key_replaced_until: Option<Timestamp>,
     /// How long ago tokens are signed; negative: in the future.
     pub(crate) signed_ago: SignedDuration,
     /// How long a license token is good.
@@ -111,6 +115,8 @@ impl Cloud {
             instead: None,
             problem_on: None,
             invalid: None,
+            other_license: None,
+            key_replaced_until: None,
             signed_ago: SignedDuration::ZERO,
             token_lifetime: SignedDuration::from_hours(24),
             issuer: None,
@@ -334,7 +340,8 @@ impl Shared {
 
     fn validation(&self, mood: &Mood, asked: &Asked, signed: Timestamp) -> Value {
         if let Some(reason) = mood.invalid {
-            return serde_json::to_value(ValidateAnswer::invalid(reason)).unwrap();
+            let no = InvalidLicense::new(reason, reason.message()).with_other_license(mood.other_license.clone());
+            return serde_json::to_value(no).unwrap();
         }
         let refresh = signed + SignedDuration::from_hours(24);
         let grace = signed + SignedDuration::from_hours(7 * 24);
@@ -344,8 +351,12 @@ impl Shared {
             "features": ["all_agents", "shared_context"], "quotas": {"commands_per_day": mood.quota},
             "machine_id": asked.body["machine_id"], "refresh_after": refresh.as_second(),
         }));
-        json!({"valid": true, "tier": "TEAM", "expires_at": null, "features": ["all_agents", "shared_context"],
-               "quotas": {"commands_per_day": mood.quota}, "validation_token": token, "refresh_after": refresh, "grace_until": grace})
+        let mut yes = json!({"valid": true, "tier": "TEAM", "expires_at": null, "features": ["all_agents", "shared_context"],
+               "quotas": {"commands_per_day": mood.quota}, "validation_token": token, "refresh_after": refresh, "grace_until": grace});
+        if let Some(until) = mood.key_replaced_until {
+            yes["key_replaced_until"] = json!(until);
+        }
+        yes
     }
 
     fn seat(&self, mood: &Mood, asked: &Asked, signed: Timestamp) -> Value {

@@ -1,6 +1,6 @@
 //! `coditect validate`
 
-use coditect::InvalidReason;
+use coditect::{InvalidReason, OtherLicense};
 use jiff::SignedDuration;
 use protocol::problem::{Code, ProblemDocument};
 
@@ -155,6 +155,39 @@ fn an_answer_of_another_issuer_is_not_believed() {
         "error: The cloud's answer cannot be trusted. The token comes from another issuer. Use one from the service that you \
          are calling.\nhint: Check this machine's clock, and the address with `coditect config get cloud-url`.\n",
     );
+}
+
+#[test]
+fn a_no_names_the_other_license_that_the_organization_has() {
+    let cloud = Cloud::start();
+    let machine = activated_two_days_ago(&cloud);
+    let other = OtherLicense {
+        license_id: "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap(),
+        plan: "TEAM".to_owned(),
+        tier: "TEAM".to_owned(),
+    };
+    cloud.mood().invalid = Some(InvalidReason::Expired);
+    cloud.mood().other_license = Some(other);
+    let says = "This licence has expired. Ask your admin to renew it. Your organization has another license that is active (plan \
+                TEAM, license 01890a5d-ac96-774b-bcce-b302099a8057). Its owner got that license's key by mail: run `coditect \
+                activate KEY` with it. Or sign in with `coditect login`, which needs no key.";
+    let hint = "`coditect activate KEY` stores another key; `coditect status` shows which one is stored.";
+    expect(&machine.coditect(&["validate"]), 1, "", &format!("error: {says}\nhint: {hint}\n"));
+    let object = format!(
+        "{{\"valid\":false,\"reason\":\"expired\",\"message\":\"{says}\",\"other_license\":{{\"license_id\":\
+         \"01890a5d-ac96-774b-bcce-b302099a8057\",\"plan\":\"TEAM\",\"tier\":\"TEAM\"}}}}\n"
+    );
+    expect(&machine.coditect(&["validate", "--json"]), 1, &object, "");
+}
+
+#[test]
+fn a_key_that_was_replaced_is_told_while_it_is_still_good() {
+    let cloud = Cloud::start();
+    let machine = activated_two_days_ago(&cloud);
+    cloud.mood().key_replaced_until = Some("2999-01-31T00:00:00Z".parse().unwrap());
+    let told = "This license has another key, and the one stored here is good until {time}. The owner of your organization got \
+                the new key by mail: `coditect activate KEY` stores it.\n";
+    expect(&machine.coditect(&["validate"]), 0, VALID, told);
 }
 
 #[test]

@@ -4,7 +4,8 @@
 //! plan first. The opening of the session's row refuses a holder who has a seat of another license by then, and the choice
 //! starts anew with that license.
 
-use common::{Caller, Fact, Problem};
+use common::{Caller, Fact, Problem, other_license};
+use jiff::Timestamp;
 use protocol::wire::{AcquireRequest, SeatCounts};
 use seats::{Grant, NewSession, Taken};
 use uuid::Uuid;
@@ -100,7 +101,12 @@ async fn take_first(
         return Err(denied(&license, "full", full.limit, Problem::no_seats(counts, wait_seconds(wait_ms))));
     }
     let (state, license) = refused.ok_or_else(|| Problem::not_found("license"))?;
-    Err(denied(&license, &state, license.terms.limit, inactive_problem(&state)))
+    let other = match app.ends {
+        // Where the installation itself has ended, no other license is any better.
+        Some(ends) if ends <= Timestamp::now() => None,
+        _ => other_license::find(&app.db, caller.tenant(), license.id).await?,
+    };
+    Err(denied(&license, &state, license.terms.limit, inactive_problem(&state).with_other_license(other)))
 }
 
 fn wait_seconds(wait_ms: u64) -> u32 {

@@ -18,7 +18,7 @@ use common::guesses::{self, FailedGuess, Guesses};
 use common::keys::Keys;
 use common::license_key::KeyHasher;
 use common::oidc::Issuer;
-use common::{Answer, Body, Callers, Db, Problem, Setup, config, request};
+use common::{Answer, Body, Callers, Db, Problem, Setup, config, other_license, request};
 use jiff::{SignedDuration, Timestamp};
 use protocol::key::LicenseKey;
 use protocol::token::{ACCESS_AUDIENCE, AccessClaims};
@@ -164,14 +164,25 @@ async fn usable_license(app: &State, sent: &UnverifiedKey) -> Result<queries::Li
     let key = sent.parse().map_err(|_| unknown(app.hasher.hash_text(sent.as_str())))?;
     let found = license_of(app, &key).await.map_err(unguessed)?;
     let license = found.ok_or_else(|| unknown(app.hasher.hash(&key)))?;
-    if license.is_active { Ok(license) } else { Err(unguessed(Problem::invalid_license_key())) }
+    if license.state == "active" { Ok(license) } else { Err(unguessed(unusable(app, &license).await)) }
+}
+
+/// The answer to a genuine key that opens nothing now: what to do instead.
+async fn unusable(app: &State, license: &queries::License) -> Problem {
+    if license.state == "key_replaced" {
+        return Problem::replaced_license_key();
+    }
+    match other_license::find(&app.db, license.tenant, license.id).await {
+        Ok(other) => Problem::invalid_license_key().with_other_license(other),
+        Err(problem) => problem,
+    }
 }
 
 /// The licence of a key, under whichever pepper it is hashed.
 async fn license_of(app: &State, key: &LicenseKey) -> Result<Option<queries::License>, Problem> {
     for hash in app.hasher.hashes(key) {
         if let Some(license) = queries::license_by_key(&app.db, &hash).await? {
-            app.hasher.rehash(&app.db, key, hash).await;
+            app.hasher.request_rehash(&app.db, key, hash).await;
             return Ok(Some(license));
         }
     }

@@ -8,9 +8,15 @@ use protocol::wire::Tier;
 use uuid::Uuid;
 
 const LICENSE_BY_KEY: &str = "/* license_by_key */
-    select l.id, l.tenant_id, l.expires_at, p.tier, license_state(l.state, l.standing, l.expires_at) = 'active'
-    from licenses l join plans p on p.code = l.plan_code
-    where l.key_hash = $1";
+    with key as (
+        select id, null::timestamptz as good_until from licenses where key_hash = $1
+        union all
+        select license_id, good_until from former_license_keys where key_hash = $1
+    )
+    select l.id, l.tenant_id, least(l.expires_at, key.good_until), p.tier,
+           case when key.good_until <= now() then 'key_replaced'
+                else license_state(l.state, l.standing, l.expires_at) end
+    from key join licenses l on l.id = key.id join plans p on p.code = l.plan_code";
 
 /// Makes the claim on an address a membership of the person who proved the address; no row when there is none. A person who
 /// is a user of the tenant already stays that user.
@@ -28,17 +34,19 @@ const CLAIM_CONFIRM: &str = "/* claim_confirm */
     union all
     select id from users where issuer = $1 and subject = $2 and claimed_at is null and erase_at is null";
 
-/// A licence with this key.
+/// The licence of a key.
 #[derive(Debug)]
 pub(crate) struct License {
     pub(crate) id: LicenseId,
     pub(crate) tenant: TenantId,
+    /// When the licence ends, or its key, whichever is first.
     pub(crate) expires_at: Option<Timestamp>,
     pub(crate) tier: Tier,
-    pub(crate) is_active: bool,
+    /// `active`, `key_replaced`, or why the licence can't be used.
+    pub(crate) state: String,
 }
 
-/// The licence that a key opens, usable or not.
+/// The licence that a key opens, current or former; usable or not.
 pub(crate) async fn license_by_key(db: &Db, key_hash: &[u8]) -> Result<Option<License>, Problem> {
     let tx = db.tenant_of_key("license_by_key", key_hash).await?;
     let [rows] = tx.finish([(LICENSE_BY_KEY, &[&key_hash])]).await?;
@@ -48,7 +56,7 @@ pub(crate) async fn license_by_key(db: &Db, key_hash: &[u8]) -> Result<Option<Li
         tenant: TenantId::from_uuid(row.get(1)),
         expires_at: row.get(2),
         tier: row.get::<_, &str>(3).parse().map_err(Problem::internal_error)?,
-        is_active: row.get(4),
+        state: row.get(4),
     }))
 }
 

@@ -15,9 +15,9 @@ pub(crate) struct Catalogue(pub(crate) BTreeMap<String, Plan>);
 pub(crate) struct Plan {
     pub(crate) tier: Tier,
     pub(crate) included_seats: u32,
-    /// What the plan itself costs, with the seats that it brings.
+    /// The price that new subscriptions get for the plan itself, with the seats that it brings.
     pub(crate) base: Option<Price>,
-    /// What more seats cost.
+    /// The price that new subscriptions get for more seats.
     pub(crate) seat: Option<Price>,
 }
 

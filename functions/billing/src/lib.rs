@@ -9,6 +9,7 @@
 
 mod catalogue;
 mod queries;
+mod refusal;
 
 use aws_lc_rs::digest;
 use axum::extract::{FromRef, State as Is};
@@ -16,9 +17,9 @@ use common::caller::Role;
 use common::idempotency::Idempotency;
 use common::{Answer, Body, Caller, Callers, Db, Problem, Setup};
 use protocol::id::UserId;
-use protocol::problem::FieldError;
 use protocol::wire::{CheckoutAnswer, CheckoutRequest, PortalAnswer, PortalRequest};
-use stripe::api::{Api, ApiError, Buyer, NewCheckout};
+use refusal::refusal;
+use stripe::api::{Api, Buyer, NewCheckout};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -56,7 +57,11 @@ pub fn routes(_: &State) -> OpenApiRouter<State> {
     request_body = CheckoutRequest, security(("bearer" = [])),
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
         description = "A request that is repeated with the same key and body gets the same page.")),
-    responses((status = 200, description = "A page of Stripe's.", body = CheckoutAnswer)),
+    responses(
+        (status = 200, description = "A page of Stripe's.", body = CheckoutAnswer),
+        (status = 502, description = "Stripe refuses to open the page.",
+            body = protocol::problem::ProblemDocument, content_type = "application/problem+json"),
+    ),
 )]
 async fn checkout(
     Is(app): Is<State>,
@@ -82,7 +87,7 @@ async fn checkout(
     };
     let key = key_at_stripe(&caller, "checkout", &idempotency);
     let page = app.api.create_checkout(&new, &key).await;
-    let page = page.map_err(|e| refusal(e, &idempotency, &["/success_url", "/cancel_url"]))?;
+    let page = page.map_err(|e| refusal(e, &idempotency, &["/success_url", "/cancel_url"], Some(ask.plan.as_str())))?;
     Ok(Answer::ok(CheckoutAnswer { url: page.url, expires_at: page.expires_at }))
 }
 
@@ -94,6 +99,8 @@ async fn checkout(
         description = "A request that is repeated with the same key and body gets the same page.")),
     responses(
         (status = 200, description = "A page of Stripe's.", body = PortalAnswer),
+        (status = 502, description = "Stripe refuses to open the page.",
+            body = protocol::problem::ProblemDocument, content_type = "application/problem+json"),
         (status = 404, description = "Nothing was bought yet.",
             body = protocol::problem::ProblemDocument, content_type = "application/problem+json"),
     ),
@@ -109,7 +116,7 @@ async fn portal(
     let customer = customer.ok_or_else(Problem::nothing_bought)?;
     let key = key_at_stripe(&caller, "portal", &idempotency);
     let url = app.api.create_portal(&customer, ask.return_url.as_str(), &key).await;
-    let url = url.map_err(|e| refusal(e, &idempotency, &["/return_url"]))?;
+    let url = url.map_err(|e| refusal(e, &idempotency, &["/return_url"], None))?;
     Ok(Answer::ok(PortalAnswer { url }))
 }
 
@@ -131,18 +138,4 @@ fn key_at_stripe(caller: &Caller, operation: &str, idempotency: &Idempotency) ->
     let Some(key) = &idempotency.0 else { return Uuid::now_v7().to_string() };
     let whole = format!("{}/{}/{operation}/{}", caller.tenant(), caller.subject(), key.as_str());
     hex::encode(digest::digest(&digest::SHA256, whole.as_bytes()))
-}
-
-/// What Stripe refuses is mostly a mistake of ours, or of the catalogue. `urls` point to the addresses it was given.
-fn refusal(error: ApiError, idempotency: &Idempotency, urls: &[&str]) -> Problem {
-    match (&error, error.code()) {
-        (ApiError::Unreachable(why), _) => Problem::unavailable("stripe", why),
-        (_, Some("idempotency_error")) if idempotency.0.is_some() => Problem::idempotency_key_reused(),
-        (_, Some("url_invalid")) => {
-            let detail = "The payment service doesn't take this address. Use one of a public host name.";
-            let errors = urls.iter().map(|at| FieldError { pointer: (*at).to_owned(), detail: detail.to_owned() });
-            Problem::validation(errors.collect())
-        }
-        _ => Problem::internal_error(error),
-    }
 }

@@ -11,7 +11,7 @@ use crate::catalogue::{Catalogue, Plan, Price};
 
 const CATALOGUE: &str = "/* catalogue */
     select p.code, p.tier, p.included_seats, x.price_id, x.kind, x.seats
-    from plans p left join plan_prices x on x.plan_code = p.code
+    from plans p left join plan_prices x on x.plan_code = p.code and x.sold
     order by p.code, x.price_id";
 
 /// The tenant's customer at Stripe in the mode of our key; the latest, where there are several.
@@ -61,9 +61,13 @@ fn catalogue(rows: &[Row]) -> Result<Catalogue, Problem> {
             }),
         };
         if let Some(id) = row.get::<_, Option<String>>("price_id") {
-            let kind = if row.get::<_, &str>("kind") == "base" { &mut plan.base } else { &mut plan.seat };
-            // Of several prices of a kind, the first is what new buyers get.
-            kind.get_or_insert(Price { id, seats: count(row.get("seats"))? });
+            // At most one price of a kind is sold.
+            let price = Some(Price { id, seats: count(row.get("seats"))? });
+            match row.get("kind") {
+                "base" => plan.base = price,
+                "seat" => plan.seat = price,
+                _ => {}
+            }
         }
     }
     Ok(catalogue)

@@ -156,17 +156,31 @@ async fn a_plan_with_seats_is_prices_with_quantities() {
         assert_eq!(answer.text("/errors/0/pointer"), pointer, "{order}");
         assert!(answer.text("/detail").contains(says), "{:#}", answer.body);
     }
-    // Of two prices of a kind, new buyers get the first.
-    let prices =
-        "insert into plan_prices values ('price_a_team', 'TEAM', 'base', 10), ('price_z_team', 'TEAM', 'base', 1);
-        update plan_prices set seats = 5 where price_id = 'price_team_seat'";
+    assert_eq!(shop.stripe.asked().len(), asked);
+}
+
+#[tokio::test]
+async fn checkout_sells_the_price_that_the_catalogue_marks_as_sold() {
+    let shop = Shop::open(pages).await;
+    let (_, owner) = shop.owner("acme").await;
+    // Alphabetically the former prices come first and last.
+    let prices = "update plan_prices set sold = false where plan_code = 'TEAM';
+        insert into plan_prices (price_id, plan_code, kind, seats, sold) values
+            ('price_b_team', 'TEAM', 'base', 10, true), ('price_a_team', 'TEAM', 'base', 1, false),
+            ('price_b_seat', 'TEAM', 'seat', 5, true), ('price_z_seat', 'TEAM', 'seat', 1, false);
+        update plan_prices set sold = false where plan_code = 'PRO'";
     shop.world.sql(prices).await;
     owner.post(CHECKOUT, seats("TEAM", 20), 200).await;
-    assert_eq!(shop.last()["line_items"]["0"]["price"], "price_a_team");
-    assert_eq!(shop.last()["line_items"]["1"], json!({"price": "price_team_seat", "quantity": "2"}));
+    assert_eq!(
+        shop.last()["line_items"],
+        json!({"0": {"price": "price_b_team", "quantity": "1"}, "1": {"price": "price_b_seat", "quantity": "2"}})
+    );
+    let asked = shop.stripe.asked().len();
     let answer = owner.post(CHECKOUT, seats("TEAM", 17), 422).await;
     assert!(answer.text("/detail").contains("15 or 20, for instance"), "{:#}", answer.body);
-    assert_eq!(shop.stripe.asked().len(), asked + 1);
+    let answer = owner.post(CHECKOUT, order("PRO"), 422).await;
+    assert!(answer.text("/detail").contains("PRO is not for sale. Plans that can be bought here: BUSINESS, TEAM."));
+    assert_eq!(shop.stripe.asked().len(), asked);
 }
 
 #[tokio::test]
@@ -265,27 +279,66 @@ async fn stripe_down_is_a_503_to_try_again_after() {
 }
 
 #[tokio::test]
-async fn what_stripe_refuses_stays_in_the_log() {
-    let shop = Shop::open(|asked| match asked.parameters["metadata"]["tenant_id"].as_str() {
-        None => Reply::error(400, "invalid_request_error", Some("resource_missing"), "No such customer: 'cus_1'"),
-        Some(_) => match asked.parameters["success_url"].as_str().unwrap() {
-            "https://acme" => Reply::error(400, "invalid_request_error", Some("url_invalid"), "Not a valid URL"),
-            _ => Reply::error(400, "invalid_request_error", Some("resource_missing"), "No such price: 'price_team'"),
-        },
+async fn a_refusal_by_stripe_is_a_problem_that_says_what_to_do() {
+    let refusals = [
+        // status, code, param, part of what the caller reads
+        (400, None, Some("line_items[0][price]"), "does not sell the plan TEAM"),
+        (400, Some("resource_missing"), Some("line_items[1][price]"), "does not sell the plan TEAM"),
+        (400, Some("resource_missing"), Some("customer"), "does not know your organization"),
+        (400, Some("email_invalid"), Some("customer_email"), "e-mail address"),
+        (400, None, None, "Stripe refused to open the page"),
+        (400, Some("parameter_unknown"), Some("surprise"), "Stripe refused to open the page"),
+        (401, None, None, "refuses this service's access"),
+        (403, Some("more_permissions_required"), None, "refuses this service's access"),
+        (404, Some("resource_missing"), None, "Stripe refused to open the page"),
+        (402, Some("card_declined"), None, "Stripe refused to open the page"),
+    ];
+    let mut next = 0;
+    let shop = Shop::open(move |_| {
+        // Each is answered to a checkout and to a request for the portal.
+        let (status, code, param, _) = refusals[next / 2];
+        next += 1;
+        let message = "No such price: 'price_team' of customer 'cus_1'";
+        Reply::Json(
+            status,
+            json!({"error": {"type": "invalid_request_error", "code": code, "param": param, "message": message}}),
+        )
     })
     .await;
     let (tenant, owner) = shop.owner("acme").await;
     shop.customer(tenant, "cus_1", false).await;
-    for (path, body) in [(CHECKOUT, order("TEAM")), (PORTAL, back())] {
-        let answer = owner.post(path, body, 500).await;
-        assert_eq!(answer.text("/code"), "internal");
-        let text = answer.body.to_string();
-        assert!(!text.contains("No such") && !text.contains("cus_1") && !text.contains("price_team"), "{text}");
+    for (_, _, _, says) in refusals {
+        for (path, body) in [(CHECKOUT, order("TEAM")), (PORTAL, back())] {
+            let answer = owner.post(path, body, 502).await;
+            assert_eq!(answer.text("/code"), "payment_service_refused");
+            assert_eq!(answer.header("content-type"), "application/problem+json");
+            let detail = answer.text("/detail");
+            let sells_nothing = path == PORTAL && says.contains("does not sell");
+            let says = if sells_nothing { "Stripe refused to open the page" } else { says };
+            assert!(detail.contains(says) && detail.contains("support"), "{detail}");
+            let text = answer.body.to_string();
+            assert!(!text.contains("No such") && !text.contains("cus_1") && !text.contains("price_team"), "{text}");
+        }
     }
-    let mut order = order("TEAM");
-    order["success_url"] = "https://acme".into();
-    let answer = owner.post(CHECKOUT, order, 422).await;
-    assert_eq!(answer.body["errors"].as_array().unwrap().len(), 2, "{:#}", answer.body);
+}
+
+#[tokio::test]
+async fn an_address_that_stripe_does_not_take_is_pointed_to() {
+    let mut next = 0;
+    let shop = Shop::open(move |_| {
+        let errors = [(Some("url_invalid"), None), (None, Some("cancel_url")), (Some("url_invalid"), Some("success_url"))];
+        let (code, param) = errors[next];
+        next += 1;
+        Reply::Json(400, json!({"error": {"type": "invalid_request_error", "code": code, "param": param, "message": "Not a valid URL"}}))
+    })
+    .await;
+    let (_, owner) = shop.owner("acme").await;
+    for expected in [vec!["/success_url", "/cancel_url"], vec!["/cancel_url"], vec!["/success_url"]] {
+        let answer = owner.post(CHECKOUT, order("TEAM"), 422).await;
+        let errors = answer.body["errors"].as_array().unwrap();
+        let blamed: Vec<&str> = errors.iter().map(|error| error["pointer"].as_str().unwrap()).collect();
+        assert_eq!(blamed, expected, "{:#}", answer.body);
+    }
 }
 
 /// Keeps answers by key, as Stripe does.

@@ -1,7 +1,8 @@
 //! `POST /api/v1/licenses/validate`: may this key be used on this machine?
 //!
 //! Round trips: Redis 1 (how often has this address failed?) → Postgres 1 (the licence, and the device's place renewed) →
-//! KMS 1 (the signature). A device that comes for the first time costs Postgres two more; a wrong key costs Redis two.
+//! KMS 1 (the signature). A device that comes for the first time costs Postgres two more, a licence that
+//! isn't active one; a wrong key costs Redis two.
 //!
 //! Crashes: a device may have its place without its owner having been told; asking again finds it.
 
@@ -11,7 +12,7 @@ use axum::extract::{FromRef, State as Is};
 use axum::response::{IntoResponse, Response};
 use common::guesses::{self, FailedGuess, Guesses};
 use common::license_key::KeyHasher;
-use common::{Answer, Body, ClientAddress, Db, Fact, Problem, Setup, config, request};
+use common::{Answer, Body, ClientAddress, Db, Fact, Problem, Setup, config, other_license, request};
 use jiff::{SignedDuration, Timestamp};
 use protocol::key::LicenseKey;
 use protocol::token::{LICENSE_AUDIENCE, VALIDATION_TYPE, ValidationClaims};
@@ -27,6 +28,10 @@ const REFRESH_AFTER: SignedDuration = SignedDuration::from_hours(24);
 const GRACE: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// The quota that validations are counted against, where a plan has it.
 const VALIDATIONS_PER_DAY: &str = "validations_per_day";
+
+/// The answer to a key that was replaced by another one and is no longer good.
+const KEY_REPLACED: &str = "This license key was replaced by another one. The owner of your organization got the new key by \
+    mail: run `coditect activate KEY` with it.";
 
 /// What a validation needs: licences by key, devices, a signature, and the limit on guessing.
 #[derive(Debug, Clone)]
@@ -114,7 +119,7 @@ async fn license_of(
 ) -> Result<Option<License>, Problem> {
     for hash in app.hasher.hashes(key) {
         if let Some(license) = queries::license_for_device(&app.db, &hash, &ask.machine_id, address.0).await? {
-            app.hasher.rehash(&app.db, key, hash).await;
+            app.hasher.request_rehash(&app.db, key, hash).await;
             return Ok(Some(license.until(app.ends)));
         }
     }
@@ -139,13 +144,20 @@ async fn refusal(
 ) -> Result<Option<ValidateAnswer>, Problem> {
     let by_state = match license.state.as_str() {
         "active" => None,
+        "key_replaced" => return Ok(Some(invalid(InvalidReason::Revoked, KEY_REPLACED.to_owned()))),
         "revoked" => Some(InvalidReason::Revoked),
         "suspended" => Some(InvalidReason::Suspended),
         "expired" => Some(InvalidReason::Expired),
         _ => Some(InvalidReason::SubscriptionInactive),
     };
     if let Some(reason) = by_state {
-        return Ok(Some(ValidateAnswer::invalid(reason)));
+        // Where the installation itself has ended, no other license is any better.
+        let other = match app.ends {
+            Some(ends) if ends <= Timestamp::now() => None,
+            _ => other_license::find(&app.db, license.tenant, license.id).await?,
+        };
+        let refused = InvalidLicense::new(reason, reason.message()).with_other_license(other);
+        return Ok(Some(ValidateAnswer::Invalid(refused)));
     }
     if !license.known_device {
         match queries::activate(&app.db, license, &ask.machine_id, address.0).await? {
@@ -183,13 +195,14 @@ fn device_refusal(license: &License, refused: &Activation) -> ValidateAnswer {
 }
 
 fn invalid(reason: InvalidReason, message: String) -> ValidateAnswer {
-    ValidateAnswer::Invalid(InvalidLicense { valid: Bool, reason, message })
+    ValidateAnswer::Invalid(InvalidLicense::new(reason, message))
 }
 
-/// Neither the refresh nor the grace goes beyond the licence.
+/// Neither the refresh nor the grace goes beyond the licence, or beyond a key that was replaced.
 async fn valid(app: &State, license: License, ask: &ValidateRequest) -> Result<ValidateAnswer, Problem> {
     let now = Timestamp::now();
-    let within = |time: Timestamp| license.expires_at.map_or(time, |end| end.min(time));
+    let ends = [license.expires_at, license.key_replaced_until];
+    let within = |time: Timestamp| ends.into_iter().flatten().fold(time, Timestamp::min);
     let (refresh_after, grace_until) = (within(now + REFRESH_AFTER), within(now + GRACE));
     let claims = ValidationClaims {
         iss: app.issuer.clone(),
@@ -215,5 +228,6 @@ async fn valid(app: &State, license: License, ask: &ValidateRequest) -> Result<V
         validation_token,
         refresh_after,
         grace_until,
+        key_replaced_until: license.key_replaced_until,
     }))
 }

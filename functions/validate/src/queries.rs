@@ -8,13 +8,19 @@ use protocol::id::{HardwareId, LicenseId, TenantId};
 use protocol::wire::{Feature, Quotas, Tier};
 use tokio_postgres::Row;
 
-/// The licence of a key and, when this device has a place on it already, the device's new time: the usual morning in one
+/// The licence of a key, current or former, and, when this device has a place on it already, the device's new time: the usual morning in one
 /// statement. A device that moved to another address is counted, as a sign that a key may be shared.
 const LICENSE_FOR_DEVICE: &str = "/* license_for_device */
-    with license as (
-        select l.id, l.tenant_id, l.expires_at, l.seats, license_state(l.state, l.standing, l.expires_at) as state,
+    with key as (
+        select id, null::timestamptz as good_until from licenses where key_hash = $1
+        union all
+        select license_id, good_until from former_license_keys where key_hash = $1
+    ), license as (
+        select l.id, l.tenant_id, l.expires_at, l.seats, key.good_until,
+               case when key.good_until <= now() then 'key_replaced'
+                    else license_state(l.state, l.standing, l.expires_at) end as state,
                l.plan_code, p.tier, p.features, p.quotas, p.devices_per_user
-        from licenses l join plans p on p.code = l.plan_code where l.key_hash = $1
+        from key join licenses l on l.id = key.id join plans p on p.code = l.plan_code
     ), device as (
         select d.license_id, d.machine_id, d.address from devices d join license l on d.license_id = l.id
         where d.machine_id = $2 and d.removed_at is null and d.valid_until > now() and l.state = 'active'
@@ -64,6 +70,8 @@ pub(crate) struct License {
     pub(crate) tenant: TenantId,
     pub(crate) state: String,
     pub(crate) expires_at: Option<Timestamp>,
+    /// Until when the key is good, where the license has another one meanwhile.
+    pub(crate) key_replaced_until: Option<Timestamp>,
     /// The plan's code.
     pub(crate) plan: String,
     pub(crate) tier: Tier,
@@ -157,6 +165,7 @@ impl License {
             tenant: TenantId::from_uuid(row.get("tenant_id")),
             state: row.get("state"),
             expires_at: row.get("expires_at"),
+            key_replaced_until: row.get("good_until"),
             plan: row.get("plan_code"),
             tier: row.get::<_, &str>("tier").parse().map_err(Problem::internal_error)?,
             features: features.iter().filter_map(|f| f.parse().ok()).collect(),

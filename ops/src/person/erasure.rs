@@ -1,7 +1,7 @@
 //! Erasing a person: at first so that it can be undone for 30 days, then for good, by `ops sweep`.
 //!
 //! What the person wrote belongs to the tenant and stays, under a number that nobody has. What the law wants kept of a
-//! payment stays, and so does the audit log, where a person is a number too.
+//! payment is at Stripe; here its events stay without the person. So does the audit log, where a person is a number.
 
 use common::TenantTx;
 use jiff::Timestamp;
@@ -11,6 +11,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::Person;
+use super::payments::{self, Forgotten};
 use crate::office::{AUDIT, Office};
 use crate::printer::{Failure, Shown};
 
@@ -70,7 +71,6 @@ const MAILS_FORGET: &str = "/* person_mails_forget */
     )
     select from unsent union all select from sent";
 const PERSON_FORGET: &str = "/* person_forget */ delete from users where id = $1";
-const CUSTOMERS: &str = "/* person_customers_kept */ select id from stripe_customers where email = $1 order by id";
 
 /// An entry of the audit log, and the end of the transaction.
 pub(super) async fn note(
@@ -175,20 +175,20 @@ async fn for_good(mut tx: TenantTx<'_>, office: &Office, tenant: TenantId, perso
         }
     }
     // Devices are told by their sessions, which go after them.
-    let [_, devices, sessions, _, mails, customers, _] = tx
+    let [_, devices, sessions, _, mails, _] = tx
         .run([
             (CONTEXT_DEVICES_FORGET, &[&context_devices]),
             (DEVICES_FORGET, &[&id]),
             (SESSIONS_FORGET, &[&id]),
             (ANSWERS_FORGET, &[&id]),
             (MAILS_FORGET, &[email]),
-            (CUSTOMERS, &[email]),
             (PERSON_FORGET, &[&id]),
         ])
         .await?;
-    let customers: Vec<String> = customers.iter().map(|row| row.get(0)).collect();
+    let Forgotten { customers, events } = payments::forget(&mut tx, email).await?;
     let erased = json!({
         "sessions": sessions.len(), "devices": devices.len(), "mails": mails.len(), "records_without_author": disowned,
+        "stripe_events": events, "stripe_customers": customers.len(),
     });
     note(tx, office, "person.erased", json!({"user_id": person.id, "erased": erased})).await?;
     let mut kept = vec![
@@ -199,7 +199,7 @@ async fn for_good(mut tx: TenantTx<'_>, office: &Office, tenant: TenantId, perso
     if !customers.is_empty() {
         let customers = customers.join(", ");
         kept.push(format!(
-            "what was paid, and by whom: {customers}, as the law wants it; delete the customer at Stripe"
+            "at Stripe, what was paid and by whom, as the law wants it: delete {customers} there, or its next event says it again"
         ));
     }
     Ok(Shown::One(vec![

@@ -31,12 +31,21 @@ async fn plans_are_listed_added_and_replaced() {
     let team = before.iter().find(|p| p["plan"] == "TEAM").unwrap();
     assert_eq!((&team["included_seats"], &team["prices"]), (&json!(5), &json!("price_team price_team_seat")));
     let catalogue = json!({"plans": [plan("TEAM", 6, "price_new"), plan("TEAM_EU", 3, "price_eu")]});
-    assert_eq!(import(&desk, &catalogue.to_string()).await, "2 plans imported.\n");
+    assert_eq!(
+        import(&desk, &catalogue.to_string()).await,
+        "2 plans imported. No longer sold, because the file does not have them: price_team, price_team_seat. \
+         Subscriptions that have them keep their plan.\n"
+    );
     assert_eq!(import(&desk, &catalogue.to_string()).await, "2 plans imported.\n");
     let after = desk.list(&["plan", "list"]).await;
     assert_eq!(after.len(), before.len() + 1);
     let of = |code: &str| after.iter().find(|p| p["plan"] == code).unwrap();
     assert_eq!(of("TEAM")["included_seats"], 6);
+    assert_eq!(
+        (&of("TEAM")["prices"], &of("TEAM")["unsold_prices"]),
+        (&json!("price_new"), &json!("price_team price_team_seat")),
+        "the former prices are understood, not sold"
+    );
     assert_eq!(
         (&of("TEAM_EU")["features"], &of("TEAM_EU")["prices"]),
         (&json!("cloud_sync hooks"), &json!("price_eu"))
@@ -46,6 +55,52 @@ async fn plans_are_listed_added_and_replaced() {
     let issued = desk.json(&["license", "issue", "--tenant", "acme", "--plan", "TEAM_EU"]).await;
     assert_eq!(issued["seats"], 3);
     assert!(desk.plain(&["plan", "list"]).await.out.contains("TEAM_EU"));
+}
+
+#[tokio::test]
+async fn an_import_says_which_price_of_each_kind_is_sold() {
+    let desk = Desk::new().await;
+    let price = |id: &str, kind: &str, sold: Option<bool>| {
+        let mut price = json!({"price_id": id, "kind": kind, "seats": 1});
+        sold.into_iter().for_each(|sold| price["sold"] = sold.into());
+        price
+    };
+    let cases = [
+        // The first of each kind is sold, wherever it is in the alphabet.
+        (
+            vec![price("z_new", "base", None), price("a_old", "base", None), price("s", "seat", None)],
+            "z_new s",
+            "a_old",
+        ),
+        // The same import the other way around exchanges the two.
+        (
+            vec![price("a_old", "base", None), price("z_new", "base", None), price("s", "seat", None)],
+            "a_old s",
+            "z_new",
+        ),
+        (vec![price("a_old", "base", None), price("z_new", "base", Some(true))], "z_new", "a_old s"),
+        (vec![price("a_old", "base", Some(false)), price("z_new", "base", None)], "z_new", "a_old s"),
+        (vec![price("a_old", "base", Some(false))], "", "a_old z_new s"),
+        (vec![], "", "a_old z_new s"),
+        (vec![price("b_newest", "base", None), price("s", "seat", None)], "b_newest s", "a_old z_new"),
+    ];
+    for (prices, sold, unsold) in cases {
+        let mut plan = plan("TEAM_EU", 3, "none");
+        plan["prices"] = json!(prices);
+        import(&desk, &json!({"plans": [plan]}).to_string()).await;
+        let plans = desk.list(&["plan", "list"]).await;
+        let plan = plans.iter().find(|p| p["plan"] == "TEAM_EU").unwrap();
+        assert_eq!((&plan["prices"], &plan["unsold_prices"]), (&json!(sold), &json!(unsold)), "{prices:?}");
+    }
+    // A price that moves to another plan is sold there, and leaves this one as it is.
+    let mut other = plan("TEAM_US", 3, "b_newest");
+    other["prices"] = json!([price("b_newest", "base", None), price("support", "other", None)]);
+    other["prices"][1].as_object_mut().unwrap().remove("seats");
+    import(&desk, &json!({"plans": [other]}).to_string()).await;
+    let plans = desk.list(&["plan", "list"]).await;
+    let of = |code: &str| plans.iter().find(|p| p["plan"] == code).unwrap();
+    assert_eq!((&of("TEAM_EU")["prices"], &of("TEAM_US")["prices"]), (&json!("s"), &json!("b_newest")));
+    assert_eq!(of("TEAM_US")["unsold_prices"], "support");
 }
 
 #[tokio::test]
@@ -69,6 +124,19 @@ async fn a_catalogue_with_a_mistake_changes_nothing() {
         (but("surprise", json!(1)), "surprise"),
         (but("prices", json!([{"price_id": "", "kind": "base", "seats": 1}])), "needs an id"),
         (but("prices", json!([{"price_id": "p", "kind": "base", "seats": 3_000_000_000_u32}])), "seats"),
+        (but("prices", json!([{"price_id": "p", "kind": "base"}])), "1 to 1,000,000 seats"),
+        (but("prices", json!([{"price_id": "p q", "kind": "base", "seats": 1}])), "needs an id"),
+        (but("prices", json!([{"price_id": "p", "kind": "addon"}])), "not a catalogue"),
+        (but("prices", json!([{"price_id": "p", "kind": "other", "seats": 1}])), "which has no seats"),
+        (but("prices", json!([{"price_id": "p", "kind": "other", "sold": true}])), "not sold here"),
+        (
+            but(
+                "prices",
+                json!([{"price_id": "p", "kind": "base", "seats": 1, "sold": true},
+                {"price_id": "q", "kind": "base", "seats": 1, "sold": true}]),
+            ),
+            "two prices of one kind",
+        ),
         (plan("GOOD", 2, "price_other"), "GOOD is there twice"),
         (plan("OTHER", 2, "price_good"), "price_good is there twice"),
     ] {

@@ -13,6 +13,7 @@ mod migrations;
 mod outages;
 mod outbox;
 mod person;
+mod rekey;
 mod roles;
 mod seats;
 mod sink;

@@ -180,7 +180,7 @@ async fn what_was_erased_is_gone_and_what_belongs_to_others_is_there() {
     let erased = office.desk.json(&words("erase", "ada@acme.test", &["--now"])).await;
     assert_eq!(
         erased["erased"],
-        json!({"sessions": 2, "devices": 1, "mails": 2, "records_without_author": 2}),
+        json!({"sessions": 2, "devices": 1, "mails": 2, "records_without_author": 2, "stripe_events": 0, "stripe_customers": 1}),
         "{erased}"
     );
     assert!(erased["kept"].to_string().contains(&format!("cus_{}", office.ada)), "{erased}");
@@ -205,4 +205,109 @@ async fn what_was_erased_is_gone_and_what_belongs_to_others_is_there() {
     assert!(office.desk.refused(&words("export", "ada@acme.test", &[])).await.contains("nobody"));
     // The address is free again.
     office.desk.json(&["user", "add", "--tenant", "acme", "--email", "ada@acme.test"]).await;
+}
+
+/// An event as Stripe sends it, with a person's contact, under a customer.
+async fn event(office: &Office, id: &str, state: &str, object: Value) {
+    let body = json!({"id": id, "type": "charge.refunded", "created": 1, "livemode": true, "data": {"object": object}});
+    let waits = if state == "waiting" { "{cus_unknown}" } else { "{}" };
+    let client = office.desk.world.db.connect("postgres").await;
+    let sql = "insert into stripe_events (id, livemode, type, created, body, state, waits_for)
+        values ($1, true, 'charge.refunded', now(), $2, $3, $4::text::text[])";
+    client.execute(sql, &[&id, &body.to_string().into_bytes(), &state, &waits]).await.unwrap();
+}
+
+async fn stored(office: &Office, id: &str) -> Value {
+    let client = office.desk.world.db.connect("postgres").await;
+    let row = client.query_one("select body from stripe_events where id = $1", &[&id]).await.unwrap();
+    serde_json::from_slice(row.get(0)).unwrap()
+}
+
+#[tokio::test]
+async fn an_erased_person_is_in_none_of_stripes_stored_events() {
+    let office = Office::new().await;
+    let (ada, bob, namesake) =
+        (format!("cus_{}", office.ada), format!("cus_{}", office.bob), format!("cus_{}", office.namesake));
+    let contact = json!({"email": "Ada@ACME.test", "name": "A. L.", "phone": "1", "address": {"city": "B"}});
+    let of = |customer: &Value| json!({"id": "ch_1", "customer": customer, "amount": 9900, "billing_details": contact});
+    // Hers, with and without the address; as an expanded object; failed; and a dispute, which names only the charge.
+    event(&office, "evt_1", "applied", of(&json!(ada))).await;
+    event(&office, "evt_2", "failed", of(&json!({"id": ada, "email": "old@acme.test", "name": "A. L."}))).await;
+    event(&office, "evt_3", "applied", json!({"customer": ada, "shipping": {"name": "A. L."}})).await;
+    office
+        .desk
+        .world
+        .sql(&format!(
+            "insert into subscriptions (id, tenant_id, customer_id, facts) values ('sub_ada', '{0}', '{ada}', '{{}}');
+             insert into stripe_references (reference, tenant_id, subscription_id) values ('ch_ada', '{0}', 'sub_ada')",
+            office.tenant
+        ))
+        .await;
+    let evidence = json!({"customer_email_address": "ada@acme.test", "customer_name": "A. L."});
+    event(&office, "evt_4", "applied", json!({"id": "du_1", "charge": "ch_ada", "evidence": evidence})).await;
+    // Another customer of the tenant, whose bill went to her too.
+    event(
+        &office,
+        "evt_5",
+        "applied",
+        json!({"customer": bob, "customer_details": contact, "shipping": {"name": "Bob"}}),
+    )
+    .await;
+    // Her namesake's in another tenant, what may still become a purchase, and what mentions nobody.
+    event(&office, "evt_6", "applied", of(&json!(namesake))).await;
+    event(&office, "evt_7", "waiting", of(&json!("cus_unknown"))).await;
+    event(&office, "evt_8", "applied", json!({"customer": bob, "name": "Bob"})).await;
+    let before = [stored(&office, "evt_6").await, stored(&office, "evt_7").await, stored(&office, "evt_8").await];
+
+    let erased = office.desk.json(&words("erase", "ada@acme.test", &["--now"])).await;
+    assert_eq!(erased["erased"]["stripe_events"], 5, "{erased}");
+    for id in ["evt_1", "evt_2", "evt_3", "evt_4", "evt_5"] {
+        let body = stored(&office, id).await;
+        let text = body.to_string().to_lowercase();
+        for trace in ["acme.test", "a. l.", "\"city\""] {
+            assert!(!text.contains(trace), "{trace} in {text}");
+        }
+        assert_eq!((&body["id"], &body["created"]), (&json!(id), &json!(1)));
+    }
+    assert_eq!(stored(&office, "evt_1").await["data"]["object"]["amount"], 9900);
+    assert_eq!(stored(&office, "evt_5").await["data"]["object"]["shipping"]["name"], "Bob");
+    let after = [stored(&office, "evt_6").await, stored(&office, "evt_7").await, stored(&office, "evt_8").await];
+    assert_eq!(before, after);
+    assert_eq!(office.count("stripe_customers where email = 'ada@acme.test'").await, 1, "her namesake's");
+    assert_eq!(
+        office.count(&format!("stripe_customers where id = '{ada}' and email is null and name is null")).await,
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_sweep_takes_the_person_out_of_events_that_were_done_with_long_ago() {
+    let office = Office::new().await;
+    let contact =
+        json!({"customer": format!("cus_{}", office.bob), "amount": 9900, "customer_details": {"name": "Bob"}});
+    let unknown = json!({"customer": "cus_unknown", "customer_details": {"name": "Bob"}});
+    for (id, state, object) in [
+        ("evt_old", "applied", &contact),
+        ("evt_ignored", "ignored", &unknown),
+        // What has to be looked at again, was done with a moment ago, or had no effect that is known, stays as it came.
+        ("evt_failed", "failed", &contact),
+        ("evt_waiting", "waiting", &contact),
+        ("evt_recheck", "applied", &contact),
+        ("evt_young", "applied", &contact),
+        ("evt_unknown", "applied", &unknown),
+    ] {
+        event(&office, id, state, object.clone()).await;
+    }
+    let ages = "update stripe_events set received_at = now() - interval '31 days' where id <> 'evt_young';
+        update stripe_events set recheck = 'sub_1' where id = 'evt_recheck'";
+    office.desk.world.sql(ages).await;
+    office.desk.plain(&["sweep"]).await;
+    for id in ["evt_old", "evt_ignored"] {
+        assert!(!stored(&office, id).await.to_string().contains("Bob"), "{id}");
+    }
+    assert_eq!(stored(&office, "evt_old").await["data"]["object"]["amount"], 9900);
+    for id in ["evt_failed", "evt_waiting", "evt_recheck", "evt_young", "evt_unknown"] {
+        assert!(stored(&office, id).await.to_string().contains("Bob"), "{id}");
+    }
+    assert_eq!(office.count("stripe_events where redacted_at is not null").await, 2);
 }

@@ -99,6 +99,9 @@ codes! {
     /// Our fault.
     Internal = "internal", 500, "Something went wrong on our side.",
         "Try again later. If it stays, tell support the request id.";
+    /// Stripe understood the request and refused it.
+    PaymentServiceRefused = "payment_service_refused", 502, "The payment service refused the request.",
+        "Nothing was bought or charged. The detail says what to change, or whom to tell; asking again changes nothing until then.";
     /// Something we need does not answer.
     Unavailable = "unavailable", 503, "The service cannot answer at the moment.",
         "Try again after the time given by Retry-After. Nothing was lost.";

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::time::{in_whole_seconds, in_whole_seconds_if_any};
 use super::{Feature, Quotas, Tier, UnverifiedKey, known_features, words};
-use crate::id::{ClientVersion, HardwareId};
+use crate::id::{ClientVersion, HardwareId, LicenseId};
 
 /// Asks whether a key is good on a machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ pub enum ValidateAnswer {
 impl ValidateAnswer {
     /// No, and why, with the reason's own sentence.
     pub fn invalid(reason: InvalidReason) -> Self {
-        Self::Invalid(InvalidLicense { valid: Bool, reason, message: reason.message().to_owned() })
+        Self::Invalid(InvalidLicense::new(reason, reason.message()))
     }
 
     /// Whether it is a yes.
@@ -73,6 +73,10 @@ pub struct ValidLicense {
     #[serde(serialize_with = "in_whole_seconds")]
     #[cfg_attr(feature = "openapi", schema(example = "2026-11-28T09:30:00Z"))]
     pub grace_until: Timestamp,
+    /// Where the license has another key meanwhile: until when this one is good. Then the other one is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "in_whole_seconds_if_any")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false, example = "2026-11-28T09:30:00Z"))]
+    pub key_replaced_until: Option<Timestamp>,
 }
 
 /// Why a key is not good.
@@ -88,6 +92,51 @@ pub struct InvalidLicense {
     /// What to do about it, for people.
     #[cfg_attr(feature = "openapi", schema(example = "This licence has expired. Ask your admin to renew it."))]
     pub message: String,
+    /// Another license of the organization, which is active and can be used instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    pub other_license: Option<OtherLicense>,
+}
+
+impl InvalidLicense {
+    /// A "no" with its reason and a message.
+    pub fn new(reason: InvalidReason, message: impl Into<String>) -> Self {
+        Self { valid: Bool, reason, message: message.into(), other_license: None }
+    }
+
+    /// The same with another license that can be used instead, which the message then says too.
+    #[must_use]
+    pub fn with_other_license(mut self, other: Option<OtherLicense>) -> Self {
+        if let Some(other) = &other {
+            self.message = format!("{} {}", self.message, other.advice());
+        }
+        Self { other_license: other, ..self }
+    }
+}
+
+/// A license of the same organization that is active. Its key is never told here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct OtherLicense {
+    /// The license; the mail with its key names it.
+    pub license_id: LicenseId,
+    /// The plan's code.
+    #[cfg_attr(feature = "openapi", schema(example = "TEAM"))]
+    pub plan: String,
+    /// The plan's tier. Text, so that a program can read the tiers of a newer server.
+    #[cfg_attr(feature = "openapi", schema(value_type = Tier))]
+    pub tier: String,
+}
+
+impl OtherLicense {
+    /// What there is, and how to use it.
+    pub fn advice(&self) -> String {
+        format!(
+            "Your organization has another license that is active (plan {}, license {}). Its owner got that license's key by \
+             mail: run `coditect activate KEY` with it. Or sign in with `coditect login`, which needs no key.",
+            self.plan, self.license_id
+        )
+    }
 }
 
 words! {

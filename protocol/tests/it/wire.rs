@@ -113,6 +113,7 @@ fn a_perpetual_licence_has_no_end() {
         validation_token: String::new(),
         refresh_after: Timestamp::UNIX_EPOCH,
         grace_until: Timestamp::UNIX_EPOCH,
+        key_replaced_until: None,
     });
     let json = serde_json::to_value(&answer).unwrap();
     assert_eq!(json["expires_at"], Value::Null);

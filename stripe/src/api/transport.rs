@@ -126,12 +126,14 @@ impl Transport {
         if status.is_success() {
             return answer.map_err(|_| Failed::ForGood(unreadable("something that is not JSON")));
         }
-        let (code, message) = self.refusal(&answer.unwrap_or_default(), &body, request_id.as_deref());
+        let answer = answer.unwrap_or_default();
+        let (code, message) = self.refusal(&answer, &body, request_id.as_deref());
         // 409: another request under the same idempotency key, or on the same object, is not done yet.
         if status.is_server_error() || [StatusCode::CONFLICT, StatusCode::TOO_MANY_REQUESTS].contains(&status) {
             return Err(Failed::ForNow(format!("it answered {status}: {message}")));
         }
-        Err(Failed::ForGood(ApiError::Refused { status: status.as_u16(), code, message }))
+        let param = answer["error"]["param"].as_str().map(str::to_owned);
+        Err(Failed::ForGood(ApiError::Refused { status: status.as_u16(), code, param, message }))
     }
 
     /// What Stripe says of an error. It masks the key where it quotes it; what else might answer doesn't have to.

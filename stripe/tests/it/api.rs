@@ -291,7 +291,7 @@ async fn what_is_refused_is_not_tried_again() {
     for reply in refusals {
         let stripe = saying(vec![reply.clone()]).await;
         let error = checkout(&api(&stripe)).await.unwrap_err();
-        let ApiError::Refused { status, code, message } = &error else { panic!("{reply:?}: {error}") };
+        let ApiError::Refused { status, code, message, .. } = &error else { panic!("{reply:?}: {error}") };
         assert_eq!(stripe.asked().len(), 1, "{reply:?}");
         assert!(message.contains("req_test"), "{message}");
         match &reply {

@@ -84,6 +84,12 @@ resource "google_sql_database_instance" "this" {
       name  = "log_duration"
       value = "off"
     }
+    # Without DETAIL, which quotes the row that an error is about, addresses and all. Parameters are not logged, because
+    # neither durations nor statements other than DDL are.
+    database_flags {
+      name  = "log_error_verbosity"
+      value = "terse"
+    }
     database_flags {
       name  = "log_hostname"
       value = "off"

@@ -134,7 +134,7 @@ impl Change<'_> {
             entry,
             license,
             format!("key:{}", license.id),
-            About::LicenseKey { seats: license.seats },
+            About::LicenseKey { seats: license.seats, replaces_key_until: None },
             Some(sealed),
         );
     }
