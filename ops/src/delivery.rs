@@ -8,6 +8,8 @@
 //!
 //! Entries don't wait for each other, and a bad one is passed over.
 
+mod obstacle;
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 
@@ -32,6 +34,7 @@ use crate::post::{Post, Undelivered};
 use crate::printer::{Failure, Roll, Shown};
 use crate::rehash::{Rehashed, rehash};
 use crate::stop;
+use obstacle::{Obstacle, not_decrypted};
 
 /// What is due outside every tenant's sight: its id and tenant only.
 const DUE: &str = "/* outbox_due */ select tenant_id, id from outbox_due($1)";
@@ -101,18 +104,6 @@ impl Entry {
         let attempt = u64::from(self.attempts.unsigned_abs());
         Fact::OutboxTried { kind: &self.kind, outcome, attempt, age_seconds: self.age_seconds }.tell();
     }
-}
-
-/// Why an entry isn't delivered.
-enum Obstacle {
-    /// It may be gone later.
-    ForNow(String),
-    /// It was refused.
-    ForGood(String),
-    /// It lies in the entry: nothing changes it but somebody.
-    InEntry(String),
-    /// Nobody's, not even the entry's: nothing more can be done now.
-    Ours(Failure),
 }
 
 /// Delivers what is due, once or with `watch` until it is stopped, looking again after so many seconds.
@@ -401,12 +392,6 @@ fn presentable(why: &str, key: Option<&str>) -> String {
         return "What was said about it repeats the license key, and is left out.".to_owned();
     }
     letter::line(why).chars().take(ERROR_MAX).collect()
-}
-
-fn not_decrypted() -> Obstacle {
-    Obstacle::ForNow(
-        "The license key can't be decrypted: LICENSE_KEY_PEPPER is not the one it was encrypted under.".to_owned(),
-    )
 }
 
 fn cause(problem: &Problem) -> String {

@@ -1,0 +1,22 @@
+//! Why an entry of the outbox is not delivered.
+
+use crate::printer::Failure;
+
+/// Why an entry isn't delivered.
+pub(super) enum Obstacle {
+    /// It may be gone later.
+    ForNow(String),
+    /// It was refused.
+    ForGood(String),
+    /// It lies in the entry: nothing changes it but somebody.
+    InEntry(String),
+    /// Nobody's, not even the entry's: nothing more can be done now.
+    Ours(Failure),
+}
+
+/// The entry's key was sealed under another pepper.
+pub(super) fn not_decrypted() -> Obstacle {
+    Obstacle::ForNow(
+        "The license key can't be decrypted: LICENSE_KEY_PEPPER is not the one it was encrypted under.".to_owned(),
+    )
+}
