@@ -50,8 +50,12 @@ impl std::fmt::Debug for AccessMemory {
 }
 
 impl LicenseClient {
-    /// On whose behalf the cloud is asked. Who is signed in comes before the license key.
+    /// On whose behalf the cloud is asked. A key of the environment comes before a sign-in, and that before the license key
+    /// that is kept.
     pub(crate) fn credential(&self) -> Result<Credential, Error> {
+        if let Some(key) = self.given_key()? {
+            return Ok(Credential::Key(key.clone()));
+        }
         if self.is_signed_in()? {
             return Ok(Credential::SignIn);
         }

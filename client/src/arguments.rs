@@ -14,25 +14,32 @@ mod sync;
 mod telemetry;
 #[cfg(test)]
 mod tests;
+mod usage;
+mod words;
 
 pub(crate) use hook::{HookCommand, HookPlace};
 pub(crate) use keys::{KeysCommand, PassphraseSource};
 pub(crate) use login::LoginArguments;
-pub(crate) use record::{CommonFields, ListFilter, NoteCommand, NoteFields, ShowArguments, TaskCommand, TaskFields};
-pub(crate) use seat::{Patience, SeatCommand, WaitArguments};
+pub(crate) use record::{
+    CommonFields, ListFilter, NoteCommand, NoteFields, NotesArguments, SearchArguments, ShowArguments, TaskCommand,
+    TaskFields, TasksArguments,
+};
+pub(crate) use seat::{SeatCommand, WaitArguments};
 pub(crate) use sync::{SyncArguments, SyncCommand};
 pub(crate) use telemetry::TelemetryCommand;
+pub(crate) use usage::Misunderstanding;
+pub(crate) use words::{Patience, STATUSES, TextWords, switch};
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use coditect::Profile;
 
 /// Validate your CODITECT licence, hold a seat while you work, and have your context on all your machines.
 #[derive(Debug, Parser)]
-#[command(name = "coditect", version, subcommand_required = true, arg_required_else_help = false)]
+#[command(name = "coditect", version, subcommand_required = true)]
 #[command(after_help = concat!(
     examples![
         "coditect init                          # begin here",
@@ -47,6 +54,7 @@ use coditect::Profile;
     \n  CODITECT_PROFILE       One of several identities on this machine\
     \n  CODITECT_KEYCHAIN      off: the operating system's keychain is left alone\
     \n  CODITECT_HARDWARE_ID   This machine's id, 64 hex characters: for containers, whose ids change\
+    \n  CODITECT_LICENSE_KEY   Take seats with this key and keep nothing of it: for CI jobs\
     \n  CODITECT_UPDATE_URL    Where the manifest of new versions is: a mirror's\
     \n  NO_COLOR               No colours, on a terminal either",
 ))]
@@ -55,6 +63,13 @@ pub(crate) struct Arguments {
     pub(crate) common: Common,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Arguments {
+    /// What the parser knows of this program.
+    pub(crate) fn program() -> clap::Command {
+        record::describe(Self::command())
+    }
 }
 
 #[derive(Debug, Default, Args)]
@@ -104,9 +119,17 @@ pub(crate) enum Command {
         /// The license key, or - to read it from standard input
         key: Option<String>,
     },
+    /// Forget the license key, and give this machine's place on the license back, for another one
+    #[command(after_help = concat!(
+        examples!["coditect deactivate", "coditect deactivate --profile client"],
+        "\n\nWithout the cloud nothing is changed: the place could not be given back any more.",
+    ))]
+    Deactivate,
     /// Sign in with your identity provider, and take seats as yourself
+    #[command(alias = "signin", alias = "sign-in")]
     Login(LoginArguments),
     /// Forget who is signed in, here and at the identity provider
+    #[command(alias = "signout", alias = "sign-out")]
     #[command(after_help = examples!["coditect logout", "coditect logout --profile client"])]
     Logout,
     /// Show who is signed in
@@ -119,8 +142,9 @@ pub(crate) enum Command {
     #[command(after_help = examples!["coditect status", "coditect status --json"])]
     Status,
     /// Run a command while holding a seat; in the free tier, as one of the day's commands
+    #[command(alias = "exec")]
     #[command(after_help = concat!(
-        examples!["coditect run -- make test", "coditect run --wait=10m -- make test", "coditect run -- sh -c 'echo $CODITECT_TIER'"],
+        examples!["coditect run -- make test", "coditect run --wait 10m -- make test", "coditect run -- sh -c 'echo $CODITECT_TIER'"],
         "\n\nThe command finds CODITECT_LICENSE_TOKEN, CODITECT_SESSION_ID, CODITECT_SEAT_EXPIRES_AT and CODITECT_TIER in its\n\
         environment. Its exit code is passed on; a signal that ended it is 128 and its number.",
     ))]
@@ -132,12 +156,12 @@ pub(crate) enum Command {
         command: Vec<OsString>,
     },
     /// Take, keep and give back seats, for scripts
-    #[command(subcommand)]
+    #[command(subcommand, alias = "seats")]
     #[command(after_help = examples!["coditect seat hold -- make test", "coditect seat list"])]
     Seat(SeatCommand),
     /// Add, change and list tasks
     #[command(subcommand)]
-    #[command(after_help = examples!["coditect task add 'Write it down'", "coditect task list --status pending"])]
+    #[command(after_help = examples!["coditect task add Write it down", "coditect task list --status pending"])]
     Task(TaskCommand),
     /// Add, change and list decisions
     #[command(subcommand)]
@@ -147,6 +171,18 @@ pub(crate) enum Command {
     #[command(subcommand)]
     #[command(after_help = examples!["coditect learning add 'Flush before fsync'", "coditect learning list --limit 10"])]
     Learning(NoteCommand),
+    /// Find what was written down, on this machine
+    #[command(alias = "find", alias = "grep")]
+    Search(SearchArguments),
+    /// List tasks
+    #[command(hide = true, alias = "ls", alias = "list", alias = "todo", alias = "todos")]
+    Tasks(TasksArguments),
+    /// List decisions
+    #[command(hide = true)]
+    Decisions(NotesArguments),
+    /// List what was learned
+    #[command(hide = true)]
+    Learnings(NotesArguments),
     /// Send what was changed here, and fetch what was changed elsewhere
     #[command(after_help = examples!["coditect config set sync on            # once", "coditect sync", "coditect sync --watch"])]
     Sync(SyncArguments),
@@ -162,7 +198,7 @@ pub(crate) enum Command {
         fix: bool,
     },
     /// Read or change the settings
-    #[command(subcommand)]
+    #[command(subcommand, alias = "settings")]
     #[command(after_help = examples!["coditect config list", "coditect config set sync on"])]
     Config(ConfigCommand),
     /// Count which commands are used, if you want that
@@ -173,6 +209,16 @@ pub(crate) enum Command {
     #[command(name = "self", subcommand)]
     #[command(after_help = examples!["coditect self update", "coditect self update --check"])]
     Own(SelfCommand),
+    /// Install the newest version in place of this one
+    #[command(hide = true)]
+    Update {
+        /// Only say whether there is a newer one
+        #[arg(long)]
+        check: bool,
+    },
+    /// Print which version this is
+    #[command(hide = true)]
+    Version,
     /// Print what a shell reads to complete this program's commands and options
     #[command(after_help = examples!["coditect completions bash >~/.local/share/bash-completion/completions/coditect", "coditect completions zsh >~/.zfunc/_coditect", "coditect completions fish >~/.config/fish/completions/coditect.fish", "coditect completions powershell >>$PROFILE"])]
     Completions {
@@ -204,15 +250,15 @@ pub(crate) enum Command {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
     /// Print a setting
-    #[command(after_help = examples!["coditect config get cloud-url"])]
+    #[command(after_help = examples!["coditect config get cloud-url", "coditect config get sync --json"])]
     Get {
-        /// Its name: cloud-url or sync
+        /// Its name, as `coditect config list` has it
         name: String,
     },
     /// Change a setting
     #[command(after_help = examples!["coditect config set cloud-url https://coditect.example.com", "coditect config set sync on"])]
     Set {
-        /// Its name: cloud-url or sync
+        /// Its name, as `coditect config list` has it
         name: String,
         /// Its value
         value: String,
@@ -223,10 +269,11 @@ pub(crate) enum ConfigCommand {
     /// Put a setting back to its default
     #[command(after_help = examples!["coditect config unset cloud-url"])]
     Unset {
-        /// Its name: cloud-url or sync
+        /// Its name, as `coditect config list` has it
         name: String,
     },
     /// Print all settings
+    #[command(alias = "ls", alias = "show")]
     #[command(after_help = examples!["coditect config list --json"])]
     List,
 }

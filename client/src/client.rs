@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use jiff::Timestamp;
 use protocol::id::{HardwareId, InstanceId};
-use protocol::key::LicenseKey;
+use protocol::key::{KeyError, LicenseKey};
 use serde::Serialize;
 
 use crate::access::AccessMemory;
@@ -72,6 +72,8 @@ pub(crate) struct Inner {
     pub(crate) cloud: Cloud,
     pub(crate) directories: Directories,
     pub(crate) notify: Notify,
+    /// The license key of the environment, which comes before all that is kept.
+    given_key: Option<Result<LicenseKey, KeyError>>,
     /// What the cloud is asked with, for as long as it is good.
     pub(crate) access: Mutex<AccessMemory>,
 }
@@ -80,6 +82,12 @@ impl Inner {
     /// Which of those that share the machine's seat this is.
     pub(crate) fn instance(&self) -> InstanceId {
         *self.instance.get_or_init(|| instance::identify(&self.home))
+    }
+
+    /// Whether what the cloud says of licenses is kept for later processes. With a key of the environment nothing is: it is
+    /// for machines that end with their job, and what is kept here may be another license's.
+    pub(crate) fn keeps_answers(&self) -> bool {
+        self.given_key.is_none()
     }
 }
 
@@ -149,6 +157,19 @@ impl LicenseClient {
         key.map(Some).ok_or_else(|| Error::Sealed { path: self.inner.home.file(KEY_FILE) })
     }
 
+    /// The license key of the environment (`CODITECT_LICENSE_KEY`). Seats are taken with it, whoever is signed in and whatever
+    /// key has been activated, and nothing of it is kept.
+    ///
+    /// # Errors
+    /// [`Error::KeyVariable`] when the variable is set, and no license key is in it.
+    pub fn given_key(&self) -> Result<Option<&LicenseKey>, Error> {
+        match &self.inner.given_key {
+            None => Ok(None),
+            Some(Ok(key)) => Ok(Some(key)),
+            Some(Err(error)) => Err(Error::KeyVariable(*error)),
+        }
+    }
+
     /// Moves the secrets that are kept (license key, sign-in, tenant key) under a secret in the operating system's keychain, or
     /// out of it into the home folder, and keeps them there from now on. Whether the keychain has them now: not where there is
     /// none. Nothing is changed unless all of them can be opened.
@@ -188,6 +209,10 @@ impl LicenseClient {
     /// Whether there is one, without opening it.
     pub(crate) fn has_license_key(&self) -> Result<bool, Error> {
         self.inner.vault.holds(KEY_FILE)
+    }
+
+    pub(crate) fn forget_key(&self) -> Result<(), Error> {
+        self.inner.vault.remove(KEY_FILE)
     }
 
     pub(crate) fn store_key(&self, key: &LicenseKey) -> Result<(), Error> {
@@ -321,6 +346,7 @@ impl LicenseClientBuilder {
         let inner = Inner {
             directories: Directories::new(cloud_url, cloud.clone(), vault.clone(), notify.clone()),
             time: Timekeeper::new(clock, vault.clone(), notify.clone()),
+            given_key: environment::license_key().map(|text| LicenseKey::parse(&text)),
             access: Mutex::default(),
             instance: OnceLock::new(),
             home,

@@ -4,6 +4,7 @@ mod activate;
 mod browser;
 mod completions;
 mod config;
+mod deactivate;
 mod doctor;
 mod hook;
 mod init;
@@ -12,6 +13,7 @@ mod logout;
 mod record;
 mod register;
 mod run;
+mod search;
 mod seat;
 mod signals;
 mod status;
@@ -27,13 +29,15 @@ mod whoami;
 
 use std::ffi::OsString;
 
-use clap::error::ErrorKind;
-use clap::{CommandFactory, FromArgMatches};
+use clap::FromArgMatches;
 use coditect::{Error, Kind, LastError, LicenseClient, LicenseClientBuilder, Profile};
 
-use crate::arguments::{Arguments, Command, Common, HookCommand, SelfCommand};
+use crate::arguments::{
+    Arguments, Command, Common, HookCommand, Misunderstanding, NoteCommand, SelfCommand, TaskCommand,
+};
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
+use serde_json::json;
 use upkeep::Afterwards;
 
 /// Does what the arguments say.
@@ -68,6 +72,7 @@ fn perform(printer: Printer, common: &Common, command: Command) -> Result<ExitSt
         Command::Init => init::init(printer, common),
         Command::Register { no_browser } => register::register(printer, common, no_browser),
         Command::Activate { key } => activate::activate(printer, common, key.as_deref()),
+        Command::Deactivate => deactivate::deactivate(printer, common),
         Command::Login(arguments) => login::login(printer, common, &arguments),
         Command::Logout => logout::logout(printer, common),
         Command::Whoami => whoami::whoami(printer, common),
@@ -78,12 +83,26 @@ fn perform(printer: Printer, common: &Common, command: Command) -> Result<ExitSt
         Command::Task(command) => record::task(printer, common, command),
         Command::Decision(command) => record::note(printer, common, Kind::Decision, command),
         Command::Learning(command) => record::note(printer, common, Kind::SkillLearning, command),
+        Command::Search(arguments) => search::search(printer, common, arguments),
         Command::Sync(arguments) => sync::sync(printer, common, arguments),
         Command::Hook(command) => hook::hook(printer, common, &command),
         Command::Doctor { fix } => doctor::doctor(printer, common, fix),
         Command::Config(command) => config::config(printer, common, command),
         Command::Completions { shell } => Ok(completions::completions(printer, shell)),
-        Command::Own(SelfCommand::Update { check }) => update::update(printer, common, check),
+        Command::Own(SelfCommand::Update { check }) | Command::Update { check } => {
+            update::update(printer, common, check)
+        }
+        Command::Version => Ok(version(printer)),
+        // Plurals are read as the commands that they stand for.
+        Command::Tasks(words) => {
+            record::task(printer, common, words.command.unwrap_or(TaskCommand::List(words.filter)))
+        }
+        Command::Decisions(words) => {
+            record::note(printer, common, Kind::Decision, words.command.unwrap_or(NoteCommand::List(words.filter)))
+        }
+        Command::Learnings(words) => {
+            record::note(printer, common, Kind::SkillLearning, words.command.unwrap_or(NoteCommand::List(words.filter)))
+        }
         Command::Telemetry(command) => telemetry::telemetry(printer, common, command),
         Command::Upkeep { updates, telemetry, sync } => upkeep::upkeep(common, updates, telemetry, sync),
         Command::Man { output } => completions::man(printer, &output),
@@ -104,7 +123,7 @@ fn understood(arguments: &[OsString]) -> Result<(Arguments, String), clap::Error
         let common = Common { home, ..Common::default() };
         return Ok((Arguments { common, command: Command::Hook(HookCommand::TaskPlan) }, TASK_PLAN.join(" ")));
     }
-    let mut program = Arguments::command();
+    let mut program = Arguments::program();
     let matches = program.try_get_matches_from_mut(arguments)?;
     let mut names = Vec::new();
     let mut below = matches.subcommand();
@@ -122,6 +141,15 @@ fn client(printer: Printer, common: &Common) -> Result<LicenseClient, Error> {
     builder(printer, common).build()
 }
 
+/// Says that what was just stored is not what seats are taken with, where that is so.
+fn tell_of_given_key(printer: Printer, client: &LicenseClient) {
+    if !matches!(client.given_key(), Ok(None)) {
+        printer.notice(
+            "CODITECT_LICENSE_KEY is set and comes first: seats are taken with its key, and not with what was just stored.",
+        );
+    }
+}
+
 /// The same, for those who have something to add.
 fn builder(printer: Printer, common: &Common) -> LicenseClientBuilder {
     let builder = LicenseClient::builder().on_notice(move |notice| printer.notice(&notice.to_string()));
@@ -132,12 +160,20 @@ fn builder(printer: Printer, common: &Common) -> LicenseClientBuilder {
     }
 }
 
+fn version(printer: Printer) -> ExitStatus {
+    let version = env!("CARGO_PKG_VERSION");
+    printer.answer(&json!({ "version": version }), &format!("coditect {version}"), ExitStatus::Yes)
+}
+
 fn misunderstood(arguments: &[OsString], error: &clap::Error) -> ExitStatus {
     // What follows is not ours, and may be another program's --json.
     let ours = arguments.iter().take_while(|argument| *argument != "--");
     let printer = Printer { json: ours.into_iter().any(|argument| argument == "--json"), quiet: false, verbose: false };
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => printer.help(error),
-        _ => printer.usage(error),
-    }
+    let fault = match Misunderstanding::of(error, arguments) {
+        Misunderstanding::Help(text) => return printer.help(&text),
+        Misunderstanding::Version => return version(printer),
+        Misunderstanding::Unfinished { help, .. } if !printer.json => return printer.help(&help),
+        Misunderstanding::Unfinished { fault, .. } | Misunderstanding::Wrong(fault) => fault,
+    };
+    printer.failure(&fault.sentence, &fault.hint, "usage", ExitStatus::Usage)
 }

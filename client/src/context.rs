@@ -39,6 +39,7 @@ mod position;
 mod progress;
 mod queue;
 mod record;
+mod search;
 mod start_over;
 mod status;
 mod store;

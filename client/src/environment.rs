@@ -15,6 +15,9 @@ pub const KEYCHAIN: &str = "CODITECT_KEYCHAIN";
 /// This machine's id, in place of the one that is found: for containers, whose machine ids change.
 pub const HARDWARE_ID: &str = "CODITECT_HARDWARE_ID";
 
+/// A license key that seats are taken with and nothing is kept of: for CI jobs and containers, which leave no machine behind.
+pub const LICENSE_KEY: &str = "CODITECT_LICENSE_KEY";
+
 /// Where the manifest of new versions is, in place of CODITECT's own: a mirror's.
 pub const UPDATE_URL: &str = "CODITECT_UPDATE_URL";
 
@@ -61,6 +64,12 @@ pub(crate) fn profile() -> Option<String> {
 pub(crate) fn hardware_id() -> Option<String> {
     // What is not UTF-8 is not hex either, and is refused as such.
     text(HARDWARE_ID)
+}
+
+/// What `CODITECT_LICENSE_KEY` says. One that is set to nothing counts, unlike other variables: it is a secret that a CI
+/// system does not have for this job, and going on in the free tier would hide that.
+pub(crate) fn license_key() -> Option<String> {
+    std::env::var_os(LICENSE_KEY).map(|value| value.to_string_lossy().into_owned())
 }
 
 /// The proxy that encrypted calls go through: which variable names it, and what it says. The one for https goes first.

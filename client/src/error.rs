@@ -13,7 +13,7 @@ use crate::home::foreign;
 use crate::hook::HookError;
 use crate::sync::keys::KeysError;
 use crate::update::UpdateError;
-use crate::{Allowance, ContextError, HomeFault, KeychainFault, SignInError};
+use crate::{Allowance, ContextError, HomeFault, KeychainFault, SignInError, environment};
 
 pub use crate::outage::{Fault, Outage};
 
@@ -47,6 +47,8 @@ pub enum Error {
     NoKey,
     /// The text is not a license key.
     Key(KeyError),
+    /// What `CODITECT_LICENSE_KEY` says is not a license key.
+    KeyVariable(KeyError),
     /// Today's commands are used up.
     UsedUp(Allowance),
     /// The cloud answered, and the answer is a problem.
@@ -138,7 +140,7 @@ impl Error {
     pub fn code(&self) -> &str {
         match self {
             Self::NoKey => "no_license_key",
-            Self::Key(_) => "invalid_format",
+            Self::Key(_) | Self::KeyVariable(_) => "invalid_format",
             Self::UsedUp(_) => "quota_exceeded",
             Self::Refused(refusal) => &refusal.problem.code,
             Self::Unavailable(_) => "cloud_unavailable",
@@ -168,6 +170,10 @@ impl Error {
                 "`coditect login` signs in; `coditect activate` stores a license key on this machine.".into()
             }
             Self::Key(_) => "`coditect activate KEY` stores your license key on this machine.".into(),
+            Self::KeyVariable(_) => {
+                "Check the secret that sets CODITECT_LICENSE_KEY; `unset CODITECT_LICENSE_KEY` uses what is stored here."
+                    .into()
+            }
             Self::UsedUp(_) => "`coditect register` starts an upgrade to as many commands as you like.".into(),
             Self::Refused(refusal) => hint_for(&refusal.problem),
             Self::Unavailable(outage) => outage.hint(),
@@ -245,6 +251,9 @@ fn hint_for(problem: &ProblemDocument) -> String {
     let wait = problem.retry_after_seconds.map(|seconds| format!(" in {seconds} seconds")).unwrap_or_default();
     match problem.known_code() {
         Some(Code::NoSeatsAvailable) => format!("`coditect run -- COMMAND…` again{wait}."),
+        Some(Code::InvalidLicenseKey | Code::LicenseInactive) if environment::license_key().is_some() => {
+            "Check the secret that sets CODITECT_LICENSE_KEY, and ask your admin whether the license goes on.".into()
+        }
         Some(Code::InvalidLicenseKey) => {
             "`coditect validate` says whether the licence has ended; `coditect activate KEY` stores another key.".into()
         }
@@ -263,6 +272,7 @@ impl fmt::Display for Error {
         match self {
             Self::NoKey => f.write_str("There is no license key on this machine."),
             Self::Key(error) => error.fmt(f),
+            Self::KeyVariable(error) => write!(f, "CODITECT_LICENSE_KEY has no license key in it. {error}"),
             Self::UsedUp(today) => {
                 let (limit, next_day) = (today.limit, today.next_day());
                 write!(f, "Today's {limit} commands are used up. The next {limit} come {next_day}.")

@@ -24,7 +24,7 @@ impl ExitStatus {
     /// An error can be an answer.
     pub(crate) fn of(error: &Error) -> Self {
         match error {
-            Error::NoKey | Error::Key(_) | Error::UsedUp(_) => Self::No,
+            Error::NoKey | Error::Key(_) | Error::KeyVariable(_) | Error::UsedUp(_) => Self::No,
             Error::Refused(refusal) => match refusal.problem.known_code() {
                 Some(Code::NoSeatsAvailable | Code::LicenseInactive | Code::InvalidLicenseKey) => Self::No,
                 Some(Code::PlanLacksFeature | Code::Forbidden) => Self::No,

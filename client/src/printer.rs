@@ -9,10 +9,11 @@ pub(crate) use escape::{indented, one_line};
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use clap::builder::StyledStr;
 use clap::builder::styling::{AnsiColor, Style};
 use coditect::{Error, Trace};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use self::escape::lines;
 use crate::exit_status::ExitStatus;
@@ -115,25 +116,13 @@ impl Printer {
         self.data(text.trim_end(), ExitStatus::Yes)
     }
 
-    /// The same of the arguments' parser, which has its own styles.
-    pub(crate) fn help(self, error: &clap::Error) -> ExitStatus {
-        let text = error.render();
-        self.text(&if shows_colours(&io::stdout()) { text.ansi().to_string() } else { text.to_string() })
-    }
-
-    /// What was wrong with the arguments, as their parser says it.
-    pub(crate) fn usage(self, error: &clap::Error) -> ExitStatus {
-        let styled = error.render();
+    /// A help text, which has styles of its own.
+    pub(crate) fn help(self, text: &StyledStr) -> ExitStatus {
         if self.json {
-            let text = styled.to_string();
-            let detail = text.trim().trim_start_matches("error: ");
-            let object: Value =
-                json!({"code": "usage", "detail": detail, "hint": "`coditect --help` lists the commands."});
-            return self.data(&object.to_string(), ExitStatus::Usage);
+            let object = json!({ "help": text.to_string().trim_end() });
+            return self.data(&object.to_string(), ExitStatus::Yes);
         }
-        let text = if shows_colours(&io::stderr()) { styled.ansi().to_string() } else { styled.to_string() };
-        words(&format!("{}\n{} `coditect --help` lists the commands.", text.trim(), label("hint:", HINT)));
-        ExitStatus::Usage
+        self.text(&if shows_colours(&io::stdout()) { text.ansi().to_string() } else { text.to_string() })
     }
 
     fn data(self, text: &str, status: ExitStatus) -> ExitStatus {

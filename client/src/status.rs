@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use protocol::id::HardwareId;
+use protocol::key::LicenseKey;
 use serde::{Serialize, Serializer};
 
 use crate::context::{ContextStore, Database};
@@ -17,8 +18,13 @@ pub struct Status {
     pub at: Timestamp,
     /// Who is signed in. Seats are taken for them, whether there is a license key or not.
     pub signed_in_as: Option<String>,
-    /// The license key's beginning, if one has been activated.
+    /// The license key's beginning, if one has been activated, or the environment has one.
     pub license_key: Option<String>,
+    /// Whether it is the environment's (`CODITECT_LICENSE_KEY`), which nothing is kept of.
+    pub license_key_is_given: bool,
+    /// Why the key or the sign-in that is kept cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub locked: Option<String>,
     /// What may be used; none if the last answer no longer serves.
     pub license: Option<License>,
     /// The commands of today, where they are limited.
@@ -57,13 +63,20 @@ impl LicenseClient {
     /// # }
     /// ```
     pub fn status(&self) -> Result<Status, Error> {
+        let mut locked = None;
         // A keychain that is locked is no reason to show nothing.
-        let unless_locked = |error| match error {
-            Error::Keychain { fault, .. } => Ok(Some(format!("not known, because {fault}"))),
+        let mut unless_locked = |error| match error {
+            Error::Keychain { fault, .. } => {
+                locked = Some(fault.to_string());
+                Ok(None)
+            }
             error => Err(error),
         };
-        let key = self.license_key().map(|key| key.map(|key| key.redacted())).or_else(unless_locked)?;
-        let who = self.signed_in().map(|who| who.map(|who| who.to_string())).or_else(unless_locked)?;
+        let given = self.given_key()?.map(LicenseKey::redacted);
+        let key_is_given = given.is_some();
+        let kept = || self.license_key().map(|key| key.map(|key| key.redacted()));
+        let key = given.map_or_else(kept, |key| Ok(Some(key))).or_else(&mut unless_locked)?;
+        let who = self.signed_in().map(|who| who.map(|who| who.to_string())).or_else(&mut unless_locked)?;
         let (sync, sync_error) = match self.sync_status() {
             Ok(status) => (status, None),
             Err(error) => (None, Some(error.to_string())),
@@ -79,6 +92,8 @@ impl LicenseClient {
             seats: self.held_seats()?,
             signed_in_as: who,
             license_key: key,
+            license_key_is_given: key_is_given,
+            locked,
             license,
             commands_today: self.commands_today()?,
             sync,

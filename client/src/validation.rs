@@ -3,8 +3,11 @@
 use jiff::{SignedDuration, Timestamp};
 use protocol::id::ClientVersion;
 use protocol::key::LicenseKey;
+use protocol::problem::Code;
 use protocol::token::{TokenError, ValidationClaims, verify_claims, verify_validation};
-use protocol::wire::{AuthRequest, ClaimAnswer, ValidLicense, ValidateAnswer, ValidateRequest};
+use protocol::wire::{
+    AuthRequest, ClaimAnswer, DeactivateAnswer, DeactivateRequest, ValidLicense, ValidateAnswer, ValidateRequest,
+};
 
 use crate::client::Inner;
 use crate::clock::Moment;
@@ -25,7 +28,9 @@ impl LicenseClient {
     ///
     /// An answer of the last 24 hours is used without a call. While the cloud cannot be reached, the last answer serves for
     /// 7 days from when it was made. Without a license key the answer is what the seat of whoever is signed in grants, which
-    /// is taken for it and given back, unless the last one's token is still good; and the free tier if nobody is.
+    /// is taken for it and given back, unless the last one's token is still good; and the free tier if nobody is. With a key
+    /// of the environment (`CODITECT_LICENSE_KEY`) a seat is taken and given back each time, so that the machine needs no
+    /// place of its own on the license; there is no grace, and no free tier.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -43,6 +48,9 @@ impl LicenseClient {
     /// When the question could not be answered for another reason than that the cloud is away: files that others can read,
     /// an answer that is not signed by the cloud, a request that it refused.
     pub fn validate(&self) -> Result<Verdict, Error> {
+        if self.given_key()?.is_some() {
+            return self.acquire().map(|seat| Verdict::Valid(seat.license()));
+        }
         if !self.has_license_key()? {
             return self.validate_without_key();
         }
@@ -136,8 +144,48 @@ impl LicenseClient {
         client.cloud.post::<_, ClaimAnswer>(&ask, Effort::Once).map(drop)
     }
 
+    /// Gives this machine's place on the license back, so that another one can be activated, and forgets the license key and
+    /// all that was said of it. The answer is from when on another machine can be activated; none: now.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let client = coditect::LicenseClient::builder().build()?;
+    /// match client.deactivate()? {
+    ///     None => println!("another machine can be activated now"),
+    ///     Some(time) => println!("another machine can be activated from {time} on"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NoKey`] where none is kept; [`Error::Unavailable`] when the cloud cannot be reached: then everything stays, for
+    /// the place could not be given back any more.
+    pub fn deactivate(&self) -> Result<Option<Timestamp>, Error> {
+        let key = self.license_key()?.ok_or(Error::NoKey)?;
+        let client = &self.inner;
+        let directory = client.directories.current(client.time.wall(), Effort::Few)?;
+        let body = DeactivateRequest { license_key: (&key).into(), machine_id: client.machine.clone() };
+        let to = directory.endpoint("validate", "/api/v1/licenses/deactivate")?;
+        let ask = Ask { to, body: &body, bearer: None, idempotency_key: None };
+        let next = match client.cloud.post::<_, DeactivateAnswer>(&ask, Effort::Few) {
+            Ok(answer) => answer.next_activation_at,
+            // A key that opens nothing any more has no places either.
+            Err(Error::Refused(refusal)) if refusal.problem.known_code() == Some(Code::InvalidLicenseKey) => None,
+            Err(error) => return Err(error),
+        };
+        // The key last: a crash before leaves one that can be given back again.
+        client.vault.remove(FILE)?;
+        self.forget_seat_token()?;
+        self.forget_key()?;
+        Ok(next)
+    }
+
     /// What may be used, as far as it is known without asking anybody; none if no answer serves any more.
     pub(crate) fn known_license(&self) -> Result<Option<License>, Error> {
+        if self.given_key()?.is_some() {
+            return Ok(None);
+        }
         match (self.has_license_key()?, self.is_signed_in()?) {
             (true, _) => self.remembered_license(),
             (false, true) => self.seat_license(),

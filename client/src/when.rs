@@ -28,13 +28,7 @@ impl Reader {
 
     /// `in 5 days (2026-11-26 14:00)`, `3 minutes ago (…)`, `just now (…)`.
     pub(crate) fn tell(&self, time: Timestamp) -> String {
-        let away = time.duration_since(self.now);
-        let about = match about(away) {
-            None => "just now".to_owned(),
-            Some(about) if away.is_negative() => format!("{about} ago"),
-            Some(about) => format!("in {about}"),
-        };
-        format!("{about} ({})", self.date(time))
+        format!("{} ({})", age(self.now, time), self.date(time))
     }
 
     /// `for 5 more days (until 2026-11-26 14:00)`.
@@ -48,6 +42,16 @@ impl Reader {
             Some(zone) => time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string(),
             None => whole_seconds(time).to_string(),
         }
+    }
+}
+
+/// How long ago something was: `5 days ago`, `just now`.
+pub(crate) fn age(now: Timestamp, time: Timestamp) -> String {
+    let away = time.duration_since(now);
+    match about(away) {
+        None => "just now".to_owned(),
+        Some(about) if away.is_negative() => format!("{about} ago"),
+        Some(about) => format!("in {about}"),
     }
 }
 

@@ -21,6 +21,23 @@ const DEVICE_REMOVE: &str = "/* device_remove */
     )
     select from removed";
 
+/// When another device can be activated, as `validate` decides it: the later of the times from which a place is free, and from
+/// which fewer devices than there are places were activated within 24 hours; null: now.
+const DEVICE_ROOM: &str = "/* device_room */
+    with license as (
+        select case when p.devices_per_user >= 0 then p.devices_per_user::bigint * l.seats end as places
+        from licenses l join plans p on p.code = l.plan_code where l.id = $1
+    ), device as (
+        select valid_until, activated_at, removed_at from devices where license_id = $1
+    )
+    select case when places is not null then greatest(
+               (select valid_until from device where valid_until > now() and removed_at is null
+                order by valid_until desc offset greatest(places - 1, 0) limit 1),
+               (select activated_at + interval '1 day' from device where activated_at > now() - interval '1 day'
+                order by activated_at desc offset greatest(places - 1, 0) limit 1)
+           ) end
+    from license";
+
 /// A licence's devices.
 ///
 /// # Errors
@@ -47,15 +64,27 @@ pub async fn list(office: &Office, license: LicenseId) -> Result<Shown, Failure>
 /// # Errors
 /// When the licence has no such device.
 pub async fn remove(office: &Office, license: LicenseId, machine: &HardwareId) -> Result<Shown, Failure> {
-    let tx = office.db.tenant("device_remove", office.tenant_of_license(license).await?).await?;
+    let mut tx = office.db.tenant("device_remove", office.tenant_of_license(license).await?).await?;
     let detail = json!({"machine_id": machine});
     let device: common::postgres::Query<'_> =
         (DEVICE_REMOVE, &[&license.as_uuid(), &machine.as_str(), &uuid::Uuid::now_v7(), &office.actor, &detail]);
-    let [removed] = tx.finish([device]).await?;
+    let [removed] = tx.run([device]).await?;
+    let [room] = tx.finish([(DEVICE_ROOM, &[&license.as_uuid()])]).await?;
     if removed.is_empty() {
         return Err(Failure::Refused(
             "This licence has no such device. `ops device list LICENSE` shows those it has.".to_owned(),
         ));
     }
-    Ok(Shown::Done("The device's place is free. It can go on offline until its last answer lapses.".to_owned()))
+    let next: Option<Timestamp> = room.first().and_then(|row| row.get(0));
+    let then = match next {
+        None => "another device can be activated now".to_owned(),
+        Some(next) => format!(
+            "another device can be activated from {} on, since as many were activated in the last 24 hours, or have a \
+             place, as the license has places",
+            next.strftime("%Y-%m-%dT%H:%M:%SZ")
+        ),
+    };
+    Ok(Shown::Done(format!(
+        "The device's place is free, and {then}. The device can go on offline until its last answer lapses."
+    )))
 }

@@ -35,7 +35,10 @@ pub use telemetry::{
     TelemetryEventsError, TelemetryRequest,
 };
 pub use time::whole_seconds;
-pub use validate::{Bool, InvalidLicense, InvalidReason, OtherLicense, ValidLicense, ValidateAnswer, ValidateRequest};
+pub use validate::{
+    Bool, DeactivateAnswer, DeactivateRequest, Deactivated, InvalidLicense, InvalidReason, OtherLicense, ValidLicense,
+    ValidateAnswer, ValidateRequest,
+};
 
 pub(crate) use plan::known_features;
 

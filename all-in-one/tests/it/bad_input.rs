@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 use testing::http::{Answer, Client, Method};
 use testing::world::License;
 
-use crate::world::{ACQUIRE, AUTH, CHECKOUT, HEARTBEAT, PORTAL, PUSH, RELEASE, VALIDATE, all_with, device, signed_in};
+use crate::world::{
+    ACQUIRE, AUTH, CHECKOUT, DEACTIVATE, HEARTBEAT, PORTAL, PUSH, RELEASE, VALIDATE, all_with, device, signed_in,
+};
 
 /// Every route that takes a body, with one that it accepts.
 fn routes(license: &License) -> Vec<(&'static str, Value)> {
@@ -13,6 +15,7 @@ fn routes(license: &License) -> Vec<(&'static str, Value)> {
     vec![
         (AUTH, json!({"license_key": key})),
         (VALIDATE, json!({"license_key": key, "machine_id": device(1), "version": "1"})),
+        (DEACTIVATE, json!({"license_key": key, "machine_id": device(1)})),
         (ACQUIRE, json!({"hardware_id": device(1), "hostname": "h", "version": "1"})),
         (HEARTBEAT, json!({"session_id": session})),
         (RELEASE, json!({"session_id": session})),

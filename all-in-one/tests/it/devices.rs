@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::world::{VALIDATE, all_with, question};
+use crate::world::{DEACTIVATE, VALIDATE, all_with, device, question};
 
 #[tokio::test]
 async fn the_sixth_device_of_five_is_told_when_a_place_falls_free() {
@@ -61,4 +61,61 @@ async fn a_place_falls_free_when_its_device_was_not_used_for_the_whole_grace() {
         .await;
     assert_eq!(client.post(VALIDATE, question(&license, 2), 200).await.body["valid"], true);
     assert_eq!(client.post(VALIDATE, question(&license, 1), 200).await.body["valid"], false);
+}
+
+#[tokio::test]
+async fn a_device_gives_its_place_back_and_another_one_takes_it() {
+    let (world, client, license) = all_with("PRO", 1).await;
+    for n in 1..=5 {
+        client.post(VALIDATE, question(&license, n), 200).await;
+    }
+    // Yesterday, so that only the places are a limit.
+    world.sql("update devices set activated_at = now() - interval '25 hours'").await;
+    let sixth = client.post(VALIDATE, question(&license, 6), 200).await;
+    let told = sixth.text("/message");
+    assert!(told.contains("5 of 5 devices") && told.contains("`coditect deactivate`"), "{told}");
+    assert!(!told.contains("24 hours"), "a limit that does not apply is not told: {told}");
+
+    let give_back = |n: usize| json!({"license_key": license.key.to_string(), "machine_id": device(n)});
+    for _ in 0..2 {
+        let answer = client.post(DEACTIVATE, give_back(2), 200).await;
+        assert_eq!(answer.body, json!({"status": "deactivated", "next_activation_at": null}));
+    }
+    assert_eq!(client.post(VALIDATE, question(&license, 6), 200).await.body["valid"], true);
+    // The place is gone, and the device comes back as any other does.
+    assert_eq!(client.post(VALIDATE, question(&license, 2), 200).await.body["valid"], false);
+    assert_eq!(
+        world.number("select count(*) from audit_log where action = 'device.deactivated'").await,
+        1,
+        "what changes nothing is not noted"
+    );
+
+    let unknown = json!({"license_key": "CODITECT-PRO-A7F3E9D2C4B1-D3W4", "machine_id": device(1)});
+    assert_eq!(client.post(DEACTIVATE, unknown, 401).await.text("/code"), "invalid_license_key");
+}
+
+#[tokio::test]
+async fn a_place_that_is_free_and_activations_that_are_used_up_are_one_message_with_its_end() {
+    let (world, client, license) = all_with("PRO", 1).await;
+    for n in 1..=5 {
+        client.post(VALIDATE, question(&license, n), 200).await;
+        world
+            .sql(&format!(
+                "update devices set activated_at = now() - interval '{n} hours' where machine_id = '{}'",
+                device(n)
+            ))
+            .await;
+    }
+    let give_back = json!({"license_key": license.key.to_string(), "machine_id": device(1)});
+    let answer = client.post(DEACTIVATE, give_back, 200).await;
+    // The oldest of the five activations was five hours ago.
+    let end =
+        world.number("select extract(epoch from min(activated_at) + interval '1 day')::bigint from devices").await;
+    let end = jiff::Timestamp::from_second(end).unwrap().strftime("%Y-%m-%dT%H:%M").to_string();
+    assert!(answer.text("/next_activation_at").starts_with(&end), "{:#} and not {end}", answer.body);
+    let refused = client.post(VALIDATE, question(&license, 6), 200).await;
+    let told = refused.text("/message");
+    assert!(told.contains("There is a free place") && told.contains("24 hours"), "{told}");
+    assert!(told.contains(&end.replace('T', " at ")), "{told} and not {end}");
+    assert!(!told.contains("5 of 5"), "{told}");
 }

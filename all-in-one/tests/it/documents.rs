@@ -82,6 +82,7 @@ const OPEN: &[&str] = &[
     "GET /.well-known/jwks.json",
     "GET /api/v1/public-key",
     "POST /api/v1/auth/license",
+    "POST /api/v1/licenses/deactivate",
     "POST /api/v1/licenses/validate",
     "POST /api/v1/telemetry",
     "POST /webhooks/stripe",

@@ -10,14 +10,21 @@ use serde_json::Value;
 pub(crate) struct Machine {
     home: tempfile::TempDir,
     hardware_id: String,
+    /// The license key in its environment.
+    key: Option<String>,
 }
 
 impl Machine {
     pub(crate) fn new(n: usize, cloud: &str) -> Self {
-        let machine = Self { home: tempfile::tempdir().unwrap(), hardware_id: crate::world::device(n) };
+        let machine = Self { home: tempfile::tempdir().unwrap(), hardware_id: crate::world::device(n), key: None };
         let (status, said) = machine.coditect(&["config", "set", "cloud-url", cloud]);
         assert_eq!(status, 0, "{said}");
         machine
+    }
+
+    /// The same with a license key in its environment.
+    pub(crate) fn with_key(self, key: &str) -> Self {
+        Self { key: Some(key.to_owned()), ..self }
     }
 
     /// Exit status, and everything that it said.
@@ -58,7 +65,7 @@ impl Machine {
         (login, url.trim().to_owned())
     }
 
-    fn command(&self, words: &[&str]) -> Command {
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = program("coditect");
         command
             .env_clear()
@@ -66,6 +73,7 @@ impl Machine {
             // Which makes it itself, for nobody else to read.
             .env("CODITECT_HOME", self.home.path().join("home"))
             .env("CODITECT_HARDWARE_ID", &self.hardware_id)
+            .envs(self.key.as_ref().map(|key| ("CODITECT_LICENSE_KEY", key)))
             .args(words);
         command
     }

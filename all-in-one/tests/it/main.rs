@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod cancellation;
+mod ci;
 mod claims;
 mod context_life;
 mod devices;

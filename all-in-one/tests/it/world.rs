@@ -13,6 +13,8 @@ pub(crate) const HEARTBEAT: &str = "/api/v1/licenses/heartbeat";
 pub(crate) const RELEASE: &str = "/api/v1/licenses/release";
 /// Where a key is asked about.
 pub(crate) const VALIDATE: &str = "/api/v1/licenses/validate";
+/// Where a device's place is given back.
+pub(crate) const DEACTIVATE: &str = "/api/v1/licenses/deactivate";
 /// Where a plan is bought.
 pub(crate) const CHECKOUT: &str = "/api/v1/billing/checkout";
 /// Where what was bought is changed.

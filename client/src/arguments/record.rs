@@ -1,14 +1,18 @@
-//! `coditect task|decision|learning …`
+//! `coditect task|decision|learning …` and `coditect search`
 
 use clap::{Args, Subcommand};
+use coditect::TaskStatus;
+
+use super::words::{TextWords, said, status};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TaskCommand {
     /// Add a task
-    #[command(after_help = examples!["coditect task add 'Write it down'", "coditect task add 'Ship it' --id ship --project engine --status in_progress"])]
+    #[command(alias = "new", alias = "create")]
+    #[command(after_help = examples!["coditect task add Write it down", "coditect task add '- buy milk'", "coditect task add 'Ship it' --id ship --project engine --status in_progress"])]
     Add {
-        /// What is to be done
-        text: Option<String>,
+        #[command(flatten)]
+        text: TextWords,
         /// Its id [default: a new UUID]
         #[arg(long)]
         id: Option<String>,
@@ -19,49 +23,68 @@ pub(crate) enum TaskCommand {
     #[command(visible_alias = "edit")]
     #[command(after_help = examples!["coditect task update ship --status completed --outcome 'in 1.2'"])]
     Update {
-        /// Its id
+        /// Its id, or the beginning of it
         id: String,
-        /// What is to be done
-        text: Option<String>,
+        #[command(flatten)]
+        text: TextWords,
         #[command(flatten)]
         fields: TaskFields,
     },
     /// Say that a task is completed
+    #[command(alias = "complete", alias = "finish", alias = "close")]
     #[command(after_help = examples!["coditect task done ship", "coditect task done ship --outcome 'in 1.2'"])]
     Done {
-        /// Its id
+        /// Its id, or the beginning of it
         id: String,
         /// How it ended
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true, value_parser = said)]
         outcome: Option<String>,
     },
     /// List tasks, the latest change first
+    #[command(alias = "ls")]
     #[command(after_help = examples!["coditect task list", "coditect task list --project engine --status pending --json"])]
-    List {
-        #[command(flatten)]
-        filter: ListFilter,
-        /// Those with this status only
-        #[arg(long)]
-        status: Option<String>,
-    },
+    List(TaskFilter),
     /// Show a task
+    #[command(alias = "view", alias = "get")]
     #[command(after_help = examples!["coditect task show ship", "coditect task show ship --history"])]
     Show(ShowArguments),
     /// Delete a task
+    #[command(alias = "delete", alias = "remove")]
     #[command(after_help = examples!["coditect task rm ship"])]
     Rm {
-        /// Its id
+        /// Its id, or the beginning of it
         id: String,
     },
 }
 
+/// `coditect tasks`: the list, or whatever `coditect task` does.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct TasksArguments {
+    #[command(flatten)]
+    pub(crate) filter: TaskFilter,
+    #[command(subcommand)]
+    pub(crate) command: Option<TaskCommand>,
+}
+
+/// The same of decisions and learnings.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct NotesArguments {
+    #[command(flatten)]
+    pub(crate) filter: ListFilter,
+    #[command(subcommand)]
+    pub(crate) command: Option<NoteCommand>,
+}
+
+/// The examples, and the nouns in what is said of each command, are those of [`describe`].
 #[derive(Debug, Subcommand)]
 pub(crate) enum NoteCommand {
     /// Add one
-    #[command(after_help = examples!["coditect decision add 'Postgres, not MySQL' --why 'row-level security'", "coditect learning add 'Flush before fsync' --id fsync"])]
+    #[command(alias = "new", alias = "create")]
     Add {
-        /// What it says
-        text: Option<String>,
+        #[command(flatten)]
+        text: TextWords,
         /// Its id [default: a new UUID]
         #[arg(long)]
         id: Option<String>,
@@ -69,39 +92,100 @@ pub(crate) enum NoteCommand {
         fields: NoteFields,
     },
     /// Change one; what is not named stays as it is
-    #[command(after_help = examples!["coditect decision edit postgres --why 'row-level security, and extensions'"])]
+    #[command(visible_alias = "update")]
     Edit {
-        /// Its id
+        /// Its id, or the beginning of it
         id: String,
-        /// What it says
-        text: Option<String>,
+        #[command(flatten)]
+        text: TextWords,
         #[command(flatten)]
         fields: NoteFields,
     },
     /// List them, the latest change first
-    #[command(after_help = examples!["coditect decision list --project engine", "coditect learning list --limit 10"])]
-    List {
-        #[command(flatten)]
-        filter: ListFilter,
-    },
+    #[command(alias = "ls")]
+    List(ListFilter),
     /// Show one
-    #[command(after_help = examples!["coditect decision show postgres", "coditect learning show fsync --history"])]
+    #[command(alias = "view", alias = "get")]
     Show(ShowArguments),
     /// Delete one
-    #[command(after_help = examples!["coditect learning rm fsync"])]
+    #[command(alias = "delete", alias = "remove")]
     Rm {
-        /// Its id
+        /// Its id, or the beginning of it
         id: String,
     },
+}
+
+/// The commands of a noun, with what is said of each and an example.
+type Described = [(&'static str, &'static str, &'static str); 5];
+
+const DECISION: Described = [
+    (
+        "add",
+        "Add a decision",
+        examples![
+            "coditect decision add 'Postgres, not MySQL' --why 'row-level security'",
+            "coditect decision add Postgres --id postgres"
+        ],
+    ),
+    (
+        "edit",
+        "Change a decision; what is not named stays as it is",
+        examples!["coditect decision edit postgres --why 'row-level security, and extensions'"],
+    ),
+    (
+        "list",
+        "List decisions, the latest change first",
+        examples!["coditect decision list", "coditect decision list --project engine --limit 10"],
+    ),
+    (
+        "show",
+        "Show a decision",
+        examples!["coditect decision show postgres", "coditect decision show postgres --history"],
+    ),
+    ("rm", "Delete a decision", examples!["coditect decision rm postgres"]),
+];
+
+const LEARNING: Described = [
+    (
+        "add",
+        "Add something that was learned",
+        examples![
+            "coditect learning add 'Flush before fsync'",
+            "coditect learning add 'Flush before fsync' --id fsync --project engine"
+        ],
+    ),
+    (
+        "edit",
+        "Change a learning; what is not named stays as it is",
+        examples!["coditect learning edit fsync --why 'a page that is not flushed is not there'"],
+    ),
+    (
+        "list",
+        "List what was learned, the latest change first",
+        examples!["coditect learning list", "coditect learning list --project engine --limit 10"],
+    ),
+    ("show", "Show a learning", examples!["coditect learning show fsync", "coditect learning show fsync --history"]),
+    ("rm", "Delete a learning", examples!["coditect learning rm fsync"]),
+];
+
+/// Gives the commands that decisions and learnings share the words of each.
+pub(super) fn describe(program: clap::Command) -> clap::Command {
+    [("decision", DECISION), ("learning", LEARNING)].into_iter().fold(program, |program, (noun, described)| {
+        program.mut_subcommand(noun, |noun| {
+            described.into_iter().fold(noun, |noun, (name, about, examples)| {
+                noun.mut_subcommand(name, |command| command.about(about).after_help(examples))
+            })
+        })
+    })
 }
 
 #[derive(Debug, Default, Args)]
 pub(crate) struct TaskFields {
     /// How far it is: pending, in_progress, completed, or another word
-    #[arg(long)]
-    pub(crate) status: Option<String>,
+    #[arg(long, value_parser = status)]
+    pub(crate) status: Option<TaskStatus>,
     /// How it ended
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true, value_parser = said)]
     pub(crate) outcome: Option<String>,
     /// How many uses of tools went well
     #[arg(long, value_name = "N")]
@@ -119,7 +203,7 @@ pub(crate) struct TaskFields {
 #[derive(Debug, Default, Args)]
 pub(crate) struct NoteFields {
     /// Why
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true, value_parser = said)]
     pub(crate) why: Option<String>,
     #[command(flatten)]
     pub(crate) common: CommonFields,
@@ -136,20 +220,43 @@ pub(crate) struct CommonFields {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct TaskFilter {
+    #[command(flatten)]
+    pub(crate) list: ListFilter,
+    /// Those with this status only: pending, in_progress, completed, or another word that a task here has
+    #[arg(long, value_parser = status)]
+    pub(crate) status: Option<TaskStatus>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ListFilter {
     /// Those of a project only
     #[arg(long, value_name = "ID")]
     pub(crate) project: Option<String>,
     /// The latest so many
-    #[arg(long, default_value_t = 100, value_name = "N")]
+    #[arg(long, short = 'n', default_value_t = 100, value_name = "N")]
     pub(crate) limit: usize,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ShowArguments {
-    /// Its id
+    /// Its id, or the beginning of it
     pub(crate) id: String,
     /// Ask the cloud what it was before, and what has lost a conflict
     #[arg(long)]
     pub(crate) history: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = concat!(
+    examples!["coditect search fsync", "coditect search row-level security --project engine", "coditect search 'flush before' --json"],
+    "\n\nFinds records that have each of the words somewhere; words in quotes as they stand there. Capital and small letters\n\
+    are the same. All that is kept on this machine is searched: tasks, decisions, learnings,\n\
+    messages and the rest; nothing is asked of the cloud.",
+))]
+pub(crate) struct SearchArguments {
+    #[command(flatten)]
+    pub(crate) texts: TextWords,
+    #[command(flatten)]
+    pub(crate) filter: ListFilter,
 }

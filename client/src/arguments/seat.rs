@@ -1,12 +1,10 @@
 //! What can be said of seats.
 
 use std::ffi::OsString;
-use std::str::FromStr;
-use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use coditect::SessionId;
-use jiff::SignedDuration;
+
+use super::words::Patience;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SeatCommand {
@@ -14,7 +12,7 @@ pub(crate) enum SeatCommand {
     #[command(after_help = concat!(
         examples![
             "coditect seat acquire",
-            "coditect seat acquire --wait=10m",
+            "coditect seat acquire --wait 10m",
         ],
         "\n\nIn a script: eval \"$(coditect seat acquire --export)\"; ./engine; coditect seat release\n\n\
         Taking it again from the same machine is taking the same seat, for some minutes more. `coditect seat hold` keeps\n\
@@ -25,8 +23,9 @@ pub(crate) enum SeatCommand {
         /// CODITECT_SEAT_EXPIRES_AT and CODITECT_TIER
         #[arg(long, conflicts_with = "json")]
         export: bool,
-        #[command(flatten)]
-        wait: WaitArguments,
+        /// Wait for a free seat; for at most DURATION (90s, 10m, 2h), if that is given
+        #[arg(long, value_name = "DURATION", num_args = 0..=1, default_missing_value = "")]
+        wait: Option<Patience>,
     },
     /// Take a seat and keep it, until a signal or Ctrl-C; or as long as a command runs
     #[command(after_help = concat!(
@@ -43,14 +42,15 @@ pub(crate) enum SeatCommand {
     /// Give back a seat that was taken and left
     #[command(after_help = examples!["coditect seat release", "coditect seat release --all --quiet"])]
     Release {
-        /// Which one, as `coditect seat list` names it; the only one, if not given
+        /// Which one, as `coditect seat list` names it, or the beginning of that; the only one, if not given
         #[arg(conflicts_with = "all")]
-        session: Option<SessionId>,
+        session: Option<String>,
         /// All that were left
         #[arg(long)]
         all: bool,
     },
     /// List the seats that this machine has, without asking the cloud
+    #[command(alias = "ls")]
     #[command(after_help = examples!["coditect seat list", "coditect seat list --json | jq -r '.seats[].session_id'"])]
     List,
 }
@@ -60,20 +60,4 @@ pub(crate) struct WaitArguments {
     /// Wait for a free seat; for at most DURATION (90s, 10m, 2h), if that is given
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     pub(crate) wait: Option<Patience>,
-}
-
-/// How long somebody waits at most; none: for ever.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience(pub(crate) Option<Duration>);
-
-impl FromStr for Patience {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.is_empty() {
-            return Ok(Self(None));
-        }
-        let time = text.parse::<SignedDuration>().ok().and_then(|time| Duration::try_from(time).ok());
-        time.map(|time| Self(Some(time))).ok_or("it is a time such as 90s, 10m or 2h")
-    }
 }

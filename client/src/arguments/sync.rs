@@ -32,7 +32,7 @@ pub(crate) enum SyncCommand {
     /// Send again what the cloud has refused for the last time
     #[command(after_help = examples!["coditect sync retry", "coditect sync retry write-it-down"])]
     Retry {
-        /// The ids of the records [default: all]
+        /// The ids of the records, or the beginnings of them [default: all]
         #[arg(value_name = "ID")]
         ids: Vec<String>,
     },

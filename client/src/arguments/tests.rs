@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use clap::{Command, CommandFactory, Parser};
+use clap::{Command, Parser};
 
 use super::Arguments;
 
@@ -15,7 +15,7 @@ fn commands() -> Vec<Command> {
             with_those_below(below, found);
         }
     }
-    let mut program = Arguments::command();
+    let mut program = Arguments::program();
     program.build();
     let mut found = Vec::new();
     with_those_below(&program, &mut found);
@@ -72,7 +72,7 @@ fn the_reference_of_commands_is_current() {
 }
 
 fn is_global(line: &str) -> bool {
-    let program = Arguments::command();
+    let program = Arguments::program();
     let globals = program.get_arguments().filter(|argument| argument.is_global_set());
     let names: Vec<String> = globals.filter_map(|argument| Some(format!("--{}", argument.get_long()?))).collect();
     line.split_whitespace().take(2).any(|word| names.iter().any(|name| name == word))

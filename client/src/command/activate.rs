@@ -6,7 +6,7 @@ use coditect::input::read_whole;
 use coditect::text::decoded;
 use coditect::{Error, LicenseKey};
 
-use super::{client, validate};
+use super::{client, tell_of_given_key, validate};
 use crate::arguments::Common;
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
@@ -23,7 +23,11 @@ pub(super) fn activate(printer: Printer, common: &Common, argument: Option<&str>
     };
     // Offline first: most wrong keys are typing errors.
     let key = LicenseKey::parse(&input).map_err(Error::Key)?;
-    let verdict = client(printer, common)?.activate(&key)?;
+    let client = client(printer, common)?;
+    let verdict = client.activate(&key)?;
+    if verdict.is_valid() {
+        tell_of_given_key(printer, &client);
+    }
     Ok(validate::print(printer, verdict, &format!("Activated {}.", key.redacted())))
 }
 

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::Path;
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 use coditect::Error;
 use serde_json::json;
@@ -15,13 +14,13 @@ use crate::printer::Printer;
 /// Prints what a shell reads to complete this program's arguments.
 pub(super) fn completions(printer: Printer, shell: Shell) -> ExitStatus {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Arguments::command(), "coditect", &mut script);
+    clap_complete::generate(shell, &mut Arguments::program(), "coditect", &mut script);
     printer.text(&String::from_utf8_lossy(&script))
 }
 
 /// Writes a manual page for this program, and one for each command.
 pub(super) fn man(printer: Printer, folder: &Path) -> Result<ExitStatus, Error> {
-    let written = fs::create_dir_all(folder).and_then(|()| clap_mangen::generate_to(Arguments::command(), folder));
+    let written = fs::create_dir_all(folder).and_then(|()| clap_mangen::generate_to(Arguments::program(), folder));
     written.map_err(|cause| Error::File { path: folder.to_owned(), cause })?;
     let text = format!("The manual pages are in {}.", folder.display());
     Ok(printer.answer(&json!({ "folder": folder }), &text, ExitStatus::Yes))

@@ -6,7 +6,7 @@ use coditect::{Address, Config, Error, LicenseClient};
 use serde_json::json;
 
 use super::client;
-use crate::arguments::{Common, ConfigCommand};
+use crate::arguments::{Common, ConfigCommand, switch};
 use crate::exit_status::ExitStatus;
 use crate::printer::{Printer, one_line};
 
@@ -24,7 +24,8 @@ pub(super) fn config(printer: Printer, common: &Common, command: ConfigCommand) 
                 SETTINGS.iter().map(|name| Ok((*name, read(&config, name)?))).collect::<Result<_, Error>>()?;
             let lines: Vec<String> =
                 values.iter().map(|(name, value)| format!("{name} = {}", one_line(value))).collect();
-            let object: BTreeMap<&str, String> = values.into_iter().collect();
+            let object: BTreeMap<&str, &str> =
+                values.iter().map(|(name, value)| (*name, for_programs(value))).collect();
             Ok(printer.answer(&object, &lines.join("\n"), ExitStatus::Yes))
         }
         ConfigCommand::Get { name } => {
@@ -32,24 +33,24 @@ pub(super) fn config(printer: Printer, common: &Common, command: ConfigCommand) 
                 return Ok(unknown(printer, &name));
             }
             let value = read(&config, &name)?;
-            Ok(printer.answer(&json!({ name: value }), &one_line(&value), ExitStatus::Yes))
+            Ok(printer.answer(&json!({ name: for_programs(&value) }), &one_line(&value), ExitStatus::Yes))
         }
-        ConfigCommand::Set { name, value, offline } => match (name.as_str(), value.as_str()) {
+        ConfigCommand::Set { name, value, offline } => match (name.as_str(), switch(&value)) {
             (CLOUD_URL, _) => match value.parse::<Address>() {
                 Ok(url) => set_cloud_url(printer, &config, url, offline),
                 // Typed here and now, and so a matter of usage.
                 Err(error) => Ok(wrong(printer, &error.to_string(), &error.hint(), error.code())),
             },
-            (SYNC, "on" | "off") => {
-                config.set_sync(value == "on")?;
-                Ok(is_now(printer, &name, &value))
+            (SYNC, Some(on)) => {
+                config.set_sync(on)?;
+                Ok(is_now(printer, &name, word(on)))
             }
-            (SYNC, _) => {
+            (SYNC, None) => {
                 let sentence = format!("Sync is on or off, and not {value:?}.");
                 Ok(wrong(printer, &sentence, "`coditect config set sync on` turns it on.", "invalid_setting"))
             }
-            (KEYCHAIN, "on" | "off") => set_keychain(printer, common, value == "on"),
-            (KEYCHAIN, _) => {
+            (KEYCHAIN, Some(on)) => set_keychain(printer, common, on),
+            (KEYCHAIN, None) => {
                 let sentence = format!("The keychain is on or off, and not {value:?}.");
                 Ok(wrong(printer, &sentence, "`coditect config set keychain off` does without it.", "invalid_setting"))
             }
@@ -89,8 +90,16 @@ fn read(config: &Config, name: &str) -> Result<String, Error> {
         CLOUD_URL => config.cloud_url()?.to_string(),
         SYNC => word(config.sync()?).to_owned(),
         KEYCHAIN => word(config.keychain()?).to_owned(),
-        _ => config.sso()?.map_or_else(|| "the cloud's".to_owned(), |sso| sso.issuer),
+        _ => config.sso()?.map_or_else(|| CLOUDS.0.to_owned(), |sso| sso.issuer),
     })
+}
+
+/// The provider that the cloud names, for people and for programs.
+const CLOUDS: (&str, &str) = ("the cloud's", "cloud");
+
+/// A setting in a word.
+fn for_programs(value: &str) -> &str {
+    if value == CLOUDS.0 { CLOUDS.1 } else { value }
 }
 
 /// Takes what is kept along.
@@ -130,7 +139,7 @@ fn set_cloud_url(printer: Printer, config: &Config, url: Address, offline: bool)
 }
 
 fn is_now(printer: Printer, name: &str, value: &str) -> ExitStatus {
-    printer.answer(&json!({ name: value }), &format!("{name} = {}", one_line(value)), ExitStatus::Yes)
+    printer.answer(&json!({ name: for_programs(value) }), &format!("{name} = {}", one_line(value)), ExitStatus::Yes)
 }
 
 fn word(on: bool) -> &'static str {

@@ -40,5 +40,9 @@ fn today(client: &LicenseClient) -> Result<String, Error> {
 }
 
 fn next(client: &LicenseClient) -> Result<&'static str, Error> {
-    Ok(if client.is_signed_in()? || client.license_key()?.is_some() { LICENSED } else { FREE })
+    Ok(if client.given_key()?.is_some() || client.is_signed_in()? || client.license_key()?.is_some() {
+        LICENSED
+    } else {
+        FREE
+    })
 }

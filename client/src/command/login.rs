@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use coditect::{Error, LicenseClient, SignedIn, Sso};
 
-use super::{browser, client};
+use super::{browser, client, tell_of_given_key};
 use crate::arguments::{Common, LoginArguments};
 use crate::exit_status::ExitStatus;
 use crate::printer::{Printer, one_line};
@@ -20,6 +20,7 @@ pub(super) fn login(printer: Printer, common: &Common, arguments: &LoginArgument
     } else {
         on_this_machine(printer, &client, sso.as_ref(), !arguments.no_browser)?
     };
+    tell_of_given_key(printer, &client);
     let mut text = format!("Signed in as {}.", one_line(&who.to_string()));
     if !who.renewable {
         text.push_str(&format!("\nYour provider gives no refresh token: sign in again after {}.", who.token_until));

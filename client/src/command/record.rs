@@ -1,24 +1,33 @@
 //! `coditect task|decision|learning add|update|edit|done|list|show|rm`
 
-mod text;
+pub(super) mod ids;
+pub(super) mod text;
+
+use std::collections::BTreeSet;
 
 use coditect::input::read_whole;
 use coditect::text::{decoded, forms, nfc};
 use coditect::{
     Change, ContextError, ContextStore, Draft, Entry, Error, Filter, Kind, ProjectId, RecordId, TaskStatus,
 };
+use jiff::Timestamp;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
 use super::client;
 use crate::arguments::{
-    Common, CommonFields, ListFilter, NoteCommand, NoteFields, ShowArguments, TaskCommand, TaskFields,
+    Common, CommonFields, ListFilter, NoteCommand, NoteFields, STATUSES, ShowArguments, TaskCommand, TaskFields,
+    TextWords,
 };
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
+pub(super) use ids::Ids;
 
 /// More than any content, however it is written. What is smaller is read whole, so that its size can be told.
 const MAX_INPUT_LEN: usize = 64 * 1024 * 1024;
+
+/// More records than a machine has.
+const ALL_OF_THEM: usize = u32::MAX as usize;
 
 /// How many entries of a history are asked for at once.
 const HISTORY: u16 = 16;
@@ -27,16 +36,19 @@ pub(super) fn task(printer: Printer, common: &Common, command: TaskCommand) -> R
     let records = Records::open(printer, common, Kind::Task)?;
     match command {
         TaskCommand::Add { text, id, mut fields } => {
-            let given = fields.common.content.is_some();
-            fields.status = fields.status.or_else(|| (!given).then(|| "pending".to_owned()));
-            records.add(id, &fields.common, task_fields(text, &fields)?)
+            if fields.common.content.is_none() {
+                fields.status = fields.status.or_else(|| TaskStatus::parse(STATUSES[0]).ok());
+            }
+            records.add(id, &fields.common, text, |text| task_fields(text, &fields))
         }
-        TaskCommand::Update { id, text, fields } => records.change(&id, &fields.common, task_fields(text, &fields)?),
+        TaskCommand::Update { id, text, fields } => {
+            records.change(&id, &fields.common, task_fields(text.whole(), &fields))
+        }
         TaskCommand::Done { id, outcome } => {
-            let fields = TaskFields { status: Some("completed".to_owned()), outcome, ..TaskFields::default() };
-            records.change(&id, &fields.common, task_fields(None, &fields)?)
+            let fields = TaskFields { status: TaskStatus::parse(STATUSES[2]).ok(), outcome, ..TaskFields::default() };
+            records.change(&id, &fields.common, task_fields(None, &fields))
         }
-        TaskCommand::List { filter, status } => records.list(filter, status),
+        TaskCommand::List(filter) => records.list(filter.list, filter.status),
         TaskCommand::Show(arguments) => records.show(common, &arguments),
         TaskCommand::Rm { id } => records.remove(&id),
     }
@@ -45,25 +57,28 @@ pub(super) fn task(printer: Printer, common: &Common, command: TaskCommand) -> R
 pub(super) fn note(printer: Printer, common: &Common, kind: Kind, command: NoteCommand) -> Result<ExitStatus, Error> {
     let records = Records::open(printer, common, kind)?;
     match command {
-        NoteCommand::Add { text, id, fields } => records.add(id, &fields.common, note_fields(text, &fields)),
-        NoteCommand::Edit { id, text, fields } => records.change(&id, &fields.common, note_fields(text, &fields)),
-        NoteCommand::List { filter } => records.list(filter, None),
+        NoteCommand::Add { text, id, fields } => {
+            records.add(id, &fields.common, text, |text| note_fields(text, &fields))
+        }
+        NoteCommand::Edit { id, text, fields } => {
+            records.change(&id, &fields.common, note_fields(text.whole(), &fields))
+        }
+        NoteCommand::List(filter) => records.list(filter, None),
         NoteCommand::Show(arguments) => records.show(common, &arguments),
         NoteCommand::Rm { id } => records.remove(&id),
     }
 }
 
 /// The fields of a task that were named.
-fn task_fields(text: Option<String>, fields: &TaskFields) -> Result<Map<String, Value>, Error> {
-    let status = fields.status.as_deref().map(TaskStatus::parse).transpose()?;
-    Ok(named([
+fn task_fields(text: Option<String>, fields: &TaskFields) -> Map<String, Value> {
+    named([
         ("description", typed(text.as_deref())),
-        ("status", json!(status)),
+        ("status", json!(fields.status)),
         ("outcome", typed(fields.outcome.as_deref())),
         ("tool_success_count", json!(fields.tool_success_count)),
         ("tool_error_count", json!(fields.tool_error_count)),
         ("user_corrections", json!(fields.user_corrections)),
-    ]))
+    ])
 }
 
 /// The fields of a decision or a learning that were named.
@@ -97,17 +112,25 @@ impl Records {
         Ok(Self { printer, store: ContextStore::open(common.home.clone())?, kind })
     }
 
-    fn add(&self, id: Option<String>, common: &CommonFields, fields: Map<String, Value>) -> Result<ExitStatus, Error> {
+    fn add(
+        &self,
+        id: Option<String>,
+        common: &CommonFields,
+        text: TextWords,
+        fields: impl FnOnce(Option<String>) -> Map<String, Value>,
+    ) -> Result<ExitStatus, Error> {
         let id = match id {
-            Some(id) => self.id(&id)?,
+            Some(id) => self.whole_id(&id)?,
             None => ContextStore::new_id(),
         };
+        let text = text.whole();
         let mut content = content(common)?;
-        content.extend(fields);
-        if content.is_empty() {
-            let hint = format!("`coditect {} add TEXT` is the shortest.", self.noun());
-            return Ok(self.printer.failure("There is nothing to add.", &hint, "nothing_said", ExitStatus::Usage));
+        if text.is_none() && content.is_empty() {
+            let sentence = format!("Nothing was added: the {} has no text.", self.noun());
+            let hint = format!("`coditect {} add TEXT` adds one that says TEXT.", self.noun());
+            return Ok(self.printer.failure(&sentence, &hint, "nothing_said", ExitStatus::Usage));
         }
+        content.extend(fields(text));
         let project_id = common.project.as_deref().map(project).transpose()?;
         let wanted = Draft { kind: self.kind, id: id.clone(), project_id, content: content.into() };
         let change = self.store.edit(self.kind, &id, |found| match found {
@@ -124,6 +147,12 @@ impl Records {
         let mut named = content(common)?;
         named.extend(fields);
         let project_id = common.project.as_deref().map(project).transpose()?;
+        if named.is_empty() && project_id.is_none() {
+            let sentence = format!("Nothing was changed: it is not said what the {} is to be.", self.noun());
+            let hint =
+                format!("`coditect {} update ID TEXT` changes its text, and `--help` shows the rest.", self.noun());
+            return Ok(self.printer.failure(&sentence, &hint, "nothing_said", ExitStatus::Usage));
+        }
         let change = self.store.edit(self.kind, &id, |found| {
             let found = found.ok_or_else(|| ContextError::NotFound { what: self.name(&id) })?;
             let mut content = match found.content {
@@ -147,11 +176,57 @@ impl Records {
         Ok(self.printer.answer(&entry, &text, ExitStatus::Yes))
     }
 
-    fn list(&self, filter: ListFilter, status: Option<String>) -> Result<ExitStatus, Error> {
+    fn list(&self, filter: ListFilter, status: Option<TaskStatus>) -> Result<ExitStatus, Error> {
         let project_id = filter.project.as_deref().map(project).transpose()?;
-        let entries = self.store.list(self.kind, &Filter { project_id, status, limit: filter.limit })?;
-        let text = if entries.is_empty() { format!("There is no {}.", self.noun()) } else { text::list(&entries) };
+        let status = status.map(String::from);
+        // One more, to know whether there are more.
+        let wanted = Filter { project_id, status, limit: filter.limit.saturating_add(1).min(ALL_OF_THEM) };
+        let mut entries = self.store.list(self.kind, &wanted)?;
+        if let (true, Some(status)) = (entries.is_empty(), &wanted.status)
+            && let Some(refused) = self.unknown_status(status)?
+        {
+            return Ok(refused);
+        }
+        if entries.len() > filter.limit {
+            entries.truncate(filter.limit);
+            let more = filter.limit.saturating_mul(2);
+            self.printer.notice(&format!("These are the latest {}; `--limit {more}` shows more.", filter.limit));
+        }
+        let text = if entries.is_empty() {
+            self.nothing(&wanted)
+        } else {
+            text::list(&entries, &Ids::of(&self.store, self.kind)?, self.noun(), Timestamp::now())
+        };
         Ok(self.printer.answer(&json!({ "data": entries }), &text, ExitStatus::Yes))
+    }
+
+    /// That nothing is there, of all or of what was asked for.
+    fn nothing(&self, wanted: &Filter) -> String {
+        let mut text = format!("There is no {}", self.noun());
+        if let Some(project) = &wanted.project_id {
+            text += &format!(" in the project {:?}", project.as_str());
+        }
+        if let Some(status) = &wanted.status {
+            text += &format!(" with the status {status:?}");
+        }
+        text + "."
+    }
+
+    /// The refusal of a status that is neither a usual one nor one that a record here has.
+    fn unknown_status(&self, status: &str) -> Result<Option<ExitStatus>, Error> {
+        if STATUSES.contains(&status) {
+            return Ok(None);
+        }
+        let all = self.store.list(self.kind, &Filter { limit: ALL_OF_THEM, ..Filter::default() })?;
+        let there: BTreeSet<&str> = all.iter().filter_map(|entry| entry.content.get("status")?.as_str()).collect();
+        if there.contains(status) {
+            return Ok(None);
+        }
+        let mut words = STATUSES.to_vec();
+        words.extend(there.into_iter().filter(|word| !STATUSES.contains(word)));
+        let sentence = format!("No {} has the status {status:?}. There are: {}.", self.noun(), words.join(", "));
+        let hint = format!("`coditect {} list` shows all of them.", self.noun());
+        Ok(Some(self.printer.failure(&sentence, &hint, "unknown_status", ExitStatus::Usage)))
     }
 
     fn show(&self, common: &Common, arguments: &ShowArguments) -> Result<ExitStatus, Error> {
@@ -181,7 +256,7 @@ impl Records {
     }
 
     /// An id that was typed: of the record that there is, in whichever normal form its id is.
-    fn id(&self, typed: &str) -> Result<RecordId, Error> {
+    fn whole_id(&self, typed: &str) -> Result<RecordId, Error> {
         let mut ids = forms(typed).into_iter().map(RecordId::parse).collect::<Result<Vec<_>, _>>()?.into_iter();
         let first = ids.next().ok_or_else(|| ContextError::NotFound { what: format!("{} {typed:?}", self.noun()) })?;
         for other in ids {
@@ -197,15 +272,32 @@ impl Records {
         found.ok_or_else(|| ContextError::NotFound { what: self.name(id) }.into())
     }
 
+    /// The id that was typed: whole, or as much of it as tells it from the others; in whichever normal form it is.
+    fn id(&self, typed: &str) -> Result<RecordId, Error> {
+        for form in forms(typed) {
+            let id = RecordId::parse(form)?;
+            let found = self.store.ids(self.kind, id.as_str())?;
+            if !found.is_empty() {
+                return ids::choose(id, found, self.noun());
+            }
+        }
+        self.whole_id(typed)
+    }
+
     fn name(&self, id: &RecordId) -> String {
         format!("{} {id:?}", self.noun(), id = id.as_str())
     }
 
     fn noun(&self) -> &'static str {
-        match self.kind {
-            Kind::SkillLearning => "learning",
-            kind => kind.as_str(),
-        }
+        noun(self.kind)
+    }
+}
+
+/// What a kind is called on the command line.
+pub(super) fn noun(kind: Kind) -> &'static str {
+    match kind {
+        Kind::SkillLearning => "learning",
+        kind => kind.as_str(),
     }
 }
 

@@ -29,6 +29,16 @@ pub(super) fn run(
     patience: Option<Patience>,
     command: &[OsString],
 ) -> Result<ExitStatus, Error> {
+    let (patience, command) = match patience.map(|patience| patience.with_command(command)) {
+        None => (None, command),
+        Some(Ok((patience, command))) => (Some(patience), command),
+        Some(Err(number)) => {
+            let number = number.to_string_lossy();
+            let sentence = format!("How long is {number}? A time to wait has a unit.");
+            let hint = format!("`coditect run --wait {number}s -- COMMAND…` waits for {number} seconds.");
+            return Ok(printer.failure(&sentence, &hint, "usage", ExitStatus::Usage));
+        }
+    };
     let watch = Watch::start(printer, common)?;
     let seat = match watch.acquire(patience) {
         Ok(Outcome::Taken(seat)) => Some(seat),
@@ -49,8 +59,12 @@ pub(super) fn run(
     Ok(status)
 }
 
-/// Without a key there is no seat, and none is needed; nor when no answer of the cloud's serves any more.
+/// Without a key there is no seat, and none is needed; nor when no answer of the cloud's serves any more. Whoever gives a
+/// key in the environment wants a seat of it, or to be told.
 fn free_tier(client: &LicenseClient, error: Error) -> Result<Option<String>, Error> {
+    if client.given_key()?.is_some() {
+        return Err(error);
+    }
     match error {
         Error::NoKey => Ok(None),
         outage if outage.is_unavailable() && client.status()?.license.is_none() => {

@@ -11,10 +11,10 @@ use crate::printer::Printer;
 
 pub(super) fn seat(printer: Printer, common: &Common, command: SeatCommand) -> Result<ExitStatus, Error> {
     match command {
-        SeatCommand::Acquire { export, wait } => acquire(printer, common, wait.wait, export),
+        SeatCommand::Acquire { export, wait } => acquire(printer, common, wait, export),
         SeatCommand::Hold { wait, command } if command.is_empty() => hold(printer, common, wait.wait),
         SeatCommand::Hold { wait, command } => run::run(printer, common, wait.wait, &command),
-        SeatCommand::Release { session, all } => release(printer, &client(printer, common)?, session, all),
+        SeatCommand::Release { session, all } => release(printer, &client(printer, common)?, session.as_deref(), all),
         SeatCommand::List => list(printer, &client(printer, common)?),
     }
 }
@@ -73,13 +73,16 @@ fn hold(printer: Printer, common: &Common, patience: Option<Patience>) -> Result
     Ok(status)
 }
 
-fn release(
-    printer: Printer,
-    client: &LicenseClient,
-    session: Option<SessionId>,
-    all: bool,
-) -> Result<ExitStatus, Error> {
+fn release(printer: Printer, client: &LicenseClient, session: Option<&str>, all: bool) -> Result<ExitStatus, Error> {
     let held = client.held_seats()?;
+    let session = match session.map(|typed| named(&held, typed)) {
+        None => None,
+        Some(Ok(session)) => Some(session),
+        Some(Err(sentence)) => {
+            let hint = "`coditect seat list` shows the seats of this machine.";
+            return Ok(printer.failure(&sentence, hint, "usage", ExitStatus::Usage));
+        }
+    };
     let chosen = |seat: &&HeldSeat| session.is_none_or(|session| session == seat.session_id);
     let (kept, left): (Vec<&HeldSeat>, Vec<&HeldSeat>) =
         held.iter().filter(chosen).partition(|seat| seat.process.is_some());
@@ -98,6 +101,22 @@ fn release(
     }
     let text: Vec<String> = released.iter().map(|session| format!("Released {session}.")).collect();
     Ok(printer.answer(&json!({"released": released}), &text.join("\n"), ExitStatus::Yes))
+}
+
+/// The session that was typed: whole, or as much of it as tells it from the others.
+fn named(held: &[HeldSeat], typed: &str) -> Result<SessionId, String> {
+    if let Ok(session) = typed.parse() {
+        return Ok(session);
+    }
+    let typed = typed.to_ascii_lowercase();
+    let mut found: Vec<SessionId> = held.iter().map(|seat| seat.session_id).collect();
+    found.retain(|session| session.to_string().starts_with(&typed));
+    found.dedup();
+    match found[..] {
+        [session] => Ok(session),
+        [] => Err(format!("No seat of this machine begins with {typed:?}.")),
+        _ => Err(format!("More than one seat of this machine begins with {typed:?}.")),
+    }
 }
 
 /// A seat that isn't there is as good as released. One that a process keeps is not.

@@ -10,14 +10,15 @@ use crate::when::Reader;
 
 pub(super) fn status(printer: Printer, common: &Common) -> Result<ExitStatus, Error> {
     let status = client(printer, common)?.status()?;
-    let answer = if status.license.is_some() { ExitStatus::Yes } else { ExitStatus::No };
+    let answer = if status.license.is_some() || status.license_key_is_given { ExitStatus::Yes } else { ExitStatus::No };
     Ok(printer.answer(&status, &describe(&status, &Reader::of_answers(status.at)), answer))
 }
 
 fn describe(status: &Status, reader: &Reader) -> String {
     let mut rows = vec![("plan", plan(status))];
-    rows.extend(status.signed_in_as.iter().map(|who| ("signed in", format!("{who}, whose seats are taken here"))));
-    rows.push(("license key", status.license_key.clone().unwrap_or_else(|| "none".to_owned())));
+    let taken = if status.license_key_is_given { "" } else { ", whose seats are taken here" };
+    rows.extend(status.signed_in_as.iter().map(|who| ("signed in", format!("{who}{taken}"))));
+    rows.push(("license key", key(status)));
     rows.extend(status.license.iter().flat_map(|license| granted(license, reader)));
     if let Some(today) = status.commands_today {
         let left = format!("{} of {} used, {} left; a new day begins", today.used, today.limit, today.left());
@@ -47,7 +48,19 @@ fn describe(status: &Status, reader: &Reader) -> String {
     lines.join("\n")
 }
 
+fn key(status: &Status) -> String {
+    match (&status.license_key, &status.locked) {
+        (Some(key), _) if status.license_key_is_given => format!("{key}, from CODITECT_LICENSE_KEY"),
+        (Some(key), _) => key.clone(),
+        (None, Some(why)) => format!("not known, because {why}"),
+        (None, None) => "none".to_owned(),
+    }
+}
+
 fn plan(status: &Status) -> String {
+    if status.license_key_is_given {
+        return "asked for with each seat; nothing of it is kept here".to_owned();
+    }
     let Some(license) = &status.license else {
         return "not known, so the free tier's limits apply; `coditect validate` asks the cloud".to_owned();
     };

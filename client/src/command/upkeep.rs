@@ -30,6 +30,8 @@ impl Afterwards {
         let is_own = matches!(
             command,
             Command::Own(_)
+                | Command::Update { .. }
+                | Command::Version
                 | Command::Telemetry(_)
                 | Command::Upkeep { .. }
                 | Command::Completions { .. }

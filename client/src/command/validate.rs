@@ -1,6 +1,6 @@
 //! `coditect validate`
 
-use coditect::{Error, License, Verdict};
+use coditect::{Error, InvalidReason, License, Verdict};
 use serde_json::{Value, json};
 
 use super::client;
@@ -28,7 +28,13 @@ pub(super) fn print(printer: Printer, verdict: Verdict, yes: &str) -> ExitStatus
         }
         Verdict::Invalid(no) if printer.json => printer.answer(&no, "", ExitStatus::No),
         Verdict::Invalid(no) => {
-            let hint = "`coditect activate KEY` stores another key; `coditect status` shows which one is stored.";
+            let hint = match no.reason {
+                InvalidReason::DeviceLimitExceeded => {
+                    "`coditect deactivate` on a machine that you no longer use gives its place back. A CI job needs none: \
+                     give it the key as CODITECT_LICENSE_KEY."
+                }
+                _ => "`coditect activate KEY` stores another key; `coditect status` shows which one is stored.",
+            };
             printer.failure(&no.message, hint, no.reason.as_str(), ExitStatus::No)
         }
         Verdict::Lapsed { outage } => {

@@ -1,6 +1,6 @@
 //! `coditect whoami`
 
-use coditect::{Error, LicenseClient, SignedIn};
+use coditect::{Error, LicenseClient, LicenseKey, SignedIn};
 use serde_json::{Value, json};
 
 use super::client;
@@ -11,20 +11,26 @@ use crate::printer::{Printer, one_line};
 pub(super) fn whoami(printer: Printer, common: &Common) -> Result<ExitStatus, Error> {
     let client = client(printer, common)?;
     let who = client.signed_in()?;
-    let key = client.license_key()?.map(|key| key.redacted());
+    let given = client.given_key()?.map(LicenseKey::redacted);
+    let key_is_given = given.is_some();
+    let key = match given {
+        Some(key) => Some(key),
+        None => client.license_key()?.map(|key| key.redacted()),
+    };
     let status = if who.is_some() { ExitStatus::Yes } else { ExitStatus::No };
     let mut object = json!({
         "signed_in": who.is_some(),
         "profile": client.profile().as_str(),
         "license_key": key,
-        "seats_for": seats_for(who.is_some(), key.is_some()),
+        "license_key_is_given": key_is_given,
+        "seats_for": seats_for(who.is_some() && !key_is_given, key.is_some()),
     });
     if let (Some(object), Some(Ok(Value::Object(fields)))) =
         (object.as_object_mut(), who.as_ref().map(serde_json::to_value))
     {
         object.extend(fields);
     }
-    Ok(printer.answer(&object, &describe(&client, who.as_ref(), key.as_deref()), status))
+    Ok(printer.answer(&object, &describe(&client, who.as_ref(), key.as_deref(), key_is_given), status))
 }
 
 /// Whose seats this machine takes.
@@ -36,7 +42,7 @@ fn seats_for(signed_in: bool, key: bool) -> &'static str {
     }
 }
 
-fn describe(client: &LicenseClient, who: Option<&SignedIn>, key: Option<&str>) -> String {
+fn describe(client: &LicenseClient, who: Option<&SignedIn>, key: Option<&str>, key_is_given: bool) -> String {
     let mut lines = Vec::new();
     match who {
         Some(who) => {
@@ -55,6 +61,7 @@ fn describe(client: &LicenseClient, who: Option<&SignedIn>, key: Option<&str>) -
     }
     lines.push(format!("profile      {}", client.profile()));
     lines.push(match (who, key) {
+        (_, Some(key)) if key_is_given => format!("license key  {key}, from CODITECT_LICENSE_KEY; seats are the key's"),
         (Some(_), Some(key)) => format!("license key  {key}; seats are yours, not the key's, while you are signed in"),
         (None, Some(key)) => format!("license key  {key}; seats are the key's"),
         (_, None) => "license key  none".to_owned(),

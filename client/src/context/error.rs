@@ -57,6 +57,13 @@ pub enum ContextError {
         /// Its kind and id, for people.
         what: String,
     },
+    /// What was typed is the beginning of several records' ids.
+    Ambiguous {
+        /// Their kind and the beginning, for people.
+        what: String,
+        /// Some of them.
+        ids: String,
+    },
     /// There is such a record already, and it says something else.
     Exists {
         /// Its kind and id, for people.
@@ -82,6 +89,7 @@ impl ContextError {
             Self::ReadOnly => "read_only_kind",
             Self::Locked => "record_locked",
             Self::NotFound { .. } => "record_not_found",
+            Self::Ambiguous { .. } => "ambiguous_id",
             Self::Exists { .. } => "record_exists",
             Self::Off => "sync_off",
             Self::Busy => "sync_busy",
@@ -91,7 +99,15 @@ impl ContextError {
 
     /// Whether it is in what somebody has typed.
     pub fn is_wrong_usage(&self) -> bool {
-        matches!(self, Self::Text(_) | Self::NotJson { .. } | Self::Content(_) | Self::NoObject | Self::TooLarge { .. })
+        matches!(
+            self,
+            Self::Text(_)
+                | Self::NotJson { .. }
+                | Self::Content(_)
+                | Self::NoObject
+                | Self::TooLarge { .. }
+                | Self::Ambiguous { .. }
+        )
     }
 
     /// The command that helps.
@@ -114,6 +130,7 @@ impl ContextError {
             Self::Locked => "`coditect sync keys import FILE` takes over another machine's key, and opens it.".into(),
             Self::ReadOnly => "`coditect sync pull` fetches what is new of them.".into(),
             Self::NotFound { what } => format!("`coditect {} list` shows what there is.", noun(what)),
+            Self::Ambiguous { .. } => "Type more of the id that you mean.".into(),
             Self::Exists { what } => format!("`coditect {} edit ID …` changes it.", noun(what)),
             Self::Off => "`coditect config set sync on` turns it on.".into(),
             Self::Busy => "`coditect sync status` shows how far it is.".into(),
@@ -166,6 +183,7 @@ impl fmt::Display for ContextError {
             Self::Locked => f.write_str("The record is encrypted and can't be read here, so it can't be changed either."),
             Self::ReadOnly => f.write_str("Components come from the cloud, and are not changed here."),
             Self::NotFound { what } => write!(f, "There is no {what} here."),
+            Self::Ambiguous { what, ids } => write!(f, "More than one id begins like {what}: {ids}."),
             Self::Exists { what } => write!(f, "There is a {what} already, and it says something else."),
             Self::Off => f.write_str("Sync is off. What you change is kept here and will be sent when it is on."),
             Self::Busy => f.write_str("Another coditect is syncing at this moment."),

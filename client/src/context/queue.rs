@@ -196,6 +196,12 @@ pub(super) fn newest_of_all(sessions: &Connection, kind: Kind) -> rusqlite::Resu
     sessions.prepare_cached(&sql)?.query_map([kind.as_str()], Waiting::read)?.collect()
 }
 
+/// The ids of the records of a kind that have a change here and begin with this.
+pub(super) fn changed_ids(sessions: &Connection, kind: Kind, beginning: &str) -> rusqlite::Result<Vec<RecordId>> {
+    let sql = "SELECT DISTINCT id FROM queue WHERE kind = ?1 AND substr(id, 1, length(?2)) = ?2";
+    sessions.prepare_cached(sql)?.query_map([kind.as_str(), beginning], |row| parsed(row, 0))?.collect()
+}
+
 /// All changes in their order, or the parked ones alone.
 pub(super) fn all(sessions: &Connection, parked_only: bool, limit: usize) -> rusqlite::Result<Vec<Waiting>> {
     let sql = format!("SELECT {COLUMNS} FROM queue WHERE NOT ?1 OR parked_at IS NOT NULL ORDER BY n LIMIT ?2");

@@ -67,11 +67,9 @@ pub struct ContextStore {
 }
 
 impl ContextStore {
-    /// An id for a new record. Those that are made later come later in order.
+    /// An id for a new record. It is random from its first character on, so that its beginning is enough for people.
     pub fn new_id() -> RecordId {
-        // A clock before 1970 makes ids that are the first.
-        let millis = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default();
-        let id = Builder::from_unix_timestamp_millis(millis, &random::bytes()).into_uuid();
+        let id = Builder::from_random_bytes(random::bytes()).into_uuid();
         RecordId::parse(id.to_string()).expect("a UUID is an id")
     }
 

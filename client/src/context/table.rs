@@ -124,6 +124,15 @@ pub(super) fn list(file: &Connection, kind: Kind, filter: &Filter, limit: usize)
     statement.query_map(parameters, Row::read)?.collect()
 }
 
+/// The ids that begin with this, of rows that are not deleted, in order.
+pub(super) fn ids(file: &Connection, kind: Kind, beginning: &str) -> rusqlite::Result<Vec<RecordId>> {
+    let sql = format!(
+        "SELECT id FROM {} WHERE NOT deleted AND id >= ?1 AND substr(id, 1, length(?1)) = ?1 ORDER BY id",
+        name(kind)
+    );
+    file.prepare_cached(&sql)?.query_map([beginning], |row| parsed(row, 0))?.collect()
+}
+
 /// Puts a record's row in place of an older one, or of one that an earlier pass has seen.
 ///
 /// An envelope does not take the place of what is in it: its hash says that it is the same content, and whoever has lost the

@@ -97,12 +97,14 @@ pub(super) fn acquire(
             {
                 client.notify.send(&Notice::NotStored(error));
             }
-            if let Err(error) = client.vault.seal(FILE, grant.token.as_bytes()) {
+            if client.keeps_answers()
+                && let Err(error) = client.vault.seal(FILE, grant.token.as_bytes())
+            {
                 client.notify.send(&Notice::NotStored(error));
             }
             Ok(grant)
         }
-        Err(Error::Refused(refusal)) => {
+        Err(Error::Refused(refusal)) if client.keeps_answers() => {
             forget(client)?;
             if let Some(Code::InvalidLicenseKey | Code::LicenseInactive) = refusal.problem.known_code() {
                 validation::forget(client)?;
@@ -129,6 +131,9 @@ pub(super) fn tell_doubt(client: &Inner) -> Result<(), Error> {
 }
 
 fn last_at(client: &Inner, moment: Moment, now: Timestamp) -> Result<Option<Grant>, Error> {
+    if !client.keeps_answers() {
+        return Ok(None);
+    }
     let token = match client.vault.open(FILE) {
         Err(Error::Sealed { .. }) => None,
         other => other?,

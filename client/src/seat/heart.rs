@@ -244,7 +244,9 @@ impl<'a> Heart<'a> {
     fn end(self, ending: Ending) {
         if matches!(ending, Ending::Refused(_)) {
             access::forget(&self.shared.client);
-            if let Err(error) = grant::forget(&self.shared.client) {
+            if self.shared.client.keeps_answers()
+                && let Err(error) = grant::forget(&self.shared.client)
+            {
                 self.shared.client.notify.send(&Notice::NotStored(error));
             }
         }

@@ -64,6 +64,8 @@ pub(crate) struct Mood {
     pub(crate) register_url: Option<String>,
     /// How many commands a day the plan has.
     pub(crate) quota: i64,
+    /// From when on another machine can be activated, once one has given its place back.
+    pub(crate) next_activation_at: Option<Timestamp>,
     /// How many requests at paths that contain `loses` are answered by doing the work and dropping the connection.
     pub(crate) lose_answers: u32,
     pub(crate) loses: &'static str,
@@ -124,6 +126,7 @@ impl Cloud {
             session: SessionId::new(),
             register_url: None,
             quota: -1,
+            next_activation_at: None,
             lose_answers: 0,
             loses: "acquire",
             oidc: None,
@@ -316,6 +319,9 @@ impl Shared {
                 (200, json!({"status": "ok", "next_heartbeat_at": next, "seat_expires_at": expires}))
             }
             "/api/v1/telemetry" => (202, json!({"accepted": 1})),
+            "/api/v1/licenses/deactivate" => {
+                (200, json!({"status": "deactivated", "next_activation_at": mood.next_activation_at}))
+            }
             "/api/v1/licenses/release" => (200, json!({"status": "released"})),
             _ => (404, serde_json::to_value(ProblemDocument::new(Code::NotFound)).unwrap()),
         })

@@ -20,7 +20,7 @@ fn a_setting_is_set_read_and_listed() {
     expect(
         &machine.coditect(&["config", "list", "--json"]),
         0,
-        "{\"cloud-url\":\"{cloud}\",\"keychain\":\"on\",\"sso\":\"the cloud's\",\"sync\":\"off\"}\n",
+        "{\"cloud-url\":\"{cloud}\",\"keychain\":\"on\",\"sso\":\"cloud\",\"sync\":\"off\"}\n",
         "",
     );
     expect(

@@ -54,7 +54,7 @@ fn only_machines_with_the_key_read_what_is_sent() {
     assert_eq!(sync(&bob).pulled.locked, 1);
     assert!(is_locked(&bob, Kind::Decision, "a"));
     let printed = bob_machine.coditect(&["decision", "list"]);
-    assert_eq!(printed.stdout, "a  (encrypted)\n");
+    assert_eq!(printed.stdout, "ID  PROJECT  CHANGED   DECISION\na   -        just now  (encrypted)\n");
     let printed = bob_machine.coditect(&["decision", "edit", "a", "Use nothing"]);
     assert_eq!(printed.code, 1, "{printed:?}");
     let taken = bob_machine.client().build().unwrap().import_tenant_key(EXPORT, PASSPHRASE).unwrap();

@@ -96,6 +96,7 @@ impl Machine {
             .env("CODITECT_HOME", self.home())
             .env("CODITECT_HARDWARE_ID", self.hardware_id.as_str())
             .env_remove("CODITECT_PROFILE")
+            .env_remove("CODITECT_LICENSE_KEY")
             .env_remove("TRACEPARENT")
             // Never the keychain of whoever runs the tests.
             .env("CODITECT_KEYCHAIN", "off")

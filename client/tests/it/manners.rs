@@ -26,7 +26,7 @@ fn colours_are_for_terminals_whose_owners_want_them() {
     let machine = Machine::new("https://cloud.example");
     for (arguments, code, coloured) in [
         ("config get x", 64, "\x1b[1m\x1b[31merror:\x1b[0m There is no setting"),
-        ("vaildate", 64, "\x1b[1m\x1b[31merror:\x1b[0m unrecognized subcommand"),
+        ("vaildate", 64, "\x1b[1m\x1b[31merror:\x1b[0m There is no command"),
         ("--help", 0, "\x1b[1;4mExamples:\x1b[0m"),
     ] {
         let (ended, text) = shown(&mut at_terminal(&machine, arguments));

@@ -25,7 +25,7 @@ fn it_shows_what_is_known_and_asks_nobody() {
     expect(
         &machine.coditect(&["status", "--json"]),
         0,
-        "{\"at\":\"{time}\",\"signed_in_as\":null,\"license_key\":\"{key}\",\"license\":{\"tier\":\"TEAM\",\"features\":[\"all_agents\",\"shared_context\"],\"quotas\":\
+        "{\"at\":\"{time}\",\"signed_in_as\":null,\"license_key\":\"{key}\",\"license_key_is_given\":false,\"license\":{\"tier\":\"TEAM\",\"features\":[\"all_agents\",\"shared_context\"],\"quotas\":\
          {\"commands_per_day\":-1},\"source\":\"cache\",\"validated_at\":\"{time}\",\"refresh_after\":\"{time}\",\"grace_until\":\
          \"{time}\"},\"commands_today\":null,\"seats\":[],\"seat_token_until\":\"{time}\",\"sync\":null,\"last_error\":null,\"cloud_url\":\
          \"{cloud}\",\"hardware_id\":\"{machine}\",\"home\":\"{home}\"}\n",

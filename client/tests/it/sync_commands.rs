@@ -125,7 +125,8 @@ fn offline_it_says_so_and_keeps_everything() {
         ),
         "",
     );
-    expect(&machine.coditect(&["decision", "list"]), 0, "d  On a train\n", "");
+    let list = "ID  PROJECT  CHANGED   DECISION\nd   -        just now  On a train\n";
+    expect(&machine.coditect(&["decision", "list"]), 0, list, "");
     assert_eq!(machine.coditect(&["decision", "show", "d", "--history"]).code, 2);
 }
 

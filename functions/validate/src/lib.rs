@@ -4,7 +4,12 @@
 //! KMS 1 (the signature). A device that comes for the first time costs Postgres two more, a licence that
 //! isn't active one; a wrong key costs Redis two.
 //!
-//! Crashes: a device may have its place without its owner having been told; asking again finds it.
+//! `POST /api/v1/licenses/deactivate`: a machine gives its place back.
+//!
+//! Round trips: Redis 1 → Postgres 2 (the place taken away, and when there is room for another device).
+//!
+//! Crashes: a device may have its place without its owner having been told; asking again finds it. One that gave its
+//! place back may not have been told either; giving it back again is the same.
 
 mod queries;
 
@@ -16,8 +21,11 @@ use common::{Answer, Body, ClientAddress, Db, Fact, Problem, Setup, config, othe
 use jiff::{SignedDuration, Timestamp};
 use protocol::key::LicenseKey;
 use protocol::token::{LICENSE_AUDIENCE, VALIDATION_TYPE, ValidationClaims};
-use protocol::wire::{Bool, InvalidLicense, InvalidReason, ValidLicense, ValidateAnswer, ValidateRequest};
-use queries::{Activation, License};
+use protocol::wire::{
+    Bool, DeactivateAnswer, DeactivateRequest, Deactivated, InvalidLicense, InvalidReason, ValidLicense,
+    ValidateAnswer, ValidateRequest,
+};
+use queries::{Activation, License, Room};
 use signing::TokenSigner;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -70,6 +78,7 @@ impl FromRef<State> for Guesses {
 pub fn routes(state: &State) -> OpenApiRouter<State> {
     OpenApiRouter::new()
         .routes(routes!(validate))
+        .routes(routes!(deactivate))
         .route_layer(axum::middleware::from_fn_with_state(state.clone(), guesses::limit))
 }
 
@@ -108,6 +117,36 @@ async fn validate(
         None => valid(&app, license, &ask).await?,
     };
     Ok(Answer::ok(told(&plan, answer)).into_response())
+}
+
+/// Give a machine's place on a license back, so that another one can be activated.
+#[utoipa::path(
+    post, path = "/api/v1/licenses/deactivate", tag = "licenses", operation_id = "deactivate",
+    request_body = DeactivateRequest,
+    responses(
+        (status = 200, description = "The machine has no place on the license.", body = DeactivateAnswer),
+        (status = 401, description = "The key is not known.",
+            body = protocol::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 429, description = "Too many failed attempts from this address.",
+            body = protocol::problem::ProblemDocument, content_type = "application/problem+json"),
+    ),
+)]
+async fn deactivate(
+    Is(app): Is<State>,
+    address: ClientAddress,
+    Body { value: ask, .. }: Body<DeactivateRequest>,
+) -> Result<Answer<DeactivateAnswer>, (Option<FailedGuess>, Problem)> {
+    let unknown = |hash| (Some(FailedGuess(hash)), Problem::invalid_license_key());
+    let key = ask.license_key.parse().map_err(|_| unknown(app.hasher.hash_text(ask.license_key.as_str())))?;
+    for hash in app.hasher.hashes(&key) {
+        let found = queries::deactivate(&app.db, &hash, &ask.machine_id, address.0).await;
+        if let Some((tenant, room)) = found.map_err(|problem| (None, problem))? {
+            request::is_of(tenant);
+            let next_activation_at = room.place_at.max(room.activation_at);
+            return Ok(Answer::ok(DeactivateAnswer { status: Deactivated::Deactivated, next_activation_at }));
+        }
+    }
+    Err(unknown(app.hasher.hash(&key)))
 }
 
 /// The licence of a key, under whichever pepper it is hashed.
@@ -162,7 +201,7 @@ async fn refusal(
     if !license.known_device {
         match queries::activate(&app.db, license, &ask.machine_id, address.0).await? {
             Activation::Activated => {}
-            refused => return Ok(Some(device_refusal(license, &refused))),
+            Activation::Refused(room) => return Ok(Some(device_refusal(&room))),
         }
     }
     match license.quotas.get(VALIDATIONS_PER_DAY) {
@@ -173,23 +212,25 @@ async fn refusal(
     }
 }
 
-fn device_refusal(license: &License, refused: &Activation) -> ValidateAnswer {
-    let limit = license.device_limit.unwrap_or_default();
-    let at = |time: &Option<Timestamp>| {
-        time.map(|t| format!(", the next one on {}", t.strftime("%Y-%m-%d at %H:%M UTC"))).unwrap_or_default()
-    };
-    let message = match refused {
-        Activation::TooManyToday { next } => format!(
-            "This license was activated on {limit} devices in the last 24 hours, which is as many as its plan has places for. \
-             More activations are possible as those get older{}.",
-            at(next)
+/// One sentence for the limits that apply, and when they end.
+fn device_refusal(room: &Room) -> ValidateAnswer {
+    let places = room.places.unwrap_or_default();
+    let time = |time: Timestamp| time.strftime("%Y-%m-%d at %H:%M UTC").to_string();
+    let message = match (room.place_at.map(time), room.activation_at.map(time)) {
+        (Some(place), None) => format!(
+            "This license is in use on {places} of {places} devices. `coditect deactivate` on one of them gives its place \
+             back at once. Without that the next place falls free on {place}, if its device does not use the license before."
         ),
-        Activation::NoPlace { next } => format!(
-            "This license is in use on {limit} of {limit} devices. A place falls free when a device was not used for 7 days{}; \
-             at most {limit} devices can be activated in 24 hours. Ask the owner of your organisation for a larger plan.",
-            at(next)
+        (None, Some(activation)) => format!(
+            "This license was activated on {places} devices in the last 24 hours, which is as many as its plan has places \
+             for. There is a free place, and another device can be activated on {activation}."
         ),
-        Activation::Activated => String::new(),
+        (Some(place), Some(activation)) => format!(
+            "This license is in use on {places} of {places} devices, and {places} of them were activated in the last 24 \
+             hours, which is the most. `coditect deactivate` on one of them gives its place back, and another device can \
+             be activated on {activation}. Without that the next place falls free on {place}."
+        ),
+        (None, None) => "This license's plan has no places for devices. Ask your admin for another plan.".to_owned(),
     };
     invalid(InvalidReason::DeviceLimitExceeded, message)
 }

@@ -16,10 +16,10 @@ const LICENSE_FOR_DEVICE: &str = "/* license_for_device */
         union all
         select license_id, good_until from former_license_keys where key_hash = $1
     ), license as (
-        select l.id, l.tenant_id, l.expires_at, l.seats, key.good_until,
+        select l.id, l.tenant_id, l.expires_at, key.good_until,
                case when key.good_until <= now() then 'key_replaced'
                     else license_state(l.state, l.standing, l.expires_at) end as state,
-               l.plan_code, p.tier, p.features, p.quotas, p.devices_per_user
+               l.plan_code, p.tier, p.features, p.quotas
         from key join licenses l on l.id = key.id join plans p on p.code = l.plan_code
     ), device as (
         select d.license_id, d.machine_id, d.address from devices d join license l on d.license_id = l.id
@@ -38,14 +38,26 @@ const LICENSE_FOR_DEVICE: &str = "/* license_for_device */
 /// One device of a licence is activated at a time, so that two can't take the last place.
 const DEVICES_LOCK: &str = "/* devices_lock */ select pg_advisory_xact_lock(hashtextextended($1::uuid::text, 2))";
 
-/// A place is taken as long as its device may still go on offline with what it was last told, unless an operator took the
-/// device away. A device that comes again after its time is activated again.
-const DEVICE_PLACES: &str = "/* device_places */
-    select count(*) filter (where valid_until > now() and removed_at is null and machine_id <> $2) as taken,
-           count(*) filter (where activated_at > now() - interval '1 day' and machine_id <> $2) as activated,
-           min(valid_until) filter (where valid_until > now() and removed_at is null) as next_place,
-           min(activated_at) filter (where activated_at > now() - interval '1 day') + interval '1 day' as next_activation
-    from devices where license_id = $1";
+/// When a license has room for a device: from when on fewer places than it has are taken by other devices, and fewer of them
+/// than that were activated within 24 hours; null: now. A place is taken as long as its device may still go on offline with
+/// what it was last told, unless it was given back or taken away. A device that comes again after its time is activated again.
+const DEVICE_ROOM: &str = "/* device_room */
+    with license as (
+        select case when p.devices_per_user >= 0 then p.devices_per_user::bigint * l.seats end as places
+        from licenses l join plans p on p.code = l.plan_code where l.id = $1
+    ), others as (
+        select valid_until, activated_at, removed_at from devices where license_id = $1 and machine_id <> $2
+    )
+    select places,
+           case when places is not null then (
+               select valid_until from others where valid_until > now() and removed_at is null
+               order by valid_until desc offset greatest(places - 1, 0) limit 1
+           ) end as place_at,
+           case when places is not null then (
+               select activated_at + interval '1 day' from others where activated_at > now() - interval '1 day'
+               order by activated_at desc offset greatest(places - 1, 0) limit 1
+           ) end as activation_at
+    from license";
 
 const DEVICE_ACTIVATE: &str = "/* device_activate */
     insert into devices (tenant_id, license_id, machine_id, valid_until, address)
@@ -57,6 +69,24 @@ const DEVICE_ACTIVATE: &str = "/* device_activate */
 const DEVICE_AUDIT: &str = "/* device_audit */
     insert into audit_log (id, tenant_id, actor, action, license_id, address, detail)
     values ($4, current_tenant(), 'license key', 'device.activated', $1, $3, jsonb_build_object('machine_id', $2::text))";
+
+/// A device gives its place back, with its audit entry; the license, whether the device had a place or not.
+const DEVICE_DEACTIVATE: &str = "/* device_deactivate */
+    with license as (
+        select id, tenant_id from licenses where key_hash = $1
+        union all
+        select license_id, tenant_id from former_license_keys where key_hash = $1 and good_until > now()
+    ), removed as (
+        update devices d set removed_at = now() from license l
+        where d.license_id = l.id and d.machine_id = $2 and d.removed_at is null
+        returning d.license_id
+    ), audit as (
+        insert into audit_log (id, tenant_id, actor, action, license_id, address, detail)
+        select $4, current_tenant(), 'license key', 'device.deactivated', license_id, $3,
+               jsonb_build_object('machine_id', $2::text)
+        from removed
+    )
+    select id, tenant_id from license";
 
 const COUNT: &str = "/* daily_count */
     insert into license_daily_counts (tenant_id, license_id, kind) values (current_tenant(), $1, $2)
@@ -77,9 +107,7 @@ pub(crate) struct License {
     pub(crate) tier: Tier,
     pub(crate) features: Vec<Feature>,
     pub(crate) quotas: Quotas,
-    /// How many devices may have a place; `None`: no limit.
-    pub(crate) device_limit: Option<i64>,
-    /// Whether this device has one.
+    /// Whether this device has a place.
     pub(crate) known_device: bool,
 }
 
@@ -87,14 +115,28 @@ pub(crate) struct License {
 #[derive(Debug)]
 pub(crate) enum Activation {
     Activated,
-    /// Every place is taken; the next one falls free then at the latest.
-    NoPlace {
-        next: Option<Timestamp>,
-    },
-    /// As many devices were activated today as the licence has places.
-    TooManyToday {
-        next: Option<Timestamp>,
-    },
+    Refused(Room),
+}
+
+/// When a license has room for another device.
+#[derive(Debug)]
+pub(crate) struct Room {
+    /// How many devices may have a place; `None`: no limit.
+    pub(crate) places: Option<i64>,
+    /// When the next place falls free, unless its device uses the license before; `None`: one is free.
+    pub(crate) place_at: Option<Timestamp>,
+    /// When fewer devices than it has places were activated within 24 hours; `None`: now.
+    pub(crate) activation_at: Option<Timestamp>,
+}
+
+impl Room {
+    fn from_row(row: &Row) -> Self {
+        Self { places: row.get("places"), place_at: row.get("place_at"), activation_at: row.get("activation_at") }
+    }
+
+    fn is_there(&self) -> bool {
+        self.places != Some(0) && self.place_at.is_none() && self.activation_at.is_none()
+    }
 }
 
 /// The licence of a key, and this device's place on it.
@@ -118,17 +160,11 @@ pub(crate) async fn activate(
 ) -> Result<Activation, Problem> {
     let id = license.id.as_uuid();
     let mut tx = db.tenant("device_activate", license.tenant).await?;
-    let [_, places] = tx.run([(DEVICES_LOCK, &[&id]), (DEVICE_PLACES, &[&id, &machine.as_str()])]).await?;
-    let places = places.first().ok_or_else(|| Problem::internal_error("a count without a row"))?;
-    if let Some(limit) = license.device_limit {
-        if places.get::<_, i64>("taken") >= limit {
-            tx.finish([(COUNT, &[&id, &"device_refused"])]).await?;
-            return Ok(Activation::NoPlace { next: places.get("next_place") });
-        }
-        if places.get::<_, i64>("activated") >= limit {
-            tx.finish([(COUNT, &[&id, &"device_refused"])]).await?;
-            return Ok(Activation::TooManyToday { next: places.get("next_activation") });
-        }
+    let [_, room] = tx.run([(DEVICES_LOCK, &[&id]), (DEVICE_ROOM, &[&id, &machine.as_str()])]).await?;
+    let room = room.first().map(Room::from_row).ok_or_else(|| Problem::internal_error("a license without a plan"))?;
+    if !room.is_there() {
+        tx.finish([(COUNT, &[&id, &"device_refused"])]).await?;
+        return Ok(Activation::Refused(room));
     }
     let audit_id = uuid::Uuid::now_v7();
     tx.finish([
@@ -137,6 +173,27 @@ pub(crate) async fn activate(
     ])
     .await?;
     Ok(Activation::Activated)
+}
+
+/// Takes a device's place away, whose key this is; the license's tenant, and when it has room for another device. `None` when
+/// there is no such key.
+pub(crate) async fn deactivate(
+    db: &Db,
+    key_hash: &[u8],
+    machine: &HardwareId,
+    address: IpAddr,
+) -> Result<Option<(TenantId, Room)>, Problem> {
+    let audit_id = uuid::Uuid::now_v7();
+    let mut tx = db.tenant_of_key("device_deactivate", key_hash).await?;
+    let [rows] = tx.run([(DEVICE_DEACTIVATE, &[&key_hash, &machine.as_str(), &address, &audit_id])]).await?;
+    let Some(license) = rows.first() else {
+        tx.commit().await?;
+        return Ok(None);
+    };
+    // That of any other device: no device has this id.
+    let [room] = tx.finish([(DEVICE_ROOM, &[&license.get::<_, uuid::Uuid>("id"), &""])]).await?;
+    let room = room.first().map(Room::from_row).ok_or_else(|| Problem::internal_error("a license without a plan"))?;
+    Ok(Some((TenantId::from_uuid(license.get("tenant_id")), room)))
 }
 
 /// Counts a validation of today and answers how many there were with it.
@@ -159,7 +216,6 @@ impl License {
 
     fn from_row(row: &Row) -> Result<Self, Problem> {
         let features: Vec<&str> = row.get("features");
-        let per_user = i64::from(row.get::<_, i32>("devices_per_user"));
         Ok(Self {
             id: LicenseId::from_uuid(row.get("id")),
             tenant: TenantId::from_uuid(row.get("tenant_id")),
@@ -170,7 +226,6 @@ impl License {
             tier: row.get::<_, &str>("tier").parse().map_err(Problem::internal_error)?,
             features: features.iter().filter_map(|f| f.parse().ok()).collect(),
             quotas: serde_json::from_value(row.get("quotas")).map_err(Problem::internal_error)?,
-            device_limit: (per_user >= 0).then(|| per_user * i64::from(row.get::<_, i32>("seats"))),
             known_device: row.get("known_device"),
         })
     }

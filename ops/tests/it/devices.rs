@@ -24,7 +24,8 @@ async fn devices_are_listed_and_their_places_freed_once() {
     assert!(devices[0]["valid_until"].as_str().unwrap().ends_with('Z'), "{devices:?}");
 
     let remove = ["device", "remove", &id, &new];
-    assert!(desk.plain(&remove).await.err.contains("place is free"));
+    let told = desk.plain(&remove).await.err;
+    assert!(told.contains("place is free, and another device can be activated now"), "{told}");
     assert_eq!(desk.list(&ask).await[1]["state"], "removed");
     assert!(desk.plain(&ask).await.out.contains("removed"));
     for machine in [&new, &"c".repeat(64)] {
@@ -37,4 +38,21 @@ async fn devices_are_listed_and_their_places_freed_once() {
     // What was refused left no entry.
     assert_eq!(desk.actions().await[2..], ["device.removed"]);
     assert_eq!(desk.audit().await[2].3, json!({"machine_id": new}));
+}
+
+#[tokio::test]
+async fn a_place_that_is_freed_says_when_another_device_can_be_activated() {
+    let desk = Desk::new().await;
+    let license = desk.license().await;
+    // As many as it has places were activated within the last hours.
+    let sql = format!(
+        "insert into devices (tenant_id, license_id, machine_id, activated_at, valid_until, address)
+         select l.tenant_id, l.id, lpad(n::text, 64, '0'), now() - n * interval '1 minute', now() + interval '7 days', '192.0.2.7'
+         from licenses l join plans p on p.code = l.plan_code, generate_series(1, p.devices_per_user * l.seats) n
+         where l.id = '{license}'"
+    );
+    desk.world.sql(&sql).await;
+    let told = desk.plain(&["device", "remove", &license.to_string(), &format!("{:064}", 1)]).await.err;
+    assert!(told.contains("another device can be activated from 2"), "{told}");
+    assert!(told.contains("in the last 24 hours"), "{told}");
 }

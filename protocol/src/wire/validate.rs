@@ -188,6 +188,36 @@ fn known_reason<'de, D: Deserializer<'de>>(deserializer: D) -> Result<InvalidRea
     Ok(String::deserialize(deserializer)?.parse().unwrap_or(InvalidReason::NotFound))
 }
 
+/// Gives a machine's place on a license back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DeactivateRequest {
+    /// The license's key.
+    pub license_key: UnverifiedKey,
+    /// The machine whose place is given back.
+    pub machine_id: HardwareId,
+}
+
+/// The machine has no place any more; perhaps it had none before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DeactivateAnswer {
+    /// Always `deactivated`.
+    pub status: Deactivated,
+    /// From when on another machine can be activated; `null`: now.
+    #[serde(default, serialize_with = "in_whole_seconds_if_any")]
+    #[cfg_attr(feature = "openapi", schema(example = "2026-11-22T09:30:00Z"))]
+    pub next_activation_at: Option<Timestamp>,
+}
+
+words! {
+    /// Always `deactivated`.
+    Deactivated {
+        /// It has no place.
+        Deactivated = "deactivated",
+    }
+}
+
 /// A boolean that is always the same, and so tells two shapes apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bool<const VALUE: bool>;

@@ -7,7 +7,7 @@
 locals {
   functions = {
     validate = {
-      routes        = ["POST /api/v1/licenses/validate"]
+      routes        = ["POST /api/v1/licenses/validate", "POST /api/v1/licenses/deactivate"]
       reads         = ["DATABASE_URL", "CA_CERTIFICATES", "REDIS_URL", "REDIS_REPLICAS", "SIGNING_KEY", "PUBLIC_URL", "LICENSE_KEY_PEPPER"]
       max_instances = 4
       latency_ms    = 500

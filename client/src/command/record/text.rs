@@ -1,30 +1,79 @@
 //! Records as people read them.
 
-use coditect::Entry;
+use std::collections::BTreeMap;
+
+use coditect::{Entry, Kind};
+use jiff::Timestamp;
 use protocol::wire::{HistoryEntry, whole_seconds};
 use serde_json::Value;
 
+use super::{Ids, noun};
 use crate::printer::{indented, one_line};
+use crate::when::age;
 
 /// How many characters of a text a list shows.
 const SHOWN: usize = 80;
 
-/// A line for each, their columns below each other.
-pub(super) fn list(entries: &[Entry]) -> String {
-    let width = entries.iter().map(|entry| one_line(entry.id.as_str()).chars().count()).max().unwrap_or_default();
-    entries.iter().map(|entry| line(entry, width)).collect::<Vec<_>>().join("\n")
+/// How many of a status and of a project.
+const SHOWN_OF_A_WORD: usize = 20;
+
+/// A heading, and a line for each.
+pub(super) fn list(entries: &[Entry], ids: &Ids, noun: &str, now: Timestamp) -> String {
+    let is_task = noun == Kind::Task.as_str();
+    let mut heading = vec!["ID".to_owned(), "PROJECT".to_owned(), "CHANGED".to_owned(), noun.to_uppercase()];
+    let lines = entries.iter().map(|entry| {
+        let mut cells =
+            vec![one_line(ids.shortened(&entry.id)), project(entry), age(now, entry.updated_at), line(entry)];
+        if is_task {
+            cells.insert(1, entry.content.get("status").and_then(Value::as_str).map_or("-".to_owned(), word));
+        }
+        cells
+    });
+    let lines: Vec<Vec<String>> = lines.collect();
+    if is_task {
+        heading.insert(1, "STATUS".to_owned());
+    }
+    table(std::iter::once(heading).chain(lines).collect())
 }
 
-fn line(entry: &Entry, width: usize) -> String {
-    let field = |name: &str| entry.content.get(name).and_then(Value::as_str);
-    let mut words = vec![format!("{:<width$}", one_line(entry.id.as_str()))];
-    words.extend(field("status").map(|status| format!("{:<11}", short(status))));
-    words.push(match title(&entry.content) {
-        Some(title) => short(title),
-        None if entry.locked => "(encrypted)".to_owned(),
-        None => short(&entry.content.to_string()),
+/// What was found: with its kind, and the place where it was found.
+pub(in crate::command) fn found(found: &[(Entry, String)], ids: &BTreeMap<Kind, Ids>, now: Timestamp) -> String {
+    let heading = ["KIND", "ID", "PROJECT", "CHANGED", "TEXT"].map(str::to_owned).to_vec();
+    let lines = found.iter().map(|(entry, text)| {
+        let id = ids.get(&entry.kind).map_or(entry.id.as_str(), |ids| ids.shortened(&entry.id));
+        vec![noun(entry.kind).to_owned(), one_line(id), project(entry), age(now, entry.updated_at), short(text, SHOWN)]
     });
-    words.join("  ").trim_end().to_owned()
+    table(std::iter::once(heading).chain(lines).collect())
+}
+
+/// Columns below each other.
+fn table(lines: Vec<Vec<String>>) -> String {
+    let columns = lines.first().map_or(0, Vec::len);
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let line = |cells: &Vec<String>| {
+        let cells: Vec<String> = cells.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
+        cells.join("  ").trim_end().to_owned()
+    };
+    lines.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// A project of what is locked has another name there.
+fn project(entry: &Entry) -> String {
+    let project = entry.project_id.as_ref().filter(|_| !entry.locked);
+    project.map_or_else(|| "-".to_owned(), |project| word(project.as_str()))
+}
+
+fn word(text: &str) -> String {
+    short(text, SHOWN_OF_A_WORD)
+}
+
+fn line(entry: &Entry) -> String {
+    match title(&entry.content) {
+        Some(title) => short(title, SHOWN),
+        None if entry.locked => "(encrypted)".to_owned(),
+        None => short(&entry.content.to_string(), SHOWN),
+    }
 }
 
 /// All that is known of a record.
@@ -53,7 +102,8 @@ pub(super) fn past(entry: &HistoryEntry) -> String {
     format!("{version:>4}  {:<8}  {}  {}", entry.outcome.as_str(), whole_seconds(entry.updated_at), one_line(content))
 }
 
-fn title(content: &Value) -> Option<&str> {
+/// The field of a content that says in short what it is about.
+pub(in crate::command) fn title(content: &Value) -> Option<&str> {
     ["title", "subject", "description", "text", "message"].iter().find_map(|name| content.get(name)?.as_str())
 }
 
@@ -66,10 +116,10 @@ fn plain(value: &Value) -> String {
 }
 
 /// In one line, of which the beginning is enough.
-fn short(text: &str) -> String {
+fn short(text: &str, most: usize) -> String {
     let mut words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if words.chars().count() > SHOWN {
-        words = words.chars().take(SHOWN - 1).chain(['…']).collect();
+    if words.chars().count() > most {
+        words = words.chars().take(most - 1).chain(['…']).collect();
     }
     one_line(&words)
 }

@@ -1,0 +1,209 @@
+//! What was wrong with what was typed: a sentence, and one hint, to the command that was meant.
+
+use std::ffi::OsString;
+
+use clap::Command;
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use super::Arguments;
+use super::words::NO_OPTION;
+
+/// What cannot be done as it was typed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Misunderstanding {
+    /// Nothing is wrong: the answer is a help text.
+    Help(StyledStr),
+    /// The same with the version.
+    Version,
+    /// The command has commands of its own, and none of them was named. The help text lists them.
+    Unfinished {
+        /// The help text.
+        help: StyledStr,
+        /// The same as an error, for programs.
+        fault: Fault,
+    },
+    /// It is wrong.
+    Wrong(Fault),
+}
+
+/// What is wrong, and what to do about it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) sentence: String,
+    pub(crate) hint: String,
+}
+
+impl Misunderstanding {
+    /// Of an error of the parser.
+    pub(crate) fn of(error: &clap::Error, arguments: &[OsString]) -> Self {
+        let mut command = typed(arguments);
+        let name = command.get_bin_name().unwrap_or("coditect").to_owned();
+        match error.kind() {
+            ErrorKind::DisplayHelp => Self::Help(error.render()),
+            ErrorKind::DisplayVersion => Self::Version,
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => Self::Unfinished {
+                help: command.render_help(),
+                fault: Fault {
+                    sentence: format!("`{name}` is not a whole command."),
+                    hint: format!("`{name} --help` lists the commands."),
+                },
+            },
+            kind => {
+                let sentence = sentence(error, kind, &name);
+                let hint = suggestion(error).unwrap_or_else(|| where_to_look(&command, &name, error, &sentence));
+                Self::Wrong(Fault { sentence, hint })
+            }
+        }
+    }
+}
+
+/// The innermost command that was named.
+fn typed(arguments: &[OsString]) -> Command {
+    let mut command = Arguments::program();
+    command.build();
+    let mut words = arguments.iter().skip(1).map(|word| word.to_string_lossy());
+    while let Some(word) = words.next() {
+        match &*word {
+            "--" => break,
+            "--home" | "--profile" => drop(words.next()),
+            option if option.starts_with('-') => {}
+            word => match command.find_subcommand(word) {
+                Some(below) => command = below.clone(),
+                None => break,
+            },
+        }
+    }
+    command
+}
+
+fn sentence(error: &clap::Error, kind: ErrorKind, name: &str) -> String {
+    match kind {
+        ErrorKind::InvalidSubcommand => match text(error, ContextKind::InvalidSubcommand) {
+            Some(word) => format!("There is no command `{name} {word}`."),
+            None => first_paragraph(error),
+        },
+        ErrorKind::UnknownArgument => match text(error, ContextKind::InvalidArg) {
+            Some(option) if option.starts_with('-') => format!("{NO_OPTION} {option}."),
+            Some(word) => format!("`{name}` has no use for {word:?}."),
+            None => first_paragraph(error),
+        },
+        ErrorKind::ValueValidation => match std::error::Error::source(error).map(ToString::to_string) {
+            Some(why) if why.starts_with(NO_OPTION) => format!("{why}."),
+            _ => first_paragraph(error),
+        },
+        ErrorKind::MissingRequiredArgument => match error.get(ContextKind::InvalidArg) {
+            Some(ContextValue::Strings(missing)) => {
+                let names: Vec<&str> = missing.iter().map(|name| name.trim_matches(['<', '>', '.'])).collect();
+                format!("`{name}` needs {}.", names.join(" and "))
+            }
+            _ => first_paragraph(error),
+        },
+        _ => first_paragraph(error),
+    }
+}
+
+/// What was probably meant.
+fn suggestion(error: &clap::Error) -> Option<String> {
+    let kinds = [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue];
+    let found = kinds.into_iter().find_map(|kind| text(error, kind))?;
+    Some(format!("`{found}` is similar."))
+}
+
+fn where_to_look(command: &Command, name: &str, error: &clap::Error, sentence: &str) -> String {
+    if command.has_subcommands() {
+        return format!("`{name} --help` lists the commands.");
+    }
+    let takes_text = command.get_arguments().any(|argument| argument.get_id() == "literal");
+    let option = text(error, ContextKind::InvalidValue).filter(|_| sentence.starts_with(NO_OPTION));
+    match option {
+        Some(option) if takes_text => {
+            format!("`{name} --help` shows those there are; `{name} -- {option}` takes it as a text.")
+        }
+        _ => format!("`{name} --help` shows what can be said."),
+    }
+}
+
+fn text(error: &clap::Error, kind: ContextKind) -> Option<String> {
+    match error.get(kind)? {
+        ContextValue::String(text) => Some(text.clone()),
+        // The most similar one is the last.
+        ContextValue::Strings(texts) => texts.last().cloned(),
+        _ => None,
+    }
+}
+
+/// What the parser says, without its own hints.
+fn first_paragraph(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let text = text.trim().trim_start_matches("error: ");
+    let lines: Vec<&str> = text.split("\n\n").next().unwrap_or_default().lines().map(str::trim).collect();
+    let mut letters = lines.join(" ").chars().collect::<Vec<_>>();
+    if let Some(first) = letters.first_mut() {
+        *first = first.to_ascii_uppercase();
+    }
+    let sentence: String = letters.into_iter().collect();
+    format!("{}.", sentence.trim_end_matches('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(line: &str) -> Fault {
+        let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        let error = Arguments::program().try_get_matches_from(&arguments).unwrap_err();
+        match Misunderstanding::of(&error, &arguments) {
+            Misunderstanding::Wrong(fault) | Misunderstanding::Unfinished { fault, .. } => fault,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn one_hint_leads_to_the_command_that_was_typed() {
+        for (line, sentence, hint) in [
+            ("coditect vaildate", "There is no command `coditect vaildate`.", "`validate` is similar."),
+            (
+                "coditect frobnicate",
+                "There is no command `coditect frobnicate`.",
+                "`coditect --help` lists the commands.",
+            ),
+            ("coditect task lsit", "There is no command `coditect task lsit`.", "`list` is similar."),
+            (
+                "coditect task quux",
+                "There is no command `coditect task quux`.",
+                "`coditect task --help` lists the commands.",
+            ),
+            ("coditect", "`coditect` is not a whole command.", "`coditect --help` lists the commands."),
+            (
+                "coditect --home validate task",
+                "`coditect task` is not a whole command.",
+                "`coditect task --help` lists the commands.",
+            ),
+            (
+                "coditect validate --loud",
+                "There is no option --loud.",
+                "`coditect validate --help` shows what can be said.",
+            ),
+            ("coditect run", "`coditect run` needs COMMAND.", "`coditect run --help` shows what can be said."),
+            (
+                "coditect task add --staus pending",
+                "There is no option --staus.",
+                "`coditect task add --help` shows those there are; `coditect task add -- --staus` takes it as a text.",
+            ),
+            (
+                "coditect whoami me",
+                "`coditect whoami` has no use for \"me\".",
+                "`coditect whoami --help` shows what can be said.",
+            ),
+            (
+                "coditect run --wait=soon true",
+                "Invalid value 'soon' for '--wait[=<DURATION>]': it is a time such as 90s, 10m or 2h.",
+                "`coditect run --help` shows what can be said.",
+            ),
+        ] {
+            let expected = Fault { sentence: sentence.to_owned(), hint: hint.to_owned() };
+            assert_eq!(fault(line), expected, "{line}");
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! `coditect deactivate`
+
+use coditect::Error;
+use serde_json::json;
+
+use super::client;
+use crate::arguments::Common;
+use crate::exit_status::ExitStatus;
+use crate::printer::Printer;
+use crate::when::Reader;
+
+pub(super) fn deactivate(printer: Printer, common: &Common) -> Result<ExitStatus, Error> {
+    let client = client(printer, common)?;
+    let key = client.license_key()?.ok_or(Error::NoKey)?.redacted();
+    let next = client.deactivate()?;
+    let then = match next {
+        None => "Another machine can be activated with it.".to_owned(),
+        Some(time) => {
+            let time = Reader::of_answers(jiff::Timestamp::now()).tell(time);
+            format!("As many machines as the license has places were activated lately; the next one can be {time}.")
+        }
+    };
+    let text = format!("Deactivated {key}: this machine has given its place back. {then}");
+    let object = json!({ "license_key": key, "next_activation_at": next });
+    Ok(printer.answer(&object, &text, ExitStatus::Yes))
+}

@@ -1,0 +1,76 @@
+//! Ids as people type and read them: as much of one as tells it from the others.
+
+use coditect::{ContextError, ContextStore, Error, Kind, RecordId};
+
+/// The fewest characters of an id that a list shows.
+const SHORTEST: usize = 8;
+
+/// How many ids are named where what was typed could mean several.
+const NAMED: usize = 5;
+
+/// The id that was typed, of those that begin with it, which are in order: a whole one, or the only one that begins so.
+pub(in crate::command) fn choose(typed: RecordId, mut found: Vec<RecordId>, noun: &str) -> Result<RecordId, Error> {
+    // A whole one is the first in order. What is nothing's beginning is not found as it was typed.
+    if found.first().is_none_or(|first| *first == typed) {
+        return Ok(typed);
+    }
+    if found.len() == 1 {
+        return Ok(found.remove(0));
+    }
+    let mut names: Vec<&str> = found.iter().take(NAMED).map(RecordId::as_str).collect();
+    if found.len() > NAMED {
+        names.push("…");
+    }
+    Err(ContextError::Ambiguous { what: format!("{noun} {:?}", typed.as_str()), ids: names.join(", ") }.into())
+}
+
+/// The ids of a kind, in order.
+pub(in crate::command) struct Ids(Vec<RecordId>);
+
+impl Ids {
+    pub(in crate::command) fn of(store: &ContextStore, kind: Kind) -> Result<Self, Error> {
+        store.ids(kind, "").map(Self)
+    }
+
+    /// As much of an id as tells it from the others. One that a person has chosen is shown whole.
+    pub(in crate::command) fn shortened<'a>(&self, id: &'a RecordId) -> &'a str {
+        let text = id.as_str();
+        if text.len() != 36 || uuid::Uuid::try_parse(text).is_err() {
+            return text;
+        }
+        let place = self.0.partition_point(|other| other < id);
+        let before = place.checked_sub(1).and_then(|before| self.0.get(before));
+        let after = self.0.get(place..).and_then(|rest| rest.iter().find(|other| *other != id));
+        let shared =
+            before.into_iter().chain(after).map(|other| common(text, other.as_str())).max().unwrap_or_default();
+        // All of it is ASCII.
+        &text[..text.len().min(SHORTEST.max(shared + 1))]
+    }
+}
+
+/// How many bytes two texts begin with together.
+fn common(a: &str, b: &str) -> usize {
+    a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_shortened_to_what_tells_it_from_the_others() {
+        let ids: Vec<RecordId> = [
+            "0190aaaa-0000-7000-8000-000000000001",
+            "0190aaaa-0000-7000-8000-000000000002",
+            "0190aaaa-1000-7000-8000-000000000002",
+            "3f2a9c1e-0000-4000-8000-000000000000",
+            "a-name-that-somebody-has-typed",
+        ]
+        .map(|id| id.parse().unwrap())
+        .into();
+        let known = Ids(ids.clone());
+        let shortened: Vec<&str> = ids.iter().map(|id| known.shortened(id)).collect();
+        let whole = ids[0].as_str();
+        assert_eq!(shortened, [whole, ids[1].as_str(), "0190aaaa-1", "3f2a9c1e", "a-name-that-somebody-has-typed"]);
+    }
+}

@@ -1,0 +1,73 @@
+//! `coditect search TEXT`
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use coditect::text::nfc;
+use coditect::{ContextStore, Entry, Error, Filter, Kind, ProjectId};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::record::{Ids, text};
+use crate::arguments::{Common, SearchArguments};
+use crate::exit_status::ExitStatus;
+use crate::printer::Printer;
+
+/// How much of a long text is shown before what was found in it.
+const BEFORE: usize = 20;
+
+pub(super) fn search(printer: Printer, common: &Common, asked: SearchArguments) -> Result<ExitStatus, Error> {
+    let texts: Vec<String> = asked.texts.words().iter().map(|text| nfc(text.trim()).into_owned()).collect();
+    if texts.is_empty() || texts.iter().any(String::is_empty) {
+        let hint = "`coditect search TEXT` finds what has TEXT in it; `coditect task list` shows all tasks.";
+        return Ok(printer.failure("It is not said what to find.", hint, "nothing_said", ExitStatus::Usage));
+    }
+    let store = ContextStore::open(common.home.clone())?;
+    let project_id = asked.filter.project.as_deref().map(|project| ProjectId::parse(nfc(project))).transpose()?;
+    let wanted = Filter { project_id, status: None, limit: asked.filter.limit.saturating_add(1) };
+    let mut entries = store.search(&texts, &wanted)?;
+    if entries.len() > asked.filter.limit {
+        entries.truncate(asked.filter.limit);
+        let more = asked.filter.limit.saturating_mul(2);
+        printer.notice(&format!("These are the latest {}; `--limit {more}` shows more.", asked.filter.limit));
+    }
+    if entries.is_empty() {
+        let sentence = format!("Nothing on this machine has {} in it.", texts.join(" and "));
+        return Ok(printer.answer(&json!({ "data": [] }), &sentence, ExitStatus::No));
+    }
+    let kinds: BTreeSet<Kind> = entries.iter().map(|entry| entry.kind).collect();
+    let ids: BTreeMap<Kind, Ids> =
+        kinds.into_iter().map(|kind| Ok((kind, Ids::of(&store, kind)?))).collect::<Result<_, Error>>()?;
+    let object = json!({ "data": entries });
+    let found: Vec<(Entry, String)> = entries.into_iter().map(|entry| with_place(entry, &texts[0])).collect();
+    Ok(printer.answer(&object, &text::found(&found, &ids, Timestamp::now()), ExitStatus::Yes))
+}
+
+/// A record, and of its texts the one in which the first was found, from a little before that on; its title if that has it.
+fn with_place(entry: Entry, text: &str) -> (Entry, String) {
+    let text = text.to_lowercase();
+    let has = |candidate: &&str| candidate.to_lowercase().contains(&text);
+    let mut all = Vec::new();
+    texts_of(&entry.content, &mut all);
+    let title = text::title(&entry.content);
+    let shown = match title.filter(has).or_else(|| all.into_iter().find(has)) {
+        None => title.map_or_else(|| entry.content.to_string(), str::to_owned),
+        Some(found) => {
+            let at = found.to_lowercase().find(&text).unwrap_or_default();
+            let before = found.to_lowercase()[..at].chars().count();
+            let skipped = before.saturating_sub(BEFORE);
+            let rest: String = found.chars().skip(skipped).collect();
+            if skipped == 0 { rest } else { format!("…{rest}") }
+        }
+    };
+    (entry, shown)
+}
+
+/// All texts in a value.
+fn texts_of<'a>(value: &'a Value, texts: &mut Vec<&'a str>) {
+    match value {
+        Value::String(text) => texts.push(text),
+        Value::Array(values) => values.iter().for_each(|value| texts_of(value, texts)),
+        Value::Object(fields) => fields.values().for_each(|value| texts_of(value, texts)),
+        _ => {}
+    }
+}

@@ -1,0 +1,76 @@
+//! Finding records by what they say, and ids by how they begin.
+
+use std::collections::BTreeSet;
+
+use protocol::id::RecordId;
+use protocol::wire::Kind;
+use serde_json::Value;
+
+use super::{ContextStore, Database, Entry, Filter, queue, table};
+use crate::Error;
+
+/// More records than a machine has.
+const ALL_OF_THEM: usize = u32::MAX as usize;
+
+impl ContextStore {
+    /// The records of all kinds that have each of these texts somewhere in their contents, the latest change first. Capital
+    /// and small letters are the same. What is encrypted with a key that is not here is not found.
+    ///
+    /// ```
+    /// use coditect::{ContextStore, Draft, Filter, Kind};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let home = folder.path().join("home");
+    /// let store = ContextStore::open(Some(home))?;
+    /// let content = serde_json::json!({"title": "Flush before fsync"});
+    /// store.put(&Draft { kind: Kind::SkillLearning, id: "fsync".parse()?, project_id: None, content })?;
+    /// assert_eq!(store.search(&["FSYNC".to_owned(), "flush".to_owned()], &Filter::default())?.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn search(&self, texts: &[String], filter: &Filter) -> Result<Vec<Entry>, Error> {
+        let texts: Vec<String> = texts.iter().map(|text| text.to_lowercase()).collect();
+        let all = Filter { limit: ALL_OF_THEM, ..filter.clone() };
+        let mut found = Vec::new();
+        for kind in Kind::ALL.iter().copied() {
+            let entries = self.list(kind, &all)?.into_iter();
+            found.extend(entries.filter(|entry| !entry.locked && texts.iter().all(|text| says(&entry.content, text))));
+        }
+        found.sort_by(|a, b| b.updated_at.cmp(&a.updated_at).then_with(|| a.id.cmp(&b.id)));
+        found.truncate(filter.limit);
+        Ok(found)
+    }
+
+    /// The ids of the records whose changes are not sent any more until somebody retries them.
+    pub fn parked_ids(&self) -> Result<Vec<RecordId>, Error> {
+        let parked = self.on_sessions(|sessions| queue::all(sessions, true, ALL_OF_THEM))?;
+        Ok(parked.into_iter().map(|change| change.id).collect())
+    }
+
+    /// The ids of the records of a kind that begin with this, in order.
+    pub fn ids(&self, kind: Kind, beginning: &str) -> Result<Vec<RecordId>, Error> {
+        // The queue first: what has left it is in the table.
+        let changes = self.on_sessions(|sessions| queue::changed_ids(sessions, kind, beginning))?;
+        let rows = self.on(Database::of(kind), |file| table::ids(file, kind, beginning))?;
+        let mut ids: BTreeSet<RecordId> = rows.into_iter().collect();
+        for id in changes {
+            if self.get(kind, &id)?.is_some() {
+                ids.insert(id);
+            } else {
+                ids.remove(&id);
+            }
+        }
+        Ok(ids.into_iter().collect())
+    }
+}
+
+/// Whether a value has this text somewhere, whatever its letters' size. The names of fields are not searched.
+fn says(value: &Value, text: &str) -> bool {
+    match value {
+        Value::String(said) => said.to_lowercase().contains(text),
+        Value::Array(values) => values.iter().any(|value| says(value, text)),
+        Value::Object(fields) => fields.values().any(|value| says(value, text)),
+        _ => false,
+    }
+}
