@@ -10,10 +10,10 @@ use std::os::unix::fs::MetadataExt;
 
 use protocol::id::InstanceId;
 use serde::{Deserialize, Serialize};
+use uuid::Builder;
 
-use crate::Error;
 use crate::home::Home;
-use crate::uptime;
+use crate::{Error, random, uptime};
 
 const FILE: &str = "instance";
 
@@ -36,7 +36,12 @@ struct Place {
 
 /// This home's id; where nothing can be kept, one for this process.
 pub(crate) fn identify(home: &Home) -> InstanceId {
-    kept(home).unwrap_or_else(|_| InstanceId::new())
+    kept(home).unwrap_or_else(|_| invent())
+}
+
+/// A new one, which no clock has a part in.
+fn invent() -> InstanceId {
+    InstanceId::from_uuid(Builder::from_random_bytes(random::bytes()).into_uuid())
 }
 
 fn kept(home: &Home) -> Result<InstanceId, Error> {
@@ -48,7 +53,7 @@ fn kept(home: &Home) -> Result<InstanceId, Error> {
     if let Some(found) = found.filter(|found| found.place == place) {
         return Ok(found.id);
     }
-    let made = Kept { id: InstanceId::new(), place };
+    let made = Kept { id: invent(), place };
     home.write(FILE, &serde_json::to_vec(&made).expect("ids and numbers are JSON"))?;
     Ok(made.id)
 }

@@ -187,6 +187,28 @@ impl Notice {
             _ => Ok(()),
         }
     }
+
+    /// What is said about this machine's clock.
+    fn write_clock(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ClockBehind { behind } => write!(
+                f,
+                "This machine's clock is {} behind the time it had before, so the cloud is asked. Set the clock.",
+                about(*behind)
+            ),
+            Self::ClockApart { ahead } => {
+                let side = if ahead.is_negative() { "behind" } else { "ahead of" };
+                write!(f, "This machine's clock is {} {side} the cloud's. Set the clock.", about(*ahead))
+            }
+            Self::ClockInDoubt { ahead } => write!(
+                f,
+                "This machine's clock has moved ahead by {}, and what is stored no longer serves. If the clock is wrong, set it \
+                 right: then it serves again.",
+                about(*ahead)
+            ),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl fmt::Display for Notice {
@@ -209,21 +231,7 @@ impl fmt::Display for Notice {
             Self::SeatRecovered => f.write_str("The cloud can be reached again. The seat is kept."),
             Self::SeatReacquired => f.write_str("The seat was lost and has been taken again."),
             Self::SeatEnded(ending) => ending.fmt(f),
-            Self::ClockBehind { behind } => write!(
-                f,
-                "This machine's clock is {} behind the time it had before, so the cloud is asked. Set the clock.",
-                about(*behind)
-            ),
-            Self::ClockApart { ahead } => {
-                let side = if ahead.is_negative() { "behind" } else { "ahead of" };
-                write!(f, "This machine's clock is {} {side} the cloud's. Set the clock.", about(*ahead))
-            }
-            Self::ClockInDoubt { ahead } => write!(
-                f,
-                "This machine's clock has moved ahead by {}, and what is stored no longer serves. If the clock is wrong, set it \
-                 right: then it serves again.",
-                about(*ahead)
-            ),
+            Self::ClockBehind { .. } | Self::ClockApart { .. } | Self::ClockInDoubt { .. } => self.write_clock(f),
             Self::CacheRefused { cause } => write!(f, "What was stored is not used. {cause} The cloud is asked again."),
             Self::NotStored(error) => write!(f, "The answer could not be stored. {error} {}", error.hint()),
             Self::KeychainNotUsed(fault) => {

@@ -19,15 +19,7 @@ const SSO: &str = "sso";
 pub(super) fn config(printer: Printer, common: &Common, command: ConfigCommand) -> Result<ExitStatus, Error> {
     let config = Config::open(common.home.clone())?;
     match command {
-        ConfigCommand::List => {
-            let values: Vec<(&str, String)> =
-                SETTINGS.iter().map(|name| Ok((*name, read(&config, name)?))).collect::<Result<_, Error>>()?;
-            let lines: Vec<String> =
-                values.iter().map(|(name, value)| format!("{name} = {}", one_line(value))).collect();
-            let object: BTreeMap<&str, &str> =
-                values.iter().map(|(name, value)| (*name, for_programs(value))).collect();
-            Ok(printer.answer(&object, &lines.join("\n"), ExitStatus::Yes))
-        }
+        ConfigCommand::List => list(printer, &config),
         ConfigCommand::Get { name } => {
             if !SETTINGS.contains(&name.as_str()) {
                 return Ok(unknown(printer, &name));
@@ -80,6 +72,14 @@ pub(super) fn config(printer: Printer, common: &Common, command: ConfigCommand) 
             Ok(is_now(printer, &name, &value))
         }
     }
+}
+
+fn list(printer: Printer, config: &Config) -> Result<ExitStatus, Error> {
+    let values: Vec<(&str, String)> =
+        SETTINGS.iter().map(|name| Ok((*name, read(config, name)?))).collect::<Result<_, Error>>()?;
+    let lines: Vec<String> = values.iter().map(|(name, value)| format!("{name} = {}", one_line(value))).collect();
+    let object: BTreeMap<&str, &str> = values.iter().map(|(name, value)| (*name, for_programs(value))).collect();
+    Ok(printer.answer(&object, &lines.join("\n"), ExitStatus::Yes))
 }
 
 /// The settings there are, as they are listed.

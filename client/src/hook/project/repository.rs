@@ -85,7 +85,7 @@ impl Repository {
     fn address(&self, home: Option<&Path>) -> Option<Address> {
         let config = Config::read(&self.0.join("config"), home);
         let url = config.remote_url()?;
-        let personal = || home.map(|home| Config::personal(home)).unwrap_or_default();
+        let personal = || home.map(Config::personal).unwrap_or_default();
         let instead_of = |url: &str| config.instead_of(url).or_else(|| personal().instead_of(url));
         Address::parse(url, &self.root(), &instead_of, &|host| ssh::host_name(home?, host))
     }

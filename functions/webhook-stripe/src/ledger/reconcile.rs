@@ -280,7 +280,7 @@ fn unreadable(error: impl std::fmt::Display) -> ApiError {
 }
 
 fn silent(error: ApiError) -> Problem {
-    Problem::unavailable("Stripe", &error.to_string())
+    Problem::unavailable("Stripe", error.to_string())
 }
 
 /// A license in a line.
