@@ -5,8 +5,7 @@
 //! one round trip. Of a transaction that is traced, Postgres knows the `traceparent` by its `application_name`.
 //! [`Db::outside_tenants`] runs the few statements that need no tenant; under row-level security they see no tenant's rows.
 //!
-//! A connection returns to the pool only after a round trip that was seen to end it in a clean state. A request that is given
-//! up at any other moment destroys its connection, so that no other request continues its transaction.
+//! A connection returns to the pool only after a round trip that was seen to leave it clean; else it is destroyed.
 
 use std::time::{Duration, Instant};
 
