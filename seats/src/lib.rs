@@ -11,7 +11,7 @@
 //! - release closes the row first.
 //!
 //! Modules: [`terms`] a license's rights, [`outcome`] the scripts' answers as types, [`restore`] back from Postgres,
-//! [`session`] a session's rows, [`release`] how it ends, [`gone`] the rows of
+//! [`session`] a session's rows, [`release`] how it ends, `gone` the rows of
 //! those that lost their seat, [`installation`] all licences counted
 //! together, [`usage`] how many seats of each plan are taken.
 

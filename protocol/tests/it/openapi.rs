@@ -21,7 +21,7 @@ fn bounded_texts_say_their_bounds() {
     assert_eq!(schema::<id::Hostname>()["maxLength"], 253);
     assert_eq!(schema::<id::ClientVersion>()["maxLength"], 64);
     assert_eq!(schema::<id::IdempotencyKey>()["minLength"], 1);
-    assert_eq!(schema::<wire::UnverifiedKey>()["maxLength"], 128);
+    assert_eq!(schema::<wire::UnverifiedKey>()["maxLength"], 512);
     assert_eq!(schema::<id::PlanCode>()["maxLength"], 32);
     assert_eq!(schema::<id::ReturnUrl>()["maxLength"], 2048);
     let seats = schema::<wire::SeatNumber>();
