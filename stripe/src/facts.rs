@@ -6,7 +6,7 @@
 //!
 //! Money belongs to an invoice ([`Invoice`]), an invoice to the periods of its lines, a period to an item. The newest
 //! invoice that is not void decides the standing between two states of the subscription; the base item's period bounds
-//! the license; a refund or dispute counts while it takes back what the current period was paid with ([`taking`]).
+//! the license; a refund or dispute counts while it takes back what the current period was paid with (`taking`).
 //!
 //! The order of a subscription's states is by when their events were made. Within one second, which is all that Stripe
 //! tells, by the stage of life, then by the status; that is a guess, so it is reported as one, and whoever can asks Stripe.
