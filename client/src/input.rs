@@ -63,9 +63,10 @@ impl<F: AsFd> Read for Input<F> {
 /// Reads a file or pipe to its end, or until it pauses after what is whole. A terminal is read to its end.
 ///
 /// ```
-/// use std::io::Write;
+/// use std::{fs::File, io::Write, os::fd::OwnedFd};
 ///
 /// let (reader, mut writer) = std::io::pipe()?;
+/// let reader = File::from(OwnedFd::from(reader));
 /// writer.write_all(b"all of it\n")?;
 /// // The writer stays open.
 /// let text = coditect::input::read_whole(&reader, 1024, |text| text.ends_with(b"\n"))?;
