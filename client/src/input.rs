@@ -69,7 +69,7 @@ impl<F: AsFd> Read for Input<F> {
 /// let reader = File::from(OwnedFd::from(reader));
 /// writer.write_all(b"all of it\n")?;
 /// // The writer stays open.
-/// let text = coditect::input::read_whole(&reader, 1024, |text| text.ends_with(b"\n"))?;
+/// let text = coditect::input::read_whole(reader, 1024, |text| text.ends_with(b"\n"))?;
 /// assert_eq!(text, b"all of it\n");
 /// # Ok::<(), std::io::Error>(())
 /// ```
