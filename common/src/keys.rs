@@ -52,7 +52,11 @@ impl Keys {
     /// # Errors
     /// A sentence for the log.
     pub async fn check(&self) -> Result<(), String> {
-        let keys = self.current().await.map_err(|p| p.internal().unwrap_or_default().to_owned())?;
+        let cause = |p: Problem| p.internal().unwrap_or_default().to_owned();
+        let mut keys = self.current().await.map_err(cause)?;
+        if keys.is_empty() {
+            keys = self.loaded.again().await.map_err(cause)?.value;
+        }
         if keys.is_empty() { Err("no signing key was published yet".to_owned()) } else { Ok(()) }
     }
 
