@@ -105,6 +105,7 @@ def test_what_cannot_be_used_is_refused(machine: Make, wrong: dict[str, str]) ->
 def test_a_home_that_others_can_read_is_refused(machine: Make) -> None:
     home = machine().home
     home.mkdir(mode=0o755)
+    (home / "notes").write_text("An empty folder would be made private and used.")
     with pytest.raises(MachineError) as exposed:
         LicenseClient(home=home).validate()
     assert exposed.value.code == "exposed_file" and f"chmod 700 {home}" in exposed.value.hint
