@@ -12,7 +12,7 @@
 //!
 //! Modules: [`terms`] a license's rights, [`outcome`] the scripts' answers as types, [`restore`] back from Postgres,
 //! [`session`] a session's rows, [`release`] how it ends, `gone` the rows of
-//! those that lost their seat, [`installation`] all licences counted
+//! those that lost their seat, [`installation`] all licenses counted
 //! together, [`usage`] how many seats of each plan are taken.
 
 mod gone;
@@ -120,7 +120,7 @@ impl Seats {
         Ok(confirmed)
     }
 
-    /// Keeps a session's seat for one of its instances. A licence that Redis doesn't know is restored first.
+    /// Keeps a session's seat for one of its instances. A license that Redis doesn't know is restored first.
     ///
     /// # Errors
     /// `503` when Redis doesn't answer, or Postgres doesn't while a licence has to be restored.

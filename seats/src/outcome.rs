@@ -20,7 +20,7 @@ pub struct Grant {
     pub limit: u32,
     /// How many are in use, this one included.
     pub in_use: u32,
-    /// Which seat of the licence it is, from 1; none for a session whose row a release without numbers has written.
+    /// Which seat of the license it is, from 1; none for a session whose row a release without numbers has written.
     pub seat: Option<i32>,
     /// Sessions that lost their seat and whose rows must be closed with this one's commit.
     pub gone: Vec<Gone>,
@@ -111,7 +111,7 @@ pub enum Extended {
 /// How long a seat is kept, in milliseconds since 1970 of Redis's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kept {
-    /// When it expires: after its time, or with the licence.
+    /// When it expires: after its time, or with the license.
     pub expires_ms: i64,
     /// When it was kept.
     pub now_ms: i64,
@@ -120,7 +120,7 @@ pub struct Kept {
 /// The answer to an instance that leaves its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Left {
-    /// Redis doesn't know the licence.
+    /// Redis doesn't know the license.
     Cold,
     /// Other instances keep the session.
     Kept,

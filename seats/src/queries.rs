@@ -23,7 +23,7 @@ pub(crate) const SESSIONS_EXPIRE: &str = "/* sessions_expire */
 
 /// The session's row. Nothing happens when it is there, when the fence fell, when two requests of one holder write it at
 /// once (`on conflict (id)` alone would let the second one fail on `sessions_open`), or when Redis has granted what the
-/// rows say is taken: a seat's number is open once, and is one of the licence's. While there are open rows without a number,
+/// rows say is taken: a seat's number is open once, and is one of the license's. While there are open rows without a number,
 /// or with one over a limit that came down, numbers alone say too little, and the rows are counted.
 pub(crate) const SESSION_OPEN: &str = "/* session_open */
     insert into sessions (id, tenant_id, license_id, user_id, holder, hardware_id, hostname, client_version, grant_number,

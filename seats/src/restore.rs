@@ -60,7 +60,7 @@ impl Patience {
         left.ok_or_else(|| Problem::unavailable("redis", "a licence's seats were not restored in time"))
     }
 
-    /// Waits a moment, longer each time, so that those who wait for a large licence are no load of their own.
+    /// Waits a moment, longer each time, so that those who wait for a large license are no load of their own.
     async fn pause(&mut self) {
         let pause = rand::rng().random_range(1..=self.pause_ms);
         self.pause_ms = (self.pause_ms * 2).min(*POLL_MS.end());

@@ -46,7 +46,7 @@ pub enum Opened {
     Overtaken,
     /// The session had been closed. Nothing was written.
     Closed,
-    /// The rows say that the seat, or the holder, has another session, or that the licence is full: Redis does not know
+    /// The rows say that the seat, or the holder, has another session, or that the license is full: Redis does not know
     /// what it should. Nothing was written.
     Contradicted,
     /// So many sessions are open in the whole installation, which may not have more. No session was written, and the grant

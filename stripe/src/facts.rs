@@ -2,7 +2,7 @@
 //!
 //! [`Facts`] is a join-semilattice: each event adds a fact, each fact is kept as the greatest of its kind in a total order,
 //! so that the same events give the same facts in whatever order and however often they come. [`Facts::terms`] then reads
-//! the licence off the facts and the catalogue alone.
+//! the license off the facts and the catalogue alone.
 //!
 //! Money belongs to an invoice ([`Invoice`]), an invoice to the periods of its lines, a period to an item. The newest
 //! invoice that is not void decides the standing between two states of the subscription; the base item's period bounds
@@ -346,7 +346,7 @@ impl Facts {
         })
     }
 
-    /// When the licence ends, in seconds since 1970. What Stripe calls ended has ended then. Who stops paying has the
+    /// When the license ends, in seconds since 1970. What Stripe calls ended has ended then. Who stops paying has the
     /// first period without a payment, and never a second one: Stripe begins the next period of a subscription also while
     /// nobody pays for it.
     fn end(&self, customer_deleted: bool, catalogue: &Catalogue) -> Option<i64> {

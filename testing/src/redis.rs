@@ -165,8 +165,8 @@ impl Redis {
         })
     }
 
-    /// Lets time pass for a licence's seats: every expiry comes nearer by so many milliseconds, also those of the instances
-    /// that share a session, and the licence's end. Nothing sleeps, and Redis's clock, which counts, is the same for all.
+    /// Lets time pass for a license's seats: every expiry comes nearer by so many milliseconds, also those of the instances
+    /// that share a session, and the license's end. Nothing sleeps, and Redis's clock, which counts, is the same for all.
     pub async fn age_seats(&self, license: impl std::fmt::Display, by_ms: i64) {
         let script = "
             local function older(at) return string.format('%.0f', at + ARGV[1]) end

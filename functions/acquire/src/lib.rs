@@ -1,6 +1,6 @@
 //! `POST /api/v1/licenses/acquire`: a holder takes a seat, or gets the one it has again.
 //!
-//! Round trips: Postgres 1 (the licences) → Redis 1 (the grant) → Postgres 1 (the session's row, which also ends the
+//! Round trips: Postgres 1 (the licenses) → Redis 1 (the grant) → Postgres 1 (the session's row, which also ends the
 //! sessions whose seats it takes over) → Redis 1 (the confirmation) → KMS 1 (the signature) → answer. Two more in
 //! Postgres with an `Idempotency-Key`; an answer that is given again costs two alone, the second to see that its session is open.
 //! Where a person may use several licenses: one in Redis for each that is full, and one in Postgres (that the holder has no

@@ -1,7 +1,7 @@
 //! `POST /api/v1/auth/license`: a license key becomes an access token; beside it, in `claim.rs`, the confirmation of a
 //! purchase, and in `keys.rs`, what clients need to find the functions and check their signatures.
 //!
-//! Round trips: Redis 1 (how often has this address failed?) → Postgres 1 (the licence) → KMS 1 (the signature). A failed
+//! Round trips: Redis 1 (how often has this address failed?) → Postgres 1 (the license) → KMS 1 (the signature). A failed
 //! attempt costs Redis two more.
 //!
 //! Crashes: nothing is written but the count of failed attempts.

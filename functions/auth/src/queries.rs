@@ -34,19 +34,19 @@ const CLAIM_CONFIRM: &str = "/* claim_confirm */
     union all
     select id from users where issuer = $1 and subject = $2 and claimed_at is null and erase_at is null";
 
-/// The licence of a key.
+/// The license of a key.
 #[derive(Debug)]
 pub(crate) struct License {
     pub(crate) id: LicenseId,
     pub(crate) tenant: TenantId,
-    /// When the licence ends, or its key, whichever is first.
+    /// When the license ends, or its key, whichever is first.
     pub(crate) expires_at: Option<Timestamp>,
     pub(crate) tier: Tier,
-    /// `active`, `key_replaced`, or why the licence can't be used.
+    /// `active`, `key_replaced`, or why the license can't be used.
     pub(crate) state: String,
 }
 
-/// The licence that a key opens, current or former; usable or not.
+/// The license that a key opens, current or former; usable or not.
 pub(crate) async fn license_by_key(db: &Db, key_hash: &[u8]) -> Result<Option<License>, Problem> {
     let tx = db.tenant_of_key("license_by_key", key_hash).await?;
     let [rows] = tx.finish([(LICENSE_BY_KEY, &[&key_hash])]).await?;

@@ -1,7 +1,7 @@
 //! `POST /api/v1/licenses/validate`: may this key be used on this machine?
 //!
-//! Round trips: Redis 1 (how often has this address failed?) → Postgres 1 (the licence, and the device's place renewed) →
-//! KMS 1 (the signature). A device that comes for the first time costs Postgres two more, a licence that
+//! Round trips: Redis 1 (how often has this address failed?) → Postgres 1 (the license, and the device's place renewed) →
+//! KMS 1 (the signature). A device that comes for the first time costs Postgres two more, a license that
 //! isn't active one; a wrong key costs Redis two.
 //!
 //! `POST /api/v1/licenses/deactivate`: a machine gives its place back.
@@ -239,7 +239,7 @@ fn invalid(reason: InvalidReason, message: String) -> ValidateAnswer {
     ValidateAnswer::Invalid(InvalidLicense::new(reason, message))
 }
 
-/// Neither the refresh nor the grace goes beyond the licence, or beyond a key that was replaced.
+/// Neither the refresh nor the grace goes beyond the license, or beyond a key that was replaced.
 async fn valid(app: &State, license: License, ask: &ValidateRequest) -> Result<ValidateAnswer, Problem> {
     let now = Timestamp::now();
     let ends = [license.expires_at, license.key_replaced_until];

@@ -8,7 +8,7 @@ use protocol::id::{HardwareId, LicenseId, TenantId};
 use protocol::wire::{Feature, Quotas, Tier};
 use tokio_postgres::Row;
 
-/// The licence of a key, current or former, and, when this device has a place on it already, the device's new time: the usual morning in one
+/// The license of a key, current or former, and, when this device has a place on it already, the device's new time: the usual morning in one
 /// statement. A device that moved to another address is counted, as a sign that a key may be shared.
 const LICENSE_FOR_DEVICE: &str = "/* license_for_device */
     with key as (

@@ -14,7 +14,7 @@ use uuid::Uuid;
 /// How long a seat lasts here, in milliseconds: long enough that nothing expires by itself during a test.
 pub(crate) const TTL_MS: i64 = 600_000;
 
-/// A licence's keys in Redis.
+/// A license's keys in Redis.
 pub(crate) const PARTS: [&str; 7] = ["terms", "live", "holders", "sessions", "gone", "places", "instances"];
 
 pub(crate) struct Deployment {
@@ -185,7 +185,7 @@ impl Deployment {
         self.world.redis.command(&command.iter().map(String::as_str).collect::<Vec<_>>()).await;
     }
 
-    /// One of the licence's keys in Redis.
+    /// One of the license's keys in Redis.
     pub(crate) fn key(&self, part: &str) -> String {
         format!("seat:{{{}}}:{part}", self.license)
     }

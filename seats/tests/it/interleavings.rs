@@ -32,7 +32,7 @@ const SLACK_MS: i64 = TTL_MS / 12;
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// The next step of a client's acquire; the first reads the licence.
+    /// The next step of a client's acquire; the first reads the license.
     Acquire(usize),
     /// A client's acquire dies where it is.
     Die(usize),

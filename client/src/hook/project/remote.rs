@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     fn identity(url: &str) -> String {
-        match Address::parse(url, Path::new("/root/tree"), &|_| None, &|_| None) {
+        match Address::parse(url, Path::new("/srv/tree"), &|_| None, &|_| None) {
             Some(Address::Remote(remote)) => remote.identity,
             Some(Address::Folder(folder)) => format!("folder {}", folder.display()),
             None => String::new(),
@@ -211,7 +211,7 @@ mod tests {
             ("::1/srv/api", &["ssh://[::1]:2222/srv/api.git", "[::1]:/srv/api", "git@[::1]:srv/api"]),
             ("host/caf\u{e9}", &["host:cafe\u{301}", "ssh://host/caf%C3%A9", "ssh://host/cafe%CC%81"]),
             ("folder /srv/git/api.git", &["/srv/git/api.git", "file:///srv/git/api.git", "FILE:///srv/git/api.git"]),
-            ("folder /root/tree/../api", &["../api"]),
+            ("folder /srv/tree/../api", &["../api"]),
         ];
         for (expected, urls) in same {
             for url in *urls {
