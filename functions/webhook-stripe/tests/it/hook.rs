@@ -3,6 +3,8 @@
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
+use proptest::sample::Index;
+use proptest::test_runner::{Config, TestRunner};
 use serde_json::Value;
 use testing::World;
 use testing::http::{Answer, Client, Method};
@@ -27,6 +29,12 @@ pub(crate) struct License {
     pub(crate) expires_at: Option<i64>,
 }
 
+/// Runs a tenth of the usual number of cases, since each is whole lives over HTTP; PROPTEST_CASES asks for more.
+pub(crate) fn runner_of_lives() -> TestRunner {
+    let usual = Config::default();
+    TestRunner::new(Config { cases: usual.cases / 10, max_shrink_iters: 60, failure_persistence: None, ..usual })
+}
+
 impl Hook {
     pub(crate) async fn new() -> Self {
         Self::with(World::new().await).await
@@ -39,6 +47,19 @@ impl Hook {
 
     pub(crate) async fn post(&self, event: &Event) -> Answer {
         post(&self.client, event).await
+    }
+
+    /// Sends events in any order, some of them twice: first those at the places of `order`, then the rest, the last first.
+    pub(crate) async fn post_in_any_order(&self, events: &[&Event], order: &[Index]) {
+        let mut left = events.to_vec();
+        for index in order {
+            let event = index.get(events);
+            left.retain(|other| other.id() != event.id());
+            assert_eq!(self.post(event).await.status, 200);
+        }
+        for event in left.iter().rev() {
+            assert_eq!(self.post(event).await.status, 200);
+        }
     }
 
     /// Sends an event and expects what becomes of it.

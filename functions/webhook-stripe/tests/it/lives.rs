@@ -2,11 +2,10 @@
 //! each license is in the end what Stripe's own state says.
 
 use proptest::prelude::*;
-use proptest::test_runner::TestRunner;
 use testing::stripe::Version;
 use testing::stripe::life::{Expected, Life, step};
 
-use crate::hook::{Hook, now};
+use crate::hook::{Hook, now, runner_of_lives};
 
 const DAY: i64 = 86_400;
 
@@ -26,10 +25,7 @@ fn steps() -> impl Strategy<Value = Vec<(u32, i64)>> {
 fn any_order_with_repeats_ends_as_stripe_has_it() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let hook = runtime.block_on(Hook::new());
-    let cases = ProptestConfig::default().cases / 10;
-    let usual = ProptestConfig::default();
-    let mut runner =
-        TestRunner::new(ProptestConfig { cases, max_shrink_iters: 60, failure_persistence: None, ..usual });
+    let mut runner = runner_of_lives();
     let number = std::cell::Cell::new(0_u32);
     let orders = prop::collection::vec(any::<prop::sample::Index>(), 0..60);
     let versions = prop_oneof![Just(Version::Old), Just(Version::Current)];
@@ -48,15 +44,7 @@ fn any_order_with_repeats_ends_as_stripe_has_it() {
             }
             let all: Vec<_> = lives.iter().flat_map(|life| life.told.iter()).collect();
             runtime.block_on(async {
-                let mut left = all.clone();
-                for index in &order {
-                    let event = index.get(&all);
-                    left.retain(|other| other.id() != event.id());
-                    assert_eq!(hook.post(event).await.status, 200);
-                }
-                for event in left.iter().rev() {
-                    assert_eq!(hook.post(event).await.status, 200);
-                }
+                hook.post_in_any_order(&all, &order).await;
                 for life in &lives {
                     assert_eq!(licensed(&hook, &life.id()).await, Some(life.expected()), "{}", life.id());
                 }

@@ -1,10 +1,9 @@
 //! Whatever order a subscription's events come in, and however often: the same in the end as in order, once each.
 
 use proptest::prelude::*;
-use proptest::test_runner::TestRunner;
 use testing::stripe::{Event, Events, Subscription, Version};
 
-use crate::hook::{Hook, License, now};
+use crate::hook::{Hook, License, now, runner_of_lives};
 
 /// What may happen to a subscription.
 #[derive(Debug, Clone, Copy)]
@@ -143,14 +142,7 @@ pub(crate) async fn state(hook: &Hook, name: &str) -> (Option<License>, String) 
 fn any_order_with_repeats_ends_like_in_order_once_each() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let hook = runtime.block_on(Hook::new());
-    // A tenth of the usual number, since each is two lives over HTTP; PROPTEST_CASES asks for more.
-    let cases = ProptestConfig::default().cases / 10;
-    let mut runner = TestRunner::new(ProptestConfig {
-        cases,
-        max_shrink_iters: 60,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    });
+    let mut runner = runner_of_lives();
     let number = std::cell::Cell::new(0_u32);
     // Places in the life, some of them twice, in any order; those that are left out come at the end.
     let orders = prop::collection::vec(any::<prop::sample::Index>(), 0..30);
@@ -165,16 +157,8 @@ fn any_order_with_repeats_ends_like_in_order_once_each() {
                 for event in life(version, &ordered, begin, &steps) {
                     assert_eq!(hook.post(&event).await.status, 200);
                 }
-                let mut left = life(version, &shuffled, begin, &steps);
-                let all = left.clone();
-                for index in &order {
-                    let event = index.get(&all);
-                    left.retain(|other| other.id() != event.id());
-                    assert_eq!(hook.post(event).await.status, 200);
-                }
-                for event in left.iter().rev() {
-                    assert_eq!(hook.post(event).await.status, 200);
-                }
+                let events = life(version, &shuffled, begin, &steps);
+                hook.post_in_any_order(&events.iter().collect::<Vec<_>>(), &order).await;
                 assert_eq!(state(&hook, &shuffled).await, state(&hook, &ordered).await);
             });
             Ok(())
