@@ -1,4 +1,4 @@
--- What is known of a subscription's invoices, refunds and disputes has a column of its own: the previous release writes
+-- Facts about a subscription's invoices, refunds and disputes have a column of their own: the previous release writes
 -- `facts` as it knows them, and would drop what it does not know.
 alter table subscriptions add column payments jsonb not null default '{}';
 comment on column subscriptions.payments is 'invoices, refunds and disputes by id, merged like facts, and what an operator lifted';

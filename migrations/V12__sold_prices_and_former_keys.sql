@@ -5,7 +5,7 @@
 -- Checked at the end of a transaction, so that an import can exchange the two.
 alter table plan_prices add column sold boolean not null default false;
 comment on column plan_prices.sold is 'new subscriptions get this price; others are understood for the subscriptions that have them';
--- What was sold until now: the first of each kind.
+-- Until now the first price of each kind was sold.
 update plan_prices p set sold = true
 where kind in ('base', 'seat')
   and price_id = (select min(o.price_id) from plan_prices o where o.plan_code = p.plan_code and o.kind = p.kind);
@@ -45,7 +45,7 @@ create or replace function tenant_of_license_key(hash bytea) returns uuid
         limit 1
     $$;
 
--- Who paid is in the bodies of Stripe's events. A sweep takes it out of those that were applied long ago.
+-- The bodies of Stripe's events name the payer. A sweep takes it out of those that were applied long ago.
 alter table stripe_events add column redacted_at timestamptz;
 
 -- A function that finds a key under a former pepper no longer writes the new hash, because a hash proves nothing. It

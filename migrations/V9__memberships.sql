@@ -68,6 +68,6 @@ begin
     execute format('revoke coditect_lookup from %I', current_user);
 end $$;
 
--- Whoever has the license key that was mailed to the address, and signs in with it, is the owner of what was bought.
+-- A person who signs in with the address and has the license key that was mailed to it owns what was bought.
 grant select (id, tenant_id, email, role, issuer, subject, claimed_at, erase_at), update (issuer, subject, claimed_at) on users to coditect_auth;
 grant insert on audit_log to coditect_auth;

@@ -66,7 +66,7 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// What the parser knows of this program.
+    /// Builds the definition of the command line, with the help texts of the record commands.
     pub(crate) fn program() -> clap::Command {
         record::describe(Self::command())
     }

@@ -84,8 +84,8 @@ impl Inner {
         *self.instance.get_or_init(|| instance::identify(&self.home))
     }
 
-    /// Whether what the cloud says of licenses is kept for later processes. With a key of the environment nothing is: it is
-    /// for machines that end with their job, and what is kept here may be another license's.
+    /// Reports whether the cloud's answers about licenses are kept for later processes. With a key of the environment
+    /// none is: it is for machines that end with their job, and what is kept here may be another license's.
     pub(crate) fn keeps_answers(&self) -> bool {
         self.given_key.is_none()
     }
@@ -157,8 +157,8 @@ impl LicenseClient {
         key.map(Some).ok_or_else(|| Error::Sealed { path: self.inner.home.file(KEY_FILE) })
     }
 
-    /// The license key of the environment (`CODITECT_LICENSE_KEY`). Seats are taken with it, whoever is signed in and whatever
-    /// key has been activated, and nothing of it is kept.
+    /// The license key of the environment (`CODITECT_LICENSE_KEY`). Seats are taken with it, regardless of a sign-in or
+    /// an activated key, and nothing of it is kept.
     ///
     /// # Errors
     /// [`Error::KeyVariable`] when the variable is set, and no license key is in it.

@@ -61,7 +61,7 @@ pub(crate) enum Effort {
     Few,
 }
 
-/// Whose context is meant: a person may be a user of several tenants.
+/// The header that names the tenant of the context: a person may be a user of several tenants.
 const TENANT_HEADER: &str = "coditect-tenant";
 
 /// The HTTP client.

@@ -111,7 +111,7 @@ impl Config {
     }
 
     fn change(&self, change: impl FnOnce(&mut Settings)) -> Result<(), Error> {
-        // What can't be read is told without leaving a lock behind.
+        // An unreadable file is reported without leaving a lock behind.
         self.read()?;
         let _held = self.home.lock(LOCK)?;
         let mut settings = self.read()?;

@@ -66,8 +66,8 @@ pub(crate) fn hardware_id() -> Option<String> {
     text(HARDWARE_ID)
 }
 
-/// What `CODITECT_LICENSE_KEY` says. One that is set to nothing counts, unlike other variables: it is a secret that a CI
-/// system does not have for this job, and going on in the free tier would hide that.
+/// Returns the value of `CODITECT_LICENSE_KEY`. An empty one counts, unlike for other variables: it is a secret that a
+/// CI system does not have for this job, and going on in the free tier would hide that.
 pub(crate) fn license_key() -> Option<String> {
     std::env::var_os(LICENSE_KEY).map(|value| value.to_string_lossy().into_owned())
 }

@@ -47,7 +47,7 @@ pub enum Error {
     NoKey,
     /// The text is not a license key.
     Key(KeyError),
-    /// What `CODITECT_LICENSE_KEY` says is not a license key.
+    /// The value of `CODITECT_LICENSE_KEY` is not a license key.
     KeyVariable(KeyError),
     /// Today's commands are used up.
     UsedUp(Allowance),
@@ -103,7 +103,7 @@ pub enum Error {
     Home {
         /// The folder.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason why it cannot be used.
         fault: HomeFault,
     },
     /// A profile cannot have this name.

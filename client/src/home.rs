@@ -22,7 +22,7 @@ const MAX_FILE_LEN: u64 = 1024 * 1024;
 /// The bits that let others than the owner in.
 pub(crate) const OTHERS: u32 = 0o077;
 
-/// Held by whoever puts a new file in place on a file system without hard links.
+/// The lock for putting a new file in place on a file system without hard links.
 const PLACING: &str = "placing.lock";
 
 /// `~/.coditect`, or another folder. It is made when something is first written.
@@ -107,7 +107,7 @@ impl Home {
         }
     }
 
-    /// The same by renaming, which replaces; so only one process at a time does it, and looks first.
+    /// Puts a new file in place by renaming, which replaces; so only one process at a time does it, after a check.
     fn place_without_links(&self, written: &Path, target: &Path) -> io::Result<()> {
         let _held = self.lock(PLACING).ok();
         match fs::symlink_metadata(target) {
@@ -117,7 +117,7 @@ impl Home {
         }
     }
 
-    /// What the file system of the folder lacks, for people. Something is written to find out.
+    /// Lists the features that the folder's file system lacks, for people. A file is written to find out.
     pub(crate) fn lacks(&self) -> Result<Vec<&'static str>, Error> {
         let written = self.write_aside("doctor", b"")?;
         let linked = written.with_extension("linked");
@@ -254,13 +254,13 @@ impl Home {
 fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let is_own_link = refuse_foreign_link(path)?;
     if !is_own_link {
-        // What became a link at this moment is refused by the system.
+        // The system refuses a path that has become a link since the check.
         options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
     }
     options.open(path)
 }
 
-/// Whether it is a link; one that another user has made is refused, unless that is root.
+/// Reports whether the path is a link; refuses one that another user than root has made.
 pub(crate) fn refuse_foreign_link(path: &Path) -> io::Result<bool> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_symlink() && !owner::is_mine(found.uid()) && found.uid() != 0 => {

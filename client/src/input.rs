@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-/// How long a writer may pause in the middle of what it writes.
+/// The longest pause of a writer in the middle of a text.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// After this pause, what is whole is taken although the pipe is still open.

@@ -3,7 +3,7 @@
 //!
 //! A folder can be copied, with the image of a container or a disk. So the id is kept together with where it was made: this
 //! start of this machine, and this folder of this file system. Anywhere else another one is made. Nothing depends on
-//! keeping it: an id that nobody uses any more counts for a few minutes.
+//! keeping it: an id that is no longer used counts for a few minutes.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

@@ -83,7 +83,7 @@ pub enum Notice {
     },
     /// Records came of a kind that this version does not know.
     UnknownKinds {
-        /// How many.
+        /// The number of these records.
         count: u64,
     },
     /// The cloud had lost some of what it once had.
@@ -168,7 +168,7 @@ impl Notice {
         }
     }
 
-    /// What is told of a pull.
+    /// Formats the notices about a pull.
     fn write_pull(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::StartedOver => f.write_str(
@@ -188,7 +188,7 @@ impl Notice {
         }
     }
 
-    /// What is said about this machine's clock.
+    /// Formats the notices about this machine's clock.
     fn write_clock(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ClockBehind { behind } => write!(

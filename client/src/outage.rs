@@ -47,7 +47,7 @@ pub enum Fault {
     Foreign,
     /// The cloud answered, and cannot help at the moment.
     Cloud,
-    /// What was answered is JSON, and not of a form that this version knows.
+    /// The answer is JSON, but not of a form that this version knows.
     Form,
 }
 

@@ -44,7 +44,7 @@ pub fn project_name(id: &ProjectId) -> &str {
     split(id.as_str()).map_or(id.as_str(), |(name, _)| name)
 }
 
-/// Whether a record of one project is to be found under another id: the same one, or its name.
+/// Reports whether a record of one project is to be found under another id: the same one, or its name.
 pub(crate) fn is_found_under(id: &ProjectId, wanted: &ProjectId) -> bool {
     id == wanted || forms(wanted.as_str()).iter().any(|form| form == id.as_str() || form == project_name(id))
 }

@@ -20,7 +20,7 @@ pub struct Status {
     pub signed_in_as: Option<String>,
     /// The license key's beginning, if one has been activated, or the environment has one.
     pub license_key: Option<String>,
-    /// Whether it is the environment's (`CODITECT_LICENSE_KEY`), which nothing is kept of.
+    /// True if the key is the environment's (`CODITECT_LICENSE_KEY`), of which nothing is kept.
     pub license_key_is_given: bool,
     /// Why the key or the sign-in that is kept cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]

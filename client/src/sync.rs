@@ -115,7 +115,7 @@ impl Context {
 
     /// Fetches everything, whatever was fetched before.
     ///
-    /// What is here and not in the cloud is sent again by the next push.
+    /// Records that are here and not in the cloud are sent again by the next push.
     pub fn pull_everything(&self, mut on: impl FnMut(SyncProgress)) -> Result<Pulled, Error> {
         let _turn = self.turn()?;
         self.store.start_over("everything was asked for")?;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
-/// What some editors and shells begin a file in UTF-8 with.
+/// The byte order mark, with which some editors and shells begin a file in UTF-8.
 pub(crate) const MARK: char = '\u{feff}';
 
 /// The text of a file or of standard input: without a byte order mark, and from UTF-16 where the mark says so.

@@ -26,10 +26,10 @@ const YOUNG: SignedDuration = SignedDuration::from_hours(24);
 impl LicenseClient {
     /// Asks whether this machine may run, and with what.
     ///
-    /// An answer of the last 24 hours is used without a call. While the cloud cannot be reached, the last answer serves for
-    /// 7 days from when it was made. Without a license key the answer is what the seat of whoever is signed in grants, which
-    /// is taken for it and given back, unless the last one's token is still good; and the free tier if nobody is. With a key
-    /// of the environment (`CODITECT_LICENSE_KEY`) a seat is taken and given back each time, so that the machine needs no
+    /// An answer of the last 24 hours is used without a call. While the cloud cannot be reached, the last answer serves
+    /// for 7 days from when it was made. Without a license key the signed-in user's seat decides: it is taken for the
+    /// answer and given back, unless its last token is still good; without a sign-in, the free tier applies. With a key
+    /// of the environment (`CODITECT_LICENSE_KEY`) a seat is taken and given back each time, so the machine needs no
     /// place of its own on the license; there is no grace, and no free tier.
     ///
     /// ```

@@ -116,7 +116,7 @@ impl Vault {
         Self { keychain, asked: Arc::default(), ..self.clone() }
     }
 
-    /// Seals anew, as this vault seals secrets, what another one has sealed; whoever calls holds the lock. Nothing is changed unless
+    /// Reseals another vault's secrets in the way of this one; the caller holds the lock. Nothing is changed unless
     /// all can be opened.
     pub(crate) fn take_over(&self, from: &Self, names: &[&str]) -> Result<(), Error> {
         let mut contents = Vec::new();

@@ -45,7 +45,7 @@ impl Reader {
     }
 }
 
-/// How long ago something was: `5 days ago`, `just now`.
+/// Formats the time since something happened: `5 days ago`, `just now`.
 pub(crate) fn age(now: Timestamp, time: Timestamp) -> String {
     let away = time.duration_since(now);
     match about(away) {

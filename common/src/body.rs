@@ -16,7 +16,7 @@ use crate::problem::Problem;
 
 /// The most a request's body may be where a route doesn't say otherwise.
 pub const BODY_LIMIT_BYTES: usize = 64 * 1024;
-/// How long a body may take to arrive: as long as a request.
+/// Time limit for a body to arrive, equal to that of a request.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A validated JSON body of at most `LIMIT` bytes; what is wrong with it is a problem with JSON pointers.

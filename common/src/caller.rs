@@ -47,7 +47,7 @@ impl ClientAddress {
         Self(trusted.or(peer.map(|p| p.ip())).unwrap_or(IpAddr::from([0, 0, 0, 0])).to_canonical())
     }
 
-    /// What one subscriber has of addresses: the address itself, or the /64 of one of IPv6.
+    /// Returns the network of one subscriber: the address itself, or its /64 for IPv6.
     #[must_use]
     pub(crate) fn network(self) -> String {
         match self.0 {

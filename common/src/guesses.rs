@@ -36,9 +36,9 @@ const PER_KEY: u32 = 20;
 /// Seconds of a window.
 const WINDOW_SECONDS: u32 = 60;
 
-/// How long an attempt of an address over its limit takes at least, and the next one waits for it.
+/// Minimum duration of an attempt by an address over its limit, for which the next attempt in its lane waits.
 const LANE_PACE: Duration = Duration::from_millis(100);
-/// How long an attempt waits for its turn in the lane.
+/// Time limit for an attempt to wait for its turn in the lane.
 const LANE_WAIT: Duration = Duration::from_millis(3000);
 /// Addresses over their limit share this many lanes. Two in one lane only wait for each other.
 const LANES: usize = 64;
@@ -140,7 +140,7 @@ fn refused(window: Window) -> Response {
 
 /// Answers an attempt of an address over its limit, in its turn. `None`: others wait already.
 async fn through_the_lane(lane: &Semaphore, request: Request, next: Next) -> Option<Response> {
-    // Nobody waits for a body that does not come.
+    // Reads the body before the turn, so that a body that does not come holds up no other attempt.
     let (parts, body) = request.into_parts();
     let body = match body::read(body, BODY_LIMIT_BYTES).await {
         Ok(bytes) => Body::from(bytes),

@@ -66,8 +66,8 @@ pub struct Once<'a> {
 }
 
 impl Idempotency {
-    /// Notes the key. The answer is there when the request was answered before: whoever gives it again looks first whether
-    /// what it says still holds, such as a credential in it.
+    /// Notes the key, and returns the kept answer when the request was answered before. The caller checks that it still
+    /// holds, such as a credential in it, before it is given again.
     ///
     /// # Errors
     /// `422 idempotency_key_reused` when the key came with another body; `503` when Postgres doesn't answer.

@@ -13,14 +13,14 @@ use crate::problem::Problem;
 
 /// Bodies that are arriving. They are reserved while they come, so that only those who send much hold much.
 pub static BODIES: Budget = Budget::new(BODIES_MIB << 20);
-/// Bodies that are unpacked and worked on, and answers until they are sent. Whoever waits for it may hold some of [`BODIES`],
-/// never the other way around.
+/// Bodies that are unpacked and worked on, and answers until they are sent. A request that waits for it may hold some
+/// of [`BODIES`], never the other way around.
 pub static WORK: Budget = Budget::new(WORK_MIB << 20);
 
 const BODIES_MIB: u32 = 32;
 const WORK_MIB: u32 = 96;
 
-/// How long a request waits for memory before it is told to come again.
+/// Time limit for a request to wait for memory, after which it is answered with `503`.
 const WAIT: Duration = Duration::from_secs(5);
 
 /// So many bytes for all requests of a process.

@@ -21,13 +21,13 @@ use crate::trace;
 use claims::Claims;
 pub use claims::{Identity, IssuerConfig};
 
-/// How long an issuer's keys are believed, and how often an unknown key, or one failure after the other, may make us fetch.
+/// Maximum age of an issuer's keys, and the pause between fetches for unknown keys or after failures.
 const PACE: Pace = Pace { max_age: Duration::from_secs(3600), pause: Duration::from_secs(30) };
 /// How long one fetch may take.
 const FETCH_TIMEOUT: Duration = Duration::from_millis(1500);
 /// The largest document an issuer may send: discovery documents and key sets are a few kilobytes.
 const DOCUMENT_LIMIT_BYTES: usize = 256 * 1024;
-/// How many redirects a fetch follows.
+/// Maximum number of redirects that a fetch follows.
 const REDIRECTS_MAX: usize = 2;
 
 /// A configured issuer with its keys.
@@ -179,7 +179,7 @@ fn is_loopback(url: &reqwest::Url) -> bool {
     url.scheme() == "http" && matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"))
 }
 
-/// Whether keys may come from `to` when `from` says so: by https, or on this machine from this machine.
+/// Checks that keys may come from `to` when `from` names it: by https, or when both are on this machine.
 fn is_as_secure(from: &reqwest::Url, to: &reqwest::Url) -> bool {
     to.scheme() == "https" || (is_loopback(from) && is_loopback(to))
 }

@@ -33,7 +33,7 @@ const STATEMENT_TIMEOUT_MS: u32 = 1400;
 /// A connection that was not used for longer is asked first whether it still is one: its server may have been restarted, and a
 /// process that was frozen meanwhile has not noticed.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
-/// How long that may take.
+/// Time limit for checking that an idle connection still is one.
 const PING_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Our statements are many and short: each is planned once per connection, and neither compiled nor spread over workers, which

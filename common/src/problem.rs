@@ -227,7 +227,7 @@ impl Problem {
         )
     }
 
-    /// The same with another license that can be used instead, which the detail then says too.
+    /// Adds another license that can be used instead, which the detail then names too.
     #[must_use]
     pub fn with_other_license(self, other: Option<OtherLicense>) -> Self {
         let Some(other) = other else { return self };

@@ -92,7 +92,7 @@ impl Redis {
         name: &'static str,
         script: &ScriptInvocation<'_>,
     ) -> Result<T, Problem> {
-        // The same one again: it is the one that has noticed.
+        // A second run uses the same connection: it is the one that has noticed.
         let place = self.0.next.fetch_add(1, Ordering::Relaxed) % CONNECTIONS;
         let invoke = async || match &self.0.server {
             Server::Single { managers, .. } => script.invoke_async(&mut managers[place].clone()).await,
@@ -168,7 +168,7 @@ async fn in_time<T>(name: &'static str, answer: impl Future<Output = Result<T, R
     }
 }
 
-/// Whether the connection was lost: its server was restarted, say, while nothing was asked.
+/// Checks whether the connection was lost, such as by a restart of its server while it was idle.
 fn has_broken(error: &RedisError) -> bool {
     error.is_connection_dropped() && !error.is_timeout()
 }

@@ -13,12 +13,12 @@ use tokio::task::AbortHandle;
 
 use crate::problem::Problem;
 
-/// How a value ages.
+/// Refresh intervals of a value.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
-    /// How long it is believed without another look.
+    /// Maximum age at which it is used without a refresh.
     pub(crate) max_age: Duration,
-    /// How long nothing is tried after a failure, or after somebody needed a newer one, while there is a value.
+    /// Pause after a failure, or after a newer value was requested, while there is a value.
     pub(crate) pause: Duration,
 }
 
@@ -54,7 +54,7 @@ struct State<T> {
     known: Option<Known<T>>,
     running: Option<(AbortHandle, Attempt<T>)>,
     failed: Option<Instant>,
-    /// When somebody last needed a newer value.
+    /// When a newer value was last requested.
     looked: Option<Instant>,
 }
 

@@ -46,7 +46,7 @@ use crate::{metrics, openapi, probe, span};
 
 /// The longest a request may take before it is given up.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many requests a process answers at once, those included whose callers are gone. Others are told to come again.
+/// Maximum number of requests that a process answers at once, also for callers that are gone; others get `503`.
 const RUNNING_LIMIT: u32 = 1024;
 /// The longest a readiness check may take.
 const READY_TIMEOUT: Duration = Duration::from_secs(2);

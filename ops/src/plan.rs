@@ -45,7 +45,7 @@ const PLANS_IMPORT: &str = "/* plans_import */
     )
     select coalesce(array_agg(price_id order by price_id), '{}') from archived";
 
-/// How many seats a license, and so a price, can have.
+/// Numbers of seats that a license, and so a price, can have.
 const SEATS: RangeInclusive<u32> = 1..=1_000_000;
 
 /// A catalogue file, as docs/billing.md documents it.
@@ -77,7 +77,7 @@ struct Price {
     /// None for a price of the kind `other`.
     #[serde(default)]
     seats: u32,
-    /// Whether new subscriptions get this price. Where no price of the kind says `true`, the first that says nothing.
+    /// New subscriptions get this price; where no price of the kind has `true`, they get the first without a value.
     sold: Option<bool>,
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-/// The fields of Stripe's objects that say who somebody is, in all API versions.
+/// The fields of Stripe's objects that identify a person, in all API versions.
 const PERSONAL: [&str; 24] = [
     "address",
     "billing_address",
@@ -29,13 +29,13 @@ const PERSONAL: [&str; 24] = [
     "shipping_details",
     "tax_ids",
 ];
-/// What stands in the place of a text that had the address.
+/// Replacement of a text that had the address.
 const ERASED: &str = "erased";
 
 /// Which of an event's fields are about the person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent<'a> {
-    /// All that say who somebody is.
+    /// All that identify a person.
     Everything,
     /// Those of objects that have this address, which is in lower case; and every text that has it.
     Mentions(&'a str),
@@ -67,12 +67,12 @@ pub(crate) fn ids(body: &[u8]) -> Vec<String> {
 }
 
 impl Extent<'_> {
-    /// Whether a text has to go, whatever field it is in.
+    /// Checks whether a text has to go, whatever field it is in.
     fn is_in(self, text: &str) -> bool {
         matches!(self, Self::Mentions(address) if text.to_lowercase().contains(address))
     }
 
-    /// Whether an object's personal fields are the person's.
+    /// Checks whether an object's personal fields are the person's.
     fn is_about(self, fields: &Map<String, Value>) -> bool {
         match self {
             Self::Everything => true,

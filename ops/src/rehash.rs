@@ -18,7 +18,7 @@ const KEY_REHASH: &str = "/* license_key_rehash */
     )
     select (select count(*) from current) + (select count(*) from former)";
 
-/// What became of a request to hash a key anew.
+/// Outcome of a request to hash a key anew.
 pub(crate) enum Rehashed {
     /// The license's key is hashed under the current pepper.
     Done,

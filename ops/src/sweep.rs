@@ -17,7 +17,7 @@ const EVENTS_OLD: &str = "/* stripe_events_old */
     where redacted_at is null and id > $1 and state in ('applied', 'ignored') and recheck is null
       and received_at < now() - interval '30 days'
     order by id limit 500";
-/// Whether one of these ids is known: then nothing of the event is needed any more.
+/// Checks whether one of these ids is known: then nothing of the event is needed any more.
 const IS_KNOWN: &str = "/* stripe_event_is_known */ select exists (select from stripe_owner($1, $2))";
 const EVENTS_REDACT: &str = "/* stripe_events_redact */
     update stripe_events e set body = x.body, redacted_at = now()

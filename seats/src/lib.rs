@@ -41,7 +41,7 @@ pub use terms::Terms;
 /// opened under what is being changed.
 pub const LICENSE_LOCK: &str = queries::LOCK_EXCLUSIVE;
 
-/// Who shares a session without a name.
+/// Id for all instances of a session that give no name.
 pub const UNNAMED: InstanceId = InstanceId::from_uuid(Uuid::nil());
 
 macro_rules! script {

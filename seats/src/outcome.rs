@@ -108,7 +108,7 @@ pub enum Extended {
     Live(Kept),
 }
 
-/// How long a seat is kept, in milliseconds since 1970 of Redis's clock.
+/// Time for which a seat is kept, in milliseconds since 1970 of Redis's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kept {
     /// When it expires: after its time, or with the license.

@@ -42,7 +42,7 @@ pub(crate) const SESSION_JOIN: &str = "/* session_join */
     update sessions set instances = (instances || $3::uuid)[greatest(cardinality(instances) - 14, 1):]
     where id = $1 and license_id = $2 and ended_at is null and not $3 = any(instances)";
 
-/// What became of it: no row when the fence fell, else whether the session is open; null when it has no row.
+/// Selects whether the session is open: no row when the fence fell, null when the session has no row.
 pub(crate) const SESSION_IS_OPEN: &str = "/* session_is_open */
     select (select ended_at is null from sessions where id = $4 and license_id = $1)
     from licenses where id = $1 and seat_generation = $2 and revision = $3";

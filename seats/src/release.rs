@@ -1,8 +1,8 @@
 //! A session that is given back.
 //!
-//! An instance leaves its session in Redis; after the last one the session has expired there, so that nobody joins it any more.
-//! Then its row is closed, unless the license was restored meanwhile, which brings the session back, perhaps for somebody
-//! who has joined it since. Then the seat falls free.
+//! An instance leaves its session in Redis; after the last one the session has expired there, and is joined no more.
+//! Then its row is closed, unless the license was restored meanwhile, which brings the session back, perhaps for an
+//! instance that has joined it since. Then the seat falls free.
 
 use common::Problem;
 use protocol::id::{InstanceId, LicenseId, SessionId, TenantId};
@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::restore::Patience;
 use crate::{LEAVE, Left, Seats, invocation, queries};
 
-/// Who gives back what.
+/// Request of an instance to give back its session.
 #[derive(Debug, Clone, Copy)]
 pub struct Leaving {
     /// The license's tenant.
@@ -20,13 +20,13 @@ pub struct Leaving {
     pub license: LicenseId,
     /// The session.
     pub session: SessionId,
-    /// Whose session it has to be, unless the session itself asks.
+    /// The session's required subject, unless the session itself asks.
     pub subject: Option<Uuid>,
     /// Which of those that share it; [`crate::UNNAMED`] where that is not said.
     pub instance: InstanceId,
 }
 
-/// What became of the row of a session that nobody shares any more.
+/// Outcome of closing the row of a session that its last instance has left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Closed {
     /// It is closed, now or since before.

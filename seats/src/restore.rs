@@ -20,15 +20,15 @@ use uuid::Uuid;
 
 use crate::{KEYS, RESTORE, STAGE, Seats, Terms, UNNAMED, invocation, queries};
 
-/// How long the chosen process has for each page; then another one is chosen, before requests lose their patience.
+/// Time that the chosen process has for each page; then another one is chosen, before waiting requests give up.
 const MARKER_MS: u32 = 1500;
-/// How long what is set aside outlives the last page.
+/// Time for which the sessions set aside outlive the last page.
 const ASIDE_MS: u32 = 60_000;
-/// How many sessions are read, and put into Redis, at once: few enough that nobody else waits for them.
+/// Number of sessions read, and put into Redis, at once: few enough that no other request waits for them.
 const PAGE: usize = 1000;
 /// How long a request waits for a licence to be restored before it answers `503`.
 const PATIENCE: Duration = Duration::from_millis(2500);
-/// How long those who wait sleep between two looks: at first, and in a long restore.
+/// Time that waiting requests sleep between two looks: at first, and in a long restore.
 const POLL_MS: std::ops::RangeInclusive<u64> = 20..=320;
 
 static MARK: std::sync::LazyLock<Script> =
@@ -51,7 +51,7 @@ impl Patience {
         Self { since: Instant::now(), pause_ms: *POLL_MS.start() }
     }
 
-    /// How long is left.
+    /// Returns the time that is left.
     ///
     /// # Errors
     /// `503` when nothing is.

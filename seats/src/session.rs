@@ -185,7 +185,7 @@ impl Seats {
         );
         let found: Query<'_> = (queries::SESSION_IS_OPEN, &[&license, &grant.generation, &grant.revision, &session]);
         let mut all = vec![lock, (queries::SESSIONS_EXPIRE, &expire[..]), open];
-        // Who was first has written itself with the row.
+        // The first instance was written with the row.
         if !grant.new {
             all.push(join);
         }

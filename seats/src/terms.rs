@@ -7,11 +7,11 @@ use tokio_postgres::Row;
 /// The license's rights as Postgres had them when they were read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
-    /// How often the license's seats were restored.
+    /// Number of times that the license's seats were restored.
     pub generation: i64,
     /// Grows with every change of limit, state or end.
     pub revision: i64,
-    /// How many seats may be taken at once.
+    /// Maximum number of seats taken at once.
     pub limit: u32,
     /// `active`, or why no seat may be taken: `suspended revoked expired subscription_inactive`.
     pub state: String,

@@ -89,11 +89,11 @@ pub enum News {
         /// The trial is about to end.
         trial_will_end: bool,
     },
-    /// What is known of an invoice.
+    /// News of an invoice.
     Invoice {
         /// `in_…`
         id: String,
-        /// What the event says of it.
+        /// The invoice as the event has it.
         invoice: Invoice,
         /// A payment failed, or has to be confirmed.
         failure: Option<Failure>,
@@ -102,7 +102,7 @@ pub enum News {
     Refund {
         /// `ch_…`
         charge: String,
-        /// How much, in the currency's smallest unit.
+        /// The amount, in the currency's smallest unit.
         amount: Option<i64>,
     },
     /// A charge's refund failed, or was canceled: the money is back.

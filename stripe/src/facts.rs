@@ -108,7 +108,7 @@ pub struct Item {
     pub period: Option<(i64, i64)>,
 }
 
-/// What became of an invoice, as an older release kept it; the greater wins a second.
+/// Outcome of an invoice, as an older release kept it; the greater wins a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Outcome {
@@ -267,7 +267,7 @@ impl Facts {
         items.map(|item| item.price.as_str()).filter(|price| !catalogue.contains_key(*price))
     }
 
-    /// What the subscription is called in `subscriptions.status`: Stripe's word, as far as events went. An invoice decides
+    /// Returns the value of `subscriptions.status`: Stripe's word, as far as events went. An invoice decides
     /// from its second on until a state of a later second comes.
     pub fn status(&self) -> Option<Status> {
         let known = self.newest.as_ref()?;
@@ -284,7 +284,7 @@ impl Facts {
         self.money.invoices.values().any(|invoice| invoice.status != InvoiceStatus::Unknown)
     }
 
-    /// Whether the newest invoice that is not void was paid, or became the newest, at or after a time.
+    /// Checks whether the newest invoice that is not void was paid, or became the newest, at or after a time.
     fn is_paid_since(&self, since: i64) -> bool {
         if !self.knows_invoices() {
             return self.payment.is_some_and(|p| p.at >= since && p.outcome == Outcome::Paid);
@@ -296,7 +296,7 @@ impl Facts {
         later_void.map(|(_, invoice)| invoice.voided_at).chain([newest.paid_at]).max() >= Some(Some(since))
     }
 
-    /// Whether a payment of the newest invoice failed at or after a time, with none since.
+    /// Checks whether a payment of the newest invoice failed at or after a time, with none since.
     fn is_failed_since(&self, since: i64) -> bool {
         if !self.knows_invoices() {
             return self.payment.is_some_and(|p| p.at >= since && p.outcome != Outcome::Paid);
@@ -346,9 +346,9 @@ impl Facts {
         })
     }
 
-    /// When the license ends, in seconds since 1970. What Stripe calls ended has ended then. Who stops paying has the
-    /// first period without a payment, and never a second one: Stripe begins the next period of a subscription also while
-    /// nobody pays for it.
+    /// When the license ends, in seconds since 1970. A subscription that Stripe calls ended has ended then. Without
+    /// payments the license lasts for the first unpaid period, and never a second one: Stripe begins the next period of
+    /// a subscription also while it is unpaid.
     fn end(&self, customer_deleted: bool, catalogue: &Catalogue) -> Option<i64> {
         let known = self.newest.as_ref()?;
         let snapshot = &known.snapshot;
@@ -377,7 +377,7 @@ impl Facts {
     }
 }
 
-/// What orders invoices: when they began to exist, as far as is known.
+/// Returns the sort key of an invoice: when it began to exist, as far as is known.
 fn age<'a>(id: &'a String, invoice: &Invoice) -> (i64, Option<i64>, &'a String) {
     (invoice.begun(), invoice.seen, id)
 }

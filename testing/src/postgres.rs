@@ -149,7 +149,7 @@ async fn migrate(admin: &Client, server: &Config, name: &str) {
         "do $$ begin create role coditect_owner login createrole; exception when duplicate_object then null; end $$";
     admin.batch_execute(owner).await.expect("the owner's role");
     admin.batch_execute(&format!("create database {name} owner coditect_owner")).await.expect("an empty database");
-    // As whoever sets up a server does.
+    // The setup of a server does this too.
     let large_objects = "revoke execute on function lo_creat(integer), lo_create(oid), lo_from_bytea(oid, bytea), lo_import(text), lo_import(text, oid) from public";
     connect(&role(server, name, "postgres")).await.batch_execute(large_objects).await.expect("a superuser");
     ops::migrate::apply(&url(&role(server, name, "coditect_owner")), &common::Authorities::default())

@@ -78,7 +78,7 @@ impl Handlers {
         self.request(Method::POST, path, &self.token, body)
     }
 
-    /// The status and body of a request that nobody gives up.
+    /// Sends a request and waits for its answer: the status and body.
     async fn whole(&self, request: Request<Body>) -> (u16, Value) {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let status = response.status().as_u16();

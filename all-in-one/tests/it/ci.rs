@@ -7,9 +7,9 @@ use testing::World;
 
 use crate::machine::Machine;
 
-/// How many machines come and go, with one key for all of them.
+/// The number of machines that come and go, with one key for all of them.
 const MACHINES: usize = 30;
-/// How many seats the license has.
+/// The number of seats of the license.
 const SEATS: usize = 5;
 
 /// Holds a seat until it is told to end.

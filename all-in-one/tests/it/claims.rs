@@ -25,7 +25,7 @@ impl Shop {
         Self { world, provider, client }
     }
 
-    /// What a purchase under an address leaves: a tenant with a license, and a claim on it.
+    /// Creates the result of a purchase under an address: a tenant with a license, and a claim on it.
     async fn bought(&self, name: &str, email: &str) -> License {
         let tenant = self.world.tenant(name).await;
         let user = self.world.user(tenant, email, None).await;

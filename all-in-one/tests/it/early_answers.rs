@@ -1,4 +1,4 @@
-//! Answers that come before the request's body has: nobody's next request is lost, and nothing is kept of what is refused.
+//! Answers that come before the request's body has: no later request is lost, and nothing of a refused one is kept.
 
 use std::time::{Duration, Instant};
 

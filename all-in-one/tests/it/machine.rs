@@ -22,7 +22,7 @@ impl Machine {
         machine
     }
 
-    /// The same with a license key in its environment.
+    /// Puts a license key into the machine's environment.
     pub(crate) fn with_key(self, key: &str) -> Self {
         Self { key: Some(key.to_owned()), ..self }
     }

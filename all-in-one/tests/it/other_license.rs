@@ -7,7 +7,7 @@ use testing::world::License;
 
 use crate::world::{ACQUIRE, AUTH, VALIDATE, all_with, device, question, signed_in};
 
-/// How each of a license's states is made.
+/// License states, each with the assignments that produce it.
 const STATES: [(&str, &str); 4] = [
     ("expired", "expires_at = now() - interval '1 hour'"),
     ("suspended", "state = 'suspended'"),

@@ -73,7 +73,7 @@ async fn ten_people_get_ten_seats_of_two_licenses_and_the_refusal_adds_them_up()
     assert_eq!(refused["code"], "no_seats_available");
     assert_eq!(refused["seats"], json!({"limit": 10, "in_use": 10}));
     assert!(refused["retry_after_seconds"].as_u64().unwrap() > 0);
-    // Whoever holds a seat gets it again, of whichever license it is, when all are full.
+    // The holder of a seat gets it again, of whichever license it is, when all are full.
     for (n, seat) in seats.iter().enumerate() {
         assert_eq!(office.acquire(n, 200).await["session_id"], seat["session_id"], "{n}");
     }
@@ -93,7 +93,7 @@ async fn the_best_plan_comes_first_and_a_seat_that_is_held_before_it() {
     assert!(office.is_on(&office.acquire(1, 201).await, &business).await);
     assert!(office.is_on(&office.acquire(2, 201).await, &pro).await, "the best one is full");
     assert_eq!(office.acquire(0, 200).await["session_id"], first["session_id"]);
-    // What can't be used is passed over, and nobody is refused for it while another one can.
+    // A license that can't be used is passed over, and no request is refused for it while another one can be.
     office.world.sql(&format!("update licenses set expires_at = now() where id = '{}'", business.id)).await;
     assert!(office.is_on(&office.acquire(3, 201).await, &pro).await);
     assert!(office.is_on(&office.acquire(1, 201).await, &pro).await, "the seat went with its license");

@@ -1,4 +1,4 @@
-//! What was wrong with what was typed: a sentence, and one hint, to the command that was meant.
+//! Turns usage errors into a sentence and one hint for the command that was meant.
 
 use std::ffi::OsString;
 
@@ -9,25 +9,25 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use super::Arguments;
 use super::words::NO_OPTION;
 
-/// What cannot be done as it was typed.
+/// A command line that the parser did not accept: a request for help or the version, or a mistake.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Misunderstanding {
     /// Nothing is wrong: the answer is a help text.
     Help(StyledStr),
-    /// The same with the version.
+    /// Nothing is wrong: the answer is the version.
     Version,
     /// The command has commands of its own, and none of them was named. The help text lists them.
     Unfinished {
         /// The help text.
         help: StyledStr,
-        /// The same as an error, for programs.
+        /// The error for programs, in place of the help text.
         fault: Fault,
     },
     /// It is wrong.
     Wrong(Fault),
 }
 
-/// What is wrong, and what to do about it.
+/// A usage error: the sentence that describes it, and the hint.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) sentence: String,
@@ -103,7 +103,7 @@ fn sentence(error: &clap::Error, kind: ErrorKind, name: &str) -> String {
     }
 }
 
-/// What was probably meant.
+/// Suggests a similar command, option or value.
 fn suggestion(error: &clap::Error) -> Option<String> {
     let kinds = [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue];
     let found = kinds.into_iter().find_map(|kind| text(error, kind))?;
@@ -133,7 +133,7 @@ fn text(error: &clap::Error, kind: ContextKind) -> Option<String> {
     }
 }
 
-/// What the parser says, without its own hints.
+/// Returns the parser's message without its own hints.
 fn first_paragraph(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let text = text.trim().trim_start_matches("error: ");

@@ -1,4 +1,4 @@
-//! What people type in their own words: texts, statuses, times, yes and no.
+//! Parses free-form arguments: texts, statuses, times, yes and no.
 
 use std::ffi::OsString;
 use std::str::FromStr;
@@ -47,7 +47,7 @@ pub(super) fn said(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// What the sentence about a mistyped option begins with.
+/// The beginning of the message about a mistyped option.
 pub(crate) const NO_OPTION: &str = "There is no option";
 
 /// The statuses that this program gives tasks by itself.
@@ -74,7 +74,7 @@ pub(crate) fn switch(text: &str) -> Option<bool> {
     }
 }
 
-/// How long to wait at most; none: for ever.
+/// The longest time to wait. None means no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Patience(pub(crate) Option<Duration>);
 

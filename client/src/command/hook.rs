@@ -15,7 +15,7 @@ use crate::arguments::{Common, HookCommand, HookPlace};
 use crate::exit_status::ExitStatus;
 use crate::printer::{Printer, one_line};
 
-/// How long an event may take to arrive. The agent waits for ten seconds at most, and the queue's lock may take some of them.
+/// The timeout for reading an event. The agent waits at most ten seconds, and the queue's lock may take some of them.
 const EVENT_TIMEOUT: Duration = Duration::from_secs(4);
 
 pub(super) fn hook(printer: Printer, common: &Common, command: &HookCommand) -> Result<ExitStatus, Error> {
@@ -33,7 +33,7 @@ fn task_plan(printer: Printer, common: &Common) -> ExitStatus {
     // Also where panics don't unwind.
     panic::set_hook(Box::new(|_| quit()));
     prefetch(common);
-    // What goes wrong is written down for `coditect hook status`. Where it can't be, here is the last chance to say it.
+    // Errors are recorded for `coditect hook status`. Where that fails, this is the last chance to print them.
     match AgentHook::open(common.home.clone()) {
         Ok(hook) => {
             if let Err(error @ Error::Hook(HookError::Lost { .. })) =

@@ -293,7 +293,7 @@ impl Records {
     }
 }
 
-/// What a kind is called on the command line.
+/// Returns the name of a kind on the command line.
 pub(super) fn noun(kind: Kind) -> &'static str {
     match kind {
         Kind::SkillLearning => "learning",

@@ -59,8 +59,8 @@ pub(super) fn run(
     Ok(status)
 }
 
-/// Without a key there is no seat, and none is needed; nor when no answer of the cloud's serves any more. Whoever gives a
-/// key in the environment wants a seat of it, or to be told.
+/// Falls back to the free tier without a license key, and in an outage when no earlier answer is valid any more. With
+/// a key in the environment it returns the error: a seat is expected then.
 fn free_tier(client: &LicenseClient, error: Error) -> Result<Option<String>, Error> {
     if client.given_key()?.is_some() {
         return Err(error);

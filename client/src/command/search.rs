@@ -12,7 +12,7 @@ use crate::arguments::{Common, SearchArguments};
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
 
-/// How much of a long text is shown before what was found in it.
+/// The most characters of a long text that are shown before the match.
 const BEFORE: usize = 20;
 
 pub(super) fn search(printer: Printer, common: &Common, asked: SearchArguments) -> Result<ExitStatus, Error> {

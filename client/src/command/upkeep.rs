@@ -1,5 +1,5 @@
-//! What is done after a command, so that it slows none: the person is told of a new version; and a process of its own, which
-//! nobody waits for, asks whether there is one, sends what was counted and syncs the context, if these were turned on.
+//! Runs after a command without delaying it: prints a notice of a new version; and starts a detached process that
+//! checks for a new version, sends what was counted and syncs the context, if these were turned on.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Command as Process, Stdio};
@@ -88,7 +88,7 @@ fn tell(printer: Printer, common: &Common) {
 pub(super) fn upkeep(common: &Common, updates: bool, telemetry: bool, sync: bool) -> Result<ExitStatus, Error> {
     let client = client(Printer { json: false, quiet: true, verbose: false }, common)?;
     let sent = if telemetry { client.send_telemetry() } else { Ok(()) };
-    // What does not get through is in the status.
+    // The status lists the changes that could not be sent.
     let synced = if sync { client.context().sync(|_| ()).map(drop) } else { Ok(()) };
     if updates {
         client.updater()?.check()?;

@@ -24,7 +24,7 @@ pub enum ContextError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What SQLite says.
+        /// The message of SQLite.
         cause: String,
     },
     /// A newer version of this program has written the file.
@@ -57,7 +57,7 @@ pub enum ContextError {
         /// Its kind and id, for people.
         what: String,
     },
-    /// What was typed is the beginning of several records' ids.
+    /// The typed text is the beginning of several records' ids.
     Ambiguous {
         /// Their kind and the beginning, for people.
         what: String,
@@ -141,7 +141,7 @@ impl ContextError {
     }
 }
 
-/// What of a database's files another user owns.
+/// Finds the first of a database's files, or its folder, that another user owns.
 fn foreign_file(path: &Path) -> Option<Foreign> {
     let beside = |suffix: &str| {
         let mut name = path.as_os_str().to_owned();

@@ -30,15 +30,15 @@ const UNFINISHED: &str = ".unfinished";
 /// Held while a database is made new.
 const LOCK: &str = "mending.lock";
 
-/// What became of a damaged database.
+/// The result of repairing a damaged database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Mended {
     /// The database's name.
     pub database: &'static str,
-    /// How many records could be read.
+    /// The number of records that could be read.
     pub records: u64,
-    /// How many changes that the cloud does not have could be read.
+    /// The number of changes that could be read and that the cloud does not have.
     pub changes: u64,
     /// Where the damaged files are.
     pub kept: String,
@@ -68,7 +68,7 @@ impl Database {
         Ok(Mended { database: self.file(), records, changes, kept: kept.unwrap_or(aside).display().to_string() })
     }
 
-    /// Whether there is a log whose database is gone.
+    /// Reports whether there is a log whose database is gone.
     pub(crate) fn has_lost_its_file(self, home: &Home) -> bool {
         self.log_len(home) > 0 && !home.file(self.file()).exists()
     }
@@ -112,7 +112,7 @@ impl Database {
         remove(&home.file(&log))?;
         remove(&home.file(&index))?;
         fs::rename(new, home.file(&main))?;
-        // What another process has begun in the meantime belongs to the old file.
+        // A log that another process has begun in the meantime belongs to the old file.
         match fs::rename(home.file(&log), aside.join(format!("{log}.late"))) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),

@@ -16,7 +16,7 @@ use crate::Error;
 /// The files whose position is noted beside the cursor.
 pub(super) const OTHERS: [Database; 3] = [Database::Org, Database::Projects, Database::Platform];
 
-/// What a file says about what it holds.
+/// A file's own record of its contents.
 #[derive(Debug)]
 struct Mark {
     stamp: String,

@@ -42,7 +42,7 @@ impl ContextStore {
         Ok(found)
     }
 
-    /// The ids of the records whose changes are not sent any more until somebody retries them.
+    /// Lists the ids of the records whose changes are not sent any more until they are retried.
     pub fn parked_ids(&self) -> Result<Vec<RecordId>, Error> {
         let parked = self.on_sessions(|sessions| queue::all(sessions, true, ALL_OF_THEM))?;
         Ok(parked.into_iter().map(|change| change.id).collect())
@@ -65,7 +65,7 @@ impl ContextStore {
     }
 }
 
-/// Whether a value has this text somewhere, whatever its letters' size. The names of fields are not searched.
+/// Reports whether a value contains this text, ignoring case. The names of fields are not searched.
 fn says(value: &Value, text: &str) -> bool {
     match value {
         Value::String(said) => said.to_lowercase().contains(text),

@@ -204,7 +204,7 @@ pub(super) fn find_text(file: &Connection, kind: Kind, id: &str) -> rusqlite::Re
     file.prepare_cached(&sql)?.query_row([id], Row::read).optional()
 }
 
-/// Whether there is no record of any kind of the file.
+/// Reports whether the file has no records of any kind.
 pub(super) fn is_empty(file: &Connection, database: Database) -> rusqlite::Result<bool> {
     for kind in database.kinds() {
         if file.query_row(&format!("SELECT EXISTS (SELECT 1 FROM {})", name(kind)), [], |row| row.get(0))? {

@@ -85,7 +85,7 @@ fn exposed(path: &Path) -> std::io::Result<Option<Error>> {
     Ok(found.find_map(|(path, mode)| is_exposed(&path, mode)))
 }
 
-/// How a database is.
+/// The condition of a database.
 enum Condition {
     Whole,
     TooLarge,

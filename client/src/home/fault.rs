@@ -1,4 +1,4 @@
-//! What can be wrong with the folder that everything is kept in.
+//! Faults of the folder that everything is kept in.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Whose a file is.
+//! Owners of files and folders.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -15,7 +15,7 @@ pub(crate) struct Foreign {
     pub(crate) path: PathBuf,
     /// The user's name.
     pub(crate) owner: String,
-    /// Whether it is one that this program made, or one in such a folder.
+    /// True if this program made it or the folder that it is in.
     pub(crate) is_ours: bool,
 }
 
@@ -25,13 +25,13 @@ impl Foreign {
         format!("{} belongs to {}.", self.path.display(), self.owner)
     }
 
-    /// What helps, if something does.
+    /// Returns the command that helps, if there is one.
     pub(crate) fn hint(&self) -> Option<String> {
         self.is_ours.then(|| chown(&self.path))
     }
 }
 
-/// What of a path another user owns: the file, or else the folder that it would be in.
+/// Finds the part of a path that another user owns: the file, or else the folder that it would be in.
 pub(crate) fn foreign(path: &Path) -> Option<Foreign> {
     let foreign = |path: &Path, found: &fs::Metadata, is_ours| Foreign {
         path: path.to_owned(),

@@ -20,7 +20,7 @@ const AFTER_TOOL: &str = "PostToolUse";
 /// What our command ends with.
 const VERB: &str = "hook task-plan";
 
-/// What a command begins with that is the same for everybody: where there is no coditect it does nothing, in silence.
+/// The beginning of a portable command, which does nothing, silently, where coditect is not installed.
 const IF_THERE: &str = "! command -v coditect >/dev/null || ";
 
 /// How long the agent waits at most, in seconds. It never should.

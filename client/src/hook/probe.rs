@@ -14,13 +14,13 @@ use crate::input::Input;
 /// The longest that `--version` may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often it is looked whether the command has ended.
+/// The interval between checks whether the command has ended.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// The longest text that says why a command can't be run.
 const MAX_LEN: usize = 4096;
 
-/// What `--version` begins with.
+/// The beginning of the output of `--version`.
 const NAME: &str = "coditect ";
 
 /// The hook in a settings file, and whether it works.
@@ -30,7 +30,7 @@ pub struct Inspection {
     /// The file.
     #[serde(serialize_with = "lossy")]
     pub settings: PathBuf,
-    /// Whether the hook is in it.
+    /// True if the file contains the hook.
     pub installed: bool,
     /// The command that the agent runs.
     pub command: Option<String>,
@@ -63,7 +63,7 @@ impl AgentSettings {
         Inspection { settings, installed: command.is_some(), command, fault, hint }
     }
 
-    /// Whether the hook was added to it from here, or the settings are the person's own.
+    /// Reports whether the hook was added to the settings from here, or they are the person's own.
     fn is_own(&self) -> bool {
         self.is_personal() || self.is_remembered()
     }
@@ -112,16 +112,16 @@ fn fault(command: &str) -> Option<String> {
     }
 }
 
-/// What arrives in time.
+/// Reads the output that arrives before the deadline.
 fn text(pipe: impl std::os::fd::AsFd, until: Instant) -> String {
     let mut bytes = Vec::new();
     let pipe = Input::new(pipe, until.saturating_duration_since(Instant::now()));
-    // What came before a fault is enough.
+    // The output from before an error is enough.
     let _ = pipe.take(MAX_LEN as u64).read_to_end(&mut bytes);
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// How it ended; none if it has not, and was stopped.
+/// Waits for the exit code. None if the command did not end in time and was stopped.
 fn code(child: &mut Child, until: Instant) -> Option<Option<i32>> {
     loop {
         match child.try_wait() {

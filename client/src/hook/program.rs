@@ -18,7 +18,7 @@ pub(super) fn stable(found: &Path, started_as: Option<&OsStr>, path: Option<&OsS
     names.extend(started_as.and_then(Path::file_name).map(OsStr::to_owned));
     names.extend(found.file_name().map(OsStr::to_owned));
     let folders = path.map(|path| std::env::split_paths(path).collect::<Vec<_>>()).unwrap_or_default();
-    // What is relative means another folder elsewhere.
+    // A relative path means another folder elsewhere.
     let folders = folders.iter().filter(|folder| folder.is_absolute());
     let mut candidates = folders.flat_map(|folder| names.iter().map(|name| folder.join(name)));
     let in_path = candidates.find(is_this);

@@ -32,7 +32,7 @@ const SETTINGS: &str = ".coditect.json";
 /// No file that is read for a project's sake is longer.
 const MAX_LEN: u64 = 256 * 1024;
 
-/// How many clones of clones on one machine are followed.
+/// The longest chain of clones of clones on one machine that is followed.
 const MAX_CLONES: usize = 8;
 
 /// The project of a folder.

@@ -3,7 +3,7 @@
 /// Follows a text byte by byte, as far as is needed to know where its first value ends.
 #[derive(Debug, Default)]
 pub(super) struct Scanner {
-    /// How many bytes were looked at.
+    /// The number of bytes that were scanned.
     position: usize,
     depth: usize,
     state: State,
@@ -25,7 +25,7 @@ enum State {
 }
 
 impl Scanner {
-    /// How long the text is with its first value, if that is whole; what the text began with the last time, it still does.
+    /// Returns the end of the first value, if that is whole. The text must begin with the text of the previous call.
     pub(super) fn end_of_value(&mut self, text: &[u8]) -> Option<usize> {
         while self.state != State::Done {
             let byte = *text.get(self.position)?;

@@ -185,7 +185,7 @@ impl AgentSettings {
         std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone()).to_string_lossy().into_owned()
     }
 
-    /// Whether the hook was added to it from here.
+    /// Reports whether the hook was added to the settings from here.
     pub(super) fn is_remembered(&self) -> bool {
         self.installed().is_ok_and(|installed| installed.contains_key(&self.name()))
     }

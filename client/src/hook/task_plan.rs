@@ -18,7 +18,7 @@ use crate::{ContextStore, Draft, Entry, Error, environment};
 /// No event about tasks is larger. What uses of other tools bring may be, and isn't kept.
 const MAX_EVENT: usize = 4 * 1024 * 1024;
 
-/// How much is read at once: as much as a pipe holds.
+/// The size of one read: as much as a pipe holds.
 const CHUNK: usize = 64 * 1024;
 
 /// How much more is read and thrown away, since an agent may take it for a failure when nobody reads what it says.

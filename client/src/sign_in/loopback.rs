@@ -25,7 +25,7 @@ pub(super) struct Loopback {
     closed: Arc<AtomicBool>,
 }
 
-/// What a request must have to be the answer that is waited for.
+/// The requirements for a request to be the expected answer.
 struct Expected {
     /// The `Host` header of a browser that was sent to the redirect URI. A page whose name was pointed at 127.0.0.1 has
     /// another one.
@@ -144,8 +144,8 @@ impl Expected {
         if method != "GET" {
             return Err(("405 Method Not Allowed", ELSEWHERE));
         }
-        // What a page fetches, frames or shows as an image is no browser that was sent back. Browsers say what it is, and
-        // other programs leave it out.
+        // A fetch, frame or image of a page is no browser that was redirected here. Browsers state the kind of request,
+        // and other programs leave it out.
         let navigates = header("sec-fetch-mode").all(|mode| mode == "navigate");
         if !navigates || !header("sec-fetch-dest").all(|destination| destination == "document") {
             return Err(("403 Forbidden", ELSEWHERE));

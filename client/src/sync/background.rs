@@ -20,8 +20,8 @@ struct Begun {
 }
 
 impl Config {
-    /// Whether sync is on and nobody has begun to sync in the background for three minutes. From now on somebody has, whatever
-    /// comes of it. What can't be read or written is no reason to trouble anybody.
+    /// Reports whether sync is on and no background sync has begun in the last three minutes. If so, a start is noted,
+    /// whatever comes of it. When the settings can't be read or the start can't be recorded, sync is not due.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -49,7 +49,7 @@ impl Config {
         let begun: Option<Begun> =
             self.home().read(FILE).ok().flatten().and_then(|text| serde_json::from_slice(&text).ok());
         let since = begun.map(|begun| now.duration_since(begun.at));
-        // What is to come was written when the clock was wrong.
+        // A time in the future was written when the clock was wrong.
         since.is_some_and(|since| !since.is_negative() && since < INTERVAL)
     }
 }

@@ -20,7 +20,7 @@ const MAX_RESTARTS: u32 = 2;
 pub struct Pulled {
     /// How many records came, those that were pushed from here among them.
     pub records: u64,
-    /// Whether everything was fetched again: the cloud did not know the cursor, or a file here lacked records.
+    /// True if everything was fetched again: the cloud did not know the cursor, or a file here lacked records.
     pub started_over: bool,
     /// How many changes wait again, since the cloud had lost them.
     pub queued_again: usize,
@@ -32,7 +32,7 @@ pub struct Pulled {
     pub locked: u64,
     /// How many records are not what was encrypted for them. They are kept as they came.
     pub forged: u64,
-    /// How many records are of a kind that this version does not know. They are fetched again by one that does.
+    /// The number of records of a kind that this version does not know. They are fetched again by one that does.
     pub unknown: u64,
 }
 

@@ -51,7 +51,7 @@ impl Context {
             notify.send(&Notice::ChangesParked { records: std::mem::take(&mut pushed.given_up) });
         }
         result?;
-        // With nothing to send, nobody has confirmed anything.
+        // With nothing to send, the cloud has confirmed nothing.
         if pushed.sent() > 0 && pushed.hindered == 0 {
             let now = self.store.now();
             self.store.set_progress(|progress| progress.pushed_at = Some(now))?;

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::UpdateError;
 use crate::{Address, Error, environment};
 
-/// What a manifest says that it is for, so that nothing else that is signed with the same key passes for one.
+/// The purpose that a manifest states, so that nothing else that is signed with the same key passes for one.
 const PURPOSE: &str = "coditect-update";
 
 /// The largest program.
@@ -42,7 +42,7 @@ impl Keys {
 #[derive(Debug, Deserialize)]
 pub(super) struct Manifest {
     purpose: String,
-    /// When it is too old to be believed: whoever holds updates back can't do so for longer.
+    /// The time from which it is rejected, so that an attacker can't hold updates back for longer.
     expires_at: Timestamp,
     #[serde(deserialize_with = "version")]
     pub(super) version: Version,
@@ -62,7 +62,7 @@ pub(super) struct ReleasedFile {
 }
 
 impl Manifest {
-    /// What was signed, if it is a manifest that is still to be believed.
+    /// Parses signed text, if it is a manifest that is still valid.
     pub(super) fn parse(text: &[u8], now: Timestamp) -> Result<Self, UpdateError> {
         let manifest: Self =
             serde_json::from_slice(text).map_err(|cause| UpdateError::Unreadable { cause: cause.to_string() })?;

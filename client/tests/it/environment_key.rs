@@ -67,7 +67,7 @@ fn what_is_no_key_is_refused_and_so_is_a_secret_that_is_missing() {
                 "{text:?} {printed:?}"
             );
         }
-        // What needs no license goes on.
+        // Commands that need no license go on.
         assert_eq!(machine.coditect(&["task", "add", "Write it down"]).code, 0);
     }
     assert!(cloud.asked("licenses/").is_empty());

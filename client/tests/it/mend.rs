@@ -11,7 +11,7 @@ use crate::cloud::Cloud;
 use crate::machine::{Machine, files};
 use crate::sync::{context, put, says, sync};
 
-/// What an agent's hook records: in haste, so that it stays in the log.
+/// Records a task as an agent's hook does: in haste, so that it stays in the log.
 fn hook(machine: &Machine, todo: &str) {
     let event = json!({
         "hook_event_name": "PostToolUse", "tool_name": "TodoWrite", "session_id": todo, "cwd": "/",

@@ -1,4 +1,4 @@
-//! What people type who have never used this program.
+//! Command lines as first-time users type them.
 
 use serde_json::{Value, json};
 

@@ -129,7 +129,7 @@ fn neither_a_name_that_is_not_utf8_nor_a_clock_before_1970_is_a_crash() {
     }
 }
 
-/// What root does in another user's home does not go through that user's links.
+/// As root, a command in another user's home does not go through that user's links.
 #[test]
 fn root_follows_no_link_that_another_user_has_made() {
     if !rustix::process::geteuid().is_root() {
@@ -186,7 +186,7 @@ fn what_sudo_has_left_is_named_with_its_owner() {
         machine.printed(command.current_dir("/").output().unwrap())
     };
     if as_nobody(&["config", "list"]).code != 0 {
-        // The binary is where nobody else can reach it.
+        // The binary is where no other user can reach it.
         return;
     }
     let db = ["sessions.db", "sessions.db-wal", "config.json"];

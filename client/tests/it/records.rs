@@ -212,7 +212,7 @@ fn text_from_elsewhere_forges_no_rows_and_turns_no_line_around() {
     assert!(!error.stderr.contains('\u{202e}'), "{error:?}");
 }
 
-/// The same as `coditect_reading`, for what need not be UTF-8.
+/// Runs a command with standard input that need not be UTF-8.
 fn reading(machine: &Machine, arguments: &[&str], input: &[u8]) -> Printed {
     let mut command = machine.command(arguments);
     let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

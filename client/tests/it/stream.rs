@@ -57,7 +57,7 @@ pub(crate) struct Stream {
     pub(crate) key_id: Option<String>,
     /// So many pulls are answered, and then none.
     pub(crate) pulls_left: Option<u32>,
-    /// What records of a kind are said to be, as a newer cloud's would be.
+    /// Names that are sent in place of a kind's own, as a newer cloud would send them.
     pub(crate) called: BTreeMap<Kind, &'static str>,
 }
 

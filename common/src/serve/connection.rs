@@ -26,15 +26,15 @@ use tower_http::normalize_path::NormalizePath;
 const CONNECTION_LIMIT: usize = 4096;
 /// Which part of the files that a process may open its connections take: the rest is for what it asks itself.
 const FILES_PER_CONNECTION: u64 = 2;
-/// How long a new connection may take to bring its first request's head.
+/// Time limit for the first request's head on a new connection.
 const FIRST_HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection may wait for its next request, and that for its head.
+/// Time limit for a connection's next request, and for that request's head.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
-/// How long a caller may take to read an answer, from when it does not keep up.
+/// Time limit for a caller to read an answer, from when it does not keep up.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// What is read of a head before it is refused, and of an answer before the caller has to read on.
+/// Limit of what is read of a head before it is refused, and of an answer before the caller has to read on.
 const BUFFER_BYTES: usize = 64 * 1024;
-/// How long no connection is accepted after the system refused one.
+/// Pause before connections are accepted again after the system refused one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `stop` resolves, then lets the requests end that are being answered.
@@ -107,7 +107,7 @@ async fn answer(stream: TcpStream, peer: SocketAddr, service: NormalizePath<Rout
     let mut is_stopping = false;
     loop {
         tokio::select! {
-            // A connection that breaks has nobody left to be told.
+            // Once a connection is broken, there is no caller left for an answer.
             _ = connection.as_mut() => return,
             () = first.as_mut(), if is_new => {
                 is_new = false;
@@ -131,7 +131,7 @@ struct Timed {
 }
 
 impl Timed {
-    /// What came of a try to write; an error once it has been tried for too long.
+    /// Returns the result of an attempt to write, or an error once it has been tried for too long.
     fn in_time<T>(&mut self, tried: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         if tried.is_pending() {
             let timer = self.write.get_or_insert_with(|| Box::pin(tokio::time::sleep(WRITE_TIMEOUT)));

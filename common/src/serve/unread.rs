@@ -1,7 +1,7 @@
 //! Requests that are answered before their body was read: refused ones, mostly.
 //!
-//! What is still on its way is read and dropped, so that its sender sees the answer and not a broken connection, and so that
-//! the connection can be used again. Where that is not certain, the answer says that the connection closes.
+//! The rest of the body is read and dropped, so that its sender sees the answer and not a broken connection, and the
+//! connection can be used again. Where that is not certain, the answer says that the connection closes.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,16 +14,16 @@ use axum::http::{HeaderValue, Request, Response, header};
 use futures_util::StreamExt as _;
 use http_body::{Frame, SizeHint};
 
-/// How much of a body is still read after the answer.
+/// Maximum number of a body's bytes that are still read after the answer.
 const DRAIN_LIMIT_BYTES: u64 = 32 * 1024 * 1024;
-/// How long it is.
+/// Time limit for reading the rest of a body after the answer.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What is known of a request's body when it is answered.
+/// State of a request's body when it is answered.
 #[derive(Debug)]
 pub(super) struct Unread {
     has_ended: Arc<AtomicBool>,
-    /// The rest will be read, whoever drops it.
+    /// The rest will be read, even once the body is dropped.
     is_drained: bool,
 }
 

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::State;
 use crate::queries::{self, License};
 
-/// How often a holder's seat may turn up on another license before the answer is `503`.
+/// Maximum number of times that a holder's seat may turn up on another license before the answer is `503`.
 const ATTEMPTS: usize = 4;
 
 /// The counts of the licenses without room.

@@ -23,7 +23,7 @@ const LICENSES_FOR_CALLER: &str = "/* licenses_for_caller */
              array_position(array['ENTERPRISE', 'BUSINESS', 'TEAM', 'PRO', 'FREE'], p.tier), l.seats desc, l.created_at, l.id
     limit 100";
 
-/// How a session stands that was granted before.
+/// Selects the standing of a session that was granted before.
 const SESSION_STANDING: &str = "/* session_standing */
     select s.ended_reason, license_state(l.state, l.standing, l.expires_at)
     from sessions s join licenses l on l.id = s.license_id where s.id = $1";

@@ -3,9 +3,9 @@
 //! Round trips: Redis 1 (the instance leaves) → and after the last one Postgres 1 (the row is closed) → Redis 1 (the seat
 //! falls free). One more in Postgres, in front, for a user's ID token, which does not name the license.
 //!
-//! Crashes: after the first, nobody joins the session any more and its seat can be passed on; it is restored when Redis is
-//! lost at once, and then expires by itself. After the second, the seat is nobody's until it is passed on. Releasing again
-//! ends it at any time.
+//! Crashes: after the first, the session can't be joined any more and its seat can be passed on; it is restored when
+//! Redis is lost at once, and then expires by itself. After the second, the seat has no holder until it is passed on.
+//! Releasing again ends it at any time.
 
 use axum::extract::{FromRef, State as Is};
 use common::caller::SessionCaller;

@@ -72,7 +72,7 @@ fn ask(machine: u8) -> Value {
 async fn after_the_last_instance_has_left() {
     let scene = Scene::new().await;
     scene.has_left().await.kill();
-    // What it has sent is not carried out after its end.
+    // The statement that it has sent is not carried out after its end.
     let stop = "select pg_terminate_backend(pid) from pg_stat_activity
         where datname = current_database() and wait_event_type = 'Lock'";
     scene.sql.batch_execute(stop).await.expect("a superuser may");

@@ -36,7 +36,7 @@ use queries::Wish;
 /// How many records a page has unless the caller says.
 const USUAL_RECORDS: u16 = 500;
 
-/// How many times its length a page takes while it is read and written.
+/// Memory that a page takes while it is read and written, as a multiple of its length.
 const PAGE_COPIES: usize = 2;
 
 /// What a pull needs: who asks, and the tenant's records.

@@ -12,7 +12,7 @@ use protocol::wire::MAX_PUSH_BYTES;
 /// What a decompressor of zstd may keep of what it has read: 8 MiB, which RFC 8878 wants of every decoder.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
-/// How many times its length a push takes while it is read, checked and written to Postgres.
+/// Memory that a push takes while it is read, checked and written to Postgres, as a multiple of its length.
 const COPIES: usize = 4;
 
 /// A JSON body's bytes, decompressed, and the memory that working on them takes.

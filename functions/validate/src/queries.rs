@@ -107,7 +107,7 @@ pub(crate) struct License {
     pub(crate) tier: Tier,
     pub(crate) features: Vec<Feature>,
     pub(crate) quotas: Quotas,
-    /// Whether this device has a place.
+    /// This device has a place.
     pub(crate) known_device: bool,
 }
 
@@ -121,7 +121,7 @@ pub(crate) enum Activation {
 /// When a license has room for another device.
 #[derive(Debug)]
 pub(crate) struct Room {
-    /// How many devices may have a place; `None`: no limit.
+    /// Maximum number of devices with a place; `None`: no limit.
     pub(crate) places: Option<i64>,
     /// When the next place falls free, unless its device uses the license before; `None`: one is free.
     pub(crate) place_at: Option<Timestamp>,

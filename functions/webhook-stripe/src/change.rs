@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::ledger::{Ledger, Owner};
 use crate::queries::{self, Kept, License};
 
-/// What makes a change: an event of Stripe's, or an operator.
+/// Cause of a change: an event of Stripe's, or an operator.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cause<'a> {
     pub(crate) id: &'a str,
@@ -160,7 +160,7 @@ impl<'a> Change<'a> {
         let at = self.cause.at;
         let is_guess = self.owner.subscription.is_none();
         let known = self.working(subscription);
-        // What is only taken for the subscription's must not stand in the way of its invoice.
+        // References that are only assumed to be the subscription's must not stand in the way of its invoice.
         if !is_guess {
             known.references.clone_from(&meaning.references);
         }
@@ -189,7 +189,7 @@ impl<'a> Change<'a> {
         decided
     }
 
-    /// Whether the event takes money back of which nothing known says what it paid.
+    /// Checks whether the event takes money back while no known invoice says what the money paid.
     pub(crate) fn lacks_invoice(&mut self, subscription: &str) -> bool {
         let known = self.working(subscription);
         known.taking.as_ref().is_some_and(|id| known.facts.lacks_invoice_of(id))

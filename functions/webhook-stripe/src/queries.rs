@@ -4,7 +4,7 @@ use stripe::facts::{Catalogue, Facts, Price, PriceKind};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-/// Whose customer, subscription, invoice, charge or payment intent each of these is.
+/// Finds the owners of customers, subscriptions, invoices, charges and payment intents by their ids.
 pub(crate) const OWNERS: &str = "/* stripe_owners */
     select named.id, o.tenant_id, o.customer_id, o.subscription_id
     from unnest($1::text[]) named (id), lateral stripe_owner(array[named.id], $2) o";
@@ -118,7 +118,7 @@ pub(crate) const SESSIONS_END: &str = "/* sessions_end */
 
 pub(crate) const AUDIT: &str = "/* audit_entry */
     insert into audit_log (id, tenant_id, actor, action, license_id, detail) values ($1, current_tenant(), $2, $3, $4, $5)";
-/// The same thing is noted once: the id is made of what it is about.
+/// Adds an audit entry at most once: its id is made of what it is about.
 pub(crate) const AUDIT_ONCE: &str = "/* audit_entry_once */
     insert into audit_log (id, tenant_id, actor, action, license_id, detail)
     values (md5($1)::uuid, current_tenant(), $2, $3, $4, $5) on conflict do nothing";

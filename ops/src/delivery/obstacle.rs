@@ -8,9 +8,9 @@ pub(super) enum Obstacle {
     ForNow(String),
     /// It was refused.
     ForGood(String),
-    /// It lies in the entry: nothing changes it but somebody.
+    /// It lies in the entry, until an operator changes it.
     InEntry(String),
-    /// Nobody's, not even the entry's: nothing more can be done now.
+    /// It lies in our own systems, not in the entry: nothing more can be done now.
     Ours(Failure),
 }
 

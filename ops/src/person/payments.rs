@@ -8,7 +8,7 @@ use common::TenantTx;
 use crate::printer::Failure;
 use crate::redaction::{self, Extent};
 
-/// What of the tenant's an event can name, and whether it is of a customer with the person's address.
+/// Selects the tenant's ids that an event can name, and whether each is of a customer with the person's address.
 const PAYMENT_IDS: &str = "/* person_payment_ids */
     with customers as (select id, email is not distinct from $1 as is_theirs from stripe_customers)
     select id, is_theirs from customers
@@ -28,17 +28,17 @@ const EVENTS_WITH: &str = "/* person_events */
     from page";
 const EVENT: &str = "/* person_event */ select body, state from stripe_events where id = $1 for update";
 const EVENT_REDACT: &str = "/* person_event_redact */ update stripe_events set body = $2 where id = $1";
-/// Whether one of these ids, or the address, is of another tenant.
+/// Checks whether one of these ids, or the address, is of another tenant.
 const IS_ELSEWHERE: &str = "/* person_is_elsewhere */
     select exists (select from stripe_owner($1, true)) or exists (select from stripe_owner($1, false)) or email_is_known($2)";
 const CUSTOMERS_FORGET: &str = "/* person_customers_forget */
     update stripe_customers set email = null, name = null where email = $1 returning id";
 
-/// What became of it.
+/// Result of taking a person out of customers and events.
 pub(super) struct Forgotten {
     /// Customers that were the person.
     pub(super) customers: Vec<String>,
-    /// How many events were changed.
+    /// Number of changed events.
     pub(super) events: usize,
 }
 
@@ -80,7 +80,7 @@ async fn forget_in(
     if ours.contains(&true) {
         redacted = redaction::redact(&body, Extent::Everything);
     } else if ours.is_empty() {
-        // An event of nobody that waits may still become a purchase, of whoever has the address then.
+        // A waiting event without an owner may still become a purchase, by a person who has the address then.
         let [rows] = tx.run([(IS_ELSEWHERE, &[&ids, &email])]).await?;
         if state == "waiting" || rows.first().is_none_or(|row| row.get(0)) {
             return Ok(false);

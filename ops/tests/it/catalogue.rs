@@ -72,7 +72,7 @@ async fn an_import_says_which_price_of_each_kind_is_sold() {
             "z_new s",
             "a_old",
         ),
-        // The same import the other way around exchanges the two.
+        // An import in the reverse order exchanges the two.
         (
             vec![price("a_old", "base", None), price("z_new", "base", None), price("s", "seat", None)],
             "a_old s",

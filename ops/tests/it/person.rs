@@ -253,7 +253,7 @@ async fn an_erased_person_is_in_none_of_stripes_stored_events() {
         json!({"customer": bob, "customer_details": contact, "shipping": {"name": "Bob"}}),
     )
     .await;
-    // Her namesake's in another tenant, what may still become a purchase, and what mentions nobody.
+    // Her namesake's in another tenant, one that may still become a purchase, and one that does not mention her.
     event(&office, "evt_6", "applied", of(&json!(namesake))).await;
     event(&office, "evt_7", "waiting", of(&json!("cus_unknown"))).await;
     event(&office, "evt_8", "applied", json!({"customer": bob, "name": "Bob"})).await;
@@ -289,7 +289,7 @@ async fn a_sweep_takes_the_person_out_of_events_that_were_done_with_long_ago() {
     for (id, state, object) in [
         ("evt_old", "applied", &contact),
         ("evt_ignored", "ignored", &unknown),
-        // What has to be looked at again, was done with a moment ago, or had no effect that is known, stays as it came.
+        // Events that wait for another look, were done with a moment ago, or had no known effect stay as they came.
         ("evt_failed", "failed", &contact),
         ("evt_waiting", "waiting", &contact),
         ("evt_recheck", "applied", &contact),

@@ -63,7 +63,7 @@ async fn what_failed_or_waits_is_seen_and_tried_again() {
     assert!(desk.refused(&["stripe", "retry", "evt_none"]).await.contains("There is no event evt_none"));
 }
 
-/// How things stand at Stripe.
+/// The objects that Stripe has.
 #[derive(Default)]
 struct AtStripe {
     subscriptions: Vec<Value>,

@@ -40,7 +40,7 @@ fn plain(char: char) -> char {
     }
 }
 
-/// Whether a character takes no ink: space, controls, and what formats text.
+/// Reports whether a character is invisible: space, controls, and what formats text.
 fn is_invisible(char: char) -> bool {
     let dash = matches!(char, '\u{96}' | '\u{97}');
     char.is_whitespace()

@@ -104,7 +104,7 @@ impl InvalidLicense {
         Self { valid: Bool, reason, message: message.into(), other_license: None }
     }
 
-    /// The same with another license that can be used instead, which the message then says too.
+    /// Adds another license that can be used instead, which the message then says too.
     #[must_use]
     pub fn with_other_license(mut self, other: Option<OtherLicense>) -> Self {
         if let Some(other) = &other {
@@ -129,7 +129,7 @@ pub struct OtherLicense {
 }
 
 impl OtherLicense {
-    /// What there is, and how to use it.
+    /// Describes the license, and how to use it.
     pub fn advice(&self) -> String {
         format!(
             "Your organization has another license that is active (plan {}, license {}). Its owner got that license's key by \

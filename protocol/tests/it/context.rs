@@ -185,7 +185,7 @@ fn a_newer_clouds_words_are_read_and_a_newer_clients_are_not() {
     let ValidateAnswer::Valid(yes) = serde_json::from_value(yes).unwrap() else { panic!("it is a yes") };
     assert_eq!((yes.tier, yes.features), (Tier::Other, vec![Feature::CloudSync]));
 
-    // What a client says is read as strictly as before, and the word for what is not known is none.
+    // A client's values are read as strictly as before, and the word for an unknown value is none of them.
     let pushed = json!({"kind": "playbook", "id": "a", "content": {}, "updated_at": "2026-11-21T09:30:00Z"});
     assert!(serde_json::from_value::<PushRecord>(pushed).is_err());
     for word in ["OTHER", "STARTUP"] {

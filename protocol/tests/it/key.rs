@@ -120,7 +120,7 @@ const INVISIBLE: [&str; 16] = [
     "\u{fe0f}", " ", "\t", "\r\n", "\n> ", "\n>> > ",
 ];
 
-/// What stands around a key that was pasted from a sentence, a list, a quotation or a chat.
+/// Text around a key that was pasted from a sentence, a list, a quotation or a chat.
 const AROUND: [(&str, &str); 16] = [
     ("", ""),
     ("\"", "\""),

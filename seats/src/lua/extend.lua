@@ -1,9 +1,9 @@
 -- Keeps a session's seat for another ttl from now, but not beyond the license's end.
 --
--- ARGV: session, ttl ms, subject (empty: whoever asks is the session itself), instance.
+-- ARGV: session, ttl ms, subject (empty: the session itself asks), instance.
 -- Answers one of: cold; inactive, state; unknown, generation; expired; live, expires ms, now ms.
 -- An expired session is left where it is: only acquire drops it, together with the closing of its row.
--- What it reads it has to find; the other keys are looked at only when it does not.
+-- The other keys are looked at only when one of those that it reads is missing.
 local t = known_terms()
 if not t then
     return {'cold'}

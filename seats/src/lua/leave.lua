@@ -1,7 +1,7 @@
--- Takes an instance away from the session that it shares. After the last one the session has expired, so that nobody
--- joins it any more while its row is closed.
+-- Takes an instance away from the session that it shares. After the last one the session has expired, so that it
+-- can't be joined any more while its row is closed.
 --
--- ARGV: session, subject (empty: whoever asks is the session itself), instance.
+-- ARGV: session, subject (empty: the session itself asks), instance.
 -- Answers one of: cold; kept (by others); last, generation; unknown, generation.
 local t = terms()
 if not t then

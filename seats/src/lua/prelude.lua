@@ -77,7 +77,7 @@ local function keep(now)
     end
 end
 
--- Why nobody may sit here now; nil when they may.
+-- Returns the reason why no seat may be taken now, or nil.
 local function inactive(t, now)
     if t.state ~= 'active' then
         return t.state
@@ -147,7 +147,7 @@ local function in_use(now)
     return redis.call('ZCOUNT', KEYS[2], '(' .. int(now), '+inf')
 end
 
--- The newest limit, state and end anybody has seen win, in whatever order they arrive.
+-- Keeps the newest limit, state and end, in whatever order they arrive.
 local function learn(t, revision, limit, state, ends)
     if revision > t.revision then
         t.revision, t.limit, t.state, t.ends = revision, limit, state, tonumber(ends) or math.huge

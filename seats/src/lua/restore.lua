@@ -3,7 +3,7 @@
 -- KEYS: a license's seven, then live, holders, sessions, places and instances set aside.
 -- ARGV: generation, revision, limit, state, ends, database, how many sessions are aside, the last grant's number.
 -- Answers 1; 0 when a later restore from the same database came first; -1 when what was set aside is not there as a whole.
--- What a restore replaces was fenced off by its generation: nothing that was granted under an earlier one can be committed
+-- The state that a restore replaces was fenced off by its generation: no grant under an earlier one can be committed
 -- any more.
 local t, size = terms(), tonumber(ARGV[7])
 local outdated = t and t.database == ARGV[6] and t.generation >= tonumber(ARGV[1])

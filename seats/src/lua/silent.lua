@@ -1,4 +1,4 @@
--- Drops whoever has fallen silent, for an installation that counts over all of its licenses; at most so many at once that
+-- Drops expired sessions, for an installation that counts over all of its licenses; at most so many at once that
 -- their rows can be closed.
 --
 -- Answers one of

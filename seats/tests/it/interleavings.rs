@@ -86,7 +86,7 @@ struct Told {
     left: i64,
 }
 
-/// What is left to do of a release.
+/// The next step of a release that has begun.
 #[derive(Debug, Clone, Copy)]
 enum Release {
     Close(SessionId, i64),

@@ -7,7 +7,7 @@ use testing::process::until;
 
 use crate::deployment::{Deployment, TTL_MS};
 
-/// How many open sessions are written; CODITECT_SESSIONS asks for more.
+/// The number of open sessions that are written; CODITECT_SESSIONS asks for more.
 fn many() -> i32 {
     std::env::vars().find(|(name, _)| name == "CODITECT_SESSIONS").map_or(3500, |(_, number)| number.parse().unwrap())
 }

@@ -9,7 +9,7 @@ use testing::redis::Redis;
 
 use crate::deployment::{Deployment, PARTS, TTL_MS};
 
-/// The same deployment with another Redis.
+/// A copy of a deployment that uses another Redis.
 pub(crate) fn with_redis(d: &Deployment, redis: &Redis) -> Deployment {
     let mut setup = common::Setup::from_variables([
         ("REDIS_URL", redis.url()),

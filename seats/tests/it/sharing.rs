@@ -70,7 +70,7 @@ async fn the_seat_is_free_when_the_last_who_is_left_falls_silent() {
     d.age(TTL_MS / 2).await;
     d.share(1, late).await;
     d.give_back(session, late).await;
-    // What is left is the time of the first, who has half of it.
+    // The time that is left is that of the first, who has half of it.
     d.age(TTL_MS / 2).await;
     assert_eq!(d.beat_of(session, early).await, Extended::Expired);
     d.seat(2).await;

@@ -16,7 +16,7 @@ pub struct Unreadable {
     pub kind: String,
     /// When it happened, in seconds since 1970.
     pub created: i64,
-    /// Whether it is about real money.
+    /// It is about real money.
     pub livemode: bool,
     /// It is of a sort that never concerns us.
     pub is_foreign: bool,
@@ -40,7 +40,7 @@ impl Event {
     /// Reads the envelope.
     ///
     /// # Errors
-    /// What is missing.
+    /// Names what is missing.
     pub fn parse(body: &[u8]) -> Result<Self, Malformed> {
         let mut value: Value = serde_json::from_slice(body).map_err(|_| Malformed("JSON"))?;
         let object = value.pointer_mut("/data/object").map(Value::take).ok_or(Malformed("data.object"))?;
@@ -56,7 +56,7 @@ impl Event {
     /// Reads the envelope of a body whose signature was checked.
     ///
     /// # Errors
-    /// What to keep of a body that has none.
+    /// Returns what to keep of a body that has no envelope.
     pub fn read(body: &[u8]) -> Result<Self, Unreadable> {
         Self::parse(body).map_err(|malformed| {
             let outermost: Outermost = serde_json::from_slice(body).unwrap_or_default();
@@ -80,7 +80,7 @@ impl Event {
     }
 }
 
-/// The same bytes have the same id, so that a repetition is known.
+/// Derives an id from the bytes, so that a repetition is known.
 fn id_of(body: &[u8]) -> String {
     format!("unreadable_{}", &hex::encode(digest(&SHA256, body))[..32])
 }

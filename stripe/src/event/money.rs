@@ -14,14 +14,14 @@ pub struct InvoiceNews {
     pub subscription: Option<String>,
     /// Payment intents and charges that it names, also those that failed.
     pub payments: Vec<String>,
-    /// What it says.
+    /// The invoice's facts.
     pub invoice: Invoice,
 }
 
 /// Reads an invoice as an event or Stripe's API has it.
 ///
 /// # Errors
-/// What is missing.
+/// Names what is missing.
 pub fn invoice(object: &Value) -> Result<InvoiceNews, Malformed> {
     let lines = object["lines"]["data"].as_array().map(Vec::as_slice).unwrap_or_default();
     let subscription = id(&object["subscription"])
@@ -56,7 +56,7 @@ pub fn invoice(object: &Value) -> Result<InvoiceNews, Malformed> {
     Ok(InvoiceNews { id, subscription, payments, invoice })
 }
 
-/// What a payment of an invoice was made with: a payment intent, a charge, or both.
+/// Returns the ids that a payment of an invoice was made with: a payment intent, a charge, or both.
 fn paid_with(payment: &Value) -> impl Iterator<Item = String> {
     [id(&payment["payment"]["payment_intent"]), id(&payment["payment"]["charge"])].into_iter().flatten()
 }

@@ -84,7 +84,8 @@ impl Facts {
         Some(Debt { end, start: first.start, gave_up_at })
     }
 
-    /// Whether all was paid at or after a time. An older invoice that is paid while a newer one is open settles nothing.
+    /// Checks whether all was paid at or after a time. An older invoice that is paid while a newer one is open settles
+    /// nothing.
     fn is_settled_since(&self, since: i64) -> bool {
         let invoices = &self.money.invoices;
         let was_newest = |id: &String, invoice: &Invoice| {

@@ -1,4 +1,4 @@
-//! What is known of an invoice: its period, its payments and what became of it.
+//! Facts about an invoice: its period, its payments and its outcome.
 
 use std::collections::BTreeMap;
 
@@ -50,7 +50,7 @@ pub struct Invoice {
     /// It has more lines than the event shows.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub more_lines: bool,
-    /// What was paid, in the currency's smallest unit.
+    /// The amount paid, in the currency's smallest unit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amount_paid: Option<i64>,
     /// When it was last reported paid.
@@ -112,7 +112,7 @@ impl Invoice {
         self.prorations && self.periods.is_empty() && !self.more_lines
     }
 
-    /// Whether it is for a change within a period. While such an invoice is not paid, the change may be pending
+    /// Checks whether it is for a change within a period. While such an invoice is not paid, the change may be pending
     /// (`pending_if_incomplete`) and the subscription as active as before; only Stripe's status tells.
     pub(super) fn is_for_change(&self) -> bool {
         let is_for_period = match self.reason.as_deref() {
@@ -123,7 +123,7 @@ impl Invoice {
         !is_for_period || self.has_prorations_only()
     }
 
-    /// Whether a period of the plan's base was paid with it. `items` are those of the subscription's newest state.
+    /// Checks whether it paid a period of the plan's base. `items` are those of the subscription's newest state.
     pub(super) fn is_for_base(&self, items: &[Item], catalogue: &Catalogue) -> bool {
         let kind = |price: &str| catalogue.get(price).map(|price| price.kind);
         if self.periods.keys().any(|price| kind(price) == Some(PriceKind::Base)) {

@@ -53,7 +53,7 @@ pub(super) struct Takings {
     refunds: BTreeMap<String, RefundOf>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     disputes: BTreeMap<String, DisputeOf>,
-    /// What operators lifted: charges and disputes, with the time of the newest fact then. A later fact counts again.
+    /// Charges and disputes that operators lifted, with the time of the newest fact then. A later fact counts again.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     lifted: BTreeMap<String, i64>,
 }
@@ -71,7 +71,7 @@ struct Taking<'a> {
     standing: Standing,
 }
 
-/// What a taking is of.
+/// The payment that a taking is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Target {
     /// The payment of the current period.
@@ -163,27 +163,27 @@ impl Facts {
         held.into_iter().map(|(id, _)| id).collect()
     }
 
-    /// Whether a charge's refund, or a dispute, holds the license back.
+    /// Checks whether a charge's refund, or a dispute, holds the license back.
     pub fn is_held_by(&self, id: &str, catalogue: &Catalogue) -> bool {
         self.holds(catalogue).any(|taking| taking.id == id)
     }
 
-    /// Whether a refund or dispute stands, whatever it is of.
+    /// Checks whether a refund or dispute stands, whatever it is of.
     pub fn stands(&self, id: &str) -> bool {
         self.takings().iter().any(|taking| taking.id == id)
     }
 
-    /// Whether nothing known says which invoice a charge's refund, or a dispute, is of.
+    /// Checks whether the invoice that a charge's refund, or a dispute, is of is unknown.
     pub fn lacks_invoice_of(&self, id: &str) -> bool {
         self.takings().iter().any(|taking| taking.id == id && self.linked(&taking.of).next().is_none())
     }
 
-    /// Whether a payment with these ids is known to be of one of the subscription's invoices.
+    /// Checks whether a payment with these ids is known to be of one of the subscription's invoices.
     pub fn has_invoice_of(&self, ids: &[String]) -> bool {
         self.linked(&ids.iter().map(String::as_str).collect()).next().is_some()
     }
 
-    /// What a refund or dispute holds back.
+    /// Returns the strictest standing that a refund or dispute imposes.
     pub(super) fn held(&self, catalogue: &Catalogue) -> Option<Standing> {
         self.holds(catalogue).map(|taking| taking.standing).max()
     }
@@ -232,7 +232,7 @@ impl Facts {
             let is_other = !linked.is_empty() && linked.iter().all(|(_, invoice)| invoice.is_for_change());
             return if is_other { Target::Other } else { Target::Unknown };
         };
-        // What was taken after the period's end was taken from a former period: the next one is to be paid by then.
+        // Money taken after the period's end was taken from a former period: the next one is to be paid by then.
         if current.period_end(catalogue).is_some_and(|end| taking.at >= end) {
             return Target::Other;
         }

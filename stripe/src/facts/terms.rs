@@ -54,13 +54,13 @@ impl Standing {
 pub struct Price {
     /// The plan's code.
     pub plan: String,
-    /// What it is for.
+    /// The purpose of the price.
     pub kind: PriceKind,
     /// Seats for each of the quantity.
     pub seats: u32,
 }
 
-/// What a price is for.
+/// Purpose of a price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PriceKind {
     /// The plan, with the seats that it includes. Its period bounds the license.

@@ -184,7 +184,7 @@ proptest! {
         prop_assert_eq!(known.status(), Some(Status::Canceled));
     }
 
-    /// What is lifted stays so until Stripe's next fact about it.
+    /// A lifted hold stays lifted until Stripe's next fact about it.
     #[test]
     fn a_lifted_hold_counts_again_with_the_next_fact(facts in facts(), at in 6..9_i64, is_dispute in any::<bool>()) {
         let mut known = all(&facts);
@@ -336,7 +336,7 @@ fn each_status_and_each_way_to_end() {
         ("past_due", "past_due", [None, Some(END), Some(sooner), Some(later)]),
         ("paused", "inactive", [None, Some(END), Some(sooner), Some(later)]),
         ("unpaid", "past_due", [Some(END), Some(END), Some(sooner), Some(END)]),
-        // What Stripe calls ended has ended then, also within a period.
+        // A subscription that Stripe calls ended has ended then, also within a period.
         ("canceled", "good", [Some(NOW + 1); 4]),
     ];
     for version in [Version::Old, Version::Current] {

@@ -1,7 +1,7 @@
 //! A customer's subscription as Stripe lives it: what happens, the events that tell of it, and what its license has to be.
 //!
 //! The state here is Stripe's own, so that it says what is right in whatever order the events come. Every step takes a
-//! second at least: within one, nobody but Stripe knows an order.
+//! second at least: within one, only Stripe knows an order.
 
 mod invoice;
 
@@ -10,7 +10,7 @@ use super::{Event, Events, Subscription, Version};
 /// A month of this calendar.
 pub const MONTH: i64 = 30 * 86_400;
 
-/// What may happen.
+/// A step in a subscription's life.
 #[derive(Debug, Clone, Copy)]
 pub enum Step {
     /// The next period begins: paid by card, paid from the customer's balance, or not paid.
@@ -47,7 +47,7 @@ pub enum Step {
     Cancel,
 }
 
-/// How a period is paid.
+/// The way in which a period is paid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Payment {
     /// By card.
@@ -90,7 +90,7 @@ struct Invoice {
     is_disputed_in_time: bool,
 }
 
-/// What the license has to be.
+/// The state that the license has to be in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected {
     /// As `licenses.standing` has it.
@@ -168,7 +168,7 @@ impl Life {
         self.sub.id()
     }
 
-    /// What the license has to be by now.
+    /// The state that the license has to be in by now.
     #[must_use]
     pub fn expected(&self) -> Expected {
         let period_end = self.sub.period.1;
@@ -232,7 +232,7 @@ impl Life {
         }
     }
 
-    /// What happens to the subscription rather than to its periods.
+    /// Applies a step that concerns neither a new period nor an unpaid one.
     fn change(&mut self, step: Step) {
         match step {
             Step::Upgrade | Step::TryUpgrade if self.sub.status == "active" && self.pending.is_none() => {
@@ -288,7 +288,7 @@ impl Life {
     }
 
     fn renew(&mut self, payment: Payment) {
-        // What is pending ends with the period at the latest.
+        // A pending change ends with the period at the latest.
         self.go(Step::EndPending(false), 1);
         self.at = self.sub.period.1.max(self.at + 1);
         if self.sub.cancel_at_period_end {

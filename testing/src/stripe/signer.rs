@@ -39,7 +39,7 @@ impl Signer {
         self.answer(&json!({"body": body, "secret": secret, "timestamp": at}))
     }
 
-    /// The same for a body that the library need not take for an event.
+    /// The `Stripe-Signature` header of a body that the library need not take for an event.
     ///
     /// # Panics
     /// When the process is gone.

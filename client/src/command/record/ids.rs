@@ -5,7 +5,7 @@ use coditect::{ContextError, ContextStore, Error, Kind, RecordId};
 /// The fewest characters of an id that a list shows.
 const SHORTEST: usize = 8;
 
-/// How many ids are named where what was typed could mean several.
+/// The most ids that are named when the typed one is ambiguous.
 const NAMED: usize = 5;
 
 /// The id that was typed, of those that begin with it, which are in order: a whole one, or the only one that begins so.
@@ -48,7 +48,7 @@ impl Ids {
     }
 }
 
-/// How many bytes two texts begin with together.
+/// Counts the bytes that two texts share at their beginnings.
 fn common(a: &str, b: &str) -> usize {
     a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count()
 }

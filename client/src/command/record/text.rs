@@ -14,7 +14,7 @@ use crate::when::age;
 /// How many characters of a text a list shows.
 const SHOWN: usize = 80;
 
-/// How many of a status and of a project.
+/// The most characters of a status or a project that a list shows.
 const SHOWN_OF_A_WORD: usize = 20;
 
 /// A heading, and a line for each.
@@ -36,7 +36,7 @@ pub(super) fn list(entries: &[Entry], ids: &Ids, noun: &str, now: Timestamp) -> 
     table(std::iter::once(heading).chain(lines).collect())
 }
 
-/// What was found: with its kind, and the place where it was found.
+/// Formats search results as a table: each with its kind and the text around the match.
 pub(in crate::command) fn found(found: &[(Entry, String)], ids: &BTreeMap<Kind, Ids>, now: Timestamp) -> String {
     let heading = ["KIND", "ID", "PROJECT", "CHANGED", "TEXT"].map(str::to_owned).to_vec();
     let lines = found.iter().map(|(entry, text)| {

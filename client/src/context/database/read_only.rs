@@ -12,9 +12,9 @@ use super::{Database, version};
 use crate::home::Home;
 use crate::random;
 
-/// Whether a file cannot be made for a reason that is the place's.
+/// Reports whether a file cannot be created because its folder or file system is not writable.
 pub(super) fn is_unwritable(error: &io::Error) -> bool {
-    // What this program refuses by itself, such as another user's link, has no number.
+    // Errors that this program makes itself, such as for another user's link, have no number.
     error.raw_os_error().is_some()
         && matches!(
             error.kind(),
@@ -25,7 +25,7 @@ pub(super) fn is_unwritable(error: &io::Error) -> bool {
         )
 }
 
-/// Whether the file may be good, and only the place not be writable.
+/// Reports whether the file may still be readable, and only its location is not writable.
 pub(super) fn may_be_readable(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
@@ -40,7 +40,7 @@ pub(super) fn may_be_readable(error: &rusqlite::Error) -> bool {
 }
 
 impl Database {
-    /// What a database says that is not there yet. It can't be written.
+    /// Opens an empty database that cannot be written, in place of a missing one.
     pub(super) fn nothing(self) -> rusqlite::Result<Connection> {
         let connection = Connection::open_in_memory()?;
         self.shape(&connection)?;
@@ -64,7 +64,7 @@ impl Database {
         let folder = std::env::temp_dir().join(format!("coditect-{}", random::name()));
         let copied = self.copy_to(home, &folder).map_err(|_| rusqlite::Error::InvalidPath(folder.clone()));
         let connection = copied.and_then(|()| self.connect_to_copy(&folder));
-        // What is open stays readable.
+        // Files that are open stay readable.
         let _ = fs::remove_dir_all(&folder);
         connection
     }
@@ -93,7 +93,7 @@ impl Database {
     }
 }
 
-/// The address of a file that nobody changes.
+/// Builds the SQLite URI of a file that no process changes.
 fn immutable(path: &Path) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'_' | b'-');
     let one = |byte: &u8| if plain(*byte) { char::from(*byte).to_string() } else { format!("%{byte:02X}") };

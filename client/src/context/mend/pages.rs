@@ -1,6 +1,6 @@
 //! A database's pages, with those of its log in their places: what SQLite would see, also where it refuses to look.
 
-/// What a database begins with.
+/// The first bytes of a database file.
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
 const PAGE: usize = 4096;
@@ -15,7 +15,7 @@ pub(super) fn as_they_are(main: &[u8], log: &[u8]) -> Vec<u8> {
     let Some(frames) = log.get(LOG_HEADER..) else { return without_log(pages) };
     let frames: Vec<&[u8]> =
         frames.chunks_exact(FRAME_HEADER + PAGE).take_while(|frame| frame[8..16] == *salt).collect();
-    // What comes behind the last commit is half a change.
+    // Frames behind the last commit are an incomplete change.
     let end = frames.iter().rposition(|frame| number(frame, 4) > 0).map_or(0, |last| last + 1);
     // Each commit says how many pages there are then.
     let count = frames[..end].iter().map(|frame| number(frame, 4)).max().unwrap_or_default();
@@ -32,7 +32,7 @@ pub(super) fn as_they_are(main: &[u8], log: &[u8]) -> Vec<u8> {
     without_log(pages)
 }
 
-/// The same with a new database's list of tables, which says where they begin: in all databases of one version at the same pages.
+/// Replaces the list of tables by a new database's, since all databases of one version have it on the same pages.
 pub(super) fn with_beginning(main: &[u8], log: &[u8], fresh: &[u8]) -> Vec<u8> {
     let mut pages = as_they_are(main, log);
     for page in pages_of_list(fresh) {

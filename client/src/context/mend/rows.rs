@@ -7,7 +7,7 @@ use rusqlite::{Connection, params_from_iter};
 use super::Database;
 use crate::context::{Waiting, locked, queue, table};
 
-/// How many numbers are tried behind a place that cannot be read, each twice as far as the one before.
+/// The most row numbers that are tried behind an unreadable place, each twice as far as the one before.
 const JUMPS: u32 = 20;
 
 /// Copies what can be read. Only what the new database says is an error.
@@ -27,7 +27,7 @@ pub(super) fn copy(database: Database, old: &Connection, new: &Connection) -> ru
             let sql =
                 "UPDATE progress SET tenant_id = coalesce(tenant_id, ?1), tenant_key_id = coalesce(tenant_key_id, ?2),
                           pass = max(pass, ?3)";
-            // What is no tenant's id is rubbish.
+            // A value that is no tenant's id is corrupt.
             let tenant = tenant.filter(|tenant| tenant.parse::<protocol::id::TenantId>().is_ok());
             new.execute(sql, (tenant, key, pass))?;
         }
@@ -135,7 +135,7 @@ pub(super) fn finish(database: Database, new: &Connection) -> rusqlite::Result<(
     Ok((records, changes))
 }
 
-/// Whether a change is what it was when it was queued.
+/// Reports whether a change is the same as when it was queued.
 fn is_whole(change: &Waiting) -> bool {
     serde_json::from_str::<serde_json::Value>(&change.content).is_ok()
         && (locked(&change.content).is_some()

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::read;
 use crate::text::decoded;
 
-/// How deep files may include others; git's own limit.
+/// The deepest nesting of included files; git's own limit.
 const MAX_DEPTH: usize = 10;
 
 /// Variables in the order in which they are set.
@@ -128,7 +128,7 @@ fn parse_header(text: &str) -> Option<((String, String), &str)> {
 /// A value without quotes, escapes and comments; one that a backslash ends goes on in the next line.
 fn parse_value<'a>(first: &str, lines: &mut impl Iterator<Item = &'a str>) -> String {
     let mut value = String::new();
-    // How much of it is more than space at its end.
+    // The length without the space at the end.
     let mut kept = 0;
     let mut in_quotes = false;
     let mut line = first.trim_start();

@@ -17,9 +17,9 @@ pub(super) enum Address {
 /// A repository on another machine.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Remote {
-    /// What people call it.
+    /// The name that people use for it.
     pub(super) name: String,
-    /// The same of all its clones.
+    /// The identifier that all its clones share.
     pub(super) identity: String,
 }
 

@@ -52,7 +52,7 @@ impl Repository {
     pub(super) fn remote(&self, home: Option<&Path>) -> Option<Remote> {
         match self.address(home)? {
             Address::Remote(remote) => Some(remote),
-            // What is on a disk that isn't here now.
+            // A folder that is missing is on a disk that isn't here now.
             Address::Folder(folder) => match Self::in_folder(&folder) {
                 Some(_) => None,
                 None => {
@@ -63,7 +63,7 @@ impl Repository {
         }
     }
 
-    /// What git finds where a folder is named, with or without `.git` at its end.
+    /// Finds the repository that git finds where a folder is named, with or without `.git` at its end.
     fn in_folder(folder: &Path) -> Option<Self> {
         let mut longer = folder.as_os_str().to_owned();
         longer.push(".git");

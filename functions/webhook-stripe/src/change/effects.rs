@@ -74,7 +74,7 @@ impl Change<'_> {
         let ends = terms.expires_at.is_some() || terms.standing.ends_sessions();
         let (plan, seats) = match (terms.plan_and_seats(&self.catalogue), known) {
             (Ok(found), _) => found,
-            // What ends needs no price to end.
+            // A license that ends needs no price to end.
             (Err(_), Some(known)) if ends => (known.plan.clone(), known.seats),
             (Err(unfit), _) => return Err(unfit.to_string()),
         };
@@ -217,7 +217,7 @@ impl Change<'_> {
         }
     }
 
-    /// What an operator lifted.
+    /// Records in the audit log the refunds and disputes that an operator lifted.
     pub(crate) fn audit_lift(&mut self, license: LicenseId, lifted: &[String]) {
         let (action, detail) = ("license.resumed", json!({"billing": lifted}));
         let actor = self.cause.actor.to_owned();

@@ -9,7 +9,7 @@ use super::{Ledger, Owner};
 use crate::change::{Cause, Change};
 use crate::queries;
 
-/// What became of lifting a hold.
+/// Outcome of lifting a hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lifted {
     /// These charges and disputes hold the license back no more, until Stripe's next fact about them.

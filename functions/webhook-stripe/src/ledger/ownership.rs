@@ -1,4 +1,4 @@
-//! Whose an event is: decided by its subscription, then by its customer, and by other ids only where it names neither.
+//! Owners of events: decided by the subscription, then by the customer, and by other ids only where it names neither.
 
 use common::Problem;
 use common::postgres::TenantTx;
@@ -11,7 +11,7 @@ use super::{Entry, Ledger, Owner};
 use crate::queries;
 
 impl Ledger {
-    /// Whose the event is; a purchase makes an owner where there is none.
+    /// Finds the owner of the event; a purchase makes one where there is none.
     pub(super) async fn owner_of(&self, entry: &Entry<'_>) -> Result<Option<Owner>, Problem> {
         let meaning = &entry.meaning;
         let rows = self.db.outside_tenants((queries::OWNERS, &[&meaning.names(), &entry.event.livemode])).await?;
@@ -21,7 +21,7 @@ impl Ledger {
         let (News::Checkout { tenant, .. }, Some(customer)) = (&meaning.news, &meaning.customer) else {
             return Ok(None);
         };
-        // Only metadata is believed: whoever opens a Payment Link can set the client_reference_id.
+        // Only metadata is believed: the client_reference_id can be set in the address of a Payment Link.
         let named = tenant.as_deref().and_then(|t| t.parse::<Uuid>().ok()).map(TenantId::from_uuid);
         let known = match named {
             Some(tenant) => {
@@ -40,13 +40,13 @@ impl Ledger {
         }))
     }
 
-    /// Whose a subscription is.
+    /// Finds the owner of a subscription.
     pub(super) async fn owner(&self, livemode: bool, subscription: &str) -> Result<Option<Owner>, Problem> {
         let rows = self.db.outside_tenants((queries::OWNERS, &[&&[subscription][..], &livemode])).await?;
         Ok(rows.first().map(owner))
     }
 
-    /// Whether somebody made this customer known while we waited for the lock.
+    /// Checks whether this customer became known during the wait for the lock.
     pub(super) async fn has_owner(
         &self,
         tx: &mut TenantTx<'static>,

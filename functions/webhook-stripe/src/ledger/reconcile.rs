@@ -1,4 +1,4 @@
-//! What is held of subscriptions and payments, compared with Stripe as a whole.
+//! Compares what is held of subscriptions and payments with Stripe as a whole.
 
 use std::collections::HashSet;
 
@@ -15,7 +15,7 @@ use super::{Ledger, Owner};
 use crate::change::{Cause, Change};
 use crate::queries::{self, License};
 
-/// What a comparison found of a subscription.
+/// Result of comparing a subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compared {
     /// `sub_…`; the customer where it has none that can be compared.
@@ -168,12 +168,12 @@ struct Comparison<'a> {
     owner: &'a Owner,
     cause: Cause<'a>,
     is_applied: bool,
-    /// What was known when Stripe was asked: an answer from before something became known is not newer than that.
+    /// Facts known when Stripe was asked: the answer is not newer than facts that became known since.
     before: Change<'a>,
     at_stripe: AtStripe,
 }
 
-/// How a comparison is run.
+/// Parameters of a comparison.
 #[derive(Clone, Copy)]
 struct Run<'a> {
     actor: &'a str,

@@ -96,7 +96,7 @@ async fn a_change_whose_payment_fails_leaves_the_license_as_it_is() {
             assert_eq!(hook.license(&sub.id()).await, before, "{end}");
             assert_eq!(hook.mails().await.len(), 1);
         }
-        // The same where the change was made at once, and Stripe said so.
+        // A change that was made at once, and reported by Stripe, is past due until its invoice is voided.
         let (hook, events, mut sub, at) = paid(version).await;
         let change = change(&sub);
         sub.status = "past_due".into();
@@ -282,7 +282,7 @@ async fn a_hold_is_lifted_until_stripes_next_fact() {
     assert_eq!(hook.license(&sub.id()).await, license("TEAM", 5, "active", "good", None));
     let audited = "select count(*) from audit_log where actor = 'operator:alice' and action = 'license.resumed'";
     assert_eq!(hook.world.number(audited).await, 1);
-    // What else is told of the subscription leaves it lifted; the next fact about the charge does not.
+    // Another event of the subscription leaves it lifted; the next fact about the charge does not.
     hook.send(&events.subscription("updated", &sub, at + 2), "applied").await;
     assert_eq!(hook.license(&sub.id()).await.unwrap().standing, "good");
     hook.send(&events.dispute(&sub, "needs_response", at + 3), "applied").await;
