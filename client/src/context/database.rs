@@ -65,7 +65,7 @@ impl Database {
     pub(super) fn open(self, home: &Home, haste: bool) -> Result<Connection, Error> {
         if self.has_lost_its_file(home) {
             // SQLite would delete the log, and what agents' hooks have written with it.
-            self.mend(home)?;
+            self.mend_lost(home)?;
         }
         match home.reserve(self.file()) {
             Err(Error::File { cause, .. })

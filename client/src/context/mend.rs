@@ -51,6 +51,18 @@ impl Database {
     /// Makes the database new with what can be read of it, and keeps the damaged files.
     pub(crate) fn mend(self, home: &Home) -> Result<Mended, Error> {
         let _held = home.lock(LOCK)?;
+        self.make_over(home)
+    }
+
+    /// Makes a database new that has lost its file, unless another process has done so by the time that the lock is free: since
+    /// then, its log is in use.
+    pub(crate) fn mend_lost(self, home: &Home) -> Result<Option<Mended>, Error> {
+        let _held = home.lock(LOCK)?;
+        if self.has_lost_its_file(home) { self.make_over(home).map(Some) } else { Ok(None) }
+    }
+
+    /// Copies the files aside, and puts a new database in their place. The caller holds the lock.
+    fn make_over(self, home: &Home) -> Result<Mended, Error> {
         let aside = home.file(ASIDE).join(format!("{}-{}{UNFINISHED}", self.file(), random::name()));
         let failed = |cause: io::Error| Error::file(&aside, cause);
         DirBuilder::new().recursive(true).mode(0o700).create(&aside).map_err(failed)?;
@@ -136,9 +148,9 @@ impl Database {
     fn finish(self, home: &Home) -> io::Result<Option<PathBuf>> {
         let mut kept = None;
         for copy in self.unfinished(home)? {
-            let name = copy.to_string_lossy().trim_end_matches(UNFINISHED).to_owned();
+            let name = copy.with_extension("");
             fs::rename(&copy, &name)?;
-            kept = Some(PathBuf::from(name));
+            kept = Some(name);
         }
         Ok(kept)
     }
@@ -150,3 +162,6 @@ fn remove(path: &Path) -> io::Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -96,11 +96,15 @@ enum Condition {
 
 /// Makes the databases new that are damaged.
 pub(super) fn mend(home: &Home) -> Result<Vec<Mended>, Error> {
-    let damaged = Database::ALL.into_iter().filter(|database| {
-        database.has_lost_its_file(home)
-            || home.file(database.file()).exists() && matches!(condition(home, *database), Condition::Damaged(_))
+    let mended = Database::ALL.into_iter().map(|database| {
+        if database.has_lost_its_file(home) {
+            return database.mend_lost(home);
+        }
+        let damaged =
+            home.file(database.file()).exists() && matches!(condition(home, database), Condition::Damaged(_));
+        damaged.then(|| database.mend(home)).transpose()
     });
-    damaged.map(|database| database.mend(home)).collect()
+    mended.filter_map(Result::transpose).collect()
 }
 
 fn whole(home: &Home, database: Database) -> Check {
