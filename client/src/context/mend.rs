@@ -73,16 +73,22 @@ impl Database {
                 other => other.map_err(failed)?,
             }
         }
-        let new = home.file(&format!(".{}.new", self.file()));
+        let new = self.new_file(home);
         let (records, changes) = self.make_new(home, &new)?;
         self.put_in_place(home, &new, &aside).map_err(|cause| Error::file(&home.file(self.file()), cause))?;
         let kept = self.finish(home).map_err(failed)?;
         Ok(Mended { database: self.file(), records, changes, kept: kept.unwrap_or(aside).display().to_string() })
     }
 
-    /// Reports whether there is a log whose database is gone.
+    /// Reports whether the database is gone and has left a log, or a new one that is not in its place yet.
     pub(crate) fn has_lost_its_file(self, home: &Home) -> bool {
-        self.log_len(home) > 0 && !home.file(self.file()).exists()
+        // Between the two steps of `put_in_place` there is no log. What another process made then would be replaced.
+        !home.file(self.file()).exists() && (self.log_len(home) > 0 || self.new_file(home).exists())
+    }
+
+    /// Where a new database is made.
+    fn new_file(self, home: &Home) -> PathBuf {
+        home.file(&format!(".{}.new", self.file()))
     }
 
     /// The names of the three files.

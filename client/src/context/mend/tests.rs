@@ -58,6 +58,20 @@ fn of_two_that_find_a_database_lost_neither_loses_what_the_other_writes() {
 }
 
 #[test]
+fn a_crash_before_the_new_database_is_in_its_place_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::new(folder.path().join("home"));
+    lost(&home);
+    let [_, log, _] = Database::Sessions.files();
+    let aside = home.file(ASIDE).join(format!("{}-x{UNFINISHED}", Database::Sessions.file()));
+    fs::create_dir_all(&aside).unwrap();
+    fs::rename(home.file(&log), aside.join(&log)).unwrap();
+    fs::write(Database::Sessions.new_file(&home), "").unwrap();
+    assert_eq!(ids(&home), ["a"]);
+    assert!(!Database::Sessions.new_file(&home).exists());
+}
+
+#[test]
 fn a_home_whose_path_is_not_utf_8_is_mended() {
     let folder = tempfile::tempdir().unwrap();
     let home = Home::new(folder.path().join(OsStr::from_bytes(b"caf\xe9")));
