@@ -44,11 +44,16 @@ impl Home {
         self.path.join(name)
     }
 
+    /// A file to read, which is not found through a link that another user has made.
+    pub(crate) fn open(&self, name: &str) -> io::Result<File> {
+        open(&self.file(name), OpenOptions::new().read(true))
+    }
+
     /// A file's content; none where there is no file.
     pub(crate) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
         let path = self.file(name);
         self.check()?;
-        let file = match open(&path, OpenOptions::new().read(true)) {
+        let file = match self.open(name) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(cause) => return Err(Error::File { path, cause }),

@@ -3,6 +3,7 @@
 mod read_only;
 mod schema;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use protocol::wire::Kind;
@@ -143,17 +144,25 @@ impl Database {
     }
 
     fn connection(self, home: &Home) -> rusqlite::Result<Connection> {
-        let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut path = home.file(self.file());
-        // One's own link leads where one wants to; what became a link at this moment does not.
-        if let (Ok(false), Ok(folder)) = (refuse_foreign_link(&path), home.path().canonicalize()) {
-            flags |= OpenFlags::SQLITE_OPEN_NOFOLLOW;
-            path = folder.join(self.file());
-        }
+        let (path, follow) = self.path(home);
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | follow;
         let connection = Connection::open_with_flags(path, flags)?;
         // Else statements are planned anew for each value that they are run with: fifty times for a plan of fifty tasks.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         Ok(connection)
+    }
+
+    /// The path to open, and the flag that makes SQLite refuse a link.
+    ///
+    /// One's own link leads where one wants to. One that another user has made, or that the path becomes at this moment, does
+    /// not.
+    fn path(self, home: &Home) -> (PathBuf, OpenFlags) {
+        let path = home.file(self.file());
+        let is_own_link = matches!(refuse_foreign_link(&path), Ok(true));
+        if !is_own_link && let Ok(folder) = home.path().canonicalize() {
+            return (folder.join(self.file()), OpenFlags::SQLITE_OPEN_NOFOLLOW);
+        }
+        (path, OpenFlags::empty())
     }
 
     fn migrate(self, connection: &Connection) -> rusqlite::Result<()> {
@@ -199,3 +208,6 @@ fn hasten(connection: &Connection) -> rusqlite::Result<()> {
 fn version(connection: &Connection) -> rusqlite::Result<usize> {
     connection.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
+
+#[cfg(test)]
+mod tests;

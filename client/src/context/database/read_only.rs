@@ -1,6 +1,6 @@
 //! Reading where nothing can be written: a read-only home, a full disk.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
@@ -53,8 +53,9 @@ impl Database {
     pub(super) fn connect_to_read(self, home: &Home) -> rusqlite::Result<Option<Connection>> {
         let newest = self.steps().len();
         if self.log_len(home) == 0 {
+            let (path, follow) = self.path(home);
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            let connection = Connection::open_with_flags(immutable(&home.file(self.file())), flags)?;
+            let connection = Connection::open_with_flags(immutable(&path), flags | follow)?;
             match version(&connection)? {
                 found if found == newest => return Ok(Some(connection)),
                 found if found > newest => return Ok(None),
@@ -72,10 +73,12 @@ impl Database {
     fn copy_to(self, home: &Home, folder: &Path) -> io::Result<()> {
         DirBuilder::new().mode(0o700).create(folder)?;
         for name in [self.file().to_owned(), format!("{}-wal", self.file())] {
-            match fs::copy(home.file(&name), folder.join(&name)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+            let mut file = match home.open(&name) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            io::copy(&mut file, &mut File::create_new(folder.join(&name))?)?;
         }
         Ok(())
     }
