@@ -44,16 +44,17 @@ pub(super) fn search(printer: Printer, common: &Common, asked: SearchArguments) 
 
 /// A record, and of its texts the one in which the first was found, from a little before that on; its title if that has it.
 fn with_place(entry: Entry, text: &str) -> (Entry, String) {
-    let text = text.to_lowercase();
-    let has = |candidate: &&str| candidate.to_lowercase().contains(&text);
+    let folded = |text: &str| nfc(text).to_lowercase();
+    let text = folded(text);
+    let has = |candidate: &&str| folded(candidate).contains(&text);
     let mut all = Vec::new();
     texts_of(&entry.content, &mut all);
     let title = text::title(&entry.content);
     let shown = match title.filter(has).or_else(|| all.into_iter().find(has)) {
         None => title.map_or_else(|| entry.content.to_string(), str::to_owned),
         Some(found) => {
-            let at = found.to_lowercase().find(&text).unwrap_or_default();
-            let before = found.to_lowercase()[..at].chars().count();
+            let found = nfc(found);
+            let before = folded(&found).split(&text).next().map_or(0, |before| before.chars().count());
             let skipped = before.saturating_sub(BEFORE);
             let rest: String = found.chars().skip(skipped).collect();
             if skipped == 0 { rest } else { format!("…{rest}") }

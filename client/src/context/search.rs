@@ -8,13 +8,15 @@ use serde_json::Value;
 
 use super::{ContextStore, Database, Entry, Filter, queue, table};
 use crate::Error;
+use crate::text::nfc;
 
 /// More records than a machine has.
 const ALL_OF_THEM: usize = u32::MAX as usize;
 
 impl ContextStore {
     /// The records of all kinds that have each of these texts somewhere in their contents, the latest change first. Capital
-    /// and small letters are the same. What is encrypted with a key that is not here is not found.
+    /// and small letters are the same, and so are Unicode's normal forms. What is encrypted with a key that is not here is not
+    /// found.
     ///
     /// ```
     /// use coditect::{ContextStore, Draft, Filter, Kind};
@@ -30,7 +32,7 @@ impl ContextStore {
     /// # }
     /// ```
     pub fn search(&self, texts: &[String], filter: &Filter) -> Result<Vec<Entry>, Error> {
-        let texts: Vec<String> = texts.iter().map(|text| text.to_lowercase()).collect();
+        let texts: Vec<String> = texts.iter().map(|text| folded(text)).collect();
         let all = Filter { limit: ALL_OF_THEM, ..filter.clone() };
         let mut found = Vec::new();
         for kind in Kind::ALL.iter().copied() {
@@ -65,10 +67,15 @@ impl ContextStore {
     }
 }
 
-/// Reports whether a value contains this text, ignoring case. The names of fields are not searched.
+/// A text in the form in which texts are compared: in small letters, each of which is one character with its accent.
+fn folded(text: &str) -> String {
+    nfc(text).to_lowercase()
+}
+
+/// Reports whether a value contains this text, which is in that form. The names of fields are not searched.
 fn says(value: &Value, text: &str) -> bool {
     match value {
-        Value::String(said) => said.to_lowercase().contains(text),
+        Value::String(said) => folded(said).contains(text),
         Value::Array(values) => values.iter().any(|value| says(value, text)),
         Value::Object(fields) => fields.values().any(|value| says(value, text)),
         _ => false,

@@ -63,6 +63,23 @@ fn what_was_written_down_is_found_by_what_it_says() {
 }
 
 #[test]
+fn an_accent_is_found_however_it_is_written() {
+    let machine = Machine::new("https://cloud.example");
+    let content = |text: &str| json!({ "description": text }).to_string();
+    let decomposed = content("Open the Cafe\u{301} at eight");
+    machine.coditect(&["task", "add", "--id", "a", "--content", &decomposed]);
+    let long = content("As much as nobody reads before the cafe\u{301}");
+    machine.coditect(&["task", "add", "--id", "b", "--content", &long]);
+    for text in ["caf\u{e9}", "cafe\u{301}", "CAFE\u{301}"] {
+        let found = object(&machine, &["search", text, "--json"]);
+        assert_eq!(found["data"].as_array().unwrap().len(), 2, "{text:?}");
+        let printed = machine.coditect(&["search", text]);
+        assert!(printed.stdout.contains("Open the Caf\u{e9} at eight"), "{printed:?}");
+        assert!(printed.stdout.contains("\u{2026}dy reads before the caf\u{e9}"), "{printed:?}");
+    }
+}
+
+#[test]
 fn what_is_encrypted_in_the_cloud_is_found_where_it_can_be_read() {
     let cloud = Cloud::start();
     let ((ada_machine, ada), (bob_machine, bob), (eve_machine, eve)) =
