@@ -187,11 +187,7 @@ impl Records {
         {
             return Ok(refused);
         }
-        if entries.len() > filter.limit {
-            entries.truncate(filter.limit);
-            let more = filter.limit.saturating_mul(2);
-            self.printer.notice(&format!("These are the latest {}; `--limit {more}` shows more.", filter.limit));
-        }
+        cut(self.printer, &mut entries, filter.limit);
         let text = if entries.is_empty() {
             self.nothing(&wanted)
         } else {
@@ -290,6 +286,15 @@ impl Records {
 
     fn noun(&self) -> &'static str {
         noun(self.kind)
+    }
+}
+
+/// Cuts a list to its limit, and says how to see more of it.
+pub(super) fn cut(printer: Printer, entries: &mut Vec<Entry>, limit: usize) {
+    if entries.len() > limit {
+        entries.truncate(limit);
+        let more = limit.saturating_mul(2).max(1);
+        printer.notice(&format!("These are the latest {limit}; `--limit {more}` shows more."));
     }
 }
 

@@ -7,7 +7,7 @@ use coditect::{ContextStore, Entry, Error, Filter, Kind, ProjectId};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::record::{Ids, text};
+use super::record::{Ids, cut, text};
 use crate::arguments::{Common, SearchArguments};
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
@@ -25,11 +25,7 @@ pub(super) fn search(printer: Printer, common: &Common, asked: SearchArguments) 
     let project_id = asked.filter.project.as_deref().map(|project| ProjectId::parse(nfc(project))).transpose()?;
     let wanted = Filter { project_id, status: None, limit: asked.filter.limit.saturating_add(1) };
     let mut entries = store.search(&texts, &wanted)?;
-    if entries.len() > asked.filter.limit {
-        entries.truncate(asked.filter.limit);
-        let more = asked.filter.limit.saturating_mul(2);
-        printer.notice(&format!("These are the latest {}; `--limit {more}` shows more.", asked.filter.limit));
-    }
+    cut(printer, &mut entries, asked.filter.limit);
     if entries.is_empty() {
         let sentence = format!("Nothing on this machine has {} in it.", texts.join(" and "));
         return Ok(printer.answer(&json!({ "data": [] }), &sentence, ExitStatus::No));

@@ -218,6 +218,10 @@ fn a_list_has_a_heading_the_age_and_the_project() {
         "ID       STATUS       PROJECT  CHANGED   TASK\nanother  in_progress  -        just now  Ship it\n",
         "These are the latest 1; `--limit 2` shows more.\n",
     );
+    for command in [&["task", "list", "-n", "0"][..], &["search", "it", "-n", "0"]] {
+        let notice = machine.coditect(command).stderr;
+        assert_eq!(notice, "These are the latest 0; `--limit 1` shows more.\n", "{command:?}");
+    }
     expect(
         &machine.coditect(&["task", "list", "--project", "web"]),
         0,
