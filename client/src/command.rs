@@ -30,6 +30,7 @@ mod whoami;
 use std::ffi::OsString;
 
 use clap::FromArgMatches;
+use coditect::input::read_whole;
 use coditect::{Error, Kind, LastError, LicenseClient, LicenseClientBuilder, Profile};
 
 use crate::arguments::{
@@ -158,6 +159,12 @@ fn builder(printer: Printer, common: &Common) -> LicenseClientBuilder {
         Some(home) => builder.home(home),
         None => builder,
     }
+}
+
+/// Reads standard input; a pipe that stays open is read as far as it is `whole`.
+fn standard_input(max_len: usize, whole: impl Fn(&[u8]) -> bool) -> Result<Vec<u8>, Error> {
+    let input = read_whole(std::io::stdin(), max_len, whole);
+    input.map_err(|cause| Error::File { path: "standard input".into(), cause })
 }
 
 fn version(printer: Printer) -> ExitStatus {

@@ -14,7 +14,7 @@ use rustix::process::geteuid;
 use crate::{Error, random};
 
 pub use fault::HomeFault;
-pub(crate) use owner::{Foreign, chown, foreign};
+pub(crate) use owner::{Foreign, chown, foreign, is_mine};
 
 /// Nothing that is kept is larger; what is, was not written by this program.
 const MAX_FILE_LEN: u64 = 1024 * 1024;
@@ -219,24 +219,20 @@ impl Home {
                 refuse_foreign_link(above).map_err(|cause| Error::file(above, cause))?;
             }
         }
-        let link = match fs::symlink_metadata(&self.path) {
-            Ok(found) => found.is_symlink(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(cause) => return Err(Error::file(&self.path, cause)),
-        };
-        refuse_foreign_link(&self.path).map_err(|cause| Error::file(&self.path, cause))?;
+        let is_link = refuse_foreign_link(&self.path).map_err(|cause| Error::file(&self.path, cause))?;
         let found = match fs::metadata(&self.path) {
             Ok(found) => found,
-            Err(error) if link && error.kind() == io::ErrorKind::NotFound => {
+            Err(error) if is_link && error.kind() == io::ErrorKind::NotFound => {
                 return fault(HomeFault::Dangling { to: fs::read_link(&self.path).unwrap_or_default() });
             }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(cause) => return Err(Error::file(&self.path, cause)),
         };
         if !found.is_dir() {
             return fault(HomeFault::NoFolder);
         }
         // Root can make any folder private: that of a container's volume, say.
-        let can_mend = owner::is_mine(found.uid()) || geteuid().is_root();
+        let can_mend = is_mine(found.uid()) || geteuid().is_root();
         if found.mode() & OTHERS == 0 || (can_mend && is_empty(&self.path)) {
             return Ok(());
         }
@@ -268,7 +264,7 @@ fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
 /// Reports whether the path is a link; refuses one that another user than root has made.
 pub(crate) fn refuse_foreign_link(path: &Path) -> io::Result<bool> {
     match fs::symlink_metadata(path) {
-        Ok(found) if found.is_symlink() && !owner::is_mine(found.uid()) && found.uid() != 0 => {
+        Ok(found) if found.is_symlink() && !is_mine(found.uid()) && found.uid() != 0 => {
             let owner = owner::name(found.uid());
             Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("it is a link that {owner} has made")))
         }

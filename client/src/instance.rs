@@ -10,7 +10,6 @@ use std::os::unix::fs::MetadataExt;
 
 use protocol::id::InstanceId;
 use serde::{Deserialize, Serialize};
-use uuid::Builder;
 
 use crate::home::Home;
 use crate::{Error, random, uptime};
@@ -41,12 +40,11 @@ pub(crate) fn identify(home: &Home) -> InstanceId {
 
 /// A new one, which no clock has a part in.
 fn invent() -> InstanceId {
-    InstanceId::from_uuid(Builder::from_random_bytes(random::bytes()).into_uuid())
+    InstanceId::from_uuid(random::uuid())
 }
 
 fn kept(home: &Home) -> Result<InstanceId, Error> {
-    let lock = home.lock_file(LOCK)?;
-    lock.lock().map_err(|cause| Error::file(&home.file(LOCK), cause))?;
+    let _held = home.lock(LOCK)?;
     let folder = fs::metadata(home.path()).map_err(|cause| Error::file(home.path(), cause))?;
     let place = Place { start: uptime::system().map(|uptime| uptime.start), device: folder.dev(), inode: folder.ino() };
     let found = home.read(FILE)?.and_then(|json| serde_json::from_slice::<Kept>(&json).ok());

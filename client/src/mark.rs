@@ -4,7 +4,6 @@
 
 use protocol::trace::TraceContext;
 use ureq::RequestBuilder;
-use uuid::Builder;
 
 use crate::{environment, random};
 
@@ -13,7 +12,7 @@ pub(crate) const REQUEST_ID: &str = "x-request-id";
 
 /// Puts both on a request.
 pub(crate) fn marked<Any>(request: RequestBuilder<Any>) -> RequestBuilder<Any> {
-    let id = Builder::from_random_bytes(random::bytes()).into_uuid();
+    let id = random::uuid();
     request.header("traceparent", place().to_string()).header(REQUEST_ID, id.to_string())
 }
 

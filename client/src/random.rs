@@ -2,7 +2,7 @@
 
 use rand::TryRngCore;
 use rand::rngs::OsRng;
-use uuid::Builder;
+use uuid::{Builder, Uuid};
 
 /// As many as are asked for.
 pub(crate) fn bytes<const LEN: usize>() -> [u8; LEN] {
@@ -16,7 +16,12 @@ pub(crate) fn fraction() -> f64 {
     f64::from(u32::from_le_bytes(bytes())) / (f64::from(u32::MAX) + 1.0)
 }
 
+/// An id that no clock has a part in (UUIDv4).
+pub(crate) fn uuid() -> Uuid {
+    Builder::from_random_bytes(bytes()).into_uuid()
+}
+
 /// A name that no other file has. Not made of the time, which may be before what such names can say.
 pub(crate) fn name() -> String {
-    Builder::from_random_bytes(bytes()).into_uuid().simple().to_string()
+    uuid().simple().to_string()
 }

@@ -1,13 +1,14 @@
 //! What this machine knows, without asking the cloud.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use protocol::id::HardwareId;
 use protocol::key::LicenseKey;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::context::{ContextStore, Database};
+use crate::text::lossy;
 use crate::{Allowance, Error, HeldSeat, LastError, License, LicenseClient, SyncStatus};
 
 /// What this machine knows.
@@ -112,9 +113,4 @@ impl LicenseClient {
         }
         ContextStore::open(Some(self.home().to_owned()))?.status().map(Some)
     }
-}
-
-/// A path as text, also one that is not UTF-8.
-fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&path.display())
 }

@@ -14,7 +14,6 @@ use std::time::Duration;
 use protocol::id::{ClientVersion, CommandName, InstallationId, SystemName};
 use protocol::wire::{DurationBucket, ExitClass, MAX_TELEMETRY_EVENTS, TelemetryEvent, TelemetryRequest};
 use serde::{Deserialize, Serialize};
-use uuid::Builder;
 
 use crate::home::Home;
 use crate::{Config, Error, Fault, LicenseClient, outage, random};
@@ -87,7 +86,7 @@ impl Telemetry {
         if self.identity()?.is_none() {
             // What somebody else was counting when it was turned off is not this one's.
             self.delete_queue()?;
-            let installation_id = InstallationId::from_uuid(Builder::from_random_bytes(random::bytes()).into_uuid());
+            let installation_id = InstallationId::from_uuid(random::uuid());
             let identity = Identity { installation_id };
             self.home.write(IDENTITY, &serde_json::to_vec(&identity).expect("an id is text"))?;
         }

@@ -1,7 +1,9 @@
 //! Text as it comes from people, editors and file systems: byte order marks, UTF-16, Unicode's normal forms.
 
 use std::borrow::Cow;
+use std::path::Path;
 
+use serde::Serializer;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 /// The byte order mark, with which some editors and shells begin a file in UTF-8.
@@ -55,4 +57,9 @@ pub fn forms(text: &str) -> Vec<String> {
         }
     }
     forms
+}
+
+/// Serializes a path as text, also one that is not UTF-8.
+pub(crate) fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
 }

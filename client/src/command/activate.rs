@@ -2,11 +2,10 @@
 
 use std::io::{IsTerminal, stdin};
 
-use coditect::input::read_whole;
 use coditect::text::decoded;
 use coditect::{Error, LicenseKey};
 
-use super::{client, tell_of_given_key, validate};
+use super::{client, standard_input, tell_of_given_key, validate};
 use crate::arguments::Common;
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
@@ -19,7 +18,7 @@ pub(super) fn activate(printer: Printer, common: &Common, argument: Option<&str>
     let input = match argument {
         Some(key) if key != "-" => key.to_owned(),
         None if stdin().is_terminal() => asked()?,
-        _ => standard_input()?,
+        _ => piped()?,
     };
     // Offline first: most wrong keys are typing errors.
     let key = LicenseKey::parse(&input).map_err(Error::Key)?;
@@ -38,9 +37,7 @@ fn asked() -> Result<String, Error> {
     Ok(line.flatten().unwrap_or_default())
 }
 
-fn standard_input() -> Result<String, Error> {
+fn piped() -> Result<String, Error> {
     let whole = |text: &[u8]| text.ends_with(b"\n") || LicenseKey::parse(&decoded(text)).is_ok();
-    let input = read_whole(stdin(), MAX_INPUT_LEN, whole);
-    let input = input.map_err(|cause| Error::File { path: "standard input".into(), cause })?;
-    Ok(decoded(&input).into_owned())
+    Ok(decoded(&standard_input(MAX_INPUT_LEN, whole)?).into_owned())
 }

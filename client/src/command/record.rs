@@ -5,7 +5,6 @@ pub(super) mod text;
 
 use std::collections::BTreeSet;
 
-use coditect::input::read_whole;
 use coditect::text::{decoded, forms, nfc};
 use coditect::{
     Change, ContextError, ContextStore, Draft, Entry, Error, Filter, Kind, ProjectId, RecordId, TaskStatus,
@@ -14,7 +13,7 @@ use jiff::Timestamp;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
-use super::client;
+use super::{client, standard_input};
 use crate::arguments::{
     Common, CommonFields, ListFilter, NoteCommand, NoteFields, STATUSES, ShowArguments, TaskCommand, TaskFields,
     TextWords,
@@ -25,9 +24,6 @@ pub(super) use ids::Ids;
 
 /// More than any content, however it is written. What is smaller is read whole, so that its size can be told.
 const MAX_INPUT_LEN: usize = 64 * 1024 * 1024;
-
-/// More records than a machine has.
-const ALL_OF_THEM: usize = u32::MAX as usize;
 
 /// How many entries of a history are asked for at once.
 const HISTORY: u16 = 16;
@@ -92,7 +88,7 @@ fn typed(text: Option<&str>) -> Value {
 }
 
 /// A project that was typed.
-fn project(text: &str) -> Result<ProjectId, Error> {
+pub(super) fn project(text: &str) -> Result<ProjectId, Error> {
     Ok(ProjectId::parse(nfc(text))?)
 }
 
@@ -180,7 +176,7 @@ impl Records {
         let project_id = filter.project.as_deref().map(project).transpose()?;
         let status = status.map(String::from);
         // One more, to know whether there are more.
-        let wanted = Filter { project_id, status, limit: filter.limit.saturating_add(1).min(ALL_OF_THEM) };
+        let wanted = Filter { project_id, status, limit: filter.limit.saturating_add(1) };
         let mut entries = self.store.list(self.kind, &wanted)?;
         if let (true, Some(status)) = (entries.is_empty(), &wanted.status)
             && let Some(refused) = self.unknown_status(status)?
@@ -188,10 +184,10 @@ impl Records {
             return Ok(refused);
         }
         cut(self.printer, &mut entries, filter.limit);
-        let text = if entries.is_empty() {
-            self.nothing(&wanted)
-        } else {
-            text::list(&entries, &Ids::of(&self.store, self.kind)?, self.noun(), Timestamp::now())
+        let text = match entries[..] {
+            _ if self.printer.json => String::new(),
+            [] => self.nothing(&wanted),
+            _ => text::list(&entries, &Ids::of(&self.store, self.kind)?, self.noun(), Timestamp::now()),
         };
         Ok(self.printer.answer(&json!({ "data": entries }), &text, ExitStatus::Yes))
     }
@@ -213,7 +209,7 @@ impl Records {
         if STATUSES.contains(&status) {
             return Ok(None);
         }
-        let all = self.store.list(self.kind, &Filter { limit: ALL_OF_THEM, ..Filter::default() })?;
+        let all = self.store.list(self.kind, &Filter { limit: usize::MAX, ..Filter::default() })?;
         let there: BTreeSet<&str> = all.iter().filter_map(|entry| entry.content.get("status")?.as_str()).collect();
         if there.contains(status) {
             return Ok(None);
@@ -253,9 +249,8 @@ impl Records {
 
     /// An id that was typed: of the record that there is, in whichever normal form its id is.
     fn whole_id(&self, typed: &str) -> Result<RecordId, Error> {
-        let mut ids = forms(typed).into_iter().map(RecordId::parse).collect::<Result<Vec<_>, _>>()?.into_iter();
-        let first = ids.next().ok_or_else(|| ContextError::NotFound { what: format!("{} {typed:?}", self.noun()) })?;
-        for other in ids {
+        let first = RecordId::parse(nfc(typed))?;
+        for other in forms(typed).into_iter().skip(1).map(RecordId::parse).collect::<Result<Vec<_>, _>>()? {
             if self.store.get(self.kind, &other)?.is_some() && self.store.get(self.kind, &first)?.is_none() {
                 return Ok(other);
             }
@@ -270,14 +265,7 @@ impl Records {
 
     /// The id that was typed: whole, or as much of it as tells it from the others; in whichever normal form it is.
     fn id(&self, typed: &str) -> Result<RecordId, Error> {
-        for form in forms(typed) {
-            let id = RecordId::parse(form)?;
-            let found = self.store.ids(self.kind, id.as_str())?;
-            if !found.is_empty() {
-                return ids::choose(id, found, self.noun());
-            }
-        }
-        self.whole_id(typed)
+        ids::find(typed, self.noun(), |id| self.store.ids(self.kind, id.as_str()))
     }
 
     fn name(&self, id: &RecordId) -> String {
@@ -310,7 +298,7 @@ pub(super) fn noun(kind: Kind) -> &'static str {
 fn content(common: &CommonFields) -> Result<Map<String, Value>, Error> {
     let text = match common.content.as_deref() {
         None => return Ok(Map::new()),
-        Some("-") => standard_input()?,
+        Some("-") => piped_content()?,
         Some(text) => text.to_owned(),
     };
     match serde_json::from_str(text.trim_start_matches('\u{feff}')) {
@@ -320,10 +308,9 @@ fn content(common: &CommonFields) -> Result<Map<String, Value>, Error> {
     }
 }
 
-fn standard_input() -> Result<String, Error> {
+fn piped_content() -> Result<String, Error> {
     let whole = |text: &[u8]| serde_json::from_str::<IgnoredAny>(&decoded(text)).is_ok();
-    let input = read_whole(std::io::stdin(), MAX_INPUT_LEN, whole);
-    let input = input.map_err(|cause| Error::File { path: "standard input".into(), cause })?;
+    let input = standard_input(MAX_INPUT_LEN, whole)?;
     let text = decoded(&input);
     if text.contains(char::REPLACEMENT_CHARACTER) && std::str::from_utf8(&input).is_err() {
         return Err(ContextError::NotJson { cause: "it is not UTF-8".to_owned() }.into());

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use coditect::text::nfc;
-use coditect::{ContextStore, Entry, Error, Filter, Kind, ProjectId};
+use coditect::{ContextStore, Entry, Error, Filter, Kind};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::record::{Ids, cut, text};
+use super::record::{Ids, cut, project, text};
 use crate::arguments::{Common, SearchArguments};
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
@@ -22,7 +22,7 @@ pub(super) fn search(printer: Printer, common: &Common, asked: SearchArguments) 
         return Ok(printer.failure("It is not said what to find.", hint, "nothing_said", ExitStatus::Usage));
     }
     let store = ContextStore::open(common.home.clone())?;
-    let project_id = asked.filter.project.as_deref().map(|project| ProjectId::parse(nfc(project))).transpose()?;
+    let project_id = asked.filter.project.as_deref().map(project).transpose()?;
     let wanted = Filter { project_id, status: None, limit: asked.filter.limit.saturating_add(1) };
     let mut entries = store.search(&texts, &wanted)?;
     cut(printer, &mut entries, asked.filter.limit);
@@ -30,10 +30,13 @@ pub(super) fn search(printer: Printer, common: &Common, asked: SearchArguments) 
         let sentence = format!("Nothing on this machine has {} in it.", texts.join(" and "));
         return Ok(printer.answer(&json!({ "data": [] }), &sentence, ExitStatus::No));
     }
+    let object = json!({ "data": entries });
+    if printer.json {
+        return Ok(printer.answer(&object, "", ExitStatus::Yes));
+    }
     let kinds: BTreeSet<Kind> = entries.iter().map(|entry| entry.kind).collect();
     let ids: BTreeMap<Kind, Ids> =
         kinds.into_iter().map(|kind| Ok((kind, Ids::of(&store, kind)?))).collect::<Result<_, Error>>()?;
-    let object = json!({ "data": entries });
     let found: Vec<(Entry, String)> = entries.into_iter().map(|entry| with_place(entry, &texts[0])).collect();
     Ok(printer.answer(&object, &text::found(&found, &ids, Timestamp::now()), ExitStatus::Yes))
 }

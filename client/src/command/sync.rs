@@ -4,12 +4,11 @@ mod bar;
 mod report;
 mod watch;
 
-use coditect::text::forms;
-use coditect::{ContextError, ContextStore, Error, Pulled, Pushed, RecordId};
+use coditect::{ContextStore, Error, Pulled, Pushed, RecordId};
 use serde::Serialize;
 use serde_json::json;
 
-use super::record::ids::choose;
+use super::record::ids;
 use super::{client, sync_keys};
 use crate::arguments::{Common, SyncArguments, SyncCommand};
 use crate::exit_status::ExitStatus;
@@ -50,10 +49,12 @@ pub(super) fn sync(printer: Printer, common: &Common, arguments: SyncArguments) 
 
 fn retry(printer: Printer, common: &Common, ids: Vec<String>) -> Result<ExitStatus, Error> {
     let store = ContextStore::open(common.home.clone())?;
-    let mut parked: Vec<RecordId> = if ids.is_empty() { Vec::new() } else { store.parked_ids()? };
-    parked.sort();
-    parked.dedup();
-    let ids = ids.iter().map(|typed| choose_among(typed, &parked)).collect::<Result<Vec<_>, Error>>()?;
+    let parked = if ids.is_empty() { Vec::new() } else { store.parked_ids()? };
+    let begin = |id: &RecordId| {
+        let begins = |parked: &&RecordId| parked.as_str().starts_with(id.as_str());
+        Ok(parked.iter().filter(begins).cloned().collect())
+    };
+    let ids = ids.iter().map(|typed| ids::find(typed, "change of", begin)).collect::<Result<Vec<_>, Error>>()?;
     let freed = store.retry(&ids)?;
     let text = match freed {
         0 => "There is nothing to retry.".to_owned(),
@@ -61,21 +62,6 @@ fn retry(printer: Printer, common: &Common, ids: Vec<String>) -> Result<ExitStat
         more => format!("{more} changes will be sent again by the next `coditect sync push`."),
     };
     Ok(printer.answer(&json!({ "retried": freed }), &text, ExitStatus::Yes))
-}
-
-/// The id that was typed: whole, or the beginning of one of these.
-fn choose_among(typed: &str, parked: &[RecordId]) -> Result<RecordId, Error> {
-    let mut first = None;
-    for form in forms(typed) {
-        let id = RecordId::parse(form)?;
-        let found: Vec<RecordId> =
-            parked.iter().filter(|parked| parked.as_str().starts_with(id.as_str())).cloned().collect();
-        if !found.is_empty() {
-            return choose(id, found, "change of");
-        }
-        first.get_or_insert(id);
-    }
-    first.ok_or_else(|| ContextError::NotFound { what: format!("record {typed:?}") }.into())
 }
 
 /// What was done; and no, if not everything has got through.

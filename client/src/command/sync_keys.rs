@@ -10,7 +10,7 @@ use coditect::text::{decoded, nfc};
 use coditect::{Error, KeyStatus, KeyTaken, LicenseClient, exported_key_id};
 use serde_json::json;
 
-use super::client;
+use super::{client, standard_input};
 use crate::arguments::{Common, KeysCommand, PassphraseSource};
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
@@ -244,14 +244,12 @@ fn passphrase(source: &PassphraseSource, twice: bool) -> Result<Given, Error> {
 
 /// A file's text, or standard input's; a pipe that stays open is read as far as it is `whole`.
 fn read(path: &Path, whole: impl Fn(&[u8]) -> bool) -> Result<String, Error> {
-    let standard_input = path == Path::new("-");
-    let read = if standard_input {
-        read_whole(io::stdin(), MAX_LEN, whole)
+    let bytes = if path == Path::new("-") {
+        standard_input(MAX_LEN, whole)?
     } else {
-        File::open(path).and_then(|file| read_whole(file, MAX_LEN, whole))
+        let read = File::open(path).and_then(|file| read_whole(file, MAX_LEN, whole));
+        read.map_err(|cause| Error::File { path: path.to_owned(), cause })?
     };
-    let name = if standard_input { Path::new("standard input") } else { path };
-    let bytes = read.map_err(|cause| Error::File { path: name.to_owned(), cause })?;
     Ok(decoded(&bytes).into_owned())
 }
 

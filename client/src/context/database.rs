@@ -113,8 +113,7 @@ impl Database {
         let version = version(&connection)?;
         if version < newest {
             // Where the lock cannot be had, the transaction still keeps two apart.
-            let lock = home.lock_file(LOCK).ok();
-            let _held = lock.as_ref().map(std::fs::File::lock);
+            let _held = home.lock(LOCK).ok();
             self.migrate(&connection)?;
         }
         if haste {

@@ -86,7 +86,7 @@ impl ContextStore {
     /// The rows first: after a crash in between the changes are sent again, and the cloud has them already.
     pub(crate) fn settle(&self, answered: &[Answered]) -> Result<Settled, Error> {
         let rows = || answered.iter().filter_map(|answered| Some((answered.change.kind, answered.row.as_ref()?)));
-        let stamps = self.write_others(rows)?;
+        let stamps = self.write_others(rows, &self.progress()?)?;
         let now = self.now();
         let transaction = self.begin()?;
         let settled = self.on_sessions(|sessions| {
@@ -125,7 +125,7 @@ impl ContextStore {
         let before = self.progress()?;
         let mut again = if before.starting_over { self.queue_lost(&page.rows, device)? } else { 0 };
         let rows = || page.rows.iter().map(|(kind, row)| (*kind, row));
-        let stamps = self.write_others(rows)?;
+        let stamps = self.write_others(rows, &before)?;
         let over = before.starting_over && !page.has_more;
         if over {
             // Before the end is noted, so that a crash in between does this again.
@@ -141,8 +141,8 @@ impl ContextStore {
         let transaction = self.begin()?;
         self.on_sessions(|sessions| {
             write_rows(sessions, Database::Sessions, page.rows.iter().map(|(kind, row)| (*kind, row)))?;
-            note_stamps(sessions, stamps)?;
             let mut progress = Progress::read(sessions)?;
+            add_stamps(&mut progress, stamps);
             if progress.cursor.as_deref() != Some(&page.next_cursor) {
                 progress.pulled += page.rows.len() as u64;
                 progress.cursor = Some(page.next_cursor.clone());
@@ -169,18 +169,17 @@ impl ContextStore {
     }
 
     /// Writes the rows that are not beside the queue, a transaction for each file. The files' new stamps.
-    fn write_others<'a, I>(&self, rows: impl Fn() -> I) -> Result<Vec<Stamp>, Error>
+    fn write_others<'a, I>(&self, rows: impl Fn() -> I, progress: &Progress) -> Result<Vec<Stamp>, Error>
     where
         I: Iterator<Item = (Kind, &'a Row)>,
     {
         let mut stamps = Vec::new();
         for database in OTHERS {
             if rows().any(|(kind, _)| Database::of(kind) == database) {
-                let progress = self.progress()?;
                 let transaction = self.write_to(database)?;
                 let stamp = self.on(database, |file| {
                     write_rows(file, database, rows())?;
-                    position::stamp(file, &progress)
+                    position::stamp(file, progress)
                 })?;
                 self.done(database, transaction.commit())?;
                 stamps.push((database, stamp));
@@ -199,8 +198,12 @@ fn note_stamps(sessions: &Connection, stamps: &[Stamp]) -> rusqlite::Result<()> 
         return Ok(());
     }
     let mut progress = Progress::read(sessions)?;
-    progress.stamps.extend(stamps.iter().map(|(database, stamp)| (database.file().to_owned(), stamp.clone())));
+    add_stamps(&mut progress, stamps);
     progress.write(sessions)
+}
+
+fn add_stamps(progress: &mut Progress, stamps: &[Stamp]) {
+    progress.stamps.extend(stamps.iter().map(|(database, stamp)| (database.file().to_owned(), stamp.clone())));
 }
 
 /// Writes those of the rows that belong into a file.

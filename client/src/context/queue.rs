@@ -8,7 +8,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, named_params
 
 use super::locked;
 use super::record::{Entry, Queued};
-use super::table::{parsed, parsed_or_none, time};
+use super::table::{parsed, parsed_or_none, time, up_to};
 
 /// After so many refusals for a fault of its own, a change is sent no more until somebody retries it.
 const ATTEMPTS: u32 = 3;
@@ -205,7 +205,7 @@ pub(super) fn changed_ids(sessions: &Connection, kind: Kind, beginning: &str) ->
 /// All changes in their order, or the parked ones alone.
 pub(super) fn all(sessions: &Connection, parked_only: bool, limit: usize) -> rusqlite::Result<Vec<Waiting>> {
     let sql = format!("SELECT {COLUMNS} FROM queue WHERE NOT ?1 OR parked_at IS NOT NULL ORDER BY n LIMIT ?2");
-    sessions.prepare_cached(&sql)?.query_map((parked_only, limit), Waiting::read)?.collect()
+    sessions.prepare_cached(&sql)?.query_map((parked_only, up_to(limit)), Waiting::read)?.collect()
 }
 
 /// How many wait and are not parked, how many are, and since when the oldest waits.

@@ -10,9 +10,6 @@ use super::{ContextStore, Database, Entry, Filter, queue, table};
 use crate::Error;
 use crate::text::nfc;
 
-/// More records than a machine has.
-const ALL_OF_THEM: usize = u32::MAX as usize;
-
 impl ContextStore {
     /// The records of all kinds that have each of these texts somewhere in their contents, the latest change first. Capital
     /// and small letters are the same, and so are Unicode's normal forms. What is encrypted with a key that is not here is not
@@ -33,7 +30,7 @@ impl ContextStore {
     /// ```
     pub fn search(&self, texts: &[String], filter: &Filter) -> Result<Vec<Entry>, Error> {
         let texts: Vec<String> = texts.iter().map(|text| folded(text)).collect();
-        let all = Filter { limit: ALL_OF_THEM, ..filter.clone() };
+        let all = Filter { limit: usize::MAX, ..filter.clone() };
         let mut found = Vec::new();
         for kind in Kind::ALL.iter().copied() {
             let entries = self.list(kind, &all)?.into_iter();
@@ -44,18 +41,16 @@ impl ContextStore {
         Ok(found)
     }
 
-    /// Lists the ids of the records whose changes are not sent any more until they are retried.
+    /// Lists the ids of the records whose changes are not sent any more until they are retried, in order.
     pub fn parked_ids(&self) -> Result<Vec<RecordId>, Error> {
-        let parked = self.on_sessions(|sessions| queue::all(sessions, true, ALL_OF_THEM))?;
-        Ok(parked.into_iter().map(|change| change.id).collect())
+        let parked = self.on_sessions(|sessions| queue::all(sessions, true, usize::MAX))?;
+        let ids: BTreeSet<RecordId> = parked.into_iter().map(|change| change.id).collect();
+        Ok(ids.into_iter().collect())
     }
 
     /// The ids of the records of a kind that begin with this, in order.
     pub fn ids(&self, kind: Kind, beginning: &str) -> Result<Vec<RecordId>, Error> {
-        // The queue first: what has left it is in the table.
-        let changes = self.on_sessions(|sessions| queue::changed_ids(sessions, kind, beginning))?;
-        let rows = self.on(Database::of(kind), |file| table::ids(file, kind, beginning))?;
-        let mut ids: BTreeSet<RecordId> = rows.into_iter().collect();
+        let (changes, mut ids) = self.changed_and_kept_ids(kind, beginning)?;
         for id in changes {
             if self.get(kind, &id)?.is_some() {
                 ids.insert(id);
@@ -64,6 +59,21 @@ impl ContextStore {
             }
         }
         Ok(ids.into_iter().collect())
+    }
+
+    /// The ids of the records of a kind, in order, and of those whose deletion waits to be sent. For telling ids apart: no
+    /// record is read.
+    pub fn known_ids(&self, kind: Kind) -> Result<Vec<RecordId>, Error> {
+        let (changes, mut ids) = self.changed_and_kept_ids(kind, "")?;
+        ids.extend(changes);
+        Ok(ids.into_iter().collect())
+    }
+
+    fn changed_and_kept_ids(&self, kind: Kind, beginning: &str) -> Result<(Vec<RecordId>, BTreeSet<RecordId>), Error> {
+        // The queue first: what has left it is in the table.
+        let changes = self.on_sessions(|sessions| queue::changed_ids(sessions, kind, beginning))?;
+        let rows = self.on(Database::of(kind), |file| table::ids(file, kind, beginning))?;
+        Ok((changes, rows.into_iter().collect()))
     }
 }
 

@@ -8,7 +8,6 @@ use jiff::{SignedDuration, Timestamp};
 use protocol::id::RecordId;
 use protocol::wire::Kind;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
-use uuid::Builder;
 
 use super::change::Wanted;
 use super::record::Canonical;
@@ -69,7 +68,7 @@ pub struct ContextStore {
 impl ContextStore {
     /// An id for a new record. It is random from its first character on, so that its beginning is enough for people.
     pub fn new_id() -> RecordId {
-        let id = Builder::from_random_bytes(random::bytes()).into_uuid();
+        let id = random::uuid();
         RecordId::parse(id.to_string()).expect("a UUID is an id")
     }
 

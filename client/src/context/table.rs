@@ -120,8 +120,13 @@ pub(super) fn list(file: &Connection, kind: Kind, filter: &Filter, limit: usize)
     );
     let mut statement = file.prepare_cached(&sql)?;
     let projects = filter.project_id.as_ref().map(|project| serde_json::json!(forms(project.as_str())).to_string());
-    let parameters = named_params! { ":projects": projects, ":status": filter.status, ":limit": limit };
+    let parameters = named_params! { ":projects": projects, ":status": filter.status, ":limit": up_to(limit) };
     statement.query_map(parameters, Row::read)?.collect()
+}
+
+/// A limit for SQLite, which counts up to `i64::MAX`.
+pub(super) fn up_to(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
 /// The ids that begin with this, of rows that are not deleted, in order.

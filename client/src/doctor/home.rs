@@ -7,13 +7,12 @@ use std::thread;
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use rustix::process::geteuid;
 
 use super::Check;
 use crate::Error;
 use crate::Mended;
 use crate::context::Database;
-use crate::home::{Foreign, Home, OTHERS, chown, foreign};
+use crate::home::{Foreign, Home, OTHERS, chown, foreign, is_mine};
 
 /// What is written to see whether something can be written.
 const PROBE: &str = "doctor";
@@ -68,7 +67,7 @@ fn theirs(path: &Path) -> Option<Foreign> {
     };
     let mut paths = vec![path.to_owned()];
     paths.extend(within(path));
-    let is_theirs = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.uid() != geteuid().as_raw());
+    let is_theirs = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| !is_mine(found.uid()));
     paths.iter().find(|path| is_theirs(path)).and_then(|path| foreign(path))
 }
 

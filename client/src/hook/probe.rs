@@ -1,15 +1,16 @@
 //! Runs the command that an agent's settings have, with a harmless option in the place of its verb.
 
 use std::io::{ErrorKind, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::entry::{self, portable_command};
 use super::{AgentHook, AgentSettings};
 use crate::input::Input;
+use crate::text::lossy;
 
 /// The longest that `--version` may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,11 +39,6 @@ pub struct Inspection {
     pub fault: Option<String>,
     /// The command that helps.
     pub hint: Option<String>,
-}
-
-/// A path as text, also where its name is not UTF-8.
-fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&path.to_string_lossy())
 }
 
 impl AgentSettings {

@@ -43,10 +43,9 @@ pub(super) fn of(folder: &Path, persons_home: Option<&Path>) -> Option<ProjectId
     let is_project = |folder: &Path| folder.parent().is_some() && Some(folder) != home.as_deref();
     let inside = || folder.ancestors().take_while(|folder| is_project(folder));
     let found = inside().find_map(|folder| Repository::at(folder).map(|repository| (folder.to_owned(), repository)));
-    let repository = found.as_ref().map(|(_, repository)| repository.origin(home.as_deref(), MAX_CLONES));
-    if let Some(Some(Remote { name, identity })) =
-        repository.as_ref().map(|repository| repository.remote(home.as_deref()))
-    {
+    let origin = found.as_ref().map(|(_, repository)| repository.origin(home.as_deref(), MAX_CLONES));
+    let (repository, remote) = origin.unzip();
+    if let Some(Remote { name, identity }) = remote.flatten() {
         return project::id(&name, &identity);
     }
     // No further up than the working tree.

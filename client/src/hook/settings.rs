@@ -59,10 +59,8 @@ impl AgentSettings {
     pub fn install(&self, command: &str) -> Result<Installed, Error> {
         let target = self.target()?;
         let _held = self.home.lock(LOCK)?;
-        if let Some(folder) = target.parent() {
-            // So that it can be locked. Where it can't be made, the settings can't be written either.
-            let _ = fs::create_dir_all(folder);
-        }
+        // So that it can be locked. Where it can't be made, the settings can't be written either.
+        let _ = fs::create_dir_all(folder_of(&target));
         let _also = lock_folder(&target);
         let before = self.read(&target)?;
         let (text, file) = match before.as_deref().map(unmarked) {
@@ -155,7 +153,7 @@ impl AgentSettings {
     /// Puts the new text in the old one's place, with its byte order mark and permissions, unless another process has changed
     /// it meanwhile.
     fn replace(&self, target: &Path, before: Option<&str>, after: &str) -> Result<(), Error> {
-        let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = folder_of(target);
         fs::create_dir_all(folder).map_err(|cause| Error::file(folder, cause))?;
         let aside = folder.join(format!(".coditect-{}", random::name()));
         let write = || {
@@ -213,9 +211,13 @@ impl AgentSettings {
 
 /// Keeps processes of other home folders from changing the same settings, as far as the folder can be locked.
 fn lock_folder(target: &Path) -> Option<File> {
-    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let folder = File::open(folder).ok()?;
+    let folder = File::open(folder_of(target)).ok()?;
     folder.lock().ok().map(|()| folder)
+}
+
+/// The folder that a file is in.
+fn folder_of(target: &Path) -> &Path {
+    target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// A text without its byte order mark.

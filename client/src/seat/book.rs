@@ -6,7 +6,7 @@ use protocol::id::SessionId;
 use protocol::wire::Tier;
 use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
-use uuid::{Builder, Uuid};
+use uuid::Uuid;
 
 use super::grant::Grant;
 use crate::client::Inner;
@@ -57,7 +57,7 @@ impl Entry {
             last_heartbeat_at: reached.then_some(now),
             seat_expires_at: grant.seat_expires_at,
         };
-        Self { id: Builder::from_random_bytes(random::bytes()).into_uuid(), seat, token: grant.token.clone() }
+        Self { id: random::uuid(), seat, token: grant.token.clone() }
     }
 
     /// The cloud has just heard of it.

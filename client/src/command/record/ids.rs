@@ -1,5 +1,6 @@
 //! Ids as people type and read them: as much of one as tells it from the others.
 
+use coditect::text::{forms, nfc};
 use coditect::{ContextError, ContextStore, Error, Kind, RecordId};
 
 /// The fewest characters of an id that a list shows.
@@ -8,10 +9,29 @@ const SHORTEST: usize = 8;
 /// The most ids that are named when the typed one is ambiguous.
 const NAMED: usize = 5;
 
-/// The id that was typed, of those that begin with it, which are in order: a whole one, or the only one that begins so.
-pub(in crate::command) fn choose(typed: RecordId, mut found: Vec<RecordId>, noun: &str) -> Result<RecordId, Error> {
-    // A whole one is the first in order. What is nothing's beginning is not found as it was typed.
-    if found.first().is_none_or(|first| *first == typed) {
+/// The id that was typed, in whichever normal form it is: whole, or as much of it as tells it from the others. One that is
+/// nothing's beginning is taken as it was typed.
+///
+/// `begin` returns the ids that begin like this one, in order.
+pub(in crate::command) fn find(
+    typed: &str,
+    noun: &str,
+    begin: impl Fn(&RecordId) -> Result<Vec<RecordId>, Error>,
+) -> Result<RecordId, Error> {
+    for form in forms(typed) {
+        let id = RecordId::parse(form)?;
+        let found = begin(&id)?;
+        if !found.is_empty() {
+            return choose(id, found, noun);
+        }
+    }
+    Ok(RecordId::parse(nfc(typed))?)
+}
+
+/// A whole id, or the only one that begins so.
+fn choose(typed: RecordId, mut found: Vec<RecordId>, noun: &str) -> Result<RecordId, Error> {
+    // A whole one is the first in order.
+    if found.first() == Some(&typed) {
         return Ok(typed);
     }
     if found.len() == 1 {
@@ -24,12 +44,12 @@ pub(in crate::command) fn choose(typed: RecordId, mut found: Vec<RecordId>, noun
     Err(ContextError::Ambiguous { what: format!("{noun} {:?}", typed.as_str()), ids: names.join(", ") }.into())
 }
 
-/// The ids of a kind, in order.
+/// The ids of a kind, in order, also of records that were just deleted.
 pub(in crate::command) struct Ids(Vec<RecordId>);
 
 impl Ids {
     pub(in crate::command) fn of(store: &ContextStore, kind: Kind) -> Result<Self, Error> {
-        store.ids(kind, "").map(Self)
+        store.known_ids(kind).map(Self)
     }
 
     /// As much of an id as tells it from the others. One that a person has chosen is shown whole.

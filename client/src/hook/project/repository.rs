@@ -33,33 +33,28 @@ impl Repository {
         Some(Self(common.canonicalize().unwrap_or(common)))
     }
 
-    /// The repository that this one was cloned from, as long as that is on this machine.
-    pub(super) fn origin(&self, home: Option<&Path>, most: usize) -> Self {
-        let mut repository = self.clone();
-        for _ in 0..most {
-            match repository.address(home) {
+    /// The repository that this one was cloned from, as long as that is on this machine and up to so many clones away; and its
+    /// remote, as a name and an identity that all clones have.
+    pub(super) fn origin(&self, home: Option<&Path>, most: usize) -> (Self, Option<Remote>) {
+        let (mut repository, mut left) = (self.clone(), most);
+        loop {
+            let remote = match repository.address(home) {
+                None => None,
+                Some(Address::Remote(remote)) => Some(remote),
                 Some(Address::Folder(folder)) => match Self::in_folder(&folder) {
-                    Some(origin) if origin != repository => repository = origin,
-                    _ => break,
+                    Some(origin) if left > 0 && origin != repository => {
+                        (repository, left) = (origin, left - 1);
+                        continue;
+                    }
+                    Some(_) => None,
+                    // A folder that is missing is on a disk that isn't here now.
+                    None => Self(folder.clone()).root().file_name().map(|name| Remote {
+                        name: name.to_string_lossy().into_owned(),
+                        identity: folder.to_string_lossy().into_owned(),
+                    }),
                 },
-                _ => break,
-            }
-        }
-        repository
-    }
-
-    /// The remote, as a name and an identity that all clones have.
-    pub(super) fn remote(&self, home: Option<&Path>) -> Option<Remote> {
-        match self.address(home)? {
-            Address::Remote(remote) => Some(remote),
-            // A folder that is missing is on a disk that isn't here now.
-            Address::Folder(folder) => match Self::in_folder(&folder) {
-                Some(_) => None,
-                None => {
-                    let name = Self(folder.clone()).root().file_name()?.to_string_lossy().into_owned();
-                    Some(Remote { name, identity: folder.to_string_lossy().into_owned() })
-                }
-            },
+            };
+            return (repository, remote);
         }
     }
 
