@@ -34,7 +34,7 @@ use crate::post::{Post, Undelivered};
 use crate::printer::{Failure, Roll, Shown};
 use crate::rehash::{Rehashed, rehash};
 use crate::stop;
-use obstacle::{Obstacle, not_decrypted};
+use obstacle::{Obstacle, not_decrypted, of_database};
 
 /// What is due outside every tenant's sight: its id and tenant only.
 const DUE: &str = "/* outbox_due */ select tenant_id, id from outbox_due($1)";
@@ -47,7 +47,8 @@ const LEASE: &str = "/* outbox_lease */
     update outbox o set attempts = o.attempts + 1, next_attempt_at = now() + interval '5 minutes'
     from free where o.id = free.id
     returning o.kind, o.payload, o.secret, o.attempts, (select name from tenants),
-              (select u.email from users u where u.role = 'owner' and u.erase_at is null order by u.created_at, u.id limit 1),
+              (select u.email from users u where u.role = 'owner' and u.erase_at is null
+               order by u.claimed_at is not null, u.created_at, u.id limit 1),
               extract(epoch from now() - o.created_at)::double precision";
 const DELIVERED: &str = "/* outbox_delivered */
     update outbox set delivered_at = now(), secret = null, last_error = null, dead_at = null
@@ -283,8 +284,7 @@ impl Deliverer<'_> {
                 "The key in it is no key of the license {}, which keeps its own.",
                 found.license_id
             ))),
-            Err(problem) if problem.code() == Code::Unavailable => Err(Obstacle::Ours(problem.into())),
-            Err(problem) => Err(Obstacle::ForNow(cause(&problem))),
+            Err(problem) => Err(of_database(problem)),
         }
     }
 
@@ -295,10 +295,7 @@ impl Deliverer<'_> {
             let tx = self.office.db.tenant("license_terms", entry.tenant).await?;
             tx.finish([(LICENSE_TERMS, &[&license_id.as_uuid()])]).await
         };
-        let [rows] = read.await.map_err(|problem| match problem.code() {
-            Code::Unavailable => Obstacle::Ours(problem.into()),
-            _ => Obstacle::ForNow(cause(&problem)),
-        })?;
+        let [rows] = read.await.map_err(of_database)?;
         let row = rows.first().ok_or_else(|| Obstacle::InEntry(format!("There is no licence {license_id}.")))?;
         self.seats.tell(license_id, &seats::Terms::from_row(row)).await.map_err(|e| Obstacle::ForNow(cause(&e)))
     }

@@ -12,7 +12,8 @@ const ENTRIES: &str = "/* outbox_entries */
     select * from (
         select o.id, o.kind, o.payload->>'about' as about, o.payload->>'license_id' as license_id,
                case when o.kind = 'mail' then coalesce(o.payload->>'to',
-                   (select u.email from users u where u.role = 'owner' and u.erase_at is null order by u.created_at, u.id limit 1)) end as address,
+                   (select u.email from users u where u.role = 'owner' and u.erase_at is null
+                    order by u.claimed_at is not null, u.created_at, u.id limit 1)) end as address,
                case when o.delivered_at is not null then 'delivered' when o.dead_at is not null then 'dead' else 'pending' end as state,
                o.attempts, o.created_at, o.next_attempt_at, o.last_error,
                greatest(extract(epoch from now() - o.created_at), 0)::bigint as age_seconds

@@ -1,5 +1,9 @@
 //! Why an entry of the outbox is not delivered.
 
+use common::Problem;
+use protocol::problem::Code;
+
+use super::cause;
 use crate::printer::Failure;
 
 /// Why an entry isn't delivered.
@@ -19,4 +23,12 @@ pub(super) fn not_decrypted() -> Obstacle {
     Obstacle::ForNow(
         "The license key can't be decrypted: LICENSE_KEY_PEPPER is not the one it was encrypted under.".to_owned(),
     )
+}
+
+/// The database gave no answer, or refused a statement.
+pub(super) fn of_database(problem: Problem) -> Obstacle {
+    match problem.code() {
+        Code::Unavailable => Obstacle::Ours(problem.into()),
+        _ => Obstacle::ForNow(cause(&problem)),
+    }
 }

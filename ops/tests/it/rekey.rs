@@ -109,6 +109,23 @@ async fn a_leaked_key_is_replaced_at_once_and_sessions_go_on() {
 }
 
 #[tokio::test]
+async fn a_key_is_mailed_to_a_confirmed_owner_before_an_older_claim() {
+    let mut leak = Leak::new().await;
+    let claim = "insert into users (id, tenant_id, email, role, created_at, claimed_at)
+        select gen_random_uuid(), id, 'eve@claim.test', 'owner', now() - interval '1 day', now() - interval '1 day'
+        from tenants where slug = 'acme'";
+    leak.desk.world.sql(claim).await;
+    leak.rekey(&[]).await;
+    let listed = async |desk: &Desk| desk.list(&["outbox", "list", "--pending"]).await[0]["to"].clone();
+    leak.desk.json(&leak.words(&[])).await;
+    assert_eq!(listed(&leak.desk).await, "olga@acme.test");
+    // Where nobody is confirmed, the claim has the only address.
+    leak.desk.world.sql("delete from users where claimed_at is null").await;
+    assert_eq!(listed(&leak.desk).await, "eve@claim.test");
+    assert!(leak.desk.json(&["outbox", "deliver"]).await.to_string().contains("eve@claim.test"));
+}
+
+#[tokio::test]
 async fn a_former_key_is_good_for_its_grace_and_no_answer_lasts_longer() {
     let mut leak = Leak::new().await;
     let done = leak.rekey(&["--grace", "30m"]).await;
