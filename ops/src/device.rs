@@ -64,12 +64,11 @@ pub async fn list(office: &Office, license: LicenseId) -> Result<Shown, Failure>
 /// # Errors
 /// When the licence has no such device.
 pub async fn remove(office: &Office, license: LicenseId, machine: &HardwareId) -> Result<Shown, Failure> {
-    let mut tx = office.db.tenant("device_remove", office.tenant_of_license(license).await?).await?;
+    let tx = office.db.tenant("device_remove", office.tenant_of_license(license).await?).await?;
     let detail = json!({"machine_id": machine});
     let device: common::postgres::Query<'_> =
         (DEVICE_REMOVE, &[&license.as_uuid(), &machine.as_str(), &uuid::Uuid::now_v7(), &office.actor, &detail]);
-    let [removed] = tx.run([device]).await?;
-    let [room] = tx.finish([(DEVICE_ROOM, &[&license.as_uuid()])]).await?;
+    let [removed, room] = tx.finish([device, (DEVICE_ROOM, &[&license.as_uuid()])]).await?;
     if removed.is_empty() {
         return Err(Failure::Refused(
             "This licence has no such device. `ops device list LICENSE` shows those it has.".to_owned(),

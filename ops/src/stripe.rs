@@ -122,7 +122,8 @@ async fn retry(office: &Office, only: Option<&str>) -> Result<Shown, Failure> {
 /// # Errors
 /// When something can't be compared or brought to what Stripe has, or the database or Stripe doesn't answer.
 async fn reconcile(office: &Office, is_applied: bool) -> Result<Shown, Failure> {
-    let found = office.ledger()?.reconcile(&office.actor, is_applied).await.map_err(|problem| {
+    let (ledger, tenants) = (office.ledger()?, office.tenants().await?);
+    let found = ledger.reconcile(&tenants, &office.actor, is_applied).await.map_err(|problem| {
         Failure::Broken(format!("{} What was compared before stays. Run the same command again.", cause(&problem)))
     })?;
     let columns = &["subscription_id", "customer_id", "before", "after", "problem"];

@@ -290,7 +290,12 @@ fn customer(object: &Value, deleted: bool) -> Result<Meaning, Malformed> {
 
 /// An id, also of an expanded object.
 fn id(value: &Value) -> Option<String> {
-    let text = value.as_str().or_else(|| value["id"].as_str())?;
+    word(value).or_else(|| word(&value["id"]))
+}
+
+/// A text of visible ASCII characters.
+fn word(value: &Value) -> Option<String> {
+    let text = value.as_str()?;
     let sane = (1..=ID_MAX_BYTES).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
     sane.then(|| text.to_owned())
 }

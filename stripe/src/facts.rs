@@ -129,6 +129,18 @@ struct Stamped {
     snapshot: Snapshot,
 }
 
+/// The newest state that is known of a subscription, to be compared with what is known later.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct State(Option<Stamped>);
+
+impl State {
+    /// Whether any state of the subscription is known.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
 /// An invoice's outcome and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Payment {
@@ -241,9 +253,9 @@ impl Facts {
         known.join(Invoice { seen: Some(at), ..invoice });
     }
 
-    /// Whether the newest state is the same one.
-    pub fn has_state_of(&self, other: &Self) -> bool {
-        self.newest == other.newest
+    /// The newest state.
+    pub fn state(&self) -> State {
+        State(self.newest.clone())
     }
 
     /// Whether any state of the subscription is known.
@@ -254,11 +266,6 @@ impl Facts {
     /// Whether the known state lacks items that only Stripe can tell.
     pub fn lacks_items(&self) -> bool {
         self.newest.as_ref().is_some_and(|known| known.snapshot.more_items)
-    }
-
-    /// When the trial ends, in seconds since 1970.
-    pub fn trial_end(&self) -> Option<i64> {
-        self.newest.as_ref()?.snapshot.trial_end
     }
 
     /// Prices of the newest state that the catalogue lacks.

@@ -11,7 +11,7 @@ use protocol::id::{LicenseId, TenantId};
 use protocol::wire::Tier;
 use seats::Terms;
 use stripe::event::{Contact, Event, InvoiceNews, Meaning, News};
-use stripe::facts::{Catalogue, Facts, Snapshot};
+use stripe::facts::{Catalogue, Facts, Snapshot, State};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
@@ -178,12 +178,12 @@ impl<'a> Change<'a> {
             News::Refund { charge: id, .. } | News::Dispute { dispute: id, .. } => known.taking = Some(id.clone()),
             _ => {}
         }
-        let before = known.facts.clone();
+        let before = known.facts.state();
         let decided = known.facts.learn(at, &meaning.news, &meaning.references);
         if let Some(paid) = paid {
             known.learn_invoice(at, paid);
         }
-        if decided && !known.facts.has_state_of(&before) {
+        if decided && known.facts.state() != before {
             write!(self.writes, queries::EVENTS_COMPARED, subscription.to_owned());
         }
         decided
@@ -202,10 +202,10 @@ impl<'a> Change<'a> {
         write!(self.writes, queries::EVENTS_COMPARED, subscription.to_owned());
     }
 
-    /// What was known of a subscription, before the event.
-    pub(crate) fn known(&self, subscription: &str) -> Facts {
+    /// The newest state that is known of a subscription.
+    pub(crate) fn state_of(&self, subscription: &str) -> State {
         let known = self.subscriptions.iter().find(|s| s.id == subscription);
-        known.map(|s| s.facts.clone()).unwrap_or_default()
+        known.map(|s| s.facts.state()).unwrap_or_default()
     }
 
     /// Whether the events so far don't tell enough.

@@ -20,7 +20,7 @@ use seats::Seats;
 use serde::Serialize;
 use stripe::api::Api;
 use stripe::event::{Event, InvoiceNews, Meaning, News, Unreadable};
-use stripe::facts::Facts;
+use stripe::facts::State;
 
 use oracle::{Asked, Oracle, is_about_payment};
 pub use reconcile::Compared;
@@ -93,6 +93,13 @@ pub(crate) struct Owner {
     pub(crate) is_new_customer: bool,
 }
 
+impl Owner {
+    /// An owner whose tenant and customer are known.
+    pub(crate) fn known(tenant: TenantId, customer: String, subscription: Option<String>) -> Self {
+        Self { tenant, customer, subscription, is_new_tenant: false, is_new_customer: false }
+    }
+}
+
 /// An event on its way into the ledger.
 struct Entry<'a> {
     event: &'a Event,
@@ -111,8 +118,8 @@ enum Tried {
     Known,
     /// The customer has another owner by now.
     Moved,
-    /// Stripe has to be asked about this subscription, of which this is known.
-    Ask(String, Box<Facts>),
+    /// Stripe has to be asked about this subscription, of which this state is known.
+    Ask(String, State),
     /// Stripe has to be asked which invoice a payment was for.
     AskPayment,
     /// Nothing known says whose, or which subscription's, it is.
@@ -183,7 +190,7 @@ impl Ledger {
             return self.keep_ignored(event, body, &error).await;
         }
         let mut oracle = Oracle::new(self.api.as_ref());
-        let (outcome, mut news) = self.settle(&Entry { event, meaning, paid: None, body, kept }, &mut oracle).await?;
+        let (outcome, mut news) = self.settle(Entry { event, meaning, paid: None, body, kept }, &mut oracle).await?;
         // What this event made known may be what others wait for; and what those make known, in turn.
         while !news.is_empty() {
             news = self.wake(&news, &mut oracle).await?;
@@ -204,7 +211,7 @@ impl Ledger {
                 let Ok(Some(meaning)) = event.meaning() else { continue };
                 let entry = Entry { event: &event, meaning, paid: None, body: &body, kept: true };
                 // What woke it is durable: what fails now is tried again by the sweep.
-                if let Ok((outcome, more)) = self.settle(&entry, oracle).await {
+                if let Ok((outcome, more)) = self.settle(entry, oracle).await {
                     outcome.told_of(&event);
                     news.extend(more);
                 }
@@ -213,8 +220,7 @@ impl Ledger {
     }
 
     /// Applies an event or keeps it; answers also which ids it made known.
-    async fn settle(&self, entry: &Entry<'_>, oracle: &mut Oracle<'_>) -> Result<(Outcome, Vec<String>), Problem> {
-        let mut entry = Entry { meaning: entry.meaning.clone(), paid: None, ..*entry };
+    async fn settle(&self, mut entry: Entry<'_>, oracle: &mut Oracle<'_>) -> Result<(Outcome, Vec<String>), Problem> {
         let (mut asked, mut has_asked_payment, mut has_waited) = (Vec::new(), false, false);
         for _ in 0..ATTEMPTS {
             let owner = self.owner_of(&entry).await?;
@@ -242,13 +248,13 @@ impl Ledger {
                 Err(problem) => return Err(problem),
                 Ok(Tried::Applied(changed)) => {
                     changed.tell(self).await;
-                    return Ok((Outcome::Applied, if changed.is_news { entry.meaning.names() } else { Vec::new() }));
+                    return Ok((Outcome::Applied, if changed.is_news { entry.names() } else { Vec::new() }));
                 }
                 Ok(Tried::Known) => return Ok((self.known(entry.event).await?, Vec::new())),
                 Ok(Tried::Moved) => {}
                 Ok(Tried::Ask(subscription, known)) => {
                     let answer = oracle.subscription(&subscription).await;
-                    asked.push(Asked { subscription, known: *known, answer });
+                    asked.push(Asked { subscription, known, answer });
                 }
                 Ok(Tried::AskPayment) => {
                     has_asked_payment = true;
@@ -309,21 +315,21 @@ impl Ledger {
         if let News::Customer { contact, deleted } = &entry.meaning.news {
             change.learn_customer(contact, *deleted);
         } else if let Some(subscription) = change.subscription() {
-            let known = change.known(&subscription);
+            let known = change.state_of(&subscription);
             let decided = change.learn(&subscription, &entry.meaning, entry.paid.as_ref());
             let decided = decided && !change.needs_stripe(&subscription);
             if !has_asked_payment && oracle.can_be_asked() && change.lacks_invoice(&subscription) {
                 return Ok(Tried::AskPayment);
             }
             match asked.last().filter(|asked| asked.subscription == subscription) {
-                Some(Asked { answer: Ok(Some(answer)), known: then, .. }) if known.has_state_of(then) => {
+                Some(Asked { answer: Ok(Some(answer)), known: then, .. }) if known == *then => {
                     change.learn_answer(&subscription, answer.clone());
                 }
                 // Stripe has no such subscription: asking again later would tell no more.
                 Some(Asked { answer: Ok(None), .. }) => {}
                 _ if decided => {}
                 _ if oracle.can_be_asked() && asked.len() < ASKS => {
-                    return Ok(Tried::Ask(subscription, Box::new(known)));
+                    return Ok(Tried::Ask(subscription, known));
                 }
                 // Nobody to ask, or no answer: the rule of order stands, until there is one.
                 _ => change.recheck(&subscription),
@@ -362,6 +368,12 @@ impl Ledger {
 }
 
 impl Entry<'_> {
+    /// Every id that the event, or Stripe's answer about its payment, names.
+    fn names(&self) -> Vec<String> {
+        let paid = self.paid.iter().flat_map(|paid| paid.payments.iter().chain([&paid.id]));
+        self.meaning.names().into_iter().chain(paid.cloned()).collect()
+    }
+
     /// Asks Stripe what a refunded or disputed payment was for. `false`: for no subscription.
     async fn ask_payment(&mut self, oracle: &mut Oracle<'_>) -> bool {
         // Without an answer, what is known has to do.

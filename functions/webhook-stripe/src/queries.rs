@@ -62,7 +62,6 @@ pub(crate) const EVENTS_RECHECK: &str = "/* stripe_events_recheck */
 pub(crate) const SUBSCRIPTION_OF_LICENSE: &str = "/* subscription_of_license */
     select s.id, s.customer_id, c.livemode from subscriptions s join stripe_customers c on c.id = s.customer_id
     where s.license_id = $1";
-pub(crate) const TENANTS_ALL: &str = "/* tenants_all */ select id from tenants_all()";
 /// A tenant's customers of one mode.
 pub(crate) const CUSTOMERS: &str =
     "/* stripe_customers */ select id from stripe_customers where livemode = $1 order by created_at, id";

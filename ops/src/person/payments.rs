@@ -18,13 +18,16 @@ const PAYMENT_IDS: &str = "/* person_payment_ids */
     select r.reference, c.is_theirs
     from stripe_references r join subscriptions s on s.id = r.subscription_id join customers c on c.id = s.customer_id";
 /// Of the next events, where they end and which have the address or one of the customers. The bytes are compared as text
-/// that has only ASCII, because not every body is UTF-8.
+/// that has only ASCII, because not every body is UTF-8. So few at once that a statement stays far below the time it may
+/// take.
 const EVENTS_WITH: &str = "/* person_events */
-    with page as (select id, body from stripe_events where id > $1 order by id limit 5000)
+    with page as (
+        select id, lower(encode(body, 'escape')) as body from stripe_events where id > $1 order by id limit 500
+    )
     select max(id),
            coalesce(array_agg(id) filter (where exists (
                select from unnest($2::text[]) word
-               where position(lower(encode(convert_to(word, 'UTF8'), 'escape')) in lower(encode(body, 'escape'))) > 0)), '{}')
+               where position(lower(encode(convert_to(word, 'UTF8'), 'escape')) in body) > 0)), '{}')
     from page";
 const EVENT: &str = "/* person_event */ select body, state from stripe_events where id = $1 for update";
 const EVENT_REDACT: &str = "/* person_event_redact */ update stripe_events set body = $2 where id = $1";

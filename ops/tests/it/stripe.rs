@@ -90,25 +90,49 @@ impl AtStripe {
     }
 }
 
-#[tokio::test]
-async fn what_is_held_is_compared_with_stripe_and_a_hold_is_lifted() {
-    let (events, at) = (Events::new(Version::Current), 1_700_000_000);
+const AT: i64 = 1_700_000_000;
+
+/// Starts Stripe with objects that a test can change.
+async fn stripe() -> (StripeApi, Arc<Mutex<AtStripe>>) {
     let stands = Arc::new(Mutex::new(AtStripe::default()));
     let script = Arc::clone(&stands);
-    let stripe = StripeApi::start(move |asked| script.lock().unwrap().answer(asked)).await;
-    let desk = Desk::new().await.with("STRIPE_API_KEY", Some(KEY)).with("STRIPE_API_BASE", Some(&stripe.url()));
-    let mut sub = Subscription::new("ann", &[("price_team", 1)], at);
-    sub.period.1 = at + 1_000_000_000;
+    (StripeApi::start(move |asked| script.lock().unwrap().answer(asked)).await, stands)
+}
+
+fn asking(desk: Desk, stripe: &StripeApi) -> Desk {
+    desk.with("STRIPE_API_KEY", Some(KEY)).with("STRIPE_API_BASE", Some(&stripe.url()))
+}
+
+/// A subscription whose period is not over.
+fn lasting(name: &str, price: &str) -> Subscription {
+    let mut sub = Subscription::new(name, &[(price, 1)], AT);
+    sub.period.1 = AT + 1_000_000_000;
+    sub
+}
+
+/// Applies events as far as that is possible without asking Stripe.
+async fn retried(desk: &Desk, events: &[Event]) {
+    for event in events {
+        left(desk, event, "failed", &[]).await;
+        desk.run(&["stripe", "retry", event.id()]).await;
+    }
+    assert_eq!(desk.world.number("select count(*) from stripe_events where state = 'failed'").await, 0);
+}
+
+#[tokio::test]
+async fn what_is_held_is_compared_with_stripe_and_a_hold_is_lifted() {
+    let (events, at) = (Events::new(Version::Current), AT);
+    let (stripe, stands) = stripe().await;
+    let desk = asking(Desk::new().await, &stripe);
+    let mut sub = lasting("ann", "price_team");
     stands.lock().unwrap().subscriptions.push(events.subscription_object(&sub));
-    for event in [
+    let told = [
         events.checkout("checkout.session.completed", &sub, true, at),
         events.subscription("created", &sub, at),
         events.invoice("paid", &sub, at),
         events.invoice_payment(&sub, at),
-    ] {
-        left(&desk, &event, "failed", &[]).await;
-        desk.plain(&["stripe", "retry", event.id()]).await;
-    }
+    ];
+    retried(&desk, &told).await;
     let bob = Subscription::new("bob", &[("price_pro", 1)], at);
     {
         let mut stands = stands.lock().unwrap();
@@ -155,4 +179,82 @@ async fn what_is_held_is_compared_with_stripe_and_a_hold_is_lifted() {
     let unset = desk.with("STRIPE_API_KEY", None);
     let ended = unset.run(&["stripe", "reconcile"]).await;
     assert!(ended.status == 2 && ended.err.contains("STRIPE_API_KEY"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn an_object_that_cannot_be_read_keeps_no_other_customer_from_being_compared() {
+    let events = Events::new(Version::Current);
+    let (stripe, stands) = stripe().await;
+    let desk = asking(Desk::new().await, &stripe);
+    let mut subs = [lasting("ann", "price_pro"), lasting("bob", "price_business")];
+    for sub in &subs {
+        let told =
+            [events.checkout("checkout.session.completed", sub, true, AT), events.subscription("created", sub, AT)];
+        retried(&desk, &told).await;
+    }
+    for (seats, field, value, named) in
+        [(4, "status", json!("strange"), "status"), (6, "cancel_at", json!("tomorrow"), "time")]
+    {
+        subs[1].items[0].1 = seats;
+        let mut objects: Vec<Value> = subs.iter().map(|sub| events.subscription_object(sub)).collect();
+        objects[0][field] = value;
+        stands.lock().unwrap().subscriptions = objects;
+        let shown = desk.list(&["stripe", "reconcile"]).await;
+        let of = |customer: &str| shown.iter().find(|row| row["customer_id"] == customer).unwrap();
+        assert_eq!((shown.len(), &of("cus_ann")["subscription_id"]), (2, &json!("cus_ann")), "{shown:?}");
+        assert!(of("cus_ann")["problem"].as_str().unwrap().ends_with(&format!("no usable {named}.")), "{shown:?}");
+        assert_eq!((&of("cus_bob")["subscription_id"], &of("cus_bob")["problem"]), (&json!("sub_bob"), &json!(null)));
+        let license = desk.list(&["license", "list", "--customer", "cus_bob"]).await.remove(0);
+        assert_eq!(license["seats"], json!(seats));
+    }
+}
+
+#[tokio::test]
+async fn a_license_that_stays_because_another_one_cannot_follow_is_a_problem() {
+    let events = Events::new(Version::Current);
+    let (stripe, stands) = stripe().await;
+    let desk = Desk::new().await;
+    let mut ann = lasting("ann", "price_pro");
+    ann.items.push(("price_extra".to_owned(), 1));
+    let mut two = lasting("two", "price_business");
+    two.ids = Some((ann.customer(), "sub_two".to_owned()));
+    // Nothing says yet that the refund is of the second subscription.
+    let told = [
+        events.checkout("checkout.session.completed", &ann, true, AT),
+        events.subscription("created", &ann, AT),
+        events.invoice("paid", &ann, AT),
+        events.invoice_payment(&ann, AT),
+        events.refund(&two, true, AT + 100),
+        events.subscription("created", &two, AT),
+    ];
+    retried(&desk, &told).await;
+    {
+        let mut stands = stands.lock().unwrap();
+        stands.subscriptions = vec![events.subscription_object(&ann), events.subscription_object(&two)];
+        let mut invoice = events.invoice("paid", &two, AT).object().clone();
+        let payment = json!({
+            "status": "paid", "amount_paid": invoice["amount_paid"], "payment": {"payment_intent": two.payment_intent_id()},
+        });
+        invoice["payments"] = json!({"data": [payment], "has_more": false});
+        stands.invoices.push(invoice);
+        stands.charges.push(events.refund(&two, true, AT + 100).object().clone());
+    }
+    let desk = asking(desk, &stripe);
+    desk.world.sql("insert into plan_prices values ('price_extra', 'TEAM', 'seat', 1)").await;
+    let row = |before: &str, after: &str, problem: Value| {
+        json!({
+            "subscription_id": "sub_two", "customer_id": "cus_ann", "before": before, "after": after, "problem": problem,
+        })
+    };
+    let [good, refunded] = ["good", "refunded"].map(|standing| format!("BUSINESS × 1, {standing}, no end"));
+    let shown = desk.list(&["stripe", "reconcile"]).await;
+    let problem = shown[0]["problem"].clone();
+    assert!(problem.as_str().unwrap().contains("plans PRO and TEAM"), "{shown:?}");
+    assert_eq!(shown[1..], [row(&good, &refunded, problem)]);
+    let suspended = "select count(*) from licenses where standing = 'refunded'";
+    assert_eq!(desk.world.number(suspended).await, 0, "nothing was written");
+
+    desk.world.sql("delete from plan_prices where price_id = 'price_extra'").await;
+    assert_eq!(desk.list(&["stripe", "reconcile"]).await, [row(&good, &refunded, Value::Null)]);
+    assert_eq!(desk.world.number(suspended).await, 1);
 }

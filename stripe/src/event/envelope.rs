@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Event, ID_MAX_BYTES, Malformed, id, time};
+use super::{Event, Malformed, id, time, word};
 
 /// A rightly signed body that is no event of ours, or can't be read, with what is needed to keep it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,11 +83,4 @@ impl Event {
 /// Derives an id from the bytes, so that a repetition is known.
 fn id_of(body: &[u8]) -> String {
     format!("unreadable_{}", &hex::encode(digest(&SHA256, body))[..32])
-}
-
-/// A text of visible ASCII characters.
-fn word(value: &Value) -> Option<String> {
-    let text = value.as_str()?;
-    let sane = (1..=ID_MAX_BYTES).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
-    sane.then(|| text.to_owned())
 }

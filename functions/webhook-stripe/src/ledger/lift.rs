@@ -32,13 +32,7 @@ impl Ledger {
         let [rows] = tx.run([(queries::SUBSCRIPTION_OF_LICENSE, &[&license.as_uuid()])]).await?;
         let Some(row) = rows.first() else { return Ok(Lifted::Unbilled) };
         let subscription: String = row.get(0);
-        let owner = Owner {
-            tenant,
-            customer: row.get(1),
-            subscription: Some(subscription.clone()),
-            is_new_tenant: false,
-            is_new_customer: false,
-        };
+        let owner = Owner::known(tenant, row.get(1), Some(subscription.clone()));
         let id = format!("lift_{}", Uuid::now_v7().simple());
         let at = Timestamp::now().as_second();
         let cause = Cause { id: &id, kind: "license resume --billing", at, livemode: row.get(2), actor };

@@ -2,7 +2,7 @@
 
 use stripe::api::Api;
 use stripe::event::{InvoiceNews, Meaning, News, invoice, snapshot};
-use stripe::facts::{Facts, Snapshot};
+use stripe::facts::{Snapshot, State};
 
 /// Stripe, while somebody waits: once it gave no answer it isn't asked again, so that the wait is bounded however many
 /// events are looked at meanwhile.
@@ -17,8 +17,8 @@ pub(super) struct Silent;
 /// What was asked about a subscription.
 pub(super) struct Asked {
     pub(super) subscription: String,
-    /// What was known when it was asked: an answer from before something became known is not newer than that.
-    pub(super) known: Facts,
+    /// The state that was known when it was asked: an answer from before another became known is not newer than that.
+    pub(super) known: State,
     /// `None` inside: there is no such subscription.
     pub(super) answer: Result<Option<Snapshot>, Silent>,
 }

@@ -81,11 +81,5 @@ fn named(meaning: &Meaning, rows: &[Row]) -> Option<Owner> {
 }
 
 fn owner(row: &Row) -> Owner {
-    Owner {
-        tenant: TenantId::from_uuid(row.get(1)),
-        customer: row.get(2),
-        subscription: row.get(3),
-        is_new_tenant: false,
-        is_new_customer: false,
-    }
+    Owner::known(TenantId::from_uuid(row.get(1)), row.get(2), row.get(3))
 }

@@ -57,7 +57,7 @@ impl Ledger {
         };
         let mut tx = self.db.tenant("stripe_compare", owner.tenant).await?;
         let Some(mut change) = Change::load(&mut tx, compared, event, &owner).await? else { return Ok(Outcome::Known) };
-        if !change.known(subscription).has_state_of(&before.known(subscription)) {
+        if change.state_of(subscription) != before.state_of(subscription) {
             return Ok(Outcome::Waiting);
         }
         change.learn_answer(subscription, answer);

@@ -1,13 +1,14 @@
 //! Compares what is held of subscriptions and payments with Stripe as a whole.
 
 use std::collections::HashSet;
+use std::fmt;
 
 use common::Problem;
 use jiff::Timestamp;
 use protocol::id::TenantId;
 use serde_json::Value;
 use stripe::api::{Api, ApiError};
-use stripe::event::{DisputeState, InvoiceNews, dispute_state, invoice, snapshot};
+use stripe::event::{DisputeState, InvoiceNews, Malformed, dispute_state, invoice, snapshot};
 use stripe::facts::Snapshot;
 use uuid::Uuid;
 
@@ -56,19 +57,54 @@ struct Refund {
     at: i64,
 }
 
+/// Why a customer could not be read from Stripe.
+enum Unread {
+    /// Stripe gave no answer that could be used, or refused.
+    Api(ApiError),
+    /// One of the customer's objects is not of the shape that Stripe documents. Other customers' may be.
+    Malformed(Malformed),
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Api(error) => error.fmt(f),
+            Self::Malformed(Malformed(what)) => {
+                write!(f, "An object that Stripe has of this customer has no usable {what}.")
+            }
+        }
+    }
+}
+
+impl From<ApiError> for Unread {
+    fn from(error: ApiError) -> Self {
+        Self::Api(error)
+    }
+}
+
+impl From<Malformed> for Unread {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed)
+    }
+}
+
 impl Ledger {
-    /// Compares every customer with Stripe, and unless it is only to be shown, brings licenses to what Stripe has.
-    /// Answers what differs, or can't be compared.
+    /// Compares every customer of these tenants with Stripe, and unless it is only to be shown, brings licenses to what
+    /// Stripe has. Answers what differs, or can't be compared.
     ///
     /// # Errors
     /// When Postgres or Stripe doesn't answer; what was compared before stays.
-    pub async fn reconcile(&self, actor: &str, is_applied: bool) -> Result<Vec<Compared>, Problem> {
+    pub async fn reconcile(
+        &self,
+        tenants: &[TenantId],
+        actor: &str,
+        is_applied: bool,
+    ) -> Result<Vec<Compared>, Problem> {
         let Some((api, livemode)) = self.api.as_ref().and_then(|api| Some((api, api.livemode()?))) else {
             return Err(Problem::unavailable("Stripe", "STRIPE_API_KEY is not set, or says no mode"));
         };
         let (mut found, mut known) = (Vec::new(), HashSet::new());
-        for row in self.db.outside_tenants((queries::TENANTS_ALL, &[])).await? {
-            let tenant = TenantId::from_uuid(row.get(0));
+        for &tenant in tenants {
             let tx = self.db.tenant("stripe_customers", tenant).await?;
             let [customers] = tx.finish([(queries::CUSTOMERS, &[&livemode])]).await?;
             for row in customers {
@@ -80,8 +116,7 @@ impl Ledger {
         }
         // A sale whose Checkout event never came has no tenant, and so no customer here.
         for subscription in api.list("/v1/subscriptions", &[]).await.map_err(silent)? {
-            let text = |value: &Value| value.as_str().or_else(|| value["id"].as_str()).unwrap_or_default().to_owned();
-            let (id, customer) = (text(&subscription["id"]), text(&subscription["customer"]));
+            let [id, customer] = ["id", "customer"].map(|name| text(&subscription[name]).unwrap_or_default());
             if !known.contains(&customer) {
                 let problem = "No event has named this customer. Resend its checkout.session.completed at Stripe.";
                 found.push(Compared::problem(id, &customer, problem));
@@ -97,13 +132,7 @@ impl Ledger {
         customer: &str,
         run: Run<'_>,
     ) -> Result<Vec<Compared>, Problem> {
-        let owner = Owner {
-            tenant,
-            customer: customer.to_owned(),
-            subscription: None,
-            is_new_tenant: false,
-            is_new_customer: false,
-        };
+        let owner = Owner::known(tenant, customer.to_owned(), None);
         let id = format!("reconcile_{}", Uuid::now_v7().simple());
         let at = Timestamp::now().as_second();
         let cause = Cause { id: &id, kind: "stripe reconcile", at, livemode: run.livemode, actor: run.actor };
@@ -114,8 +143,8 @@ impl Ledger {
         drop(tx);
         let answer = match ask(api, customer).await {
             Ok(answer) => answer,
-            Err(ApiError::Unreachable(why)) => return Err(Problem::unavailable("Stripe", &why)),
-            Err(refused) => return Ok(vec![Compared::problem(customer.to_owned(), customer, &refused.to_string())]),
+            Err(Unread::Api(ApiError::Unreachable(why))) => return Err(Problem::unavailable("Stripe", &why)),
+            Err(unread) => return Ok(vec![Compared::problem(customer.to_owned(), customer, &unread.to_string())]),
         };
         let comparison = Comparison { owner: &owner, cause, is_applied: run.is_applied, before, at_stripe: answer };
         let mut found = Vec::new();
@@ -137,27 +166,28 @@ impl Ledger {
         let Some(mut change) = Change::load(&mut tx, (queries::TENANT, &[]), *cause, owner).await? else {
             return Ok(None);
         };
-        let known = change.known(subscription);
-        if !known.has_state_of(&before.known(subscription)) {
+        let known = change.state_of(subscription);
+        if known != before.state_of(subscription) {
             let problem = "It changed meanwhile. Compare again.";
             return Ok(Some(Compared::problem(subscription.to_owned(), &owner.customer, problem)));
         }
-        if !known.has_snapshot() && snapshot.status.is_terminal() {
+        if !known.is_known() && snapshot.status.is_terminal() {
             return Ok(None);
         }
         let was = shown(change.working(subscription).license.as_ref());
         at_stripe.teach(&mut change, subscription, snapshot, cause.at);
-        let (after, problem) = match change.wanted(subscription) {
+        let (after, mut problem) = match change.wanted(subscription) {
             Ok(wanted) => (shown(wanted.as_ref()), None),
             Err(unfit) => (None, Some(unfit)),
         };
-        let differs = problem.is_some() || after != was;
-        if *is_applied
-            && problem.is_none()
-            && let Ok(changed) = change.finish(self, tx).await?
-        {
-            changed.tell(self).await;
+        if *is_applied && problem.is_none() {
+            match change.finish(self, tx).await? {
+                Ok(changed) => changed.tell(self).await,
+                // Another license of the customer, which is written with this one, can't follow.
+                Err(unfit) => problem = Some(unfit),
+            }
         }
+        let differs = problem.is_some() || after != was;
         let (subscription, customer) = (subscription.to_owned(), owner.customer.clone());
         Ok(differs.then_some(Compared { subscription, customer, before: was, after, problem }))
     }
@@ -168,7 +198,7 @@ struct Comparison<'a> {
     owner: &'a Owner,
     cause: Cause<'a>,
     is_applied: bool,
-    /// Facts known when Stripe was asked: the answer is not newer than facts that became known since.
+    /// As it was known when Stripe was asked: the answer is not newer than states that became known since.
     before: Change<'a>,
     at_stripe: AtStripe,
 }
@@ -226,7 +256,7 @@ impl AtStripe {
 }
 
 /// All that Stripe has of a customer's subscriptions and payments.
-async fn ask(api: &Api, customer: &str) -> Result<AtStripe, ApiError> {
+async fn ask(api: &Api, customer: &str) -> Result<AtStripe, Unread> {
     let mut at_stripe = AtStripe {
         subscriptions: Vec::new(),
         invoices: Vec::new(),
@@ -239,11 +269,11 @@ async fn ask(api: &Api, customer: &str) -> Result<AtStripe, ApiError> {
         if subscription["items"]["has_more"] == true {
             subscription = api.subscription(&id).await?.unwrap_or(subscription);
         }
-        at_stripe.subscriptions.push((id, snapshot(&subscription).map_err(unreadable)?));
+        at_stripe.subscriptions.push((id, snapshot(&subscription)?));
     }
     let expanded = [("customer", customer), ("expand[]", "data.payments")];
     for object in api.list("/v1/invoices", &expanded).await? {
-        at_stripe.invoices.push(invoice(&object).map_err(unreadable)?);
+        at_stripe.invoices.push(invoice(&object)?);
     }
     for charge in api.list("/v1/charges", &[("customer", customer)]).await? {
         let id = text(&charge["id"])?;
@@ -270,13 +300,9 @@ async fn ask(api: &Api, customer: &str) -> Result<AtStripe, ApiError> {
 }
 
 /// An id, also of an expanded object.
-fn text(value: &Value) -> Result<String, ApiError> {
+fn text(value: &Value) -> Result<String, Malformed> {
     let id = value.as_str().or_else(|| value["id"].as_str());
-    id.map(str::to_owned).ok_or_else(|| unreadable("an object without an id"))
-}
-
-fn unreadable(error: impl std::fmt::Display) -> ApiError {
-    ApiError::Unreachable(format!("it answered with something that can't be read: {error}"))
+    id.map(str::to_owned).ok_or(Malformed("id"))
 }
 
 fn silent(error: ApiError) -> Problem {

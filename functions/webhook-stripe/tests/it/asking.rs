@@ -206,6 +206,22 @@ async fn a_refund_or_dispute_finds_its_subscription_by_the_payment() {
 }
 
 #[tokio::test]
+async fn an_event_that_waits_for_an_id_of_stripes_answer_is_applied_with_it() {
+    let (asking, events, at) = (Asking::new().await, Events::new(Version::Current), now() - DAY);
+    let first = Subscription::new("ann", &[("price_pro", 1)], at);
+    asking.set(&events, &first);
+    asking.hook.send(&events.checkout("checkout.session.completed", &first, true, at), "applied").await;
+    let mut second = Subscription::new("two", &[("price_pro", 1)], at);
+    second.ids = Some((first.customer(), "sub_two".to_owned()));
+    asking.set(&events, &second);
+    asking.hook.send(&events.invoice_payment(&second, at), "waiting").await;
+    // The refund names only the charge; the invoice comes from Stripe.
+    let refund = events.refund(&second, true, at + 9).with("/data/object/payment_intent", Value::Null);
+    asking.hook.send(&refund, "applied").await;
+    assert_eq!(asking.hook.world.number("select count(*) from stripe_events where state <> 'applied'").await, 0);
+}
+
+#[tokio::test]
 async fn a_refund_of_something_else_holds_no_licence_back() {
     let (asking, events, at) = (Asking::new().await, Events::new(Version::Current), now() - DAY);
     let sub = Subscription::new("ann", &[("price_pro", 1)], at);
