@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use testing::stripe::{Events, Subscription, Version};
 use webhook_stripe::ledger::{Ledger, Outcome};
 
-use crate::hook::{Hook, now, request};
+use crate::hook::{Hook, deliver, now};
 
 const DAY: i64 = 86_400;
 
@@ -188,12 +188,9 @@ async fn a_purchase_claims_its_address_and_changes_no_user_that_is_known() {
         let mut sub = Subscription::new(&format!("same{n}"), &[("price_pro", 1)], at);
         sub.email = "ann@same.test".to_owned();
         let event = events.checkout("checkout.session.completed", &sub, true, at);
-        let (client, request) = (hook.client.clone(), request(&hook.client, &event));
-        tasks.spawn(async move { client.send_any(request).await.status });
+        tasks.spawn(deliver(hook.client.clone(), event));
     }
-    while let Some(status) = tasks.join_next().await {
-        assert_eq!(status.unwrap(), 200);
-    }
+    tasks.join_all().await;
     assert_eq!(hook.world.number(&format!("{claims} and email = 'ann@same.test'")).await, 8);
     assert_eq!(hook.world.number("select count(*) from stripe_customers where email = 'ann@same.test'").await, 8);
     assert_eq!(hook.world.number(known).await, 2);
@@ -321,17 +318,13 @@ async fn events_operators_and_seats_never_deadlock() {
             4 => events.customer("updated", &sub, at + i64::from(n)),
             _ => events.subscription("updated", &sub, at + i64::from(n)),
         };
-        let (client, request) = (hook.client.clone(), request(&hook.client, &event));
-        tasks.spawn(async move {
-            let answer = client.send_any(request).await;
-            assert_eq!(answer.status, 200, "{:#}", answer.body);
-            assert_eq!(answer.text("/status"), "applied");
-        });
+        let sent = deliver(hook.client.clone(), event);
+        tasks.spawn(async move { assert_eq!(sent.await.text("/status"), "applied") });
     }
     // Both licences of the customer change at once, while an operator changes each.
     let gone = events.customer("deleted", &one, at + 99);
-    let (client, gone) = (hook.client.clone(), request(&hook.client, &gone));
-    tasks.spawn(async move { assert_eq!(client.send_any(gone).await.text("/status"), "applied") });
+    let sent = deliver(hook.client.clone(), gone);
+    tasks.spawn(async move { assert_eq!(sent.await.text("/status"), "applied") });
     for state in ["suspended", "active"].repeat(10) {
         let sql = hook.world.db.connect("postgres").await;
         tasks.spawn(async move {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use testing::stripe::{Events, Subscription, Version};
 
-use crate::hook::{Hook, now, request};
+use crate::hook::{Hook, deliver, now};
 
 const DAY: i64 = 86_400;
 
@@ -17,16 +17,15 @@ async fn fifty_at_the_same_instant_have_one_effect() {
     let event = events.subscription("created", &sub, now());
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..50 {
-        let (client, request) = (hook.client.clone(), request(&hook.client, &event));
-        tasks.spawn(async move { client.send_any(request).await });
+        tasks.spawn(deliver(hook.client.clone(), event.clone()));
     }
     let mut seen = BTreeMap::<String, u32>::new();
     while let Some(answer) = tasks.join_next().await {
-        let answer = answer.unwrap();
-        assert_eq!(answer.status, 200, "{:#}", answer.body);
-        *seen.entry(answer.text("/status").to_owned()).or_default() += 1;
+        *seen.entry(answer.unwrap().text("/status").to_owned()).or_default() += 1;
     }
-    assert_eq!(seen, BTreeMap::from([("applied".to_owned(), 1), ("known".to_owned(), 49)]));
+    // What answered 503 after its commit is known when it comes again.
+    let applied = seen.remove("applied").unwrap_or_default();
+    assert!(applied <= 1 && seen == BTreeMap::from([("known".to_owned(), 50 - applied)]), "{applied} {seen:?}");
     assert_eq!(hook.world.number("select count(*) from licenses").await, 1);
     assert_eq!(hook.mails().await.len(), 1);
 }
@@ -44,14 +43,10 @@ async fn one_customers_first_events_at_once_make_one_tenant() {
             events.invoice("paid", &sub, now()),
             events.customer("updated", &sub, now()),
         ] {
-            let (client, request) = (hook.client.clone(), request(&hook.client, &event));
-            tasks.spawn(async move { client.send_any(request).await });
+            tasks.spawn(deliver(hook.client.clone(), event));
         }
     }
-    while let Some(answer) = tasks.join_next().await {
-        let answer = answer.unwrap();
-        assert_eq!(answer.status, 200, "{:#}", answer.body);
-    }
+    tasks.join_all().await;
     assert_eq!(hook.world.number("select count(*) from tenants").await, 8);
     assert_eq!(hook.world.number("select count(*) from licenses where standing = 'good'").await, 8);
     assert_eq!(hook.mails().await.len(), 8);
