@@ -99,8 +99,7 @@ pub(super) fn mend(home: &Home) -> Result<Vec<Mended>, Error> {
         if database.has_lost_its_file(home) {
             return database.mend_lost(home);
         }
-        let damaged =
-            home.file(database.file()).exists() && matches!(condition(home, database), Condition::Damaged(_));
+        let damaged = home.file(database.file()).exists() && matches!(condition(home, database), Condition::Damaged(_));
         damaged.then(|| database.mend(home)).transpose()
     });
     mended.filter_map(Result::transpose).collect()
