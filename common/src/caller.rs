@@ -22,9 +22,9 @@ use protocol::token::{self, KeySet, TokenError};
 use quick_cache::sync::Cache;
 use uuid::Uuid;
 
-use crate::config::{self, Setup};
+use crate::config::Setup;
 use crate::keys::Keys;
-use crate::oidc::{Identity, Issuer};
+use crate::oidc::{Identity, Issuers};
 use crate::postgres::Db;
 use crate::problem::Problem;
 use crate::request;
@@ -179,10 +179,9 @@ pub struct Callers(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    issuer: String,
+    issuers: Issuers,
     keys: Keys,
     db: Db,
-    oidc: Vec<Issuer>,
     needs_named_tenant: bool,
     remembered: Cache<[u8; 32], Remembered>,
 }
@@ -210,10 +209,8 @@ impl Callers {
     }
 
     fn from_setup(setup: &mut Setup, needs_named_tenant: bool) -> Option<Self> {
-        let db = setup.postgres();
-        let issuer = setup.required(&config::PUBLIC_URL, config::url);
-        let oidc = setup.optional(&config::OIDC_ISSUERS, Issuer::parse_all);
-        let (db, issuer, oidc) = (db?, issuer?, oidc?.unwrap_or_default());
+        let (db, issuers) = (setup.postgres(), Issuers::from_setup(setup));
+        let (db, issuers) = (db?, issuers?);
         let keys = Keys::new(db.clone());
         setup.at_start(keys.clone().prepare());
         setup.ready_when("signing_keys", {
@@ -223,14 +220,8 @@ impl Callers {
                 async move { keys.check().await }
             }
         });
-        Some(Self(Arc::new(Inner {
-            issuer,
-            keys,
-            db,
-            oidc,
-            needs_named_tenant,
-            remembered: Cache::new(REMEMBERED_TOKENS),
-        })))
+        let remembered = Cache::new(REMEMBERED_TOKENS);
+        Some(Self(Arc::new(Inner { issuers, keys, db, needs_named_tenant, remembered })))
     }
 
     async fn session_caller(&self, headers: &HeaderMap) -> Result<SessionCaller, Problem> {
@@ -244,7 +235,7 @@ impl Callers {
             return token::check_times(now, Some(known.starts), known.expires).map(|()| known.caller).map_err(refused);
         }
         let issuer = unverified_issuer(bearer).map_err(refused)?;
-        if issuer == self.0.issuer {
+        if issuer == self.0.issuers.own() {
             let verified = match self.verify(bearer, &*self.0.keys.current().await?, version, now) {
                 Err(TokenError::UnknownKey { .. }) => self.verify(bearer, &*self.0.keys.beyond().await?, version, now),
                 verified => verified,
@@ -253,32 +244,17 @@ impl Callers {
             self.0.remembered.insert(digest, known);
             return Ok(known.caller);
         }
-        match self.0.oidc.iter().find(|i| i.name() == issuer) {
-            Some(known) => {
-                let identity = known.verify(bearer, now.as_second()).await?;
-                let named = headers.get(TENANT_HEADER);
-                let caller = membership::of_person(&self.0.db, identity, named, self.0.needs_named_tenant).await?;
-                Ok(SessionCaller::Subject(caller))
-            }
-            None => Err(refused(TokenError::Issuer)),
-        }
-    }
-
-    async fn identity(&self, headers: &HeaderMap) -> Result<Identity, Problem> {
-        let bearer = bearer(headers)?;
-        let issuer = unverified_issuer(bearer).map_err(refused)?;
-        match self.0.oidc.iter().find(|i| i.name() == issuer) {
-            Some(known) => known.verify(bearer, Timestamp::now().as_second()).await,
-            None if issuer == self.0.issuer => Err(refused(TokenError::Type)),
-            None => Err(refused(TokenError::Issuer)),
-        }
+        let identity = self.0.issuers.verify(&issuer, bearer, now.as_second()).await?;
+        let named = headers.get(TENANT_HEADER);
+        let caller = membership::of_person(&self.0.db, identity, named, self.0.needs_named_tenant).await?;
+        Ok(SessionCaller::Subject(caller))
     }
 
     /// The audience tells an access token from a license token; each is then checked whole.
     fn verify(&self, bearer: &str, keys: &KeySet, keys_version: u64, now: Timestamp) -> Result<Remembered, TokenError> {
-        match token::verify_access(bearer, keys, &self.0.issuer, now) {
+        match token::verify_access(bearer, keys, self.0.issuers.own(), now) {
             Err(TokenError::Audience) => {
-                let c = token::verify_license(bearer, keys, &self.0.issuer, None, now)?;
+                let c = token::verify_license(bearer, keys, self.0.issuers.own(), None, now)?;
                 let caller =
                     SessionCaller::Session { tenant: c.tenant_id, license: c.license_id, session: c.session_id };
                 Ok(Remembered { caller, starts: c.nbf, expires: c.exp, keys_version })
@@ -332,12 +308,18 @@ where
 
 impl<S: Send + Sync> FromRequestParts<S> for SignedIn
 where
-    Callers: FromRef<S>,
+    Issuers: FromRef<S>,
 {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        Callers::from_ref(state).identity(&parts.headers).await.map(Self)
+        let bearer = bearer(&parts.headers)?;
+        let issuers = Issuers::from_ref(state);
+        let named = unverified_issuer(bearer).map_err(refused)?;
+        if named == issuers.own() {
+            return Err(refused(TokenError::Type));
+        }
+        issuers.verify(&named, bearer, Timestamp::now().as_second()).await.map(Self)
     }
 }
 

@@ -42,7 +42,7 @@ impl Keys {
 
     /// Reads the keys as soon as there are any, so that the first request, or an outage, doesn't find us without.
     pub async fn prepare(self) {
-        while self.loaded.again().await.is_ok_and(|known| known.value.is_empty()) || self.version() == 0 {
+        while !self.loaded.again().await.is_ok_and(|known| !known.value.is_empty()) {
             tokio::time::sleep(FIRST_KEY_POLL).await;
         }
     }
@@ -52,11 +52,7 @@ impl Keys {
     /// # Errors
     /// A sentence for the log.
     pub async fn check(&self) -> Result<(), String> {
-        let cause = |p: Problem| p.internal().unwrap_or_default().to_owned();
-        let mut keys = self.current().await.map_err(cause)?;
-        if keys.is_empty() {
-            keys = self.loaded.again().await.map_err(cause)?.value;
-        }
+        let keys = self.current().await.map_err(|p| p.internal().unwrap_or_default().to_owned())?;
         if keys.is_empty() { Err("no signing key was published yet".to_owned()) } else { Ok(()) }
     }
 

@@ -6,6 +6,7 @@
 
 mod claims;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -14,12 +15,14 @@ use protocol::token::{Jwks, KeySet, TokenError, verify_claims};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::config::{self, Setup};
 use crate::problem::Problem;
 use crate::refreshed::{Pace, Refreshed};
 use crate::trace;
 
 use claims::Claims;
-pub use claims::{Identity, IssuerConfig};
+pub use claims::Identity;
+use claims::IssuerConfig;
 
 /// Maximum age of an issuer's keys, and the pause between fetches for unknown keys or after failures.
 const PACE: Pace = Pace { max_age: Duration::from_secs(3600), pause: Duration::from_secs(30) };
@@ -30,10 +33,51 @@ const DOCUMENT_LIMIT_BYTES: usize = 256 * 1024;
 /// Maximum number of redirects that a fetch follows.
 const REDIRECTS_MAX: usize = 2;
 
+/// The configured issuers, beside the deployment itself; clones share them.
+#[derive(Debug, Clone)]
+pub struct Issuers(Arc<Known>);
+
+#[derive(Debug)]
+struct Known {
+    own: String,
+    others: Vec<Issuer>,
+}
+
+impl Issuers {
+    /// Reads `PUBLIC_URL` and `OIDC_ISSUERS`.
+    pub fn from_setup(setup: &mut Setup) -> Option<Self> {
+        let own = setup.required(&config::PUBLIC_URL, config::url);
+        let others = setup.optional(&config::OIDC_ISSUERS, Issuer::parse_all);
+        Some(Self(Arc::new(Known { own: own?, others: others?.unwrap_or_default() })))
+    }
+
+    /// The name under which this deployment issues tokens.
+    #[must_use]
+    pub fn own(&self) -> &str {
+        &self.0.own
+    }
+
+    /// The issuer that is configured first.
+    #[must_use]
+    pub fn first(&self) -> Option<&Issuer> {
+        self.0.others.first()
+    }
+
+    /// Checks an ID token of one of the issuers, which the token itself names.
+    ///
+    /// # Errors
+    /// `401 invalid_token` when no issuer is of that name or the token can't be believed; `503` as for [`Issuer::verify`].
+    pub(crate) async fn verify(&self, named: &str, token: &str, now: i64) -> Result<Identity, Problem> {
+        match self.0.others.iter().find(|issuer| issuer.name() == named) {
+            Some(issuer) => issuer.verify(token, now).await,
+            None => Err(Problem::invalid_token(TokenError::Issuer.to_string())),
+        }
+    }
+}
+
 /// A configured issuer with its keys.
 #[derive(Debug)]
 pub struct Issuer {
-    config: IssuerConfig,
     claims: Claims,
     keys: Refreshed<KeySet>,
 }
@@ -65,9 +109,10 @@ impl Issuer {
                     secure_url(url)?;
                 }
                 let claims = Claims::from_config(&config)?;
-                let source = Source { config: config.clone(), http: http.clone() };
-                let keys = Refreshed::new(config.issuer.clone(), PACE, move || source.clone().load());
-                Ok(Self { config, claims, keys })
+                let name = config.issuer.clone();
+                let source = Source { config, http: http.clone() };
+                let keys = Refreshed::new(name, PACE, move || source.clone().load());
+                Ok(Self { claims, keys })
             })
             .collect()
     }
@@ -75,13 +120,13 @@ impl Issuer {
     /// The issuer's name, as in `iss`.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.config.issuer
+        &self.claims.issuer
     }
 
     /// The audience its tokens must have: our client id there.
     #[must_use]
     pub fn audience(&self) -> &str {
-        &self.config.audience
+        &self.claims.audience
     }
 
     /// Checks a token: signature, type, issuer, audience, authorized party, times, and the form of its claims.

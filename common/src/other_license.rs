@@ -1,5 +1,6 @@
 //! Another license of the same tenant that is active: for people whose own license is not, after a new subscription.
 
+use jiff::Timestamp;
 use protocol::id::{LicenseId, TenantId};
 use protocol::wire::OtherLicense;
 use tokio_postgres::Row;
@@ -14,11 +15,20 @@ const OTHER_LICENSE: &str = "/* other_license */
     order by array_position(array['FREE', 'PRO', 'TEAM', 'BUSINESS', 'ENTERPRISE'], p.tier) desc, l.seats desc, l.id desc
     limit 1";
 
-/// The tenant's best active license besides this one; `None` when there is none.
+/// The tenant's best active license besides this one; `None` when there is none, and when the installation itself has
+/// ended: no other license is any better then.
 ///
 /// # Errors
 /// `503` when Postgres does not answer.
-pub async fn find(db: &Db, tenant: TenantId, license: LicenseId) -> Result<Option<OtherLicense>, Problem> {
+pub async fn find(
+    db: &Db,
+    tenant: TenantId,
+    license: LicenseId,
+    installation_ends: Option<Timestamp>,
+) -> Result<Option<OtherLicense>, Problem> {
+    if installation_ends.is_some_and(|ends| ends <= Timestamp::now()) {
+        return Ok(None);
+    }
     let tx = db.tenant("other_license", tenant).await?;
     let [rows] = tx.finish([(OTHER_LICENSE, &[&license.as_uuid()])]).await?;
     let other =

@@ -13,6 +13,9 @@ use protocol::wire::{Feature, OtherLicense, SeatCounts};
 
 /// What `Retry-After` says when a dependency is down: long enough to let it come back, short enough to be tried.
 const RETRY_AFTER_OUTAGE_SECONDS: u32 = 2;
+/// The answer to a key that was replaced by another one and is no longer good.
+pub const KEY_REPLACED: &str = "This license key was replaced by another one. The owner of your organization got the new key by \
+    mail: run `coditect activate KEY` with it.";
 
 /// A request's failure.
 #[derive(Debug, Clone)]
@@ -221,10 +224,7 @@ impl Problem {
     /// The license key is genuine, but its license has another one meanwhile.
     #[must_use]
     pub fn replaced_license_key() -> Self {
-        Self::of(
-            Code::InvalidLicenseKey,
-            "This license key was replaced by another one. The owner of your organization got the new key by mail: run `coditect activate KEY` with it.",
-        )
+        Self::of(Code::InvalidLicenseKey, KEY_REPLACED)
     }
 
     /// Adds another license that can be used instead, which the detail then names too.

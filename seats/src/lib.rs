@@ -8,7 +8,7 @@
 //! - the commit is fenced: it succeeds only under the generation and revision that the grant was made under, so that a
 //!   restore, or a change of the licence, never misses a grant that was on its way;
 //! - a seat passes to another only in the transaction that closes its former session's row;
-//! - release closes the row first.
+//! - release closes the row before the seat falls free.
 //!
 //! Modules: [`terms`] a license's rights, [`outcome`] the scripts' answers as types, [`restore`] back from Postgres,
 //! [`session`] a session's rows, [`release`] how it ends, `gone` the rows of
@@ -56,7 +56,7 @@ static LEAVE: LazyLock<Script> = script!("prelude.lua" "leave.lua");
 static RELEASE: LazyLock<Script> = script!("prelude.lua" "release.lua");
 static TERMS: LazyLock<Script> = script!("prelude.lua" "terms.lua");
 static LIST: LazyLock<Script> = script!("prelude.lua" "list.lua");
-static STAGE: LazyLock<Script> = script!("stage.lua");
+static STAGE: LazyLock<Script> = script!("prelude.lua" "stage.lua");
 static RESTORE: LazyLock<Script> = script!("prelude.lua" "restore.lua");
 static SILENT: LazyLock<Script> = script!("prelude.lua" "silent.lua");
 
@@ -79,12 +79,6 @@ impl Seats {
         let (redis, db) = (setup.redis(), setup.postgres());
         let ttl = setup.defaulted(&config::SEAT_TTL_SECONDS, config::seconds);
         Some(Self { redis: redis?, db: db?, ttl: Duration::from_secs(ttl?.into()), installation: None })
-    }
-
-    /// How long a seat lasts without a heartbeat.
-    #[must_use]
-    pub fn ttl(&self) -> Duration {
-        self.ttl
     }
 
     /// Grants a seat in Redis alone: the first step of [`Seats::take`].

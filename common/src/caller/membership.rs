@@ -21,7 +21,7 @@ const MEMBERSHIPS_BY_IDENTITY: &str = "/* memberships_by_identity */
 /// one with an active license, where the tenant does not have to be named.
 pub(super) async fn of_person(
     db: &Db,
-    mut person: Identity,
+    person: Identity,
     named: Option<&HeaderValue>,
     needs_named_tenant: bool,
 ) -> Result<Caller, Problem> {
@@ -30,14 +30,14 @@ pub(super) async fn of_person(
             "Your identity provider doesn't name an organisation known here. Ask its administrator.",
         ));
     }
-    if let Some(value) = named {
-        let named = value.to_str().ok().and_then(|value| value.parse::<Uuid>().ok());
-        let allowed = person.allowed_tenants();
-        let is_allowed = |named: &Uuid| allowed.as_ref().is_none_or(|all| all.contains(named));
-        person.tenant = None;
-        person.tenants = Some(named.into_iter().filter(is_allowed).collect());
-    }
-    let tenants = person.allowed_tenants();
+    let allowed = person.allowed_tenants();
+    let tenants: Option<Vec<Uuid>> = match named {
+        Some(value) => {
+            let named = value.to_str().ok().and_then(|value| value.parse().ok());
+            Some(named.into_iter().filter(|named| allowed.as_ref().is_none_or(|all| all.contains(named))).collect())
+        }
+        None => allowed,
+    };
     let parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)] =
         &[&person.issuer, &person.subject, &person.email, &tenants, &person.domains];
     let rows = db.outside_tenants((MEMBERSHIPS_BY_IDENTITY, parameters)).await?;

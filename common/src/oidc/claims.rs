@@ -17,7 +17,7 @@ const EVERY_TENANT: &str = "*";
 /// An issuer as `OIDC_ISSUERS` has it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct IssuerConfig {
+pub(super) struct IssuerConfig {
     pub(super) issuer: String,
     pub(super) audience: String,
     pub(super) jwks_uri: Option<String>,
@@ -50,8 +50,8 @@ impl OneOrMany {
 /// An issuer's configuration without mistakes.
 #[derive(Debug)]
 pub(super) struct Claims {
-    issuer: String,
-    audience: String,
+    pub(super) issuer: String,
+    pub(super) audience: String,
     tenant_claim: Option<String>,
     user_claim: String,
     /// The claim that vouches for the address. `None`: the issuer vouches for every address that it does not call unverified.

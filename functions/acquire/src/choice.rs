@@ -5,7 +5,6 @@
 //! starts anew with that license.
 
 use common::{Caller, Fact, Problem, other_license};
-use jiff::Timestamp;
 use protocol::wire::{AcquireRequest, SeatCounts};
 use seats::{Grant, NewSession, Taken};
 use uuid::Uuid;
@@ -101,11 +100,7 @@ async fn take_first(
         return Err(denied(&license, "full", full.limit, Problem::no_seats(counts, wait_seconds(wait_ms))));
     }
     let (state, license) = refused.ok_or_else(|| Problem::not_found("license"))?;
-    let other = match app.ends {
-        // Where the installation itself has ended, no other license is any better.
-        Some(ends) if ends <= Timestamp::now() => None,
-        _ => other_license::find(&app.db, caller.tenant(), license.id).await?,
-    };
+    let other = other_license::find(&app.db, caller.tenant(), license.id, app.ends).await?;
     Err(denied(&license, &state, license.terms.limit, inactive_problem(&state).with_other_license(other)))
 }
 

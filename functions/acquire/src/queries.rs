@@ -15,7 +15,7 @@ use crate::choice::inactive_problem;
 /// one that the holder has an open session of, then the best plan, then the largest.
 const LICENSES_FOR_CALLER: &str = "/* licenses_for_caller */
     select l.id, l.seat_generation, l.revision, l.seats, license_state(l.state, l.standing, l.expires_at) as state,
-           l.expires_at, database_identity() as database, l.plan_code, p.tier, p.features, p.quotas, s.id as held
+           l.expires_at, (select database_identity()) as database, l.plan_code, p.tier, p.features, p.quotas, s.id as held
     from licenses l join plans p on p.code = l.plan_code
          left join sessions s on s.license_id = l.id and s.holder = $2 and s.ended_at is null
     where $1::uuid is null or l.id = $1

@@ -17,8 +17,8 @@ use axum::extract::{FromRef, State as Is};
 use common::guesses::{self, FailedGuess, Guesses};
 use common::keys::Keys;
 use common::license_key::KeyHasher;
-use common::oidc::Issuer;
-use common::{Answer, Body, Callers, Db, Problem, Setup, config, other_license, request};
+use common::oidc::Issuers;
+use common::{Answer, Body, Db, Problem, Setup, config, other_license, request};
 use jiff::{SignedDuration, Timestamp};
 use protocol::key::LicenseKey;
 use protocol::token::{ACCESS_AUDIENCE, AccessClaims};
@@ -43,8 +43,7 @@ pub struct State {
     guesses: Guesses,
     signer: TokenSigner,
     keys: Keys,
-    callers: Callers,
-    issuer: String,
+    issuers: Issuers,
     discovery: Arc<Discovery>,
 }
 
@@ -53,32 +52,26 @@ impl State {
     pub fn connect(setup: &mut Setup) -> Option<Self> {
         let (db, hasher, guesses) = (setup.postgres(), KeyHasher::ask(setup), Guesses::ask(setup));
         let signer = TokenSigner::ask(setup);
-        let issuer = setup.required(&config::PUBLIC_URL, config::url);
+        let issuers = Issuers::from_setup(setup);
         let urls = setup.optional(&config::FUNCTION_URLS, config::function_urls);
-        let issuers = setup.optional(&config::OIDC_ISSUERS, Issuer::parse_all);
-        let callers = Callers::ask(setup);
-        let (db, issuer) = (db?, issuer?);
+        let (db, issuers) = (db?, issuers?);
         let register_url = setup.optional(&config::REGISTER_URL, config::url);
-        let discovery = Discovery {
-            register_url: register_url?,
-            ..discovery(&issuer, urls?.unwrap_or_default(), &issuers?.unwrap_or_default())
-        };
+        let discovery = Discovery { register_url: register_url?, ..discovery(&issuers, urls?.unwrap_or_default()) };
         Some(Self {
             hasher: hasher?,
             guesses: guesses?,
             signer: signer?,
             keys: Keys::new(db.clone()),
-            callers: callers?,
             discovery: Arc::new(discovery),
             db,
-            issuer,
+            issuers,
         })
     }
 }
 
-impl FromRef<State> for Callers {
+impl FromRef<State> for Issuers {
     fn from_ref(state: &State) -> Self {
-        state.callers.clone()
+        state.issuers.clone()
     }
 }
 
@@ -88,13 +81,13 @@ impl FromRef<State> for Guesses {
     }
 }
 
-fn discovery(issuer: &str, mut functions: BTreeMap<String, String>, issuers: &[Issuer]) -> Discovery {
+fn discovery(issuers: &Issuers, mut functions: BTreeMap<String, String>) -> Discovery {
     for name in FUNCTIONS {
-        functions.entry(name.to_owned()).or_insert_with(|| issuer.to_owned());
+        functions.entry(name.to_owned()).or_insert_with(|| issuers.own().to_owned());
     }
     let own = functions["auth"].clone();
     Discovery {
-        issuer: issuer.to_owned(),
+        issuer: issuers.own().to_owned(),
         functions,
         jwks_uri: format!("{own}/.well-known/jwks.json"),
         oidc: issuers.first().map(|i| Oidc { issuer: i.name().to_owned(), client_id: i.audience().to_owned() }),
@@ -132,7 +125,7 @@ async fn license(
     let now = Timestamp::now();
     let expires = license.expires_at.map_or(now + ACCESS_TOKEN_TTL, |end| end.min(now + ACCESS_TOKEN_TTL));
     let claims = AccessClaims {
-        iss: app.issuer.clone(),
+        iss: app.issuers.own().to_owned(),
         sub: license.id.to_string(),
         aud: ACCESS_AUDIENCE.to_owned(),
         iat: now.as_second(),
@@ -172,7 +165,7 @@ async fn unusable(app: &State, license: &queries::License) -> Problem {
     if license.state == "key_replaced" {
         return Problem::replaced_license_key();
     }
-    match other_license::find(&app.db, license.tenant, license.id).await {
+    match other_license::find(&app.db, license.tenant, license.id, None).await {
         Ok(other) => Problem::invalid_license_key().with_other_license(other),
         Err(problem) => problem,
     }

@@ -2,20 +2,19 @@
 
 use axum::extract::State as Is;
 use axum::response::Response;
-use common::memory::WORK;
 use common::query::limit;
 use common::{Caller, Problem, Query};
 use context::{Cursor, Listing};
 use protocol::content::ContentHash;
 use protocol::id::{DeviceId, ProjectId, RecordId, UserId};
-use protocol::wire::{HistoryEntry, HistoryPage, Kind, MAX_PAGE_BYTES, Outcome};
+use protocol::wire::{HistoryEntry, HistoryPage, Kind, Outcome};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio_postgres::Row;
 use utoipa::IntoParams;
 
 use crate::queries::{self, Wish};
-use crate::{PAGE_COPIES, State, sent};
+use crate::{State, page_memory, sent};
 
 /// How many entries a page has, and how many at most.
 const USUAL_ENTRIES: u16 = 50;
@@ -58,7 +57,7 @@ pub(crate) async fn history(
     let cursor = ask.cursor.as_deref().map(Cursor::parse).transpose()?;
     let before = cursor.map_or(i64::MAX, |cursor| cursor.unverified_seq);
     let wish = Wish { after: before, limit, kind: Some(ask.kind), project: None };
-    let memory = WORK.reserve(PAGE_COPIES * MAX_PAGE_BYTES).await?;
+    let memory = page_memory().await?;
     let (head, rows) = queries::history(&app.db, &caller, ask.kind, &ask.id, &wish).await?;
     if let Some(cursor) = cursor {
         cursor.check(Listing::History, &head)?;

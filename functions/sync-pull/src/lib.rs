@@ -104,7 +104,7 @@ async fn pull(Is(app): Is<State>, caller: Caller, Query(ask): Query<PullParamete
     let cursor = ask.cursor.as_deref().map(Cursor::parse).transpose()?;
     let after = cursor.map_or(0, |cursor| cursor.unverified_seq);
     let wish = Wish { after, limit, kind: ask.kind, project: ask.project_id.as_ref().map(ProjectId::as_str) };
-    let mut memory = WORK.reserve(PAGE_COPIES * MAX_PAGE_BYTES).await?;
+    let memory = page_memory().await?;
     let (head, rows) = queries::pull(&app.db, &caller, &wish).await?;
     if let Some(cursor) = cursor {
         cursor.check(Listing::Stream, &head)?;
@@ -125,15 +125,22 @@ async fn pull(Is(app): Is<State>, caller: Caller, Query(ask): Query<PullParamete
     if !taken.is_empty() {
         Fact::ContextPulled { records: taken.len() as u64, bytes: page.len() as u64 }.tell();
     }
-    memory.shrink(page.len());
-    Ok(json(StatusCode::OK, memory.keep(page)))
+    Ok(kept(page, memory))
 }
 
-/// A page that keeps its memory until it was sent.
-fn sent(page: impl Serialize, mut memory: Reserved) -> Result<Response, Problem> {
-    let page = serde_json::to_vec(&page).map_err(Problem::internal_error)?;
+/// Reserves the memory of a page while it is read and written.
+async fn page_memory() -> Result<Reserved, Problem> {
+    WORK.reserve(PAGE_COPIES * MAX_PAGE_BYTES).await
+}
+
+/// Answers with a page that keeps its memory until it was sent.
+fn kept(page: Vec<u8>, mut memory: Reserved) -> Response {
     memory.shrink(page.len());
-    Ok(json(StatusCode::OK, memory.keep(page)))
+    json(StatusCode::OK, memory.keep(page))
+}
+
+fn sent(page: impl Serialize, memory: Reserved) -> Result<Response, Problem> {
+    Ok(kept(serde_json::to_vec(&page).map_err(Problem::internal_error)?, memory))
 }
 
 /// What the cloud holds: per kind, by which devices, and how much of the plan's quotas it takes.

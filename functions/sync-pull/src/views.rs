@@ -2,20 +2,19 @@
 
 use axum::extract::State as Is;
 use axum::response::Response;
-use common::memory::WORK;
 use common::query::limit;
 use common::{Caller, Problem, Query};
 use context::{Cursor, Listing};
 use protocol::envelope::Envelope;
 use protocol::id::{DeviceId, ProjectId, RecordId, TaskStatus};
-use protocol::wire::{Kind, MAX_PAGE_BYTES, NoteView, Page, TaskView};
+use protocol::wire::{Kind, NoteView, Page, TaskView};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio_postgres::Row;
 use utoipa::IntoParams;
 
 use crate::queries::{self, Wish};
-use crate::{PAGE_COPIES, State, sent};
+use crate::{State, page_memory, sent};
 
 /// How many views a page has, and how many at most.
 const USUAL_VIEWS: u16 = 50;
@@ -123,7 +122,7 @@ async fn list<T: Serialize>(
     let cursor = cursor.as_deref().map(Cursor::parse).transpose()?;
     let before = cursor.map_or(i64::MAX, |cursor| cursor.unverified_seq);
     let wish = Wish { after: before, limit, kind: Some(kind), project: project.as_ref().map(ProjectId::as_str) };
-    let memory = WORK.reserve(PAGE_COPIES * MAX_PAGE_BYTES).await?;
+    let memory = page_memory().await?;
     let (head, rows) = queries::view(&app.db, caller, kind, &wish, status).await?;
     if let Some(cursor) = cursor {
         cursor.check(Listing::View, &head)?;

@@ -17,6 +17,7 @@ use axum::extract::{FromRef, State as Is};
 use axum::response::{IntoResponse, Response};
 use common::guesses::{self, FailedGuess, Guesses};
 use common::license_key::KeyHasher;
+use common::problem::KEY_REPLACED;
 use common::{Answer, Body, ClientAddress, Db, Fact, Problem, Setup, config, other_license, request};
 use jiff::{SignedDuration, Timestamp};
 use protocol::key::LicenseKey;
@@ -36,10 +37,6 @@ const REFRESH_AFTER: SignedDuration = SignedDuration::from_hours(24);
 const GRACE: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// The quota that validations are counted against, where a plan has it.
 const VALIDATIONS_PER_DAY: &str = "validations_per_day";
-
-/// The answer to a key that was replaced by another one and is no longer good.
-const KEY_REPLACED: &str = "This license key was replaced by another one. The owner of your organization got the new key by \
-    mail: run `coditect activate KEY` with it.";
 
 /// What a validation needs: licences by key, devices, a signature, and the limit on guessing.
 #[derive(Debug, Clone)]
@@ -190,11 +187,7 @@ async fn refusal(
         _ => Some(InvalidReason::SubscriptionInactive),
     };
     if let Some(reason) = by_state {
-        // Where the installation itself has ended, no other license is any better.
-        let other = match app.ends {
-            Some(ends) if ends <= Timestamp::now() => None,
-            _ => other_license::find(&app.db, license.tenant, license.id).await?,
-        };
+        let other = other_license::find(&app.db, license.tenant, license.id, app.ends).await?;
         let refused = InvalidLicense::new(reason, reason.message()).with_other_license(other);
         return Ok(Some(ValidateAnswer::Invalid(refused)));
     }

@@ -203,6 +203,7 @@ pub struct DeactivateRequest {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeactivateAnswer {
     /// Always `deactivated`.
+    #[serde(deserialize_with = "Deactivated::or_other")]
     pub status: Deactivated,
     /// From when on another machine can be activated; `null`: now.
     #[serde(default, serialize_with = "in_whole_seconds_if_any")]
@@ -215,6 +216,9 @@ words! {
     Deactivated {
         /// It has no place.
         Deactivated = "deactivated",
+    } else {
+        /// A newer server's word; the place is given back as well.
+        Other = "other"
     }
 }
 

@@ -76,14 +76,16 @@ repeat
         drop(t, session)
     end
 until t.size < t.limit or #expired == 0 or t.gone >= MAX_GONE
-save(t)
-keep(now)
 
 if t.gone >= MAX_GONE then
+    save(t)
+    keep(now)
     return append_gone(t, {'behind', int(t.generation), int(t.revision)})
 end
 
 if t.size >= t.limit then
+    save(t)
+    keep(now)
     -- Every session left is live. With more holders than seats, several have to go before one falls free.
     local next_free = redis.call('ZRANGE', KEYS[2], t.size - t.limit, t.size - t.limit, 'WITHSCORES')
     local wait = ttl

@@ -22,7 +22,7 @@ if not holder or not before or not names then
     end
     return {'unknown', int(t.generation)}
 end
-if ARGV[3] ~= '' and string.sub(holder, 1, #ARGV[3] + 1) ~= ARGV[3] .. '/' then
+if not is_of(holder, ARGV[3]) then
     return {'unknown', int(t.generation)}
 end
 before = tonumber(before)

@@ -8,7 +8,7 @@ if not t then
     return {'cold'}
 end
 local holder = entry_of(ARGV[1])
-if not holder or (ARGV[2] ~= '' and string.sub(holder, 1, #ARGV[2] + 1) ~= ARGV[2] .. '/') then
+if not holder or not is_of(holder, ARGV[2]) then
     return {'unknown', int(t.generation)}
 end
 local now, expires = now_ms(), tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1]))

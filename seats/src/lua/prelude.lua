@@ -70,6 +70,11 @@ local function save(t)
     redis.call('HSET', KEYS[1], 'grants', int(t.grants), 'size', int(t.size), 'gone', int(t.gone))
 end
 
+-- Says whether a holder is a device of this subject; every holder is one of the empty subject.
+local function is_of(holder, subject)
+    return subject == '' or string.sub(holder, 1, #subject + 1) == subject .. '/'
+end
+
 -- Lets all keys live for as long.
 local function keep(now)
     for i = 1, 7 do

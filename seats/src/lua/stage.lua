@@ -4,9 +4,7 @@
 -- KEYS: live, holders, sessions, places, instances (all aside), the marker of who restores.
 -- ARGV: ttl ms, ms to keep what is aside, ms to keep the marker, ends (empty: never), then session, holder, grant, place,
 -- instances (with commas) for each.
-local t = redis.call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local expires = string.format('%.0f', math.min(now + tonumber(ARGV[1]), tonumber(ARGV[4]) or math.huge))
+local expires = int(math.min(now_ms() + tonumber(ARGV[1]), tonumber(ARGV[4]) or math.huge))
 local live, holders, sessions, places, instances = {}, {}, {}, {}, {}
 local function append(list, first, second)
     list[#list + 1] = first
