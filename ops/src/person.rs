@@ -16,7 +16,7 @@ pub use erasure::{erase, erase_due, keep};
 
 /// Locked, so that nobody signs in anew while it is decided what becomes of the person.
 const PERSON: &str = "/* person */
-    select id, email, role, issuer, subject, created_at, erase_at from users
+    select id, email, role, issuer, subject, created_at, erase_at, claimed_at from users
     where id::text = $1 or email = lower($1) for update";
 
 /// What is held, by the name that it has for whom it is about. `$1`: the person's id.
@@ -91,6 +91,7 @@ struct Person {
     subject: Option<String>,
     created_at: Timestamp,
     erase_at: Option<Timestamp>,
+    claimed_at: Option<Timestamp>,
 }
 
 impl Person {
@@ -112,6 +113,7 @@ impl Person {
             subject: row.get(4),
             created_at: row.get(5),
             erase_at: row.get(6),
+            claimed_at: row.get(7),
         }
     }
 }
@@ -146,6 +148,7 @@ impl Person {
             ("issuer", json!(self.issuer)),
             ("subject", json!(self.subject)),
             ("created_at", json!(self.created_at)),
+            ("claimed_at", json!(self.claimed_at)),
             ("erase_at", json!(self.erase_at)),
         ]
     }

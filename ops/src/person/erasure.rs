@@ -22,7 +22,7 @@ const PERSON_LEAVES: &str = "/* person_leaves */
     update users set erase_at = now() + interval '1 day' * $2::integer where id = $1 returning erase_at";
 const PERSON_STAYS: &str = "/* person_stays */ update users set erase_at = null where id = $1";
 const PEOPLE_DUE: &str = "/* people_due */
-    select id, email, role, issuer, subject, created_at, erase_at from users where erase_at <= now() limit 1 for update";
+    select id, email, role, issuer, subject, created_at, erase_at, claimed_at from users where erase_at <= now() limit 1 for update";
 const SESSIONS_CLOSE: &str = "/* person_sessions_close */
     update sessions set ended_at = now(), ended_reason = 'revoked' where user_id = $1 and ended_at is null returning 1";
 /// Those that Redis may still hold: a license token, by which a session is kept, is good for a day.

@@ -112,6 +112,10 @@ async fn an_export_has_all_that_is_held_of_one_person_and_nothing_of_others() {
     let told = office.desk.json(&words("export", " Ada@ACME.test", &[])).await;
     let by_id = office.desk.json(&words("export", &office.ada.to_string(), &[])).await;
     assert_eq!((&by_id["email"], &by_id["context"]), (&told["email"], &told["context"]));
+    assert_eq!(told["claimed_at"], Value::Null);
+    office.desk.world.sql(&format!("update users set claimed_at = now() where id = '{}'", office.ada)).await;
+    let claimed = office.desk.json(&words("export", &office.ada.to_string(), &[])).await;
+    assert!(claimed["claimed_at"].is_string(), "{claimed:#}");
     let entries = |told: &Value| told["audit_log"].as_array().unwrap().len();
     assert_eq!(entries(&by_id), entries(&told) + 1, "who had it before");
     assert_eq!(
