@@ -1,4 +1,4 @@
-//! A tenant's context: what the cloud holds of it, what a record was, and two things that only operators can set right.
+//! A tenant's context: what the cloud holds of it, what a record was, and what only operators can set right.
 
 use jiff::Timestamp;
 use protocol::id::TenantId;
@@ -9,7 +9,9 @@ use uuid::Uuid;
 use crate::office::Office;
 use crate::printer::{Failure, Shown};
 
-const HEAD: &str = "/* context_head_of_operator */ select epoch, seq, key_id from context_heads";
+const HEAD: &str = "/* context_head_of_operator */
+    select h.epoch, h.seq, h.key_id, h.history_bytes, l.max_bytes, l.max_days
+    from context_heads h cross join context_history_limits() l";
 const TOTALS: &str = "/* context_totals_of_operator */
     select k.kind, t.records, t.deleted, t.bytes, t.changed_at
     from context_totals t join context_kinds k on k.code = t.kind order by t.kind";
@@ -36,7 +38,8 @@ const EPOCH_RAISE: &str = "/* context_epoch_raise */
     select $1, current_tenant(), $2, 'context.epoch_raised', jsonb_build_object('epoch', epoch) from raised
     returning (detail ->> 'epoch')::integer";
 /// A push reads the key under the same lock and writes it back.
-const LOCK: &str = "/* context_lock */ select pg_advisory_xact_lock(hashtextextended(current_tenant()::text, 0))";
+pub(crate) const LOCK: &str =
+    "/* context_lock */ select pg_advisory_xact_lock(hashtextextended(current_tenant()::text, 0))";
 const ENCRYPTION_LIFT: &str = "/* context_encryption_lift */
     with was as (select key_id from context_heads where key_id is not null),
     lifted as (update context_heads set key_id = null where key_id is not null returning tenant_id)
@@ -80,6 +83,9 @@ pub async fn status(office: &Office, tenant: &str) -> Result<Shown, Failure> {
         ("records", json!(sum(1))),
         ("deleted", json!(sum(2))),
         ("bytes", json!(sum(3))),
+        ("history_bytes", json!(head.get::<_, i64>(3))),
+        ("history_max_bytes", json!(head.get::<_, Option<i64>>(4))),
+        ("history_max_days", json!(head.get::<_, Option<i32>>(5))),
         ("encryption_key_id", json!(head.get::<_, Option<&str>>(2))),
         ("epoch", json!(head.get::<_, i32>(0))),
         ("changes", json!(head.get::<_, i64>(1))),

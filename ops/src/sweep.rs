@@ -1,15 +1,47 @@
 //! What is kept for a time only, and goes.
 
+use protocol::id::TenantId;
+
 use crate::office::Office;
-use crate::person;
 use crate::printer::{Failure, Shown};
 use crate::redaction::{self, Extent};
+use crate::{context, person};
 
-/// So many at once that a statement stays far below the time it may take.
-const SWEEP: &str = "/* idempotency_keys_sweep */
+/// Rows of one tenant that are kept for a time only. So many at once that a statement stays far below the time it may take.
+const OLD_ROWS: [&str; 4] = [
+    "/* idempotency_keys_sweep */
     delete from idempotency_keys where ctid = any(array(
         select ctid from idempotency_keys where created_at < now() - interval '24 hours' limit 5000))
-    returning 1";
+    returning 1",
+    "/* context_devices_sweep */
+    delete from context_devices where ctid = any(array(
+        select ctid from context_devices where last_seen_at < now() - interval '400 days' limit 5000))
+    returning 1",
+    // Those without a place, which no limit on activations looks at any more.
+    "/* devices_sweep */
+    delete from devices where ctid = any(array(
+        select d.ctid from licenses l join devices d on d.license_id = l.id
+        where greatest(d.valid_until, d.removed_at, d.activated_at + interval '1 day') < now() - interval '30 days' limit 5000))
+    returning 1",
+    // Of what callers do. What operators and billing do is kept.
+    "/* audit_log_sweep */
+    delete from audit_log where ctid = any(array(
+        select ctid from audit_log
+        where at < now() - interval '400 days' and actor in ('license key', 'user') order by at limit 5000))
+    returning 1",
+];
+
+/// Versions from before the plan's days, and beyond its bytes where it shrank; of a tenant without a plan that has context
+/// sync, those older than 30 days. The lock is held for as long as this many take.
+const HISTORY_AT_ONCE: i64 = 200;
+const HISTORY_SWEEP: &str = "/* context_history_sweep */
+    select t.versions
+    from (select coalesce(max_days, 30) as days, max_bytes from context_history_limits()) l
+         cross join context_heads h
+         cross join lateral context_history_trim(
+             case when l.days >= 0 then now() - make_interval(days => l.days) end,
+             case when l.max_bytes >= 0 then h.history_bytes - l.max_bytes else 0 end,
+             $1::bigint::integer) t";
 
 /// Stripe's events that were done with 30 days ago, and still say who paid.
 const EVENTS_OLD: &str = "/* stripe_events_old */
@@ -29,17 +61,37 @@ const EVENTS_REDACT: &str = "/* stripe_events_redact */
 /// When the database doesn't answer; what was deleted before that is.
 pub async fn all(office: &Office) -> Result<Shown, Failure> {
     let tenants = office.tenants().await?;
-    let mut people = 0;
+    let (mut people, mut versions) = (0, 0);
     for tenant in &tenants {
         people += person::erase_due(office, *tenant).await?;
-        while !office.db.tenant("sweep", *tenant).await?.finish([(SWEEP, &[])]).await?[0].is_empty() {}
+        versions += sweep_history(office, *tenant).await?;
+        for sql in OLD_ROWS {
+            while !office.db.tenant("sweep", *tenant).await?.finish([(sql, &[])]).await?[0].is_empty() {}
+        }
     }
     redact_events(office).await?;
     let mut said = format!("Swept {} tenants.", tenants.len());
     if people > 0 {
         said.push_str(&format!(" People erased, whose time was over: {people}."));
     }
+    if versions > 0 {
+        said.push_str(&format!(" Versions of records that were too old, or too many: {versions}."));
+    }
     Ok(Shown::Done(said))
+}
+
+/// Deletes the versions that a tenant's plan keeps no longer, and answers how many there were.
+async fn sweep_history(office: &Office, tenant: TenantId) -> Result<i64, Failure> {
+    let mut versions = 0;
+    loop {
+        let tx = office.db.tenant("context_history_sweep", tenant).await?;
+        let [_, gone] = tx.finish([(context::LOCK, &[]), (HISTORY_SWEEP, &[&HISTORY_AT_ONCE])]).await?;
+        let gone: i64 = gone.first().map_or(0, |row| row.get(0));
+        versions += gone;
+        if gone < HISTORY_AT_ONCE {
+            return Ok(versions);
+        }
+    }
 }
 
 /// Takes the person out of Stripe's old events. What they did is kept.

@@ -149,19 +149,25 @@ fn sent(page: impl Serialize, memory: Reserved) -> Result<Response, Problem> {
     responses((status = 200, description = "How much there is.", body = ContextStatus)),
 )]
 async fn status(Is(app): Is<State>, caller: Caller) -> Result<Answer<ContextStatus>, Problem> {
-    let (head, totals, devices) = queries::status(&app.db, &caller).await?;
+    let (head, totals, devices, history) = queries::status(&app.db, &caller).await?;
     let kinds = totals.iter().map(kind_status).collect::<Result<Vec<_>, _>>()?;
     let devices = devices.iter().map(device).collect::<Result<_, _>>()?;
     let records = Usage { used: kinds.iter().map(|k| k.count).sum(), limit: head.max_records };
     let bytes = Usage { used: kinds.iter().map(|k| k.bytes).sum(), limit: head.max_bytes };
+    let history = Some(usage(history.first())?);
     let encryption = head.key_id.map(|key_id| Encryption { key_id });
-    Ok(Answer::ok(ContextStatus { kinds, devices, records, bytes, encryption }))
+    Ok(Answer::ok(ContextStatus { kinds, devices, records, bytes, history, encryption }))
 }
 
 fn kind_status(row: &Row) -> Result<KindStatus, Problem> {
     let count = |at: usize| u64::try_from(row.get::<_, i64>(at)).map_err(Problem::internal_error);
     let kind = context::kind::of_number(row.get(0))?;
     Ok(KindStatus { kind, count: count(1)?, deleted: count(2)?, bytes: count(3)?, last_change: row.get(4) })
+}
+
+fn usage(row: Option<&Row>) -> Result<Usage, Problem> {
+    let row = row.ok_or_else(|| Problem::internal_error("a head without a history"))?;
+    Ok(Usage { used: u64::try_from(row.get::<_, i64>(0)).map_err(Problem::internal_error)?, limit: row.get(1) })
 }
 
 fn device(row: &Row) -> Result<Device, Problem> {

@@ -49,6 +49,8 @@ const HISTORY: &str = "/* context_history */
 
 const TOTALS: &str =
     "/* context_totals */ select kind, records, deleted, bytes, changed_at from context_totals order by kind";
+const HISTORY_USAGE: &str = "/* context_history_usage */
+    select h.history_bytes, coalesce(l.max_bytes, -1) from context_heads h cross join context_history_limits() l";
 const DEVICES: &str = "/* context_devices */ select device_id, last_seen_at from context_devices order by last_seen_at desc, device_id limit 200";
 
 /// Where a page's records are found: ranges of an index, each in order, that are merged as they are read.
@@ -163,12 +165,13 @@ pub(crate) async fn contents(db: &Db, tenant: TenantId, wanted: &[i64]) -> Resul
     Ok(rows.iter().filter_map(|row| Some((row.get(0), row.get::<_, Option<Vec<u8>>>(1)?))).collect())
 }
 
-/// What there is per kind, and who has pushed.
-pub(crate) async fn status(db: &Db, caller: &Caller) -> Result<(Head, Vec<Row>, Vec<Row>), Problem> {
+/// What there is per kind, the devices that have pushed, and how much history is kept.
+pub(crate) async fn status(db: &Db, caller: &Caller) -> Result<(Head, Vec<Row>, Vec<Row>, Vec<Row>), Problem> {
     let license = context::head::license_of(caller);
     let tx = db.tenant("context_status", caller.tenant()).await?;
-    let [head, totals, devices] = tx.finish([Head::query(&[&license]), (TOTALS, &[]), (DEVICES, &[])]).await?;
-    Ok((allowed(db, caller, &head).await?, totals, devices))
+    let [head, totals, devices, history] =
+        tx.finish([Head::query(&[&license]), (TOTALS, &[]), (DEVICES, &[]), (HISTORY_USAGE, &[])]).await?;
+    Ok((allowed(db, caller, &head).await?, totals, devices, history))
 }
 
 /// A page of the records of one kind that are not deleted, from the latest back; tasks of one status, where one is named.

@@ -19,5 +19,6 @@ mod seats;
 mod sink;
 mod smoke;
 mod stripe;
+mod sweeps;
 mod tenants;
 mod words;

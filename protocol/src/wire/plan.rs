@@ -85,6 +85,10 @@ impl Quotas {
     pub const CONTEXT_RECORDS: &str = "context_records";
     /// The name of the quota of the bytes of their contents.
     pub const CONTEXT_BYTES: &str = "context_bytes";
+    /// The name of the quota of the bytes of former versions that are kept.
+    pub const CONTEXT_HISTORY_BYTES: &str = "context_history_bytes";
+    /// The name of the quota of the days for which former versions are kept.
+    pub const CONTEXT_HISTORY_DAYS: &str = "context_history_days";
 
     /// Only a quota of commands per day.
     pub fn with_commands_per_day(limit: i64) -> Self {

@@ -177,7 +177,7 @@ fn a_newer_clouds_words_are_read_and_a_newer_clients_are_not() {
                "encryption": null})
     };
     let status: ContextStatus = serde_json::from_value(kinds(&["playbook", "task"])).unwrap();
-    assert_eq!(status.kinds.len(), 1);
+    assert_eq!((status.kinds.len(), status.history), (1, None), "an older cloud counts no history");
     let heartbeat = json!({"status": "kept", "next_heartbeat_at": "2026-11-21T09:30:00Z", "seat_expires_at": "2026-11-21T09:30:00Z"});
     assert_eq!(serde_json::from_value::<HeartbeatAnswer>(heartbeat).unwrap().status, HeartbeatStatus::Other);
     let yes = json!({"valid": true, "tier": "STARTUP", "expires_at": null, "features": ["cloud_sync", "time_travel"], "quotas": {},

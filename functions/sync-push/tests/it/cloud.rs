@@ -66,6 +66,11 @@ impl Cloud {
             ) c using (tenant_id, kind)
             where (t.records, t.deleted, t.bytes) is distinct from (c.records, c.deleted, c.bytes)";
         assert_eq!(self.world.number(off).await, 0, "the totals aren't those of the records");
+        let off = "select count(*) from context_heads h left join (
+                select tenant_id, sum(256 + coalesce(octet_length(content), 0)) as bytes from context_history group by 1
+            ) c using (tenant_id)
+            where h.history_bytes <> coalesce(c.bytes, 0)";
+        assert_eq!(self.world.number(off).await, 0, "the history's bytes aren't those of its versions");
         self.pull.get("/api/v1/context/status", 200).await.body
     }
 

@@ -7,6 +7,7 @@ mod cloud;
 mod crashes;
 mod cursors;
 mod encryption;
+mod history;
 mod hostile;
 mod interleaving;
 mod meaning;

@@ -69,9 +69,16 @@ pub(crate) struct Kept {
     pub(crate) seq: u64,
     /// None: it lost.
     pub(crate) version: Option<u64>,
+    /// The push that replaced it, or with which it lost; none while it is a row.
+    left: Option<usize>,
 }
 
 impl Kept {
+    /// Its content's bytes, and 256 for its row.
+    fn bytes(&self) -> usize {
+        256 + self.change.text.as_ref().map_or(0, |text| json!({"text": text}).to_string().len())
+    }
+
     fn is(&self, change: &Change, device: usize) -> bool {
         let own = &self.change;
         self.device == device
@@ -90,12 +97,17 @@ pub(crate) struct Model {
     pub(crate) history: Vec<Kept>,
     pub(crate) head: u64,
     pub(crate) max_records: Option<usize>,
+    pub(crate) max_history_bytes: Option<usize>,
     pushes: usize,
 }
 
 impl Model {
     pub(crate) fn records(&self) -> usize {
         self.rows.values().filter(|row| row.change.text.is_some()).count()
+    }
+
+    pub(crate) fn history_bytes(&self) -> usize {
+        self.history.iter().map(Kept::bytes).sum()
     }
 
     pub(crate) fn push(&mut self, device: usize, changes: &[Change]) -> Vec<Answered> {
@@ -115,6 +127,7 @@ impl Model {
             }
             return answers.into_iter().map(Option::unwrap).collect();
         }
+        let before = self.history_bytes();
         let mut used = self.records();
         let may_fill = self.max_records.is_some_and(|max| used + usable.len() > max);
         for (place, n) in usable.iter().enumerate() {
@@ -129,7 +142,18 @@ impl Model {
             answers[*n] = Some(self.take(change, device, self.head + place as u64 + 1));
         }
         self.head += usable.len() as u64;
+        self.trim(before);
         answers.into_iter().map(Option::unwrap).collect()
+    }
+
+    /// The oldest versions make room, for at most twice what was added.
+    fn trim(&mut self, before: usize) {
+        let (held, Some(max)) = (self.history_bytes(), self.max_history_bytes) else { return };
+        let mut excess = held.saturating_sub(max).min(2 * (held - before));
+        self.history.sort_by_key(|kept| (kept.left, kept.seq));
+        while excess > 0 {
+            excess = excess.saturating_sub(self.history.remove(0).bytes());
+        }
     }
 
     fn is_same(&self, change: &Change) -> bool {
@@ -160,7 +184,7 @@ impl Model {
     }
 
     fn take(&mut self, change: &Change, device: usize, seq: u64) -> Answered {
-        let new = Kept { change: change.clone(), device, push: self.pushes, seq, version: Some(1) };
+        let new = Kept { change: change.clone(), device, push: self.pushes, seq, version: Some(1), left: None };
         let Some(row) = self.rows.get(&change.name) else {
             self.rows.insert(change.name.clone(), new);
             return self.row_as("created", change);
@@ -178,9 +202,9 @@ impl Model {
         if wins {
             let version = row.version.map(|version| version + 1);
             let was = self.rows.insert(change.name.clone(), Kept { version, ..new });
-            self.history.extend(was);
+            self.history.extend(was.map(|was| Kept { left: Some(self.pushes), ..was }));
         } else {
-            self.history.push(Kept { version: None, ..new });
+            self.history.push(Kept { version: None, left: Some(self.pushes), ..new });
         }
         self.row_as(status, change)
     }

@@ -33,8 +33,10 @@ enum Step {
     Retry(prop::sample::Index),
     /// A reader goes on.
     Pull(usize, usize),
-    /// The plan allows so many.
+    /// The plan allows so many records.
     Quota(Option<usize>),
+    /// The plan keeps so many bytes of history.
+    HistoryQuota(Option<usize>),
 }
 
 /// What each reader reads.
@@ -58,6 +60,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => any::<prop::sample::Index>().prop_map(Step::Retry),
         5 => (0..READERS.len(), 1..5_usize).prop_map(|(reader, limit)| Step::Pull(reader, limit)),
         1 => prop::option::of(0..6_usize).prop_map(Step::Quota),
+        2 => prop::option::of(0..3000_usize).prop_map(Step::HistoryQuota),
     ];
     prop::collection::vec(step, 1..24)
 }
@@ -107,14 +110,20 @@ impl Case<'_> {
                 self.pull(*reader, *limit).await;
             }
             Step::Quota(max) => {
-                let limit = max.map_or(-1, |max| max as i64);
-                let sql = format!(
-                    "update plans set quotas = quotas || '{{\"context_records\": {limit}}}' where code = 'ENT'"
-                );
-                self.cloud.world.sql(&sql).await;
+                self.limit("context_records", *max).await;
                 self.model.max_records = *max;
             }
+            Step::HistoryQuota(max) => {
+                self.limit("context_history_bytes", *max).await;
+                self.model.max_history_bytes = *max;
+            }
         }
+    }
+
+    async fn limit(&self, quota: &str, max: Option<usize>) {
+        let limit = max.map_or(-1, |max| max as i64);
+        let sql = format!("update plans set quotas = quotas || '{{\"{quota}\": {limit}}}' where code = 'ENT'");
+        self.cloud.world.sql(&sql).await;
     }
 
     async fn push(&mut self, device: usize, changes: &[Change]) {
@@ -126,6 +135,7 @@ impl Case<'_> {
         assert_eq!(answered, expected, "device {device}: {changes:#?}");
         let status = self.pull.get("/api/v1/context/status", 200).await.body;
         assert_eq!(status["records"]["used"], self.model.records(), "{status:#}");
+        assert_eq!(status["history"]["used"], self.model.history_bytes(), "{status:#}");
     }
 
     async fn pull(&mut self, number: usize, limit: usize) -> bool {
@@ -247,6 +257,7 @@ fn whatever_is_pushed_and_pulled_the_model_says_the_same() {
                 let readers = READERS.iter().map(|_| Reader::default()).collect();
                 let mut case = Case { cloud: &cloud, push, pull, model: Model::default(), pushed: Vec::new(), readers };
                 case.step(&Step::Quota(None)).await;
+                case.step(&Step::HistoryQuota(None)).await;
                 for step in &steps {
                     case.step(step).await;
                 }

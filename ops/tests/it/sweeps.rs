@@ -1,0 +1,117 @@
+//! `ops sweep`: what is kept for a time only.
+
+use protocol::id::TenantId;
+use serde_json::json;
+
+use crate::desk::Desk;
+
+/// Counts the tenants whose heads don't say how many bytes their history has.
+const WRONG: &str = "select count(*) from context_heads h left join (
+        select tenant_id, sum(256 + coalesce(octet_length(content), 0)) as bytes from context_history group by 1
+    ) c using (tenant_id)
+    where h.history_bytes <> coalesce(c.bytes, 0)";
+
+/// Adds versions of a decision: so many, each replaced so many days ago; every second one is a deletion.
+async fn versions(desk: &Desk, tenant: TenantId, id: &str, count: u32, days: u32) {
+    let sql = format!(
+        "insert into context_history (tenant_id, seq, version, updated_at, written_at, replaced_at, kind, deleted, id, device_id, content_hash, content)
+         select '{tenant}', {days} * 10000 + n, n, now(), now() - interval '1000 days', now() - interval '{days} days', 3, n % 2 = 0, '{id}',
+                'laptop', '\\x01', case when n % 2 = 1 then '{{\"text\":\"one\"}}'::bytea end
+         from generate_series(1, {count}) n;
+         update context_heads h set history_bytes = (select sum(256 + coalesce(octet_length(content), 0)) from context_history c
+             where c.tenant_id = h.tenant_id) where tenant_id = '{tenant}'"
+    );
+    desk.world.sql(&sql).await;
+}
+
+async fn count(desk: &Desk, tenant: TenantId) -> i64 {
+    assert_eq!(desk.world.number(WRONG).await, 0, "the history's bytes are counted");
+    desk.world.number(&format!("select count(*) from context_history where tenant_id = '{tenant}'")).await
+}
+
+#[tokio::test]
+async fn a_sweep_deletes_versions_that_are_older_than_the_plan_keeps() {
+    let desk = Desk::new().await;
+    let mut tenants = Vec::new();
+    for (slug, plans) in
+        [("pro", &["PRO"][..]), ("team", &["PRO", "TEAM"]), ("unlimited", &["ENT"]), ("free", &["FREE"]), ("none", &[])]
+    {
+        let tenant = desk.tenant(slug).await;
+        for plan in plans {
+            desk.world.license(tenant, plan, 1).await;
+        }
+        // More than one transaction deletes.
+        for (n, days) in [(450, 400), (3, 100), (2, 29)] {
+            versions(&desk, tenant, "d1", n, days).await;
+        }
+        tenants.push(tenant);
+    }
+    desk.world.sql("update plans set quotas = quotas || '{\"context_history_days\": -1}' where code = 'ENT'").await;
+    let told = desk.plain(&["sweep"]).await.err;
+    // 450 and 3 of those that keep 30 days, 450 of the one that keeps 180.
+    assert_eq!(told, "Swept 5 tenants. Versions of records that were too old, or too many: 1809.\n");
+    let mut left = Vec::new();
+    for tenant in &tenants {
+        left.push(count(&desk, *tenant).await);
+    }
+    assert_eq!(left, [2, 5, 455, 2, 2]);
+    // A license that is over keeps what it kept, until another one is active.
+    desk.world.sql(&format!("update licenses set state = 'revoked' where tenant_id = '{}'", tenants[1])).await;
+    assert_eq!(desk.plain(&["sweep"]).await.err, "Swept 5 tenants.\n");
+    desk.world.license(tenants[1], "PRO", 1).await;
+    desk.plain(&["sweep"]).await;
+    assert_eq!(count(&desk, tenants[1]).await, 2);
+}
+
+#[tokio::test]
+async fn a_sweep_brings_the_history_within_the_bytes_of_a_smaller_plan() {
+    let desk = Desk::new().await;
+    let tenant = desk.tenant("acme").await;
+    desk.world.license(tenant, "TEAM", 1).await;
+    for (n, days) in [(500, 5), (2, 1)] {
+        versions(&desk, tenant, "d1", n, days).await;
+    }
+    desk.world.sql("update plans set quotas = quotas || '{\"context_history_bytes\": 600}' where code = 'TEAM'").await;
+    desk.plain(&["sweep"]).await;
+    assert_eq!(count(&desk, tenant).await, 2, "the latest");
+    let latest = "select count(*) from context_history where replaced_at > now() - interval '2 days'";
+    assert_eq!(desk.world.number(latest).await, 2);
+    let status = desk.json(&["context", "status", "--tenant", "acme"]).await;
+    let told = ["history_bytes", "history_max_bytes", "history_max_days"].map(|name| &status[name]);
+    assert_eq!(json!(told), json!([526, 600, 180]));
+}
+
+#[tokio::test]
+async fn a_sweep_deletes_devices_and_callers_entries_that_no_limit_needs_any_more() {
+    let desk = Desk::new().await;
+    let tenant = desk.tenant("acme").await;
+    let license = desk.world.license(tenant, "PRO", 1).await.id;
+    desk.tenant("elsewhere").await;
+    let sql = format!(
+        "insert into context_devices (tenant_id, device_id, last_seen_at)
+             values ('{tenant}', 'old', now() - interval '401 days'), ('{tenant}', 'new', now() - interval '399 days');
+         insert into devices (tenant_id, license_id, machine_id, activated_at, valid_until, removed_at)
+             select '{tenant}', '{license}', machine, now() - activated, now() + valid, now() - removed from (values
+                 ('lapsed long ago', interval '400 days', interval '-31 days', null),
+                 ('lapsed', interval '400 days', interval '-29 days', null),
+                 ('removed long ago', interval '400 days', interval '-40 days', interval '31 days'),
+                 ('removed', interval '400 days', interval '-40 days', interval '29 days'),
+                 ('removed, valid', interval '400 days', interval '1 day', interval '31 days'),
+                 ('just activated', interval '1 hour', interval '-31 days', interval '31 days'),
+                 ('in use', interval '400 days', interval '7 days', null)
+             ) v (machine, activated, valid, removed);
+         insert into audit_log (id, tenant_id, at, actor, action)
+             select gen_random_uuid(), '{tenant}', now() - days * interval '1 day', actor, 'test'
+             from unnest(array['license key', 'user', 'operator:alice', 'stripe']) actor, unnest(array[399, 401]) days"
+    );
+    desk.world.sql(&sql).await;
+    desk.plain(&["sweep"]).await;
+    let gone = |table: &str, rest: &str| format!("select count(*) from {table} where {rest}");
+    assert_eq!(desk.world.number(&gone("context_devices", "device_id = 'new'")).await, 1);
+    assert_eq!(desk.world.number(&gone("context_devices", "true")).await, 1);
+    assert_eq!(desk.world.number(&gone("devices", "machine_id like '% long ago'")).await, 0);
+    assert_eq!(desk.world.number(&gone("devices", "true")).await, 5);
+    assert_eq!(desk.world.number(&gone("audit_log", "action = 'test'")).await, 6);
+    let old = "action = 'test' and at < now() - interval '400 days' and actor in ('operator:alice', 'stripe')";
+    assert_eq!(desk.world.number(&gone("audit_log", old)).await, 2);
+}
