@@ -1,5 +1,9 @@
 //! A tenant's context: what the cloud holds of it, what a record was, and what only operators can set right.
 
+mod forget;
+
+pub use forget::{Wanted, before, forget};
+
 use jiff::Timestamp;
 use protocol::id::TenantId;
 use protocol::wire::Kind;

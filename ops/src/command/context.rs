@@ -1,9 +1,10 @@
 //! `ops context`.
 
 use clap::Subcommand;
+use jiff::Timestamp;
 use protocol::wire::Kind;
 
-use crate::context;
+use crate::context::{self, Wanted};
 use crate::office::Office;
 use crate::printer::{Failure, Shown};
 
@@ -23,6 +24,20 @@ pub(super) enum Context {
         kind: Kind,
         #[arg(long)]
         id: String,
+    },
+    /// Delete what the history keeps: of one record, or of a tenant what is older than a time. Records stay as they are.
+    Forget {
+        #[arg(long)]
+        tenant: String,
+        /// Of the record of this kind alone.
+        #[arg(long, requires = "id")]
+        kind: Option<Kind>,
+        /// The record's id.
+        #[arg(long, requires = "kind")]
+        id: Option<String>,
+        /// Only what was replaced, or lost a conflict, before: an age such as 30d, or a date such as 2026-11-01. 0d: all.
+        #[arg(long, value_name = "AGE|DATE", value_parser = context::before, required_unless_present = "id")]
+        before: Option<Timestamp>,
     },
     /// Make clients start over, after a restore of an earlier state.
     Epoch {
@@ -51,6 +66,10 @@ impl Context {
         match self {
             Self::Status { tenant } => context::status(office, &tenant).await,
             Self::History { tenant, kind, id } => context::history(office, &tenant, kind, &id, json).await,
+            Self::Forget { tenant, kind, id, before } => {
+                let record = kind.zip(id.as_deref());
+                context::forget(office, &tenant, &Wanted { record, before }).await
+            }
             Self::Epoch { tenant, .. } => context::raise_epoch(office, tenant.as_deref()).await,
             Self::Encryption(Encryption::Off { tenant }) => context::lift_encryption(office, &tenant).await,
         }

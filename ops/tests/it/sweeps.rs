@@ -1,4 +1,4 @@
-//! `ops sweep`: what is kept for a time only.
+//! `ops sweep` and `ops context forget`: what is kept for a time only.
 
 use protocol::id::TenantId;
 use serde_json::json;
@@ -114,4 +114,59 @@ async fn a_sweep_deletes_devices_and_callers_entries_that_no_limit_needs_any_mor
     assert_eq!(desk.world.number(&gone("audit_log", "action = 'test'")).await, 6);
     let old = "action = 'test' and at < now() - interval '400 days' and actor in ('operator:alice', 'stripe')";
     assert_eq!(desk.world.number(&gone("audit_log", old)).await, 2);
+}
+
+#[tokio::test]
+async fn an_operator_forgets_what_a_record_was() {
+    let desk = Desk::new().await;
+    let (tenant, other) = (desk.tenant("acme").await, desk.tenant("elsewhere").await);
+    for (tenant, id) in [(tenant, "d1"), (tenant, "d2"), (other, "d1")] {
+        versions(&desk, tenant, id, 450, 10).await;
+        versions(&desk, tenant, id, 3, 2).await;
+    }
+    let record = ["context", "forget", "--tenant", "acme", "--kind", "decision", "--id", "d1"];
+    let told = desk.plain(&[&record[..], &["--before", "3d"]].concat()).await.err;
+    assert!(told.starts_with("Deleted 450 versions with 118350 bytes from the history."), "{told}");
+    assert_eq!((count(&desk, tenant).await, count(&desk, other).await), (456, 453));
+    let (actor, action, _, detail) = desk.audit().await.pop().unwrap();
+    assert_eq!((actor.as_str(), action.as_str()), ("operator:alice", "context.history_forgotten"));
+    assert_eq!(
+        json!(["kind", "id", "versions", "bytes"].map(|name| &detail[name])),
+        json!(["decision", "d1", 450, 118_350])
+    );
+
+    // Without a time, all of it; and then there is nothing, which is not noted.
+    assert!(desk.plain(&record).await.err.starts_with("Deleted 3 versions"));
+    assert!(desk.refused(&record).await.contains("no decision with this id"));
+    let forgotten = async || desk.actions().await.iter().filter(|a| *a == "context.history_forgotten").count();
+    assert_eq!((count(&desk, tenant).await, forgotten().await), (453, 2));
+
+    // The whole tenant's, from before a time.
+    let all = ["context", "forget", "--tenant", "acme", "--before"];
+    assert!(desk.plain(&[&all[..], &["2020-01-01"]].concat()).await.err.starts_with("Deleted 0 versions"));
+    assert!(desk.plain(&[&all[..], &["3d"]].concat()).await.err.starts_with("Deleted 450 versions"));
+    assert!(desk.json(&[&all[..], &["0d"]].concat()).await["message"].as_str().unwrap().starts_with("Deleted 3 "));
+    assert_eq!((count(&desk, tenant).await, count(&desk, other).await), (0, 453));
+    assert_eq!(forgotten().await, 4);
+}
+
+#[tokio::test]
+async fn what_is_to_be_forgotten_is_named() {
+    let desk = Desk::new().await;
+    desk.tenant("acme").await;
+    for wrong in [
+        &["--tenant", "acme"][..],
+        &["--tenant", "acme", "--kind", "decision"],
+        &["--tenant", "acme", "--kind", "decision", "--before", "3d"],
+        &["--tenant", "acme", "--before", "soon"],
+        &["--tenant", "acme", "--before", "-3d"],
+        &["--before", "3d"],
+    ] {
+        assert_eq!(desk.run(&[&["context", "forget"], wrong].concat()).await.status, 64, "{wrong:?}");
+    }
+    let unknown = ["context", "forget", "--tenant", "nobody", "--before", "0d"];
+    assert!(desk.refused(&unknown).await.contains("ops tenant list"));
+    let record = ["context", "forget", "--tenant", "acme", "--kind", "task", "--id", "t1"];
+    assert!(desk.refused(&record).await.contains("ops context status"));
+    assert_eq!(desk.actions().await, ["tenant.created"]);
 }
