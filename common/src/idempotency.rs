@@ -2,6 +2,7 @@
 //!
 //! The key is noted with the body's hash before anything is done, and the answer is kept before it is given. A request
 //! that is retried while the first still runs is done again: every operation that takes keys is itself safe to repeat.
+//! A caller has a bounded number of keys in 24 hours, and each new one removes some that are older.
 
 use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
@@ -11,15 +12,31 @@ use protocol::id::{IdempotencyKey, TenantId};
 use uuid::Uuid;
 
 use crate::body::json;
-use crate::postgres::Db;
+use crate::postgres::{Db, Query};
 use crate::problem::Problem;
 
 const KEY_FORGET: &str = "/* idempotency_key_forget */
     delete from idempotency_keys
     where operation = $1 and caller = $2 and key = $3 and created_at < now() - interval '24 hours'";
+/// More than one for each new one, so that what is left stays little. Skips those that another request removes, and so
+/// waits for none.
+const KEYS_EXPIRE: &str = "/* idempotency_keys_expire */
+    delete from idempotency_keys where ctid = any(array(
+        select ctid from idempotency_keys
+        where operation = $1 and caller = $2 and created_at < now() - interval '24 hours'
+        order by created_at limit 20 for update skip locked))";
+/// A caller may be a license that many CI machines share; even so, 10,000 keys in 24 hours are more than real use takes.
 const KEY_NOTE: &str = "/* idempotency_key_note */
     insert into idempotency_keys (tenant_id, operation, caller, key, body_hash)
-    values (current_tenant(), $1, $2, $3, $4) on conflict do nothing";
+    select current_tenant(), $1::text, $2::uuid, $3::text, $4::bytea
+    where not exists (
+        select from idempotency_keys
+        where operation = $1 and caller = $2 and created_at >= now() - interval '24 hours' offset 9999)
+    on conflict do nothing";
+/// In how many seconds the caller's oldest key is older than 24 hours.
+const KEYS_ROOM: &str = "/* idempotency_keys_room */
+    select ceil(extract(epoch from min(created_at) + interval '24 hours' - now()))::bigint from idempotency_keys
+    where operation = $1 and caller = $2 and created_at >= now() - interval '24 hours'";
 const KEY_FIND: &str = "/* idempotency_key_find */
     select body_hash, status, answer from idempotency_keys where operation = $1 and caller = $2 and key = $3";
 const ANSWER_KEEP: &str = "/* idempotency_answer_keep */
@@ -70,7 +87,8 @@ impl Idempotency {
     /// holds, such as a credential in it, before it is given again.
     ///
     /// # Errors
-    /// `422 idempotency_key_reused` when the key came with another body; `503` when Postgres doesn't answer.
+    /// `422 idempotency_key_reused` when the key came with another body; `429` when the caller has used as many keys as it
+    /// may; `503` when Postgres doesn't answer.
     pub async fn begin<'a>(
         self,
         db: &'a Db,
@@ -84,9 +102,9 @@ impl Idempotency {
         let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body);
         let tx = db.tenant("idempotency_begin", tenant).await?;
         let id: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&once.operation, &once.caller, &once.key.as_str()];
-        let [_, _, found] =
-            tx.finish([(KEY_FORGET, &id), (KEY_NOTE, &[id[0], id[1], id[2], &hash.as_ref()]), (KEY_FIND, &id)]).await?;
-        let row = found.first().ok_or_else(|| Problem::internal_error("an idempotency key vanished"))?;
+        let note: Query<'_> = (KEY_NOTE, &[id[0], id[1], id[2], &hash.as_ref()]);
+        let [_, _, _, found] = tx.finish([(KEY_FORGET, &id), (KEYS_EXPIRE, &id[..2]), note, (KEY_FIND, &id)]).await?;
+        let Some(row) = found.first() else { return Err(once.used_up().await?) };
         if row.get::<_, &[u8]>(0) != hash.as_ref() {
             return Err(Problem::idempotency_key_reused());
         }
@@ -95,6 +113,14 @@ impl Idempotency {
 }
 
 impl Once<'_> {
+    /// The refusal of a key beyond the bound.
+    async fn used_up(&self) -> Result<Problem, Problem> {
+        let tx = self.db.tenant("idempotency_keys_room", self.tenant).await?;
+        let [room] = tx.finish([(KEYS_ROOM, &[&self.operation, &self.caller])]).await?;
+        let seconds = room.first().and_then(|row| row.get::<_, Option<i64>>(0)).unwrap_or(1);
+        Ok(Problem::idempotency_keys_used_up(u32::try_from(seconds.max(1)).map_err(Problem::internal_error)?))
+    }
+
     /// Keeps the answer and gives it; the one that was kept first, when two requests ran at once.
     ///
     /// # Errors

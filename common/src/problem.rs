@@ -300,6 +300,19 @@ impl Problem {
         )
     }
 
+    /// A caller has as many keys within 24 hours as it may.
+    #[must_use]
+    pub fn idempotency_keys_used_up(retry_after_seconds: u32) -> Self {
+        Self::of(
+            Code::RateLimited,
+            format!(
+                "As many requests with an Idempotency-Key were sent with this credential in the last 24 hours as there may be. Send the request without one, or wait {}.",
+                spoken_seconds(retry_after_seconds)
+            ),
+        )
+        .retry_after(retry_after_seconds)
+    }
+
     /// Too many attempts.
     #[must_use]
     pub fn rate_limited(retry_after_seconds: u32) -> Self {

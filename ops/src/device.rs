@@ -22,20 +22,20 @@ const DEVICE_REMOVE: &str = "/* device_remove */
     select from removed";
 
 /// When another device can be activated, as `validate` decides it: the later of the times from which a place is free, and from
-/// which fewer devices than there are places were activated within 24 hours; null: now.
+/// which fewer devices than there are places, or than 10,000, were activated within 24 hours; null: now.
 const DEVICE_ROOM: &str = "/* device_room */
     with license as (
         select case when p.devices_per_user >= 0 then p.devices_per_user::bigint * l.seats end as places
         from licenses l join plans p on p.code = l.plan_code where l.id = $1
-    ), device as (
+    ), device as not materialized (
         select valid_until, activated_at, removed_at from devices where license_id = $1
     )
-    select case when places is not null then greatest(
-               (select valid_until from device where valid_until > now() and removed_at is null
-                order by valid_until desc offset greatest(places - 1, 0) limit 1),
+    select greatest(
+               case when places is not null then (
+                   select valid_until from device where valid_until > now() and removed_at is null
+                   order by valid_until desc offset greatest(places - 1, 0) limit 1) end,
                (select activated_at + interval '1 day' from device where activated_at > now() - interval '1 day'
-                order by activated_at desc offset greatest(places - 1, 0) limit 1)
-           ) end
+                order by activated_at desc offset greatest(coalesce(places, 10000) - 1, 0) limit 1))
     from license";
 
 /// A licence's devices.

@@ -119,3 +119,46 @@ async fn a_place_that_is_free_and_activations_that_are_used_up_are_one_message_w
     assert!(told.contains(&end.replace('T', " at ")), "{told} and not {end}");
     assert!(!told.contains("5 of 5"), "{told}");
 }
+
+#[tokio::test]
+async fn a_device_that_comes_and_goes_leaves_an_entry_of_each_a_day() {
+    let (world, client, license) = all_with("ENT", 1).await;
+    let give_back = json!({"license_key": license.key.to_string(), "machine_id": device(1)});
+    for _ in 0..5 {
+        assert_eq!(client.post(VALIDATE, question(&license, 1), 200).await.body["valid"], true);
+        client.post(DEACTIVATE, give_back.clone(), 200).await;
+    }
+    let entries = "select count(*) from audit_log where actor = 'license key'";
+    assert_eq!(world.number(entries).await, 2);
+    let named = format!("{entries} and license_id = '{}' and detail ->> 'machine_id' = '{}'", license.id, device(1));
+    assert_eq!(world.number(&named).await, 2);
+    client.post(VALIDATE, question(&license, 2), 200).await;
+    assert_eq!(world.number(entries).await, 3);
+    // The ids of yesterday's entries are others.
+    world.sql("update audit_log set id = gen_random_uuid(), at = at - interval '1 day'").await;
+    client.post(VALIDATE, question(&license, 1), 200).await;
+    assert_eq!(world.number(entries).await, 4);
+}
+
+#[tokio::test]
+async fn a_plan_with_any_number_of_places_activates_ten_thousand_devices_a_day() {
+    let (world, client, license) = all_with("ENT", 1).await;
+    let sql = format!(
+        "insert into devices (tenant_id, license_id, machine_id, activated_at, valid_until)
+         select '{}', '{}', lpad(n::text, 64, '0'), now() - interval '1 day' + n * interval '1 second', now() + interval '6 days'
+         from generate_series(1, 10000) n",
+        license.tenant, license.id
+    );
+    world.sql(&sql).await;
+    let refused = client.post(VALIDATE, question(&license, 20_001), 200).await;
+    assert_eq!(refused.text("/reason"), "device_limit_exceeded");
+    let told = refused.text("/message");
+    assert!(told.contains("in the last 24 hours") && !told.contains(" 0 "), "{told}");
+    let rows = "select count(*) from devices";
+    assert_eq!(world.number(rows).await, 10_000);
+    let oldest =
+        "update devices set activated_at = activated_at - interval '1 hour' where machine_id = lpad('1', 64, '0')";
+    world.sql(oldest).await;
+    assert_eq!(client.post(VALIDATE, question(&license, 20_001), 200).await.body["valid"], true);
+    assert_eq!(client.post(VALIDATE, question(&license, 20_002), 200).await.body["valid"], false);
+}

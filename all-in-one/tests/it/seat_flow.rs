@@ -168,6 +168,46 @@ async fn an_idempotency_key_gives_the_same_answer_and_no_other_request_may_use_i
 }
 
 #[tokio::test]
+async fn a_caller_has_ten_thousand_idempotency_keys_in_a_day() {
+    let (world, client, license) = all_with("TEAM", 5).await;
+    let caller = signed_in(&client, &license).await;
+    let with_key = |key: &str| {
+        caller.request(Method::POST, ACQUIRE).header("idempotency-key", key).json(&json!({"hardware_id": device(1)}))
+    };
+    client.send(with_key("mine"), 201).await;
+    // As many as there may be, and of the day before some that are removed little by little.
+    let sql = "insert into idempotency_keys (tenant_id, operation, caller, key, body_hash, created_at)
+        select k.tenant_id, k.operation, k.caller, 'key ' || n, ''::bytea, now() - interval '23 hours' - n * interval '0.01 seconds'
+        from idempotency_keys k, generate_series(1, 9998) n
+        union all
+        select k.tenant_id, k.operation, k.caller, 'old key ' || n, ''::bytea, now() - interval '25 hours'
+        from idempotency_keys k, generate_series(1, 50) n";
+    world.sql(sql).await;
+    let old = "select count(*) from idempotency_keys where key like 'old key %'";
+    client.send(with_key("the-last-one"), 200).await;
+    assert_eq!(world.number(old).await, 30);
+
+    let refused = client.send(with_key("one-more"), 429).await;
+    assert_eq!(refused.text("/code"), "rate_limited");
+    assert!(refused.text("/detail").contains("Idempotency-Key"), "{:#}", refused.body);
+    let seconds = refused.body["retry_after_seconds"].as_u64().unwrap();
+    assert!((3400..=3600).contains(&seconds), "{seconds}");
+    assert_eq!(world.number("select count(*) from idempotency_keys where key = 'one-more'").await, 0);
+    assert_eq!(world.number(old).await, 10);
+
+    // What was answered is answered again, requests without a key go on, and so does every other caller.
+    client.send(with_key("mine"), 201).await;
+    caller.post(ACQUIRE, json!({"hardware_id": device(1)}), 200).await;
+    let elsewhere = world.license(world.tenant("elsewhere").await, "TEAM", 1).await;
+    let stranger = signed_in(&client, &elsewhere).await;
+    let request = stranger.request(Method::POST, ACQUIRE).header("idempotency-key", "one-more");
+    client.send(request.json(&json!({"hardware_id": device(2)})), 201).await;
+
+    world.sql("update idempotency_keys set created_at = now() - interval '25 hours' where key = 'key 7'").await;
+    client.send(with_key("one-more"), 200).await;
+}
+
+#[tokio::test]
 async fn an_answer_under_a_key_is_given_again_only_while_it_holds() {
     let (world, client, license) = all_with("TEAM", 5).await;
     let caller = signed_in(&client, &license).await;

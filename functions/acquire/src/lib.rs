@@ -94,6 +94,8 @@ pub fn routes(_: &State) -> OpenApiRouter<State> {
             body = protocol::problem::ProblemDocument, content_type = "application/problem+json"),
         (status = 410, description = "The session that was granted under this `Idempotency-Key` has ended.",
             body = protocol::problem::ProblemDocument, content_type = "application/problem+json"),
+        (status = 429, description = "The caller has sent too many requests with an `Idempotency-Key` in the last 24 hours.",
+            body = protocol::problem::ProblemDocument, content_type = "application/problem+json"),
     ),
 )]
 async fn acquire(

@@ -214,6 +214,10 @@ fn device_refusal(room: &Room) -> ValidateAnswer {
             "This license is in use on {places} of {places} devices. `coditect deactivate` on one of them gives its place \
              back at once. Without that the next place falls free on {place}, if its device does not use the license before."
         ),
+        (None, Some(activation)) if room.places.is_none() => format!(
+            "This license was activated on as many devices in the last 24 hours as a license can be. Another device can be \
+             activated on {activation}."
+        ),
         (None, Some(activation)) => format!(
             "This license was activated on {places} devices in the last 24 hours, which is as many as its plan has places \
              for. There is a free place, and another device can be activated on {activation}."

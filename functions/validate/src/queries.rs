@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use protocol::id::{HardwareId, LicenseId, TenantId};
 use protocol::wire::{Feature, Quotas, Tier};
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 /// The license of a key, current or former, and, when this device has a place on it already, the device's new time: the usual morning in one
 /// statement. A device that moved to another address is counted, as a sign that a key may be shared.
@@ -39,13 +40,13 @@ const LICENSE_FOR_DEVICE: &str = "/* license_for_device */
 const DEVICES_LOCK: &str = "/* devices_lock */ select pg_advisory_xact_lock(hashtextextended($1::uuid::text, 2))";
 
 /// When a license has room for a device: from when on fewer places than it has are taken by other devices, and fewer of them
-/// than that were activated within 24 hours; null: now. A place is taken as long as its device may still go on offline with
+/// than that were activated within 24 hours, or 10,000 where it has any number of places; null: now. A place is taken as long as its device may still go on offline with
 /// what it was last told, unless it was given back or taken away. A device that comes again after its time is activated again.
 const DEVICE_ROOM: &str = "/* device_room */
     with license as (
         select case when p.devices_per_user >= 0 then p.devices_per_user::bigint * l.seats end as places
         from licenses l join plans p on p.code = l.plan_code where l.id = $1
-    ), others as (
+    ), others as not materialized (
         select valid_until, activated_at, removed_at from devices where license_id = $1 and machine_id <> $2
     )
     select places,
@@ -53,10 +54,8 @@ const DEVICE_ROOM: &str = "/* device_room */
                select valid_until from others where valid_until > now() and removed_at is null
                order by valid_until desc offset greatest(places - 1, 0) limit 1
            ) end as place_at,
-           case when places is not null then (
-               select activated_at + interval '1 day' from others where activated_at > now() - interval '1 day'
-               order by activated_at desc offset greatest(places - 1, 0) limit 1
-           ) end as activation_at
+           (select activated_at + interval '1 day' from others where activated_at > now() - interval '1 day'
+            order by activated_at desc offset greatest(coalesce(places, 10000) - 1, 0) limit 1) as activation_at
     from license";
 
 const DEVICE_ACTIVATE: &str = "/* device_activate */
@@ -66,11 +65,14 @@ const DEVICE_ACTIVATE: &str = "/* device_activate */
     on conflict (license_id, machine_id) do update
     set activated_at = now(), last_seen_at = now(), valid_until = excluded.valid_until, removed_at = null, address = $3";
 
+/// The entry's id is made of what it is about, so that a device that comes and goes has one a day.
 const DEVICE_AUDIT: &str = "/* device_audit */
     insert into audit_log (id, tenant_id, actor, action, license_id, address, detail)
-    values ($4, current_tenant(), 'license key', 'device.activated', $1, $3, jsonb_build_object('machine_id', $2::text))";
+    values (md5(concat_ws(' ', 'device.activated', $1::uuid, $2::text, (now() at time zone 'utc')::date))::uuid,
+            current_tenant(), 'license key', 'device.activated', $1, $3, jsonb_build_object('machine_id', $2))
+    on conflict do nothing";
 
-/// A device gives its place back, with its audit entry; the license, whether the device had a place or not.
+/// A device gives its place back, with its audit entry, of which there is one a day; the license, whether the device had a place or not.
 const DEVICE_DEACTIVATE: &str = "/* device_deactivate */
     with license as (
         select id, tenant_id from licenses where key_hash = $1
@@ -82,9 +84,10 @@ const DEVICE_DEACTIVATE: &str = "/* device_deactivate */
         returning d.license_id
     ), audit as (
         insert into audit_log (id, tenant_id, actor, action, license_id, address, detail)
-        select $4, current_tenant(), 'license key', 'device.deactivated', license_id, $3,
-               jsonb_build_object('machine_id', $2::text)
+        select md5(concat_ws(' ', 'device.deactivated', license_id, $2::text, (now() at time zone 'utc')::date))::uuid,
+               current_tenant(), 'license key', 'device.deactivated', license_id, $3, jsonb_build_object('machine_id', $2)
         from removed
+        on conflict do nothing
     )
     select id, tenant_id from license";
 
@@ -125,7 +128,7 @@ pub(crate) struct Room {
     pub(crate) places: Option<i64>,
     /// When the next place falls free, unless its device uses the license before; `None`: one is free.
     pub(crate) place_at: Option<Timestamp>,
-    /// When fewer devices than it has places were activated within 24 hours; `None`: now.
+    /// When fewer devices were activated within 24 hours than may be; `None`: now.
     pub(crate) activation_at: Option<Timestamp>,
 }
 
@@ -166,12 +169,8 @@ pub(crate) async fn activate(
         tx.finish([(COUNT, &[&id, &"device_refused"])]).await?;
         return Ok(Activation::Refused(room));
     }
-    let audit_id = uuid::Uuid::now_v7();
-    tx.finish([
-        (DEVICE_ACTIVATE, &[&id, &machine.as_str(), &address]),
-        (DEVICE_AUDIT, &[&id, &machine.as_str(), &address, &audit_id]),
-    ])
-    .await?;
+    let device: [&(dyn ToSql + Sync); 3] = [&id, &machine.as_str(), &address];
+    tx.finish([(DEVICE_ACTIVATE, &device), (DEVICE_AUDIT, &device)]).await?;
     Ok(Activation::Activated)
 }
 
@@ -183,9 +182,8 @@ pub(crate) async fn deactivate(
     machine: &HardwareId,
     address: IpAddr,
 ) -> Result<Option<(TenantId, Room)>, Problem> {
-    let audit_id = uuid::Uuid::now_v7();
     let mut tx = db.tenant_of_key("device_deactivate", key_hash).await?;
-    let [rows] = tx.run([(DEVICE_DEACTIVATE, &[&key_hash, &machine.as_str(), &address, &audit_id])]).await?;
+    let [rows] = tx.run([(DEVICE_DEACTIVATE, &[&key_hash, &machine.as_str(), &address])]).await?;
     let Some(license) = rows.first() else {
         tx.commit().await?;
         return Ok(None);
