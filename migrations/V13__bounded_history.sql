@@ -14,9 +14,17 @@ comment on column context_heads.history_bytes is 'of the tenant''s versions in c
 -- The oldest versions are those that were replaced, or lost, first.
 create index context_history_by_age on context_history (tenant_id, coalesce(replaced_at, written_at), seq);
 
--- Activations of a license in the last day, and keys of a caller, are counted without reading what is older.
-create index devices_by_activation on devices (license_id, activated_at);
-create index idempotency_keys_by_caller on idempotency_keys (tenant_id, operation, caller, created_at);
+-- Counts what is added, also by a push that began before this migration and goes on after it.
+create function context_history_count() returns trigger language plpgsql as $$
+begin
+    update context_heads h set history_bytes = h.history_bytes + a.bytes
+    from (select tenant_id, sum(256 + coalesce(octet_length(content), 0)) as bytes from added group by tenant_id) a
+    where h.tenant_id = a.tenant_id;
+    return null;
+end $$;
+revoke all on function context_history_count() from public;
+create trigger counted after insert on context_history referencing new table as added
+    for each statement execute function context_history_count();
 
 do $$
 declare t uuid;
@@ -39,7 +47,7 @@ create function context_history_limits() returns table (max_bytes bigint, max_da
     begin atomic
         with allowed as (
             select coalesce((p.quotas ->> 'context_history_bytes')::bigint, -1) as bytes,
-                   coalesce(least((p.quotas ->> 'context_history_days')::bigint, 1000000)::integer, -1) as days,
+                   greatest(-1, least(coalesce((p.quotas ->> 'context_history_days')::bigint, -1), 1000000))::integer as days,
                    license_state(l.state, l.standing, l.expires_at) = 'active' as is_active
             from licenses l join plans p on p.code = l.plan_code
             where 'cloud_sync' = any(p.features)
@@ -57,24 +65,25 @@ create function context_history_trim(before timestamptz, excess bigint, at_most 
     language plpgsql
     set enable_seqscan = off set enable_bitmapscan = off
 as $$
+#variable_conflict use_column
 declare
     tenant constant uuid := current_tenant();
-    old record;
 begin
-    versions := 0;
-    bytes := 0;
-    for old in
-        select h.kind, h.id, h.seq, coalesce(h.replaced_at, h.written_at) as since,
+    with oldest as (
+        select h.ctid as place, h.seq, coalesce(h.replaced_at, h.written_at) as since,
                256 + coalesce(octet_length(h.content), 0) as size
         from context_history h where h.tenant_id = tenant
         order by coalesce(h.replaced_at, h.written_at), h.seq limit at_most
-    loop
-        exit when bytes >= excess and coalesce(old.since >= before, true);
+    ), summed as (
+        select o.place, o.size, o.since < before as is_old,
+               sum(o.size) over (order by o.since, o.seq rows unbounded preceding) - o.size as bytes_before
+        from oldest o
+    ), gone as (
         delete from context_history h
-        where h.tenant_id = tenant and h.kind = old.kind and h.id = old.id and h.seq = old.seq;
-        versions := versions + 1;
-        bytes := bytes + old.size;
-    end loop;
+        where h.ctid = any(array(select s.place from summed s where s.is_old or s.bytes_before < excess))
+        returning 256 + coalesce(octet_length(h.content), 0) as size
+    )
+    select count(*), coalesce(sum(g.size), 0) into versions, bytes from gone g;
     if versions > 0 then
         update context_heads h set history_bytes = h.history_bytes - bytes where h.tenant_id = tenant;
     end if;
@@ -241,21 +250,12 @@ begin
             select tenant, r.seq, r.version, r.updated_at, r.written_at, arrived, r.kind, r.deleted, r.id, r.device_id, r.user_id, r.project_id, r.content_hash, r.content
             from judged j join batch b using (n) join context_records r using (kind, id)
             where j.wins
-            returning 256 + coalesce(octet_length(content), 0) as bytes
         ),
         lost as (
             insert into context_history (tenant_id, seq, version, updated_at, written_at, replaced_at, kind, deleted, id, device_id, user_id, project_id, content_hash, content)
             select tenant, head.seq + b.n, null, b.updated_at, arrived, null, b.kind, b.deleted, b.id, of_device, of_user, b.project_id, b.content_hash, b.content
             from judged j join batch b using (n)
             where j.outcome = 'conflict' and not j.wins
-            returning 256 + coalesce(octet_length(content), 0) as bytes
-        ),
-        moved as (
-            update context_heads h
-            set seq = head.seq + total, key_id = head.key_id,
-                history_bytes = h.history_bytes
-                    + (select coalesce(sum(k.bytes), 0) from (select bytes from kept union all select bytes from lost) k)
-            where h.tenant_id = tenant
         ),
         changed as (
             update context_records r
@@ -287,7 +287,7 @@ begin
         -- none takes long; later ones and the sweep remove the rest.
         select h.history_bytes - head.history_bytes into added from context_heads h where h.tenant_id = tenant;
         if added > 0 then
-            perform context_history_trim(null, least(head.history_bytes + added - l.max_bytes, 2 * added), 10000)
+            perform context_history_trim(null, least(head.history_bytes + added - l.max_bytes, 2 * added), 20000)
             from context_history_limits() l
             where l.max_bytes >= 0 and head.history_bytes + added > l.max_bytes;
         end if;
@@ -297,9 +297,9 @@ begin
         on conflict (tenant_id, kind) do update
         set records = t.records + excluded.records, deleted = t.deleted + excluded.deleted,
             bytes = t.bytes + excluded.bytes, changed_at = now();
-        update context_heads set seq = head.seq + total, key_id = head.key_id where tenant_id = tenant;
     end if;
 
+    update context_heads set seq = head.seq + total, key_id = head.key_id where tenant_id = tenant;
     if not exists (select from context_devices d where d.device_id = of_device and d.last_seen_at > now() - interval '1 minute') then
         insert into context_devices (tenant_id, device_id) values (tenant, of_device)
         on conflict (tenant_id, device_id) do update set last_seen_at = now()
@@ -316,3 +316,8 @@ end $$;
 
 grant update (history_bytes) on context_heads to coditect_sync_push;
 grant delete on context_history, context_devices to coditect_sync_push;
+
+-- Activations of a license in the last day, and keys of a caller, are counted without reading what is older. Last, so that
+-- validating and acquiring wait for nothing else.
+create index devices_by_activation on devices (license_id, activated_at);
+create index idempotency_keys_by_caller on idempotency_keys (tenant_id, operation, caller, created_at);

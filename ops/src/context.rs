@@ -2,7 +2,7 @@
 
 mod forget;
 
-pub use forget::{Wanted, before, forget};
+pub use forget::{Before, Wanted, before, forget};
 
 use jiff::Timestamp;
 use protocol::id::TenantId;

@@ -169,6 +169,9 @@ impl Plan {
                 self.code
             ));
         }
+        if let Some((name, _)) = self.quotas.0.iter().find(|(_, most)| **most < -1) {
+            return Err(format!("plan {}: the quota {name} is at least -1 (no limit).", self.code));
+        }
         for price in &self.prices {
             price.check().map_err(|why| format!("plan {}: {why}", self.code))?;
         }

@@ -55,21 +55,28 @@ const EVENTS_REDACT: &str = "/* stripe_events_redact */
     update stripe_events e set body = x.body, redacted_at = now()
     from unnest($1::text[], $2::bytea[]) as x (id, body) where e.id = x.id";
 
-/// Deletes it, in every tenant.
+/// So many tenants may fail before the rest is left to the next sweep: then it is the database that fails.
+const MAX_FAILURES: usize = 3;
+
+/// Deletes it, in every tenant. One that fails keeps no other from being swept.
 ///
 /// # Errors
-/// When the database doesn't answer; what was deleted before that is.
+/// When a tenant's part fails, or the database doesn't answer; what was deleted before that is.
 pub async fn all(office: &Office) -> Result<Shown, Failure> {
     let tenants = office.tenants().await?;
-    let (mut people, mut versions) = (0, 0);
+    let (mut people, mut versions, mut failed) = (0, 0, Vec::new());
     for tenant in &tenants {
-        people += person::erase_due(office, *tenant).await?;
-        versions += sweep_history(office, *tenant).await?;
-        for sql in OLD_ROWS {
-            while !office.db.tenant("sweep", *tenant).await?.finish([(sql, &[])]).await?[0].is_empty() {}
+        match sweep_tenant(office, *tenant).await {
+            Ok((more_people, more_versions)) => (people, versions) = (people + more_people, versions + more_versions),
+            Err(failure) if failed.len() + 1 == MAX_FAILURES => return Err(failure),
+            Err(failure) => failed.push((tenant, failure)),
         }
     }
     redact_events(office).await?;
+    if let Some((tenant, failure)) = failed.first() {
+        let why = failure.message();
+        return Err(Failure::Broken(format!("The tenant {tenant} was not swept, the others were. {why}")));
+    }
     let mut said = format!("Swept {} tenants.", tenants.len());
     if people > 0 {
         said.push_str(&format!(" People erased, whose time was over: {people}."));
@@ -78,6 +85,16 @@ pub async fn all(office: &Office) -> Result<Shown, Failure> {
         said.push_str(&format!(" Versions of records that were too old, or too many: {versions}."));
     }
     Ok(Shown::Done(said))
+}
+
+/// Returns how many people were erased, and how many versions were deleted.
+async fn sweep_tenant(office: &Office, tenant: TenantId) -> Result<(usize, i64), Failure> {
+    let people = person::erase_due(office, tenant).await?;
+    let versions = sweep_history(office, tenant).await?;
+    for sql in OLD_ROWS {
+        while !office.db.tenant("sweep", tenant).await?.finish([(sql, &[])]).await?[0].is_empty() {}
+    }
+    Ok((people, versions))
 }
 
 /// Deletes the versions that a tenant's plan keeps no longer, and answers how many there were.

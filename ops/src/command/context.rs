@@ -1,7 +1,6 @@
 //! `ops context`.
 
 use clap::Subcommand;
-use jiff::Timestamp;
 use protocol::wire::Kind;
 
 use crate::context::{self, Wanted};
@@ -37,7 +36,7 @@ pub(super) enum Context {
         id: Option<String>,
         /// Only what was replaced, or lost a conflict, before: an age such as 30d, or a date such as 2026-11-01. 0d: all.
         #[arg(long, value_name = "AGE|DATE", value_parser = context::before, required_unless_present = "id")]
-        before: Option<Timestamp>,
+        before: Option<context::Before>,
     },
     /// Make clients start over, after a restore of an earlier state.
     Epoch {
@@ -68,7 +67,7 @@ impl Context {
             Self::History { tenant, kind, id } => context::history(office, &tenant, kind, &id, json).await,
             Self::Forget { tenant, kind, id, before } => {
                 let record = kind.zip(id.as_deref());
-                context::forget(office, &tenant, &Wanted { record, before }).await
+                context::forget(office, &tenant, &Wanted { record, before: before.flatten() }).await
             }
             Self::Epoch { tenant, .. } => context::raise_epoch(office, tenant.as_deref()).await,
             Self::Encryption(Encryption::Off { tenant }) => context::lift_encryption(office, &tenant).await,

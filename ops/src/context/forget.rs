@@ -19,15 +19,18 @@ const RECORD_EXISTS: &str = "/* context_record_exists */
     where k.kind = $1 and (exists (select from context_records r where r.kind = k.code and r.id = $2)
                            or exists (select from context_history h where h.kind = k.code and h.id = $2))";
 const HISTORY_FORGET: &str = "/* context_history_forget */
-    select versions, bytes from context_history_trim($1, 0, $2::bigint::integer)";
+    select versions, bytes from context_history_trim(coalesce($1::timestamptz, 'infinity'), 0, $2::bigint::integer)";
+/// By the key, however little is known of the table.
 const RECORD_FORGET: &str = "/* context_record_forget */
-    with old as (
-        select h.kind, h.id, h.seq, 256 + coalesce(octet_length(h.content), 0) as bytes
-        from context_history h join context_kinds k on k.code = h.kind
-        where k.kind = $3 and h.id = $4 and coalesce(h.replaced_at, h.written_at) < $1 limit $2
-    ), gone as (
-        delete from context_history h using old o where h.kind = o.kind and h.id = o.id and h.seq = o.seq
-        returning o.bytes
+    with gone as (
+        delete from context_history h
+        where h.kind = (select code from context_kinds where kind = $3) and h.id = $4
+          and h.seq = any(array(
+              select o.seq from context_history o
+              where o.kind = (select code from context_kinds where kind = $3) and o.id = $4
+                and coalesce(o.replaced_at, o.written_at) < coalesce($1::timestamptz, 'infinity')
+              order by o.seq limit $2))
+        returning 256 + coalesce(octet_length(h.content), 0) as bytes
     ), counted as (
         update context_heads set history_bytes = history_bytes - (select coalesce(sum(bytes), 0) from gone)
     )
@@ -44,24 +47,31 @@ pub struct Wanted<'a> {
     /// Those of one record; `None`: of all.
     pub record: Option<(Kind, &'a str)>,
     /// Those that were replaced, or lost a conflict, before this time; `None`: all.
-    pub before: Option<Timestamp>,
+    pub before: Before,
 }
 
-/// Reads a time in the past: an age such as `30d`, a date, or a date and time with its zone.
+/// The time that `--before` names; `None`: no limit.
+pub type Before = Option<Timestamp>;
+
+/// Reads a time in the past: an age such as `30d`, a date, or a date and time with its zone. An age of nothing is no limit.
 ///
 /// # Errors
 /// A sentence, when it is none of these.
-pub fn before(text: &str) -> Result<Timestamp, String> {
-    let wrong = || "Give an age such as 30d, or a date such as 2026-11-01.".to_owned();
-    if let Ok(time) = text.parse() {
-        return Ok(time);
-    }
-    if let Ok(date) = text.parse::<Date>() {
-        return date.to_zoned(TimeZone::UTC).map(|zoned| zoned.timestamp()).map_err(|_| wrong());
-    }
-    let span: Span = text.parse().map_err(|_| wrong())?;
-    let age: SignedDuration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
-    if age.is_negative() { Err(wrong()) } else { Timestamp::now().checked_sub(age).map_err(|_| wrong()) }
+pub fn before(text: &str) -> Result<Before, String> {
+    let wrong = || "Give an age such as 30d, or a date of the past such as 2026-11-01.".to_owned();
+    let time = if let Ok(time) = text.parse::<Timestamp>() {
+        time
+    } else if let (10, Ok(date)) = (text.len(), text.parse::<Date>()) {
+        date.to_zoned(TimeZone::UTC).map_err(|_| wrong())?.timestamp()
+    } else {
+        let span: Span = text.parse().map_err(|_| wrong())?;
+        let age: SignedDuration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
+        if age.is_zero() {
+            return Ok(None);
+        }
+        Timestamp::now().checked_sub(age).map_err(|_| wrong())?
+    };
+    if (Timestamp::UNIX_EPOCH..=Timestamp::now()).contains(&time) { Ok(Some(time)) } else { Err(wrong()) }
 }
 
 /// Deletes versions from the history, a few in each transaction; a command that was interrupted can be given again.
@@ -78,7 +88,7 @@ pub async fn forget(office: &Office, tenant: &str, wanted: &Wanted<'_>) -> Resul
             return Err(Failure::Refused(format!("This tenant has no {kind} with this id, and never had. {there}")));
         }
     }
-    let before = wanted.before.unwrap_or_else(Timestamp::now);
+    let before = wanted.before;
     let (entry, mut versions, mut bytes) = (Uuid::now_v7(), 0_i64, 0_i64);
     loop {
         let mut tx = office.db.tenant("context_forget", id).await?;

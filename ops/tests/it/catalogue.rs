@@ -119,6 +119,7 @@ async fn a_catalogue_with_a_mistake_changes_nothing() {
         (but("included_seats", json!(0)), "included_seats"),
         (but("included_seats", json!(3_000_000_000_u32)), "included_seats"),
         (but("devices_per_user", json!(-2)), "devices_per_user"),
+        (but("quotas", json!({"context_history_days": -2})), "context_history_days is at least -1"),
         (but("tier", json!("GOLD")), "not a catalogue"),
         (but("features", json!(["teleport"])), "not a catalogue"),
         (but("surprise", json!(1)), "surprise"),

@@ -160,6 +160,9 @@ async fn what_is_to_be_forgotten_is_named() {
         &["--tenant", "acme", "--kind", "decision", "--before", "3d"],
         &["--tenant", "acme", "--before", "soon"],
         &["--tenant", "acme", "--before", "-3d"],
+        &["--tenant", "acme", "--before", "2099-01-01"],
+        &["--tenant", "acme", "--before", "2026-11-01T15:30:00"],
+        &["--tenant", "acme", "--before", "-004800-01-01"],
         &["--before", "3d"],
     ] {
         assert_eq!(desk.run(&[&["context", "forget"], wrong].concat()).await.status, 64, "{wrong:?}");
@@ -169,4 +172,14 @@ async fn what_is_to_be_forgotten_is_named() {
     let record = ["context", "forget", "--tenant", "acme", "--kind", "task", "--id", "t1"];
     assert!(desk.refused(&record).await.contains("ops context status"));
     assert_eq!(desk.actions().await, ["tenant.created"]);
+}
+
+#[tokio::test]
+async fn a_plan_without_quotas_keeps_history_without_limit() {
+    let desk = Desk::new().await;
+    let tenant = desk.tenant("acme").await;
+    desk.json(&["license", "issue", "--tenant", "acme", "--plan", "ENT", "--seats", "1"]).await;
+    desk.world.sql("update plans set quotas = '{}' where code = 'ENT'").await;
+    let status = desk.json(&["context", "status", "--tenant", "acme"]).await;
+    assert_eq!((&status["history_max_bytes"], &status["history_max_days"]), (&json!(-1), &json!(-1)), "{tenant:?}");
 }

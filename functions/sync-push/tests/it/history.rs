@@ -64,6 +64,12 @@ async fn the_oldest_versions_make_room_for_new_ones() {
     assert_eq!(history_bytes(&cloud).await, 900 - 44 + 16);
     let outcomes: Vec<String> = cloud.history("decision", "x").await.into_iter().map(|(outcome, ..)| outcome).collect();
     assert_eq!(outcomes, ["lost", "current", "replaced"]);
+
+    // Whatever adds a version counts it, so that a push of the release before does.
+    let copy = "insert into context_history select (h).* from (
+        select jsonb_populate_record(h, '{\"seq\": 1000}') as h from context_history h where id = 'y') x";
+    cloud.world.sql(copy).await;
+    assert_eq!(history_bytes(&cloud).await, 900 - 44 + 16 + 300);
 }
 
 #[tokio::test]
