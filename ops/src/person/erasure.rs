@@ -42,7 +42,10 @@ const HISTORY_DISOWN: &str = "/* person_history_disown */
     set user_id = $2, device_id = left(encode(sha256(convert_to($3::text || h.device_id, 'UTF8')), 'hex'), 32)
     from part where h.ctid = part.ctid returning 1";
 const CONTEXT_DEVICES: &str = "/* person_context_devices */
-    select device_id from context_records where user_id = $1 union select device_id from context_history where user_id = $1";
+    select device_id from context_records where user_id = $1 union select device_id from context_history where user_id = $1
+    union
+    select s.hardware_id from sessions s where s.user_id = $1
+      and not exists (select from sessions o where o.hardware_id = s.hardware_id and o.user_id is distinct from $1)";
 const CONTEXT_DEVICES_FORGET: &str = "/* person_context_devices_forget */
     delete from context_devices d where device_id = any($1)
         and not exists (select from context_records r where r.device_id = d.device_id) returning 1";

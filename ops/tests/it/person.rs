@@ -181,6 +181,9 @@ async fn an_erasure_can_be_undone_for_thirty_days_and_meanwhile_nobody_signs_in(
 #[tokio::test]
 async fn what_was_erased_is_gone_and_what_belongs_to_others_is_there() {
     let office = Office::new().await;
+    // Of a machine whose every version has left the history.
+    let machine = format!("insert into context_devices (tenant_id, device_id) values ('{}', 'own')", office.tenant);
+    office.desk.world.sql(&machine).await;
     let erased = office.desk.json(&words("erase", "ada@acme.test", &["--now"])).await;
     assert_eq!(
         erased["erased"],
@@ -192,6 +195,7 @@ async fn what_was_erased_is_gone_and_what_belongs_to_others_is_there() {
     let of_acme = |table: &str| format!("{table} where tenant_id = '{}'", office.tenant);
     assert_eq!(office.count(&of_acme("context_records")).await, 2, "the tenant keeps what was written");
     assert_eq!(office.count("devices where machine_id in ('shared', 'strangers')").await, 2);
+    assert_eq!(office.count("context_devices where device_id = 'own'").await, 0);
     assert_eq!(office.count(&of_acme("outbox")).await, 3, "Bob's two, and hers that was sent");
     assert_eq!(office.count("outbox where payload ->> 'to' = 'ada@acme.test'").await, 2, "her namesake's");
     for other in [office.bob, office.namesake] {
