@@ -32,6 +32,14 @@ fn sign_in(client: &LicenseClient) -> Check {
 
 fn license_key(client: &LicenseClient) -> Vec<Check> {
     const NAME: &str = "license key";
+    match client.given_key() {
+        Ok(Some(key)) => {
+            let given = format!("{}, from CODITECT_LICENSE_KEY, which comes before what is stored", key.redacted());
+            return vec![Check::good(NAME, given)];
+        }
+        Ok(None) => {}
+        Err(error) => return vec![Check::failed(NAME, &error)],
+    }
     match client.license_key() {
         Ok(Some(key)) => {
             vec![Check::good(NAME, format!("{} is stored, and can be opened", key.redacted())), cache(client)]

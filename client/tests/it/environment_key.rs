@@ -67,6 +67,11 @@ fn what_is_no_key_is_refused_and_so_is_a_secret_that_is_missing() {
                 "{text:?} {printed:?}"
             );
         }
+        let doctor = machine.coditect(&["doctor"]);
+        assert!(
+            doctor.code == 1 && doctor.stdout.contains("CODITECT_LICENSE_KEY has no license key in it"),
+            "{doctor:?}"
+        );
         // Commands that need no license go on.
         assert_eq!(machine.coditect(&["task", "add", "Write it down"]).code, 0);
     }
@@ -99,6 +104,8 @@ fn it_comes_before_what_is_kept_and_leaves_that_alone() {
     let who: Value = serde_json::from_str(&machine.coditect(&["whoami", "--json"]).stdout).unwrap();
     assert_eq!((&who["license_key_is_given"], &who["seats_for"]), (&Value::Bool(true), &Value::from("license_key")));
     cloud.mood().problem_on = None;
+    let doctor = machine.coditect(&["doctor"]).stdout;
+    assert!(doctor.contains(", from CODITECT_LICENSE_KEY, which comes before what is stored"), "{doctor}");
     let told = machine.coditect(&["activate", &machine.key.to_string()]).stderr;
     assert!(told.starts_with("CODITECT_LICENSE_KEY is set and comes first"), "{told}");
 }
