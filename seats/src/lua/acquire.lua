@@ -59,9 +59,12 @@ if held then
     local _, grant, confirmed = entry_of(held)
     -- A seat nobody was told of isn't kept over a limit that came down since.
     local rightful = confirmed == '+' or t.size <= t.limit
-    local before = tonumber(redis.call('ZSCORE', KEYS[2], held))
+    local before, names = tonumber(redis.call('ZSCORE', KEYS[2], held)), redis.call('HGET', KEYS[7], held)
+    if not grant or not before or not names or not redis.call('ZSCORE', KEYS[6], held) then
+        return {'cold'}
+    end
     if rightful and before > now then
-        extend(held, redis.call('HGET', KEYS[7], held), instance, now, before, expires)
+        extend(held, names, instance, now, before, expires)
         return answer('held', held, grant)
     end
     drop(t, held)

@@ -17,7 +17,8 @@ local holder = entry_of(ARGV[1])
 local before = redis.call('ZSCORE', KEYS[2], ARGV[1])
 local names = redis.call('HGET', KEYS[7], ARGV[1])
 if not holder or not before or not names then
-    if not terms() then
+    -- One without the others: a release that has fewer keys wrote here, and what it left only looks whole.
+    if holder or before or names or not terms() then
         return {'cold'}
     end
     return {'unknown', int(t.generation)}

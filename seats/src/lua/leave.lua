@@ -12,9 +12,13 @@ if not holder or not is_of(holder, ARGV[2]) then
     return {'unknown', int(t.generation)}
 end
 local now, expires = now_ms(), tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1]))
+local names = redis.call('HGET', KEYS[7], ARGV[1])
+if not expires or not names then
+    return {'cold'}
+end
 local left = {}
 if expires > now then
-    left = others(redis.call('HGET', KEYS[7], ARGV[1]), ARGV[3], now, expires)
+    left = others(names, ARGV[3], now, expires)
 end
 if #left == 0 then
     redis.call('ZADD', KEYS[2], int(math.min(now, expires)), ARGV[1])

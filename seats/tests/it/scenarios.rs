@@ -1,5 +1,6 @@
 //! What is promised, one story each.
 
+use protocol::id::SessionId;
 use seats::session::Opened;
 use seats::{Confirmed, Extended, Taken};
 
@@ -113,6 +114,38 @@ async fn a_licence_of_which_one_key_was_evicted_is_restored() {
         for grant in &held {
             assert!(matches!(d.beat(grant.session).await, Extended::Live(_)), "without {part}");
         }
+    }
+}
+
+/// The earlier release has three of the keys: it takes a session out of them and puts another in, so that all still have as
+/// many entries.
+#[tokio::test]
+async fn a_licence_that_the_earlier_release_changed_is_restored() {
+    const SWAP: &str =
+        "local entry, expires = redis.call('HGET', KEYS[3], ARGV[1]), redis.call('ZSCORE', KEYS[1], ARGV[1])
+        redis.call('ZREM', KEYS[1], ARGV[1]) redis.call('ZADD', KEYS[1], expires, ARGV[2])
+        redis.call('HSET', KEYS[2], string.match(entry, '|(.*)$'), ARGV[2])
+        redis.call('HDEL', KEYS[3], ARGV[1]) redis.call('HSET', KEYS[3], ARGV[2], entry)";
+    for first_call in ["beat", "take", "leave"] {
+        let d = Deployment::new(2).await;
+        let (former, other) = (d.seat(0).await.session, d.seat(1).await.session);
+        let now = SessionId::from_uuid(uuid::Uuid::now_v7());
+        let keys = ["live", "holders", "sessions"].map(|part| d.key(part));
+        let swap = ["EVAL", SWAP, "3", &keys[0], &keys[1], &keys[2], &former.to_string(), &now.to_string()];
+        d.world.redis.command(&swap).await;
+        let rows = format!(
+            "update sessions set ended_at = now(), ended_reason = 'released' where id = '{former}';
+             insert into sessions (id, tenant_id, license_id, holder, hardware_id, grant_number)
+             select '{now}', tenant_id, license_id, holder, hardware_id, 9 from sessions where id = '{former}'"
+        );
+        d.sql.batch_execute(&rows).await.unwrap();
+        match first_call {
+            "beat" => assert!(matches!(d.beat(now).await, Extended::Live(_))),
+            "take" => assert_eq!(d.seat(0).await.session, now),
+            _ => d.give_back(now, seats::UNNAMED).await,
+        }
+        assert!(matches!(d.beat(other).await, Extended::Live(_)), "{first_call}");
+        assert_eq!(d.open_rows().await, d.live().await, "{first_call}");
     }
 }
 
