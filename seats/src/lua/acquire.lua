@@ -57,12 +57,13 @@ end
 local held = redis.call('HGET', KEYS[3], holder)
 if held then
     local _, grant, confirmed = entry_of(held)
-    -- A seat nobody was told of isn't kept over a limit that came down since.
-    local rightful = confirmed == '+' or t.size <= t.limit
     local before, names = tonumber(redis.call('ZSCORE', KEYS[2], held)), redis.call('HGET', KEYS[7], held)
-    if not grant or not before or not names or not redis.call('ZSCORE', KEYS[6], held) then
+    local place = tonumber(redis.call('ZSCORE', KEYS[6], held))
+    if not grant or not before or not names or not place then
         return {'cold'}
     end
+    -- A seat of which no client was told isn't kept over a limit that came down since, nor one with a number above it.
+    local rightful = confirmed == '+' or (t.size <= t.limit and place <= t.limit)
     if rightful and before > now then
         extend(held, names, instance, now, before, expires)
         return answer('held', held, grant)

@@ -294,7 +294,7 @@ impl Model<'_> {
         self.told.values_mut().for_each(|told| told.left -= ms);
     }
 
-    /// Everything under way dies; then the licence is as good as new.
+    /// Everything under way dies; then the license is as good as new.
     async fn settle(&mut self) {
         for client in 0..CLIENTS {
             self.beat(client).await;

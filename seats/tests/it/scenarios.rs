@@ -120,7 +120,7 @@ async fn a_licence_of_which_one_key_was_evicted_is_restored() {
 /// The earlier release has three of the keys: it takes a session out of them and puts another in, so that all still have as
 /// many entries.
 #[tokio::test]
-async fn a_licence_that_the_earlier_release_changed_is_restored() {
+async fn a_license_that_the_earlier_release_changed_is_restored() {
     const SWAP: &str =
         "local entry, expires = redis.call('HGET', KEYS[3], ARGV[1]), redis.call('ZSCORE', KEYS[1], ARGV[1])
         redis.call('ZREM', KEYS[1], ARGV[1]) redis.call('ZADD', KEYS[1], expires, ARGV[2])
@@ -316,6 +316,20 @@ async fn a_grant_nobody_was_told_of_is_not_kept_over_a_limit_that_came_down() {
     d.change(Some(1), None, false).await;
     assert_eq!(d.open(2, &unheard).await, Opened::Overtaken);
     assert!(matches!(d.take(2).await.unwrap(), Taken::Full { limit: 1, in_use: 1, .. }));
+}
+
+#[tokio::test]
+async fn a_grant_with_a_number_above_a_limit_that_came_down_gets_another_number() {
+    let d = Deployment::new(2).await;
+    let first = d.seat(1).await;
+    let above = granted(d.grant(2, &d.terms().await).await.unwrap());
+    d.release(first.session).await;
+    d.change(Some(1), None, false).await;
+    assert_eq!(d.open(2, &above).await, Opened::Overtaken);
+    let again = granted(d.grant(2, &d.terms().await).await.unwrap());
+    assert_eq!((above.seat, again.seat, again.new), (Some(2), Some(1), true));
+    assert_eq!(d.open(2, &again).await, Opened::Open);
+    assert_eq!(d.open_rows().await, vec![again.session]);
 }
 
 #[tokio::test]
