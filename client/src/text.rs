@@ -43,6 +43,15 @@ pub fn nfc(text: &str) -> Cow<'_, str> {
     if text.is_ascii() || is_nfc(text) { Cow::Borrowed(text) } else { Cow::Owned(text.nfc().collect()) }
 }
 
+/// A text as it is compared in a search: in normal form C and lower case.
+///
+/// ```
+/// assert_eq!(coditect::text::folded("CAFE\u{301}"), "caf\u{e9}");
+/// ```
+pub fn folded(text: &str) -> String {
+    nfc(text).to_lowercase()
+}
+
 /// A text in its normal forms: C first, as it is, and D; each once.
 ///
 /// ```

@@ -41,6 +41,8 @@ const EPOCH_RAISE: &str = "/* context_epoch_raise */
     insert into audit_log (id, tenant_id, actor, action, detail)
     select $1, current_tenant(), $2, 'context.epoch_raised', jsonb_build_object('epoch', epoch) from raised
     returning (detail ->> 'epoch')::integer";
+/// So many versions are deleted in one transaction that other pushes of the tenant don't wait long for the lock.
+pub(crate) const AT_ONCE: i64 = 200;
 /// A push reads the key under the same lock and writes it back.
 pub(crate) const LOCK: &str =
     "/* context_lock */ select pg_advisory_xact_lock(hashtextextended(current_tenant()::text, 0))";

@@ -32,8 +32,7 @@ const OLD_ROWS: [&str; 4] = [
 ];
 
 /// Versions from before the plan's days, and beyond its bytes where it shrank; of a tenant without a plan that has context
-/// sync, those older than 30 days. The lock is held for as long as this many take.
-const HISTORY_AT_ONCE: i64 = 200;
+/// sync, those older than 30 days.
 const HISTORY_SWEEP: &str = "/* context_history_sweep */
     select t.versions
     from (select coalesce(max_days, 30) as days, max_bytes from context_history_limits()) l
@@ -102,10 +101,10 @@ async fn sweep_history(office: &Office, tenant: TenantId) -> Result<i64, Failure
     let mut versions = 0;
     loop {
         let tx = office.db.tenant("context_history_sweep", tenant).await?;
-        let [_, gone] = tx.finish([(context::LOCK, &[]), (HISTORY_SWEEP, &[&HISTORY_AT_ONCE])]).await?;
+        let [_, gone] = tx.finish([(context::LOCK, &[]), (HISTORY_SWEEP, &[&context::AT_ONCE])]).await?;
         let gone: i64 = gone.first().map_or(0, |row| row.get(0));
         versions += gone;
-        if gone < HISTORY_AT_ONCE {
+        if gone < context::AT_ONCE {
             return Ok(versions);
         }
     }

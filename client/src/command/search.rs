@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use coditect::text::nfc;
+use coditect::text::{folded, nfc};
 use coditect::{ContextStore, Entry, Error, Filter, Kind};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -43,7 +43,6 @@ pub(super) fn search(printer: Printer, common: &Common, asked: SearchArguments) 
 
 /// A record, and of its texts the one in which the first was found, from a little before that on; its title if that has it.
 fn with_place(entry: Entry, text: &str) -> (Entry, String) {
-    let folded = |text: &str| nfc(text).to_lowercase();
     let text = folded(text);
     let has = |candidate: &&str| folded(candidate).contains(&text);
     let mut all = Vec::new();

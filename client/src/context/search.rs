@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{ContextStore, Database, Entry, Filter, queue, table};
 use crate::Error;
-use crate::text::nfc;
+use crate::text::folded;
 
 impl ContextStore {
     /// The records of all kinds that have each of these texts somewhere in their contents, the latest change first. Capital
@@ -77,12 +77,7 @@ impl ContextStore {
     }
 }
 
-/// A text in the form in which texts are compared: in small letters, each of which is one character with its accent.
-fn folded(text: &str) -> String {
-    nfc(text).to_lowercase()
-}
-
-/// Reports whether a value contains this text, which is in that form. The names of fields are not searched.
+/// Reports whether a value contains this text, which is [`folded`]. The names of fields are not searched.
 fn says(value: &Value, text: &str) -> bool {
     match value {
         Value::String(said) => folded(said).contains(text),

@@ -7,12 +7,9 @@ use protocol::wire::Kind;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::LOCK;
+use super::{AT_ONCE, LOCK};
 use crate::office::Office;
 use crate::printer::{Failure, Shown};
-
-/// So many at once that other pushes of the tenant don't wait long for the lock.
-const AT_ONCE: i64 = 200;
 
 const RECORD_EXISTS: &str = "/* context_record_exists */
     select from context_kinds k

@@ -1,4 +1,4 @@
-//! How much history a plan keeps, and how many devices a tenant has.
+//! Limits of a plan on history, and of a tenant on devices.
 
 use serde_json::{Value, json};
 
@@ -57,7 +57,7 @@ async fn the_oldest_versions_make_room_for_new_ones() {
     let status = cloud.status().await;
     assert_eq!((&status["history"]["limit"], &status["records"]["used"]), (&json!(900), &json!(2)));
 
-    // What lost a conflict is history, too.
+    // A change that lost a conflict is history, too.
     let lost = decision("x", "older", "2026-01-01T00:00:00Z");
     assert_eq!(statuses(&cloud.push("b", json!([lost])).await), ["conflict"]);
     assert_eq!((versions(&cloud, "x").await, versions(&cloud, "y").await), (vec![4], vec![1]));
