@@ -134,7 +134,7 @@ struct Stamped {
 pub struct State(Option<Stamped>);
 
 impl State {
-    /// Whether any state of the subscription is known.
+    /// Checks whether any state of the subscription is known.
     #[must_use]
     pub fn is_known(&self) -> bool {
         self.0.is_some()
@@ -258,7 +258,7 @@ impl Facts {
         State(self.newest.clone())
     }
 
-    /// Whether any state of the subscription is known.
+    /// Checks whether any state of the subscription is known.
     pub fn has_snapshot(&self) -> bool {
         self.newest.is_some()
     }

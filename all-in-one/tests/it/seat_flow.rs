@@ -195,7 +195,7 @@ async fn a_caller_has_ten_thousand_idempotency_keys_in_a_day() {
     assert_eq!(world.number("select count(*) from idempotency_keys where key = 'one-more'").await, 0);
     assert_eq!(world.number(old).await, 10);
 
-    // What was answered is answered again, requests without a key go on, and so does every other caller.
+    // A kept answer is given again, requests without a key go on, and so does every other caller.
     client.send(with_key("mine"), 201).await;
     caller.post(ACQUIRE, json!({"hardware_id": device(1)}), 200).await;
     let elsewhere = world.license(world.tenant("elsewhere").await, "TEAM", 1).await;

@@ -165,7 +165,7 @@ pub(crate) async fn contents(db: &Db, tenant: TenantId, wanted: &[i64]) -> Resul
     Ok(rows.iter().filter_map(|row| Some((row.get(0), row.get::<_, Option<Vec<u8>>>(1)?))).collect())
 }
 
-/// What there is per kind, the devices that have pushed, and how much history is kept.
+/// Returns the head, the totals per kind, the devices that have pushed, and the size of the history.
 pub(crate) async fn status(db: &Db, caller: &Caller) -> Result<(Head, Vec<Row>, Vec<Row>, Vec<Row>), Problem> {
     let license = context::head::license_of(caller);
     let tx = db.tenant("context_status", caller.tenant()).await?;

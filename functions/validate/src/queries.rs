@@ -9,8 +9,8 @@ use protocol::wire::{Feature, Quotas, Tier};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-/// The license of a key, current or former, and, when this device has a place on it already, the device's new time: the usual morning in one
-/// statement. A device that moved to another address is counted, as a sign that a key may be shared.
+/// The license of a key, current or former, and, when this device has a place on it already, the device's new time: the
+/// usual morning in one statement. A device that moved to another address is counted, as a sign that a key may be shared.
 const LICENSE_FOR_DEVICE: &str = "/* license_for_device */
     with key as (
         select id, null::timestamptz as good_until from licenses where key_hash = $1
@@ -40,8 +40,9 @@ const LICENSE_FOR_DEVICE: &str = "/* license_for_device */
 const DEVICES_LOCK: &str = "/* devices_lock */ select pg_advisory_xact_lock(hashtextextended($1::uuid::text, 2))";
 
 /// When a license has room for a device: from when on fewer places than it has are taken by other devices, and fewer of them
-/// than that were activated within 24 hours, or 10,000 where it has any number of places; null: now. A place is taken as long as its device may still go on offline with
-/// what it was last told, unless it was given back or taken away. A device that comes again after its time is activated again.
+/// than that were activated within 24 hours, or 10,000 where it has any number of places; null: now. A place is taken as long
+/// as its device may still go on offline with what it was last told, unless it was given back or taken away. A device that
+/// comes again after its time is activated again.
 const DEVICE_ROOM: &str = "/* device_room */
     with license as (
         select case when p.devices_per_user >= 0 then p.devices_per_user::bigint * l.seats end as places
@@ -72,7 +73,8 @@ const DEVICE_AUDIT: &str = "/* device_audit */
             current_tenant(), 'license key', 'device.activated', $1, $3, jsonb_build_object('machine_id', $2))
     on conflict do nothing";
 
-/// A device gives its place back, with its audit entry, of which there is one a day; the license, whether the device had a place or not.
+/// A device gives its place back, with its audit entry, of which there is one a day; the license, whether the device had a
+/// place or not.
 const DEVICE_DEACTIVATE: &str = "/* device_deactivate */
     with license as (
         select id, tenant_id from licenses where key_hash = $1

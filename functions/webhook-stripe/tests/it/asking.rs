@@ -66,6 +66,15 @@ impl Stands {
     }
 }
 
+/// A subscription that was bought yesterday, and that Stripe knows.
+async fn bought() -> (Asking, Events, i64, Subscription) {
+    let (asking, events, at) = (Asking::new().await, Events::new(Version::Current), now() - DAY);
+    let sub = Subscription::new("ann", &[("price_pro", 1)], at);
+    asking.set(&events, &sub);
+    asking.hook.send(&events.checkout("checkout.session.completed", &sub, true, at), "applied").await;
+    (asking, events, at, sub)
+}
+
 impl Asking {
     async fn new() -> Self {
         let stands = Arc::new(Mutex::new(Stands::default()));
@@ -207,10 +216,7 @@ async fn a_refund_or_dispute_finds_its_subscription_by_the_payment() {
 
 #[tokio::test]
 async fn an_event_that_waits_for_an_id_of_stripes_answer_is_applied_with_it() {
-    let (asking, events, at) = (Asking::new().await, Events::new(Version::Current), now() - DAY);
-    let first = Subscription::new("ann", &[("price_pro", 1)], at);
-    asking.set(&events, &first);
-    asking.hook.send(&events.checkout("checkout.session.completed", &first, true, at), "applied").await;
+    let (asking, events, at, first) = bought().await;
     let mut second = Subscription::new("two", &[("price_pro", 1)], at);
     second.ids = Some((first.customer(), "sub_two".to_owned()));
     asking.set(&events, &second);
@@ -223,10 +229,7 @@ async fn an_event_that_waits_for_an_id_of_stripes_answer_is_applied_with_it() {
 
 #[tokio::test]
 async fn a_refund_of_something_else_holds_no_licence_back() {
-    let (asking, events, at) = (Asking::new().await, Events::new(Version::Current), now() - DAY);
-    let sub = Subscription::new("ann", &[("price_pro", 1)], at);
-    asking.set(&events, &sub);
-    asking.hook.send(&events.checkout("checkout.session.completed", &sub, true, at), "applied").await;
+    let (asking, events, at, sub) = bought().await;
     let mut once = Subscription::new("once", &[("price_pro", 1)], at);
     once.ids = Some((sub.customer(), "sub_none".to_owned()));
     asking.hook.send(&events.refund(&once, true, at + 1), "ignored").await;

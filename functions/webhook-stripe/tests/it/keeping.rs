@@ -23,7 +23,7 @@ async fn fifty_at_the_same_instant_have_one_effect() {
     while let Some(answer) = tasks.join_next().await {
         *seen.entry(answer.unwrap().text("/status").to_owned()).or_default() += 1;
     }
-    // What answered 503 after its commit is known when it comes again.
+    // An event that was answered 503 after its commit is known when it comes again.
     let applied = seen.remove("applied").unwrap_or_default();
     assert!(applied <= 1 && seen == BTreeMap::from([("known".to_owned(), 50 - applied)]), "{applied} {seen:?}");
     assert_eq!(hook.world.number("select count(*) from licenses").await, 1);

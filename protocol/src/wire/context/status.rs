@@ -21,7 +21,7 @@ pub struct ContextStatus {
     pub records: Usage,
     /// How many bytes their contents have, and how many the plan allows.
     pub bytes: Usage,
-    /// How many bytes the history takes, with 256 for each version beside its content, and how many the plan allows. The
+    /// Bytes of the history, with 256 for each version beside its content, and the most that the plan allows. The
     /// oldest versions make room for new ones. Older clouds don't send it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history: Option<Usage>,
