@@ -13,8 +13,9 @@ use uuid::Uuid;
 use crate::office::Office;
 use crate::printer::{Failure, Shown};
 
+/// A tenant without a plan that has context sync keeps its history for 30 days.
 const HEAD: &str = "/* context_head_of_operator */
-    select h.epoch, h.seq, h.key_id, h.history_bytes, l.max_bytes, l.max_days
+    select h.epoch, h.seq, h.key_id, h.history_bytes, l.max_bytes, coalesce(l.max_days, 30)
     from context_heads h cross join context_history_limits() l";
 const TOTALS: &str = "/* context_totals_of_operator */
     select k.kind, t.records, t.deleted, t.bytes, t.changed_at
@@ -91,7 +92,7 @@ pub async fn status(office: &Office, tenant: &str) -> Result<Shown, Failure> {
         ("bytes", json!(sum(3))),
         ("history_bytes", json!(head.get::<_, i64>(3))),
         ("history_max_bytes", json!(head.get::<_, Option<i64>>(4))),
-        ("history_max_days", json!(head.get::<_, Option<i32>>(5))),
+        ("history_max_days", json!(head.get::<_, i32>(5))),
         ("encryption_key_id", json!(head.get::<_, Option<&str>>(2))),
         ("epoch", json!(head.get::<_, i32>(0))),
         ("changes", json!(head.get::<_, i64>(1))),

@@ -42,7 +42,7 @@ pub fn grace(text: &str) -> Result<SignedDuration, String> {
         .to_duration(SpanRelativeTo::days_are_24_hours())
         .map_err(|_| "Give the duration in minutes, hours, days or weeks, such as 12h or 7d.".to_owned())?;
     if grace.is_negative() || grace > GRACE_MAX {
-        return Err("A former key can stay good for at most 90 days.".to_owned());
+        return Err("Give a duration from 0s to 90d.".to_owned());
     }
     Ok(grace)
 }

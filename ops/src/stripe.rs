@@ -23,7 +23,7 @@ pub(crate) enum Stripe {
         #[arg(long)]
         recheck: bool,
         /// How many at most.
-        #[arg(long, default_value_t = 100)]
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
         limit: u32,
     },
     /// Try again what failed or waits, and compare with Stripe what events left undecided; all, or one event.
@@ -120,9 +120,16 @@ async fn retry(office: &Office, only: Option<&str>) -> Result<Shown, Failure> {
 /// Compares all that is held of customers with Stripe, and unless it is only to be shown, brings licenses to what Stripe has.
 ///
 /// # Errors
-/// When something can't be compared or brought to what Stripe has, or the database or Stripe doesn't answer.
+/// When there is no key of Stripe's API, something can't be compared or brought to what Stripe has, or the database or Stripe
+/// doesn't answer.
 async fn reconcile(office: &Office, is_applied: bool) -> Result<Shown, Failure> {
-    let (ledger, tenants) = (office.ledger()?, office.tenants().await?);
+    let ledger = office.ledger()?;
+    if ledger.livemode().is_none() {
+        return Err(Failure::Usage(
+            "Set STRIPE_API_KEY to a key that begins with rk_live_, sk_live_, rk_test_ or sk_test_.".into(),
+        ));
+    }
+    let tenants = office.tenants().await?;
     let found = ledger.reconcile(&tenants, &office.actor, is_applied).await.map_err(|problem| {
         Failure::Broken(format!("{} What was compared before stays. Run the same command again.", cause(&problem)))
     })?;

@@ -8,7 +8,7 @@ use crate::redaction::{self, Extent};
 use crate::{context, person};
 
 /// Rows of one tenant that are kept for a time only. So many at once that a statement stays far below the time it may take.
-const OLD_ROWS: [&str; 4] = [
+const OLD_ROWS: [&str; 5] = [
     "/* idempotency_keys_sweep */
     delete from idempotency_keys where ctid = any(array(
         select ctid from idempotency_keys where created_at < now() - interval '24 hours' limit 5000))
@@ -22,6 +22,11 @@ const OLD_ROWS: [&str; 4] = [
     delete from devices where ctid = any(array(
         select d.ctid from licenses l join devices d on d.license_id = l.id
         where greatest(d.valid_until, d.removed_at, d.activated_at + interval '1 day') < now() - interval '30 days' limit 5000))
+    returning 1",
+    "/* sessions_sweep */
+    delete from sessions where ctid = any(array(
+        select s.ctid from licenses l join sessions s on s.license_id = l.id
+        where s.started_at < now() - interval '400 days' and s.ended_at < now() - interval '400 days' limit 5000))
     returning 1",
     // Of what callers do. What operators and billing do is kept.
     "/* audit_log_sweep */

@@ -90,6 +90,20 @@ impl Client {
         self.send_any(self.request(Method::POST, path).json(&body)).await
     }
 
+    /// Posts JSON, and again after each 503, as a client does; takes whatever else comes.
+    ///
+    /// # Panics
+    /// When ten answers are 503.
+    pub async fn post_until_served(&self, path: &str, body: Value) -> Answer {
+        for _ in 0..10 {
+            let answer = self.try_post(path, body.clone()).await;
+            if answer.status != 503 {
+                return answer;
+            }
+        }
+        panic!("{path}: 503 ten times");
+    }
+
     /// Gets a path and expects a status.
     pub async fn get(&self, path: &str, status: u16) -> Answer {
         self.send(self.request(Method::GET, path), status).await

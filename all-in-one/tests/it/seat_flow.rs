@@ -52,7 +52,8 @@ async fn the_sixth_of_five_is_refused_with_a_time() {
 async fn two_hundred_at_once_for_five_seats_are_five_and_a_hundred_and_ninety_five() {
     let (world, client, license) = all_with("TEAM", 5).await;
     let caller = signed_in(&client, &license).await;
-    let answers = join_all((0..200).map(|n| caller.try_post(ACQUIRE, json!({"hardware_id": device(n)})))).await;
+    let answers =
+        join_all((0..200).map(|n| caller.post_until_served(ACQUIRE, json!({"hardware_id": device(n)})))).await;
     let (seated, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|a| a.status == 201);
     assert_eq!((seated.len(), refused.len()), (5, 195));
     for answer in refused {
@@ -70,7 +71,7 @@ async fn two_hundred_at_once_for_five_seats_are_five_and_a_hundred_and_ninety_fi
 async fn fifty_identical_acquires_and_releases_at_once_are_one() {
     let (world, client, license) = all_with("TEAM", 5).await;
     let caller = signed_in(&client, &license).await;
-    let answers = join_all((0..50).map(|_| caller.try_post(ACQUIRE, json!({"hardware_id": device(1)})))).await;
+    let answers = join_all((0..50).map(|_| caller.post_until_served(ACQUIRE, json!({"hardware_id": device(1)})))).await;
     let sessions: HashSet<_> = answers.iter().map(|a| a.text("/session_id")).collect();
     assert_eq!(sessions.len(), 1);
     for answer in &answers {

@@ -135,6 +135,12 @@ impl Ledger {
         Some(Self { db: db?, seats: seats?, hasher: hasher?, api: api? })
     }
 
+    /// The mode of the key of Stripe's API: true for live mode. `None` without a key that says so.
+    #[must_use]
+    pub fn livemode(&self) -> Option<bool> {
+        self.api.as_ref()?.livemode()
+    }
+
     /// Takes an event whose signature was checked. It is durable when this succeeds.
     ///
     /// # Errors

@@ -166,7 +166,7 @@ async fn another_replacement_ends_the_grace_of_all_keys_before() {
 async fn what_cannot_get_another_key_keeps_its_own() {
     let leak = Leak::new().await;
     for (grace, part) in
-        [("-1h", "at most 90 days"), ("91d", "at most 90 days"), ("1 month", "days or weeks"), ("soon", "12h or 7d")]
+        [("-1h", "from 0s to 90d"), ("91d", "from 0s to 90d"), ("1 month", "days or weeks"), ("soon", "12h or 7d")]
     {
         let words = leak.words(&[]);
         let grace = format!("--grace={grace}");

@@ -44,6 +44,7 @@ async fn what_failed_or_waits_is_seen_and_tried_again() {
     assert_eq!(failed[0]["error"], "It was so.");
     assert_eq!(desk.list(&["stripe", "events", "--waiting"]).await.len(), 2);
     assert_eq!(desk.list(&["stripe", "events", "--limit", "1"]).await.len(), 1);
+    assert_eq!(desk.run(&["stripe", "events", "--limit", "0"]).await.status, 64);
     assert_eq!(desk.list(&["stripe", "events", "--recheck"]).await, Vec::<Value>::new());
 
     // The price is in no plan yet.
@@ -178,7 +179,7 @@ async fn what_is_held_is_compared_with_stripe_and_a_hold_is_lifted() {
 
     let unset = desk.with("STRIPE_API_KEY", None);
     let ended = unset.run(&["stripe", "reconcile"]).await;
-    assert!(ended.status == 2 && ended.err.contains("STRIPE_API_KEY"), "{ended:?}");
+    assert!(ended.status == 64 && ended.err.contains("Set STRIPE_API_KEY"), "{ended:?}");
 }
 
 #[tokio::test]

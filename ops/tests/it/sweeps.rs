@@ -79,10 +79,13 @@ async fn a_sweep_brings_the_history_within_the_bytes_of_a_smaller_plan() {
     let status = desk.json(&["context", "status", "--tenant", "acme"]).await;
     let told = ["history_bytes", "history_max_bytes", "history_max_days"].map(|name| &status[name]);
     assert_eq!(json!(told), json!([526, 600, 180]));
+    desk.tenant("bare").await;
+    let status = desk.json(&["context", "status", "--tenant", "bare"]).await;
+    assert_eq!((&status["history_max_bytes"], &status["history_max_days"]), (&json!(null), &json!(30)));
 }
 
 #[tokio::test]
-async fn a_sweep_deletes_devices_and_callers_entries_that_no_limit_needs_any_more() {
+async fn a_sweep_deletes_devices_sessions_and_callers_entries_of_long_ago() {
     let desk = Desk::new().await;
     let tenant = desk.tenant("acme").await;
     let license = desk.world.license(tenant, "PRO", 1).await.id;
@@ -100,6 +103,14 @@ async fn a_sweep_deletes_devices_and_callers_entries_that_no_limit_needs_any_mor
                  ('just activated', interval '1 hour', interval '-31 days', interval '31 days'),
                  ('in use', interval '400 days', interval '7 days', null)
              ) v (machine, activated, valid, removed);
+         insert into sessions (id, tenant_id, license_id, holder, hardware_id, grant_number, started_at, ended_at, ended_reason)
+             select gen_random_uuid(), '{tenant}', '{license}', holder, holder, 1, now() - started, now() - ended,
+                    case when ended is not null then 'released' end
+             from (values
+                 ('long ago', interval '402 days', interval '401 days'),
+                 ('ended lately', interval '402 days', interval '399 days'),
+                 ('open', interval '402 days', null)
+             ) v (holder, started, ended);
          insert into audit_log (id, tenant_id, at, actor, action)
              select gen_random_uuid(), '{tenant}', now() - days * interval '1 day', actor, 'test'
              from unnest(array['license key', 'user', 'operator:alice', 'stripe']) actor, unnest(array[399, 401]) days"
@@ -111,6 +122,8 @@ async fn a_sweep_deletes_devices_and_callers_entries_that_no_limit_needs_any_mor
     assert_eq!(desk.world.number(&gone("context_devices", "true")).await, 1);
     assert_eq!(desk.world.number(&gone("devices", "machine_id like '% long ago'")).await, 0);
     assert_eq!(desk.world.number(&gone("devices", "true")).await, 5);
+    assert_eq!(desk.world.number(&gone("sessions", "holder = 'long ago'")).await, 0);
+    assert_eq!(desk.world.number(&gone("sessions", "true")).await, 2);
     assert_eq!(desk.world.number(&gone("audit_log", "action = 'test'")).await, 6);
     let old = "action = 'test' and at < now() - interval '400 days' and actor in ('operator:alice', 'stripe')";
     assert_eq!(desk.world.number(&gone("audit_log", old)).await, 2);

@@ -80,7 +80,7 @@ pub(super) fn status(status: &SyncStatus) -> String {
     lines.push(row(
         "next pull",
         match (status.starting_over, status.cursor_known) {
-            (true, _) => "compares everything again, since the cloud had been restored",
+            (true, _) => "fetches everything again, and compares it with the records here",
             (false, true) => "goes on where the last one ended",
             (false, false) => "fetches everything",
         },
