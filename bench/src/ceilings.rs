@@ -1,24 +1,15 @@
 //! What the same machine does without us, measured in the same run.
 
-use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::routing::post;
 use futures_util::future::join_all;
-use redis::Script;
+use seats::{EXTEND, KEYS, UNNAMED};
 use tokio::net::TcpListener;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, NoTls, Row, Statement};
 use uuid::Uuid;
-
-/// The script of a heartbeat, the one that the function runs.
-static EXTEND: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(
-        include_str!("../../seats/src/lua/prelude.lua"),
-        include_str!("../../seats/src/lua/extend.lua")
-    ))
-});
 
 /// Who keeps a seat, for the bare heartbeat.
 #[derive(Debug, Clone)]
@@ -29,10 +20,12 @@ pub(crate) struct Seat {
 
 impl Seat {
     fn keys(&self) -> Vec<String> {
-        ["terms", "live", "holders", "sessions", "gone"]
-            .iter()
-            .map(|k| format!("seat:{{{}}}:{k}", self.license))
-            .collect()
+        KEYS.iter().map(|k| format!("seat:{{{}}}:{k}", self.license)).collect()
+    }
+
+    /// The arguments of the heartbeat's script: the session asks itself, for all who share it.
+    fn arguments(&self) -> [String; 4] {
+        [self.session.clone(), "360000".to_owned(), String::new(), UNNAMED.to_string()]
     }
 }
 
@@ -54,13 +47,10 @@ pub(crate) async fn serve_redis(listener: TcpListener, redis_url: &str, seat: Se
                 for key in seat.keys() {
                     call.key(key);
                 }
-                let answer: Vec<String> = call
-                    .arg(&seat.session)
-                    .arg(360_000)
-                    .arg("")
-                    .invoke_async(&mut connection)
-                    .await
-                    .expect("Redis answers");
+                for argument in seat.arguments() {
+                    call.arg(argument);
+                }
+                let answer: Vec<String> = call.invoke_async(&mut connection).await.expect("Redis answers");
                 answer.join(" ")
             }
         }),
@@ -77,7 +67,7 @@ pub(crate) async fn redis_benchmark(redis_url: &str, seat: &Seat) -> f64 {
     let url = redis_url.replacen("://:", "://default:", 1);
     let mut command = tokio::process::Command::new("redis-benchmark");
     command.args(["-u", &url, "-c", "50", "-n", "200000", "--csv"]);
-    command.args(["EVALSHA", EXTEND.get_hash(), "5"]).args(seat.keys()).args([&seat.session, "360000", ""]);
+    command.args(["EVALSHA", EXTEND.get_hash(), &KEYS.len().to_string()]).args(seat.keys()).args(seat.arguments());
     let output = command.output().await.expect("redis-benchmark is installed");
     let text = String::from_utf8_lossy(&output.stdout);
     let rate = text.lines().last().and_then(|line| line.split("\",\"").nth(1));

@@ -51,7 +51,8 @@ macro_rules! script {
 }
 static ACQUIRE: LazyLock<Script> = script!("prelude.lua" "acquire.lua");
 static CONFIRM: LazyLock<Script> = script!("prelude.lua" "confirm.lua");
-static EXTEND: LazyLock<Script> = script!("beat.lua" "prelude.lua" "extend.lua");
+/// The script of a heartbeat. `bench` runs it alone.
+pub static EXTEND: LazyLock<Script> = script!("beat.lua" "prelude.lua" "extend.lua");
 static LEAVE: LazyLock<Script> = script!("prelude.lua" "leave.lua");
 static RELEASE: LazyLock<Script> = script!("prelude.lua" "release.lua");
 static TERMS: LazyLock<Script> = script!("prelude.lua" "terms.lua");
@@ -61,7 +62,7 @@ static RESTORE: LazyLock<Script> = script!("prelude.lua" "restore.lua");
 static SILENT: LazyLock<Script> = script!("prelude.lua" "silent.lua");
 
 /// A license's keys, in the order that all scripts take them.
-const KEYS: [&str; 7] = ["terms", "live", "holders", "sessions", "gone", "places", "instances"];
+pub const KEYS: [&str; 7] = ["terms", "live", "holders", "sessions", "gone", "places", "instances"];
 
 /// The seats of all licences.
 #[derive(Debug, Clone)]

@@ -31,8 +31,8 @@ pub(crate) const SESSION_OPEN: &str = "/* session_open */
     select $2, l.tenant_id, l.id, $5, $6, $7, $8, $9, $10, $11, array[$12::uuid]
     from licenses l where l.id = $1 and l.seat_generation = $3 and l.revision = $4
         and case when $11::integer is null
-            or exists (select from sessions where license_id = l.id and ended_at is null and seat is null)
-            or exists (select from sessions where license_id = l.id and ended_at is null and seat > l.seats)
+            or (select coalesce(s.seat, 2147483647) from sessions s
+                where s.license_id = l.id and s.ended_at is null order by s.seat desc limit 1) > l.seats
         then (select count(*) from sessions where license_id = l.id and ended_at is null) < l.seats
         else $11 <= l.seats end
     on conflict do nothing";
@@ -57,9 +57,10 @@ pub(crate) const SESSIONS_SEATLESS: &str = "/* sessions_seatless */
 
 /// An open session of the holder of another license, unless this one is open already.
 pub(crate) const SESSION_ELSEWHERE: &str = "/* session_elsewhere */
-    select from sessions s
-    where s.license_id in (select id from licenses where id <> $1) and s.holder = $2 and s.ended_at is null
-      and not exists (select from sessions own where own.id = $3 and own.ended_at is null)
+    select from licenses l
+    where l.id <> $1
+      and (select s.id from sessions s where s.license_id = l.id and s.holder = $2 and s.ended_at is null) is not null
+      and (select own.id from sessions own where own.id = $3 and own.ended_at is null) is null
     limit 1";
 
 pub(crate) const SESSION_CLOSE: &str = "/* session_close */
@@ -68,12 +69,11 @@ pub(crate) const SESSION_CLOSE: &str = "/* session_close */
 /// Closes a session that is the subject's, under the generation that it was given back under; else, while it is open, nothing.
 pub(crate) const SESSION_RELEASE: &str = "/* session_release */
     with own as (
-        select s.id, s.ended_at is not null or l.seat_generation = $4 as is_current
-        from sessions s join licenses l on l.id = s.license_id
-        where s.id = $1 and s.license_id = $2 and ($3::text is null or starts_with(s.holder, $3 || '/'))
+        select ended_at is not null or (select seat_generation from licenses where id = $2) = $4 as is_current
+        from sessions where id = $1 and license_id = $2 and ($3::text is null or starts_with(holder, $3 || '/'))
     ), closed as (
         update sessions set ended_at = now(), ended_reason = 'released'
-        from own where sessions.id = own.id and own.is_current and sessions.ended_at is null
+        where id = $1 and ended_at is null and (select is_current from own)
     )
     select is_current from own";
 

@@ -15,11 +15,13 @@ use crate::choice::inactive_problem;
 /// one that the holder has an open session of, then the best plan, then the largest.
 const LICENSES_FOR_CALLER: &str = "/* licenses_for_caller */
     select l.id, l.seat_generation, l.revision, l.seats, license_state(l.state, l.standing, l.expires_at) as state,
-           l.expires_at, (select database_identity()) as database, l.plan_code, p.tier, p.features, p.quotas, s.id as held
+           l.expires_at, (select database_identity()) as database, l.plan_code, p.tier, p.features, p.quotas, s.held
     from licenses l join plans p on p.code = l.plan_code
-         left join sessions s on s.license_id = l.id and s.holder = $2 and s.ended_at is null
+         cross join lateral (
+             select (select id from sessions where license_id = l.id and holder = $2 and ended_at is null) as held
+         ) s
     where $1::uuid is null or l.id = $1
-    order by license_state(l.state, l.standing, l.expires_at) = 'active' desc, s.id is not null desc,
+    order by license_state(l.state, l.standing, l.expires_at) = 'active' desc, s.held is not null desc,
              array_position(array['ENTERPRISE', 'BUSINESS', 'TEAM', 'PRO', 'FREE'], p.tier), l.seats desc, l.created_at, l.id
     limit 100";
 

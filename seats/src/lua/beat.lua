@@ -3,7 +3,7 @@
 if ARGV[3] == '' then
     local t = redis.call('HMGET', KEYS[1], 'server', 'state', 'ends')
     if t[2] == 'active'
-        and t[1] == string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+        and t[1] and string.find(redis.call('INFO', 'replication'), 'master_replid:' .. t[1], 1, true)
         and redis.call('HGET', KEYS[7], ARGV[1]) == ARGV[4] then
         local time = redis.call('TIME')
         local now = time[1] * 1000 + math.floor(time[2] / 1000)
