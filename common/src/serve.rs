@@ -4,10 +4,11 @@
 //! id, one log line for what went wrong, limits, `/health`, `/ready`, `/openapi.json`, problem documents for unknown routes
 //! and panics, and a graceful end on `SIGTERM`.
 //!
-//! A request is answered on a task of its own, so that a client that hangs up, or the time limit, stops no handler between
-//! two of its writes: the handler runs to its end, which its own limits bound.
+//! A client that hangs up, or the time limit, stops no handler between two of its writes: the handler runs to its end, which
+//! its own limits bound.
 
 pub(crate) mod connection;
+mod to_the_end;
 mod unread;
 
 use std::net::SocketAddr;
@@ -43,6 +44,7 @@ use crate::problem::Problem;
 use crate::request::{self, Current, REQUEST_ID};
 use crate::trace::{self, Exporter};
 use crate::{metrics, openapi, probe, span};
+use to_the_end::ToTheEnd;
 
 /// The longest a request may take before it is given up.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -298,7 +300,7 @@ async fn edge(State(shared): State<Arc<Shared>>, request: Request, next: Next) -
     answer
 }
 
-/// Answers a request on a task of its own, which outlives both the caller and the time limit.
+/// Answers a request, and goes on with it after the caller has hung up and after the time limit.
 async fn run_to_the_end(
     answer: impl Future<Output = Response> + Send + 'static,
     turn: Option<OwnedSemaphorePermit>,
@@ -310,11 +312,8 @@ async fn run_to_the_end(
         drop(turn);
         response
     });
-    match tokio::time::timeout(REQUEST_TIMEOUT, tokio::spawn(answer.instrument(span))).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(ended)) => Problem::internal_error(format_args!("the request's task: {ended}")).into_response(),
-        Err(_) => Problem::timed_out().into_response(),
-    }
+    let answer = tokio::time::timeout(REQUEST_TIMEOUT, ToTheEnd::new(answer.instrument(span))).await;
+    answer.unwrap_or_else(|_| Problem::timed_out().into_response())
 }
 
 /// Tells of a request that was answered: the log, the metrics, the trace.
