@@ -299,7 +299,9 @@ impl Facts {
         let Some((id, newest)) = self.newest_invoice(|_| true).filter(|(_, newest)| newest.is_paid()) else {
             return false;
         };
-        let later_void = self.money.invoices.iter().filter(|(other, i)| i.is_void() && age(other, i) > age(id, newest));
+        let is_later_void =
+            |(other, i): &(&String, &Invoice)| i.is_void() && !i.is_by_hand() && age(other, i) > age(id, newest);
+        let later_void = self.money.invoices.iter().filter(is_later_void);
         later_void.map(|(_, invoice)| invoice.voided_at).chain([newest.paid_at]).max() >= Some(Some(since))
     }
 
@@ -316,9 +318,10 @@ impl Facts {
         })
     }
 
-    /// The newest of the invoices that are not void.
+    /// The newest of the invoices that are not void. One that was made by hand says nothing of a period.
     fn newest_invoice(&self, counts: impl Fn(&Invoice) -> bool) -> Option<(&String, &Invoice)> {
-        let counting = self.money.invoices.iter().filter(|(_, invoice)| !invoice.is_void() && counts(invoice));
+        let of_subscription = |invoice: &Invoice| !invoice.is_void() && !invoice.is_by_hand();
+        let counting = self.money.invoices.iter().filter(|(_, invoice)| of_subscription(invoice) && counts(invoice));
         counting.max_by_key(|(id, invoice)| age(id, invoice))
     }
 
@@ -360,7 +363,8 @@ impl Facts {
         let known = self.newest.as_ref()?;
         let snapshot = &known.snapshot;
         let of_base = |item: &&Item| catalogue.get(&item.price).is_some_and(|price| price.kind == PriceKind::Base);
-        let base = snapshot.items.iter().filter(of_base).filter_map(|item| item.period).min_by_key(|(_, end)| *end);
+        let bases = || snapshot.items.iter().filter(of_base);
+        let base = bases().filter_map(|item| item.period).min_by_key(|(_, end)| *end);
         let period_end = base.map(|(_, end)| end).or(snapshot.period_end).or(snapshot.ended_at).unwrap_or(known.at);
         let status = self.status()?;
         let debt = self.first_debt(catalogue);
@@ -374,7 +378,9 @@ impl Facts {
         let chosen = snapshot.cancel_at.or_else(|| snapshot.cancel_at_period_end.then_some(period_end));
         let unpaid = match status {
             Status::Unpaid => {
-                let current = Debt { end: period_end, start: base.map(|(start, _)| start), gave_up_at: Some(known.at) };
+                let is_paid = bases().any(|item| self.has_paid(&item.price, period_end, catalogue));
+                let gave_up_at = (!is_paid).then_some(known.at);
+                let current = Debt { end: period_end, start: base.map(|(start, _)| start), gave_up_at };
                 Some(debt.unwrap_or(current).last_served())
             }
             Status::PastDue => debt.map(|debt| debt.end).filter(|end| *end < period_end),

@@ -68,12 +68,14 @@ impl Debt {
 }
 
 impl Facts {
-    /// The first period of the base that was seen unpaid, with no settlement since.
+    /// The first period of the base that was seen unpaid, with no settlement since. A period of the base that was paid is
+    /// none, where only invoices of other items are not paid.
     pub(super) fn first_debt(&self, catalogue: &Catalogue) -> Option<Debt> {
         let is_base = |price: &str| catalogue.get(price).is_some_and(|price| price.kind == PriceKind::Base);
         let has_base = self.money.debts.0.keys().any(|price| is_base(price));
+        let debts = self.money.debts.0.iter().filter(|(price, _)| !has_base || is_base(price));
         let seen =
-            self.money.debts.0.iter().filter(|(price, _)| !has_base || is_base(price)).flat_map(|(_, ends)| ends);
+            debts.flat_map(|(price, ends)| ends.iter().filter(|(end, _)| !self.has_paid(price, **end, catalogue)));
         let seen = seen.map(|(end, seen)| (*end, *seen));
         let older = self.unpaid.iter().map(|(end, at)| (*end, Seen { start: None, at: *at, gave_up_at: None }));
         let open = seen.chain(older).filter(|(_, seen)| !self.is_settled_since(seen.at));
@@ -84,18 +86,29 @@ impl Facts {
         Some(Debt { end, start: first.start, gave_up_at })
     }
 
+    /// Checks whether the period of a price that ends then was paid, and all that is owed is for items beside the plan.
+    pub(super) fn has_paid(&self, price: &str, end: i64, catalogue: &Catalogue) -> bool {
+        let invoices = || self.money.invoices.values();
+        let is_for_period = |invoice: &Invoice| invoice.periods.get(price).is_some_and(|period| period.1 == end);
+        invoices().any(|invoice| invoice.is_paid() && is_for_period(invoice))
+            && !invoices().any(|invoice| invoice.owes_for_plan(catalogue))
+    }
+
     /// Checks whether all was paid at or after a time. An older invoice that is paid while a newer one is open settles
     /// nothing.
     fn is_settled_since(&self, since: i64) -> bool {
         let invoices = &self.money.invoices;
         let was_newest = |id: &String, invoice: &Invoice| {
             let newer = |(other, o): (&String, &Invoice)| {
-                !o.is_void() && age(other, o) > age(id, invoice) && Some(o.begun()) <= invoice.paid_at
+                !o.is_void()
+                    && !o.is_by_hand()
+                    && age(other, o) > age(id, invoice)
+                    && Some(o.begun()) <= invoice.paid_at
             };
             !invoices.iter().any(newer)
         };
         let settles = |(id, invoice): (&String, &Invoice)| {
-            invoice.is_paid() && invoice.paid_at >= Some(since) && was_newest(id, invoice)
+            invoice.is_paid() && !invoice.is_by_hand() && invoice.paid_at >= Some(since) && was_newest(id, invoice)
         };
         self.settled_at >= Some(since) || invoices.iter().any(settles)
     }

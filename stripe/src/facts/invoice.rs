@@ -108,6 +108,19 @@ impl Invoice {
         self.status == InvoiceStatus::Void
     }
 
+    /// Checks whether it was made by hand, beside the subscription's periods and changes.
+    pub(super) fn is_by_hand(&self) -> bool {
+        self.reason.as_deref() == Some("manual")
+    }
+
+    /// Checks whether it is not paid, and may be for the plan's base or seats, or for a change of them.
+    pub(super) fn owes_for_plan(&self, catalogue: &Catalogue) -> bool {
+        let is_of_plan = |price: &String| catalogue.get(price).is_some_and(|price| price.kind != PriceKind::Other);
+        let is_for_plan =
+            self.prorations || self.more_lines || self.periods.is_empty() || self.periods.keys().any(is_of_plan);
+        !self.is_paid() && !self.is_void() && !self.is_by_hand() && is_for_plan
+    }
+
     fn has_prorations_only(&self) -> bool {
         self.prorations && self.periods.is_empty() && !self.more_lines
     }

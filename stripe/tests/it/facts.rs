@@ -449,6 +449,77 @@ fn a_long_period_is_not_lived_on_unpaid() {
 }
 
 #[test]
+fn an_invoice_made_by_hand_settles_nothing_and_owes_no_period() {
+    let end = |known: &Facts| known.terms(false, &sold()).unwrap().expires_at;
+    let mut known = Facts::default();
+    known.learn_snapshot(0, Stage::Created, state_of(Status::Active, 100));
+    known.learn_invoice(0, "in_1", paid("subscription_create", 0, 9_900, "pi_1"));
+    let open = |at: i64, reason: &str| Invoice {
+        created: Some(at),
+        failed_at: Some(at),
+        status: InvoiceStatus::Open,
+        reason: Some(reason.to_owned()),
+        ..Invoice::default()
+    };
+    known.learn_invoice(50, "in_hand", open(50, "manual"));
+    assert_eq!(known.status(), Some(Status::Active), "one that is not paid");
+    known.learn_snapshot(100, Stage::Updated, state_of(Status::Active, 200));
+    known.learn_invoice(101, "in_2", open(101, "subscription_cycle"));
+    assert_eq!(known.status(), Some(Status::PastDue));
+    for (status, bound) in [(Status::PastDue, None), (Status::Unpaid, Some(200))] {
+        known.learn_snapshot(110, Stage::Updated, state_of(status, 200));
+        known.learn_invoice(120, "in_3", Invoice { created: Some(115), ..paid("manual", 120, 100, "pi_3") });
+        assert_eq!((known.status(), end(&known)), (Some(status), bound));
+    }
+    // It does not stand in the way of the payment of the period either.
+    known.learn_invoice(125, "in_hand_2", open(125, "manual"));
+    known.learn_invoice(130, "in_2", paid("subscription_cycle", 130, 9_900, "pi_2"));
+    assert_eq!((known.status(), end(&known)), (Some(Status::Active), None));
+}
+
+#[test]
+fn an_unpaid_addon_leaves_the_base_the_period_that_was_paid() {
+    const DAY: i64 = 86_400;
+    let (year, month) = ((0, 365 * DAY), (40 * DAY, 70 * DAY));
+    for addon in ["price_support", "price_x"] {
+        let with = |status| Snapshot {
+            items: vec![
+                Item { price: "price_team".to_owned(), quantity: 1, period: Some(year) },
+                Item { price: addon.to_owned(), quantity: 1, period: Some(month) },
+            ],
+            ..state_of(status, year.1)
+        };
+        let mut known = Facts::default();
+        known.learn_snapshot(0, Stage::Created, with(Status::Active));
+        let first = Invoice {
+            periods: [("price_team".to_owned(), year)].into(),
+            ..paid("subscription_create", 0, 99_000, "pi_1")
+        };
+        known.learn_invoice(0, "in_1", first);
+        let failed = |price: &str, period| Invoice {
+            created: Some(40 * DAY),
+            failed_at: Some(40 * DAY),
+            status: InvoiceStatus::Open,
+            reason: Some("subscription_cycle".to_owned()),
+            periods: [(price.to_owned(), period)].into(),
+            ..Invoice::default()
+        };
+        known.learn_invoice(40 * DAY, "in_2", failed(addon, month));
+        known.learn_snapshot(41 * DAY, Stage::Updated, with(Status::Unpaid));
+        let terms =
+            |known: &Facts| known.terms(false, &sold()).map(|terms| (terms.standing, terms.expires_at)).unwrap();
+        assert_eq!(terms(&known), (Standing::PastDue, Some(year.1)));
+        // Seats of the plan that are not paid are another matter.
+        let mut seats = known.clone();
+        seats.learn_invoice(40 * DAY, "in_3", failed("price_team_seat", month));
+        assert_eq!(terms(&seats), (Standing::PastDue, Some(41 * DAY)));
+        let ended = Snapshot { ended_at: Some(80 * DAY), ..with(Status::Canceled) };
+        known.learn_snapshot(80 * DAY, Stage::Deleted, ended);
+        assert_eq!(terms(&known).1, Some(80 * DAY), "then Stripe's end");
+    }
+}
+
+#[test]
 fn the_base_items_period_bounds_the_license() {
     let with = |status, base: (i64, i64), addon: (i64, i64)| Snapshot {
         items: vec![
