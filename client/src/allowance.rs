@@ -86,6 +86,37 @@ impl LicenseClient {
         count(&self.inner, &self.quotas()?)
     }
 
+    /// Takes back what was counted for a command that then could not be started.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let home = folder.path().join("home");
+    /// # let client = coditect::LicenseClient::builder().home(&home).build()?;
+    /// if let Some(counted) = client.count_command()? {
+    ///     client.return_command(counted)?;
+    /// }
+    /// assert_eq!(client.commands_today()?.map(|today| today.used), Some(0));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::File`] when the home folder cannot be written.
+    pub fn return_command(&self, counted: Allowance) -> Result<(), Error> {
+        let client = &self.inner;
+        let _held = client.home.lock(LOCK)?;
+        let now = now(client);
+        let mut days = stored(client)?.at(&now);
+        // The day may have ended in between, and another one has not had it.
+        let same_day = days.allowance(counted.limit, now.time_zone()).next_day_at == counted.next_day_at;
+        if same_day && days.used > 0 {
+            days.used -= 1;
+            keep(client, &days)?;
+        }
+        Ok(())
+    }
+
     /// How many commands were used today, without counting one; none without a limit.
     ///
     /// ```
@@ -126,9 +157,13 @@ pub(crate) fn count(client: &Inner, quotas: &Quotas) -> Result<Option<Allowance>
         return Err(Error::UsedUp(today));
     }
     days.used += 1;
-    let content = serde_json::to_vec(&days).expect("dates and numbers are JSON");
-    client.vault.seal(FILE, &content)?;
+    keep(client, &days)?;
     Ok(Some(days.allowance(limit, now.time_zone())))
+}
+
+fn keep(client: &Inner, days: &Days) -> Result<(), Error> {
+    let content = serde_json::to_vec(days).expect("dates and numbers are JSON");
+    client.vault.seal(FILE, &content)
 }
 
 fn limit(quotas: &Quotas) -> Option<i64> {

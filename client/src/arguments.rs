@@ -28,7 +28,7 @@ pub(crate) use seat::{SeatCommand, WaitArguments};
 pub(crate) use sync::{SyncArguments, SyncCommand};
 pub(crate) use telemetry::TelemetryCommand;
 pub(crate) use usage::Misunderstanding;
-pub(crate) use words::{Patience, STATUSES, TextWords, switch};
+pub(crate) use words::{Patience, STATUSES, TextWords, switch, with_joined_wait};
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -117,7 +117,7 @@ pub(crate) enum Command {
     ))]
     Activate {
         /// The license key, or - to read it from standard input
-        key: Option<String>,
+        key: Vec<String>,
     },
     /// Forget the license key, and give this machine's place on the license back, for another one
     #[command(after_help = concat!(
@@ -152,7 +152,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         wait: WaitArguments,
         /// The command and its arguments
-        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+        #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
         command: Vec<OsString>,
     },
     /// Take, keep and give back seats, for scripts

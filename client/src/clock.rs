@@ -18,6 +18,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,24 @@ use crate::vault::Vault;
 
 /// The sealed file with the mark.
 const FILE: &str = "clock";
+
+/// The latest time that is believed of a clock: 9998-01-01. Later ones cannot be written as dates, and a little room is left for
+/// times that are reckoned from it.
+const LATEST: Timestamp = Timestamp::constant(253_339_228_800, 0);
+
+/// The time of this machine's clock. One that shows a time beyond all calendars is taken to show the latest one.
+///
+/// ```
+/// assert!(coditect::now() > jiff::Timestamp::UNIX_EPOCH);
+/// ```
+pub fn now() -> Timestamp {
+    within_calendars(SystemTime::now())
+}
+
+fn within_calendars(time: SystemTime) -> Timestamp {
+    let otherwise = if time < SystemTime::UNIX_EPOCH { Timestamp::UNIX_EPOCH } else { LATEST };
+    Timestamp::try_from(time).unwrap_or(otherwise).min(LATEST)
+}
 
 /// Clocks that are further apart than this are not the same; less is a clock that is being corrected. In seconds.
 const TOLERANCE: i64 = 3600;
@@ -46,7 +65,7 @@ pub(crate) struct Clock {
 impl Clock {
     /// The system's.
     pub(crate) fn system() -> Self {
-        Self { wall: Arc::new(Timestamp::now), uptime: Arc::new(uptime::system) }
+        Self { wall: Arc::new(now), uptime: Arc::new(uptime::system) }
     }
 
     /// Another wall clock. What the system says of its uptime does not belong to it.

@@ -34,7 +34,7 @@ use coditect::input::read_whole;
 use coditect::{Error, Kind, LastError, LicenseClient, LicenseClientBuilder, Profile};
 
 use crate::arguments::{
-    Arguments, Command, Common, HookCommand, Misunderstanding, NoteCommand, SelfCommand, TaskCommand,
+    Arguments, Command, Common, HookCommand, Misunderstanding, NoteCommand, SelfCommand, TaskCommand, with_joined_wait,
 };
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
@@ -43,7 +43,7 @@ use upkeep::Afterwards;
 
 /// Does what the arguments say.
 pub(crate) fn execute(arguments: impl Iterator<Item = OsString>) -> ExitStatus {
-    let arguments: Vec<OsString> = arguments.collect();
+    let arguments = with_joined_wait(&arguments.collect::<Vec<_>>());
     let (Arguments { mut common, command }, name) = match understood(&arguments) {
         Ok(understood) => understood,
         Err(error) => return misunderstood(&arguments, &error),
@@ -72,7 +72,7 @@ fn perform(printer: Printer, common: &Common, command: Command) -> Result<ExitSt
     match command {
         Command::Init => init::init(printer, common),
         Command::Register { no_browser } => register::register(printer, common, no_browser),
-        Command::Activate { key } => activate::activate(printer, common, key.as_deref()),
+        Command::Activate { key } => activate::activate(printer, common, &key),
         Command::Deactivate => deactivate::deactivate(printer, common),
         Command::Login(arguments) => login::login(printer, common, &arguments),
         Command::Logout => logout::logout(printer, common),

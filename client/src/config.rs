@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::home::Home;
-use crate::text::without_mark;
+use crate::text::json;
 use crate::{Address, Error, Profile, Sso};
 
 const FILE: &str = "config.json";
@@ -125,8 +125,7 @@ impl Config {
 
     fn read(&self) -> Result<Settings, Error> {
         let Some(text) = self.home.read(FILE)? else { return Ok(Settings::default()) };
-        serde_json::from_slice(without_mark(&text))
-            .map_err(|cause| Error::Settings { path: self.home.file(FILE), cause })
+        json(&text).map_err(|cause| Error::Settings { path: self.home.file(FILE), cause })
     }
 }
 

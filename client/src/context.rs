@@ -52,7 +52,7 @@ pub use record::{Change, Draft, Entry, Filter, Queued};
 pub use status::{SyncStatus, Trouble};
 pub use store::ContextStore;
 
-pub(crate) use database::Database;
+pub(crate) use database::{Database, may_be_readable};
 pub(crate) use exchange::{Answered, Page, Settled};
 pub(crate) use locked::locked;
 pub(crate) use progress::Progress;

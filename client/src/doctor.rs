@@ -93,7 +93,8 @@ impl LicenseClientBuilder {
     pub fn mend(self) -> Result<Vec<Mended>, Error> {
         let config = self.config()?;
         let home = config.home();
-        if !home.path().exists() {
+        home.check()?;
+        if !home.is_there()? {
             return Ok(Vec::new());
         }
         let lock = home.lock_file(sync::LOCK)?;

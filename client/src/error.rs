@@ -9,7 +9,7 @@ use protocol::key::KeyError;
 use protocol::problem::{Code, ProblemDocument};
 use protocol::token::TokenError;
 
-use crate::home::foreign;
+use crate::home::{foreign, reopen};
 use crate::hook::HookError;
 use crate::sync::keys::KeysError;
 use crate::update::UpdateError;
@@ -225,7 +225,7 @@ fn hint_for_file(path: &Path, kind: io::ErrorKind) -> String {
     const ELSEWHERE: &str = "`coditect --home DIR …`, or CODITECT_HOME, keeps the files elsewhere.";
     let folder = path.parent().unwrap_or(path).display();
     if kind == io::ErrorKind::PermissionDenied
-        && let Some(hint) = foreign(path).and_then(|foreign| foreign.hint())
+        && let Some(hint) = foreign(path).and_then(|foreign| foreign.hint()).or_else(|| reopen(path))
     {
         return hint;
     }

@@ -14,7 +14,7 @@ use rustix::process::geteuid;
 use crate::{Error, random};
 
 pub use fault::HomeFault;
-pub(crate) use owner::{Foreign, chown, foreign, is_mine};
+pub(crate) use owner::{Foreign, chown, foreign, is_mine, reopen};
 
 /// Nothing that is kept is larger; what is, was not written by this program.
 const MAX_FILE_LEN: u64 = 1024 * 1024;
@@ -80,6 +80,23 @@ impl Home {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(cause) => Err(Error::File { path, cause }),
+        }
+    }
+
+    /// Reports whether there certainly is no such file. In a folder that cannot be entered there may be one.
+    pub(crate) fn lacks_file(&self, name: &str) -> bool {
+        fs::symlink_metadata(self.file(name)).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// Reports whether there is anything at the folder's path, without looking at what.
+    ///
+    /// # Errors
+    /// When a folder above cannot be entered, so that this is not known.
+    pub(crate) fn is_there(&self) -> Result<bool, Error> {
+        match fs::symlink_metadata(&self.path) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(cause) => Err(Error::file(&self.path, cause)),
         }
     }
 
@@ -208,7 +225,10 @@ impl Home {
     }
 
     /// Refuses a folder that cannot be one's own and private.
-    fn check(&self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// [`Error::Home`], [`Error::Exposed`] or [`Error::File`], which every command that uses the folder ends with.
+    pub(crate) fn check(&self) -> Result<(), Error> {
         let fault = |fault| Err(Error::Home { path: self.path.clone(), fault });
         if self.path.iter().next().is_some_and(|first| first.as_encoded_bytes().starts_with(b"~")) {
             return fault(HomeFault::Tilde);

@@ -112,14 +112,15 @@ impl AgentHook {
         Ok(settings::known(&self.home)?.into_iter().map(|path| self.settings(path)).collect())
     }
 
-    /// The path of this program that stays when a package manager updates it: by which it is found in `PATH`, else by which
-    /// it was started.
+    /// The path of this program that stays when a package or version manager updates it: by which it is found in `PATH`, also
+    /// as a script that starts it, else by which it was started.
     ///
     /// # Errors
     /// When the operating system doesn't say where it is.
     pub fn program() -> Result<PathBuf, Error> {
         let found = std::env::current_exe().map_err(|cause| Error::File { path: "this program".into(), cause })?;
-        Ok(program::stable(&found, std::env::args_os().next().as_deref(), environment::path().as_deref()))
+        let started_as = std::env::args_os().next();
+        Ok(program::stable(&found, started_as.as_deref(), environment::path().as_deref(), probe::runs_this))
     }
 
     /// The command for settings that several people have: this program by its name in `PATH`. Where it isn't installed, the

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::home::Home;
-use crate::{Config, Error};
+use crate::{Config, Error, clock};
 
 /// The file, in clear: sentences hold addresses and paths, and no key or token.
 const FILE: &str = "last-error.json";
@@ -32,7 +32,7 @@ impl LastError {
     /// What the library answers from its own memory although it could not ask the cloud, it keeps by itself.
     pub fn keep(home: Option<PathBuf>, error: &Error) {
         if let Ok(config) = Config::open(home) {
-            Self::keep_in(config.home(), Timestamp::now(), error);
+            Self::keep_in(config.home(), clock::now(), error);
         }
     }
 

@@ -123,6 +123,7 @@ pub mod input;
 mod instance;
 mod keychain;
 mod last_error;
+mod last_refusal;
 mod license;
 mod mark;
 mod network;
@@ -148,6 +149,7 @@ mod vault;
 pub use address::Address;
 pub use allowance::Allowance;
 pub use client::{Discovered, LicenseClient, LicenseClientBuilder};
+pub use clock::now;
 pub use config::Config;
 pub use context::{
     Change, ContextError, ContextStore, Draft, Entry, Filter, JournalEntry, JournalEvent, Mended, Queued, SyncStatus,
@@ -158,6 +160,7 @@ pub use error::{Error, Fault, Outage, Refusal};
 pub use home::HomeFault;
 pub use keychain::KeychainFault;
 pub use last_error::LastError;
+pub use last_refusal::LastRefusal;
 pub use license::{FREE_COMMANDS_PER_DAY, License, Source, Verdict};
 pub use notice::Notice;
 pub use profile::Profile;

@@ -14,7 +14,7 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Proxy, SendBody};
 
 use crate::trace::Tracer;
-use crate::{Address, Fault, environment};
+use crate::{Address, Fault, clock, environment};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -46,7 +46,7 @@ impl Network {
     /// What asks this address.
     pub(crate) fn agent(&self, to: &Address) -> Result<&Agent, Blocked> {
         if to.is_encrypted() {
-            if Timestamp::now() < Timestamp::UNIX_EPOCH {
+            if clock::now() < Timestamp::UNIX_EPOCH {
                 // No certificate can be judged by such a clock.
                 let cause = "this machine's clock shows a time before 1970".to_owned();
                 return Err(Blocked { cause, fault: Fault::Expired });

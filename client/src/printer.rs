@@ -7,6 +7,7 @@ mod escape;
 pub(crate) use escape::{indented, one_line};
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::builder::StyledStr;
@@ -22,6 +23,11 @@ use crate::terminal::{is_automated, shows_colours};
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
+
+/// A path in an answer: one line, whatever its names are.
+pub(crate) fn shown(path: &Path) -> String {
+    one_line(&path.display().to_string())
+}
 
 /// Where everything goes.
 #[derive(Clone, Copy, Debug)]
@@ -104,8 +110,8 @@ impl Printer {
         if self.json {
             self.data(&json!({"code": code, "detail": sentence, "hint": hint}).to_string(), status)
         } else {
-            // Indented, so that no text from elsewhere looks like a line of ours.
-            let (sentence, hint) = (indented(sentence, 7), indented(hint, 6));
+            // One line each, so that no text from elsewhere looks like a line of ours.
+            let (sentence, hint) = (one_line(sentence.trim_end()), one_line(hint.trim_end()));
             words(&format!("{} {sentence}\n{} {hint}", label("error:", ERROR), label("hint:", HINT)));
             status
         }

@@ -20,7 +20,7 @@ use crate::cloud::{Ask, Effort};
 use crate::error::Refusal;
 use crate::notice::Notice;
 use crate::stopwatch::Stopwatch;
-use crate::{Allowance, Error, LastError, License, LicenseClient, allowance};
+use crate::{Allowance, Error, LastError, License, LicenseClient, allowance, last_refusal};
 pub use book::HeldSeat;
 pub use patience::{Again, SeatWait};
 
@@ -122,7 +122,10 @@ impl LicenseClient {
         let holding = Holding::join(&self.inner.home)?;
         let attempt = grant::new_attempt();
         let (grant, reached) = match grant::acquire(&self.inner, &credential, &attempt, Effort::Few) {
-            Ok(grant) => (grant, true),
+            Ok(grant) => {
+                last_refusal::forget(&self.inner);
+                (grant, true)
+            }
             Err(outage) if outage.is_unavailable() => {
                 LastError::keep_in(&self.inner.home, self.inner.time.wall(), &outage);
                 let Some(grant) = grant::last(&self.inner)? else {
@@ -131,7 +134,7 @@ impl LicenseClient {
                 };
                 (grant, false)
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(last_refusal::explain(&self.inner, error)),
         };
         let entry = Entry::new(&grant, self.inner.time.wall(), reached);
         if let Err(error) = book::enter(&self.inner, &entry) {

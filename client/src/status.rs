@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::context::{ContextStore, Database};
 use crate::text::lossy;
-use crate::{Allowance, Error, HeldSeat, LastError, License, LicenseClient, SyncStatus};
+use crate::{Allowance, Error, HeldSeat, LastError, LastRefusal, License, LicenseClient, SyncStatus, last_refusal};
 
 /// What this machine knows.
 #[derive(Clone, Debug, Serialize)]
@@ -28,6 +28,9 @@ pub struct Status {
     pub locked: Option<String>,
     /// What may be used; none if the last answer no longer serves.
     pub license: Option<License>,
+    /// The cloud's last refusal of the license key that is kept, unless something may be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_refusal: Option<LastRefusal>,
     /// The commands of today, where they are limited.
     pub commands_today: Option<Allowance>,
     /// The seats that this machine has.
@@ -95,6 +98,7 @@ impl LicenseClient {
             license_key: key,
             license_key_is_given: key_is_given,
             locked,
+            last_refusal: if license.is_none() && !key_is_given { last_refusal::read(&self.inner) } else { None },
             license,
             commands_today: self.commands_today()?,
             sync,
@@ -108,7 +112,7 @@ impl LicenseClient {
 
     /// Whoever only looks makes no database.
     fn sync_status(&self) -> Result<Option<SyncStatus>, Error> {
-        if !self.inner.home.file(Database::Sessions.file()).exists() {
+        if !self.inner.home.holds(Database::Sessions.file())? {
             return Ok(None);
         }
         ContextStore::open(Some(self.home().to_owned()))?.status().map(Some)

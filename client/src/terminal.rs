@@ -49,15 +49,29 @@ impl Terminal {
         }
     }
 
-    /// Asks for a line, and shows nothing. None when the person gave up.
-    pub(crate) fn ask_secretly(&mut self, question: &str) -> io::Result<Option<String>> {
+    /// Asks for a line, and for further ones while what was typed so far goes on, and shows nothing. None when the person gave
+    /// up; an empty line ends it.
+    pub(crate) fn ask_secretly(
+        &mut self,
+        question: &str,
+        goes_on: impl Fn(&str) -> bool,
+    ) -> io::Result<Option<String>> {
         // First, because what was typed by then is thrown away: who sees the question may answer at once.
         let hidden = Hidden::new(&self.0)?;
         write!(self.0, "{question}")?;
-        let line = self.hidden_line();
+        let mut answer = self.hidden_line();
+        while let Ok(Some(lines)) = &mut answer
+            && goes_on(lines)
+        {
+            match self.hidden_line() {
+                Ok(Some(line)) if line.is_empty() => break,
+                Ok(Some(line)) => *lines = format!("{lines}\n{line}"),
+                other => answer = other,
+            }
+        }
         drop(hidden);
         writeln!(self.0)?;
-        line
+        answer
     }
 
     /// Byte by byte, since the terminal edits nothing while it shows nothing; Ctrl-C arrives as one, so that the terminal is

@@ -27,7 +27,7 @@ use crate::client::Inner;
 use crate::cloud::Cloud;
 use crate::home::Home;
 use crate::notice::{Notice, Notify};
-use crate::{Address, Error, LicenseClient, environment};
+use crate::{Address, Error, LicenseClient, clock, environment};
 use manifest::{Keys, Manifest};
 use place::Place;
 
@@ -109,7 +109,7 @@ impl Updater {
         let signature = self.fetch(&self.manifest.join(".minisig"))?;
         // Nothing in it is believed before this.
         self.keys.check(&manifest, &signature)?;
-        let manifest = Manifest::parse(&manifest, Timestamp::now())?;
+        let manifest = Manifest::parse(&manifest, clock::now())?;
         let _held = Memory::hold(&self.home);
         let mut memory = Memory::read(&self.home);
         memory.learn(&manifest.version, manifest.released_at)?;

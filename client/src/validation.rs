@@ -15,7 +15,7 @@ use crate::cloud::{Ask, Effort};
 use crate::directory::Directory;
 use crate::license::{License, Source, Verdict};
 use crate::notice::Notice;
-use crate::{Error, LastError, LicenseClient, sign_in};
+use crate::{Error, LastError, LicenseClient, last_refusal, sign_in};
 
 /// The sealed file with the token. The token is all that is kept: it is checked at every use.
 const FILE: &str = "validation";
@@ -75,6 +75,9 @@ impl LicenseClient {
                 // A definite no ends the grace, whatever the last yes had promised.
                 self.inner.vault.remove(FILE)?;
                 self.forget_seat_token()?;
+                if let Verdict::Invalid(answer) = &no {
+                    last_refusal::keep(&self.inner, answer);
+                }
                 Ok(no)
             }
             Err(outage) if outage.is_unavailable() => self.fall_back(stored, moment, outage),
@@ -176,6 +179,7 @@ impl LicenseClient {
         };
         // The key last: a crash before leaves one that can be given back again.
         client.vault.remove(FILE)?;
+        last_refusal::forget(client);
         self.forget_seat_token()?;
         self.forget_key()?;
         Ok(next)
@@ -284,6 +288,7 @@ impl LicenseClient {
     }
 
     fn store_validation(&self, token: &str) {
+        last_refusal::forget(&self.inner);
         if let Err(error) = self.inner.vault.seal(FILE, token.as_bytes()) {
             self.inner.notify.send(&Notice::NotStored(error));
         }

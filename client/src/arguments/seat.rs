@@ -36,7 +36,7 @@ pub(crate) enum SeatCommand {
         #[command(flatten)]
         wait: WaitArguments,
         /// A command and its arguments
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+        #[arg(trailing_var_arg = true, value_name = "COMMAND")]
         command: Vec<OsString>,
     },
     /// Give back a seat that was taken and left

@@ -7,7 +7,7 @@ use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::Arguments;
-use super::words::NO_OPTION;
+use super::words::{NO_OPTION, NO_UNIT};
 
 /// A command line that the parser did not accept: a request for help or the version, or a mistake.
 #[derive(Debug, PartialEq, Eq)]
@@ -89,12 +89,13 @@ fn sentence(error: &clap::Error, kind: ErrorKind, name: &str) -> String {
             None => first_paragraph(error),
         },
         ErrorKind::ValueValidation => match std::error::Error::source(error).map(ToString::to_string) {
-            Some(why) if why.starts_with(NO_OPTION) => format!("{why}."),
+            Some(why) if [NO_OPTION, NO_UNIT].iter().any(|beginning| why.starts_with(beginning)) => format!("{why}."),
             _ => first_paragraph(error),
         },
         ErrorKind::MissingRequiredArgument => match error.get(ContextKind::InvalidArg) {
             Some(ContextValue::Strings(missing)) => {
-                let names: Vec<&str> = missing.iter().map(|name| name.trim_matches(['<', '>', '.'])).collect();
+                let bare = |name: &String| name.trim_end_matches('.').replace(['<', '>'], "");
+                let names: Vec<String> = missing.iter().map(bare).collect();
                 format!("`{name}` needs {}.", names.join(" and "))
             }
             _ => first_paragraph(error),
@@ -103,16 +104,47 @@ fn sentence(error: &clap::Error, kind: ErrorKind, name: &str) -> String {
     }
 }
 
-/// Suggests a similar command, option or value.
+/// Suggests a similar command, option or value. The parser's own bound lets `signout` pass for `info`.
 fn suggestion(error: &clap::Error) -> Option<String> {
-    let kinds = [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue];
-    let found = kinds.into_iter().find_map(|kind| text(error, kind))?;
-    Some(format!("`{found}` is similar."))
+    let kinds = [
+        (ContextKind::InvalidSubcommand, ContextKind::SuggestedSubcommand),
+        (ContextKind::InvalidArg, ContextKind::SuggestedArg),
+        (ContextKind::InvalidValue, ContextKind::SuggestedValue),
+    ];
+    let (typed, found) =
+        kinds.into_iter().find_map(|(typed, found)| Some((text(error, typed)?, text(error, found)?)))?;
+    let bare = |word: &str| word.trim_start_matches('-').to_lowercase();
+    let (typed, meant) = (bare(&typed), bare(&found));
+    let longer = typed.chars().count().max(meant.chars().count());
+    (2 * distance(&typed, &meant) <= longer).then(|| format!("`{found}` is similar."))
+}
+
+/// The Levenshtein distance: how many characters must be put in, left out or replaced to make one word of the other.
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
+    for (above, char) in one.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], above + 1);
+        for (place, candidate) in other.chars().enumerate() {
+            let replaced = diagonal + usize::from(char != candidate);
+            diagonal = row[place + 1];
+            row[place + 1] = replaced.min(diagonal + 1).min(row[place] + 1);
+        }
+    }
+    row[other.chars().count()]
 }
 
 fn where_to_look(command: &Command, name: &str, error: &clap::Error, sentence: &str) -> String {
     if command.has_subcommands() {
         return format!("`{name} --help` lists the commands.");
+    }
+    if let (Some("--wait"), Some(time)) = (option_of(error).as_deref(), text(error, ContextKind::InvalidValue)) {
+        let rest = if command.get_positionals().any(|word| word.is_required_set()) { " -- COMMAND…" } else { "" };
+        if sentence.starts_with(NO_UNIT) {
+            return format!("`{name} --wait {time}s{rest}` waits for {time} seconds.");
+        }
+        if command.get_positionals().next().is_some() {
+            return format!("`{name} --wait 90s{rest}` waits for 90 seconds; a command named {time} comes after `--`.");
+        }
     }
     let takes_text = command.get_arguments().any(|argument| argument.get_id() == "literal");
     let option = text(error, ContextKind::InvalidValue).filter(|_| sentence.starts_with(NO_OPTION));
@@ -122,6 +154,11 @@ fn where_to_look(command: &Command, name: &str, error: &clap::Error, sentence: &
         }
         _ => format!("`{name} --help` shows what can be said."),
     }
+}
+
+/// The option that an error is about, without its value.
+fn option_of(error: &clap::Error) -> Option<String> {
+    text(error, ContextKind::InvalidArg)?.split(['[', '=', ' ']).next().map(str::to_owned)
 }
 
 fn text(error: &clap::Error, kind: ContextKind) -> Option<String> {
@@ -196,10 +233,23 @@ mod tests {
                 "`coditect whoami` has no use for \"me\".",
                 "`coditect whoami --help` shows what can be said.",
             ),
+            ("coditect run --waitt 5 -- true", "There is no option --waitt.", "`--wait` is similar."),
+            ("coditect info", "There is no command `coditect info`.", "`coditect --help` lists the commands."),
+            ("coditect man", "`coditect man` needs --output DIR.", "`coditect man --help` shows what can be said."),
+            (
+                "coditect run --wait=10 true",
+                "How long is 10? A time to wait has a unit.",
+                "`coditect run --wait 10s -- COMMAND…` waits for 10 seconds.",
+            ),
+            (
+                "coditect seat acquire --wait 10",
+                "How long is 10? A time to wait has a unit.",
+                "`coditect seat acquire --wait 10s` waits for 10 seconds.",
+            ),
             (
                 "coditect run --wait=soon true",
                 "Invalid value 'soon' for '--wait[=<DURATION>]': it is a time such as 90s, 10m or 2h.",
-                "`coditect run --help` shows what can be said.",
+                "`coditect run --wait 90s -- COMMAND…` waits for 90 seconds; a command named soon comes after `--`.",
             ),
         ] {
             let expected = Fault { sentence: sentence.to_owned(), hint: hint.to_owned() };

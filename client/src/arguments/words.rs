@@ -1,11 +1,12 @@
 //! Parses free-form arguments: texts, statuses, times, yes and no.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
 use coditect::TaskStatus;
+use coditect::text::is_blank;
 use jiff::SignedDuration;
 
 /// A text, with or without quotes around it. It may begin with a dash, as lists and negative numbers do.
@@ -29,9 +30,9 @@ impl TextWords {
         self.text.into_iter().chain(self.more).chain(self.literal).collect()
     }
 
-    /// All of it; none if there is none, or nothing but space.
+    /// All of it; none if there is none, or nothing of it can be seen.
     pub(crate) fn whole(self) -> Option<String> {
-        Some(self.words().join(" ")).filter(|text| !text.trim().is_empty())
+        Some(self.words().join(" ")).filter(|text| !is_blank(text))
     }
 }
 
@@ -79,36 +80,71 @@ pub(crate) fn switch(text: &str) -> Option<bool> {
 pub(crate) struct Patience(pub(crate) Option<Duration>);
 
 impl FromStr for Patience {
-    type Err = &'static str;
+    type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.is_empty() {
             return Ok(Self(None));
         }
+        if text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(format!("{NO_UNIT} {text}? A time to wait has a unit"));
+        }
         let time = text.parse::<SignedDuration>().ok().and_then(|time| Duration::try_from(time).ok());
-        time.map(|time| Self(Some(time))).ok_or("it is a time such as 90s, 10m or 2h")
+        time.map(|time| Self(Some(time))).ok_or_else(|| "it is a time such as 90s, 10m or 2h".to_owned())
     }
 }
 
-impl Patience {
-    /// The patience, and the command, of `--wait 10m -- COMMAND`, where the time was taken for the command's name: an option
-    /// whose value may be left out takes one after a space only from those who know what they mean.
-    ///
-    /// # Errors
-    /// When the time is a number without a unit.
-    pub(crate) fn with_command(self, command: &[OsString]) -> Result<(Self, &[OsString]), &OsString> {
-        let (None, [first, rest @ ..]) = (self.0, command) else { return Ok((self, command)) };
-        let text = first.to_str().unwrap_or_default();
-        if rest.is_empty() || !text.starts_with(|first: char| first.is_ascii_digit()) {
-            return Ok((self, command));
+/// The beginning of the message about a time without a unit.
+pub(super) const NO_UNIT: &str = "How long is";
+
+/// The commands whose option `--wait` stands before another program's command line, with their aliases.
+const RUNNERS: [&[&str]; 4] = [&["run"], &["exec"], &["seat", "hold"], &["seats", "hold"]];
+
+/// The arguments with `--wait 10m` as `--wait=10m` where a command line may follow: an option whose value may be left out
+/// takes one only after `=`, since the parser cannot tell a time from a program's name.
+pub(crate) fn with_joined_wait(arguments: &[OsString]) -> Vec<OsString> {
+    let mut joined: Vec<OsString> = arguments.iter().take(1).cloned().collect();
+    let mut names: Vec<&str> = Vec::new();
+    let mut next = joined.len();
+    while let Some(word) = arguments.get(next) {
+        let text = word.to_str().unwrap_or_default();
+        let is_runner = RUNNERS.contains(&&*names);
+        let rest = &arguments[next + 1..];
+        let taken = match text {
+            "--wait" if is_runner => times(rest),
+            "--home" | "--profile" => rest.len().min(1),
+            _ if text.len() > 1 && text.starts_with('-') && text != "--" => 0,
+            name if RUNNERS.iter().any(|runner| runner.starts_with(&[&*names, &[name]].concat())) => {
+                names.push(name);
+                0
+            }
+            // The program that is to be run, or a command that runs none.
+            _ => break,
+        };
+        let values = &rest[..taken];
+        if text == "--wait" && taken > 0 {
+            joined.push(format!("--wait={}", values.join(OsStr::new(" ")).to_string_lossy()).into());
+        } else {
+            joined.push(word.clone());
+            joined.extend_from_slice(values);
         }
-        let rest = if rest[0] == "--" { &rest[1..] } else { rest };
-        match text.parse::<Self>() {
-            Ok(patience) => Ok((patience, rest)),
-            Err(_) if text.bytes().all(|byte| byte.is_ascii_digit()) => Err(first),
-            Err(_) => Ok((self, command)),
-        }
+        next += 1 + taken;
     }
+    joined.extend_from_slice(&arguments[next..]);
+    joined
+}
+
+/// How many words after `--wait` are a time, well written or not: those that begin with a digit, as in `1h 30m`, or one that only
+/// `--` follows.
+fn times(words: &[OsString]) -> usize {
+    let is_time = |word: &&OsString| {
+        word.to_str().is_some_and(|word| {
+            word.trim_start_matches(['-', '+', '.', ',']).starts_with(|first: char| first.is_ascii_digit())
+        })
+    };
+    let count = words.iter().take_while(is_time).count();
+    let is_alone = matches!(words, [word, next, ..] if next == "--" && !word.to_string_lossy().starts_with('-'));
+    count.max(usize::from(is_alone))
 }
 
 #[cfg(test)]
@@ -151,19 +187,33 @@ mod tests {
     #[test]
     fn a_time_after_wait_may_stand_alone() {
         let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
-        let ten = Patience(Some(Duration::from_secs(600)));
-        for (said, patience, command) in [
-            ("10m -- make test", ten, "make test"),
-            ("10m make test", ten, "make test"),
-            ("600s make", ten, "make"),
-            ("make test", Patience(None), "make test"),
-            ("7z x a.zip", Patience(None), "7z x a.zip"),
-            ("10m", Patience(None), "10m"),
+        for (said, read) in [
+            ("run --wait 10m -- make test", "run --wait=10m -- make test"),
+            ("run --wait 10m make test", "run --wait=10m make test"),
+            ("--json exec -q --wait 2s --json -v -- echo", "--json exec -q --wait=2s --json -v -- echo"),
+            ("--home run run --wait 10x -- echo", "--home run run --wait=10x -- echo"),
+            ("run --wait -5m -- echo", "run --wait=-5m -- echo"),
+            ("run --wait soon -- echo", "run --wait=soon -- echo"),
+            ("seat --quiet hold --wait 5x", "seat --quiet hold --wait=5x"),
+            // What is no time, or not ours.
+            ("run --wait make test", "run --wait make test"),
+            ("run --wait -- 7z x a.zip", "run --wait -- 7z x a.zip"),
+            ("run --wait -q -- make", "run --wait -q -- make"),
+            ("run --wait --json", "run --wait --json"),
+            ("run --wait=10m 7z x", "run --wait=10m 7z x"),
+            ("run -- make --wait 10m", "run -- make --wait 10m"),
+            ("run make --wait 10m", "run make --wait 10m"),
+            ("seat acquire --wait 10m", "seat acquire --wait 10m"),
+            ("task add run --wait 10m", "task add run --wait 10m"),
+            ("run --wait", "run --wait"),
         ] {
-            assert_eq!(Patience(None).with_command(&words(said)), Ok((patience, &*words(command))), "{said}");
+            let program = |words: &str| format!("coditect {words}");
+            assert_eq!(with_joined_wait(&words(&program(said))), words(&program(read)), "{said}");
         }
-        assert_eq!(Patience(None).with_command(&words("600 -- make")), Err(&OsString::from("600")));
-        assert_eq!(ten.with_command(&words("10m -- make")), Ok((ten, &*words("10m -- make"))), "it was given already");
+        let [said, read] = ["run --wait 1h 30m -- make", "--wait=1h 30m"];
+        assert_eq!(with_joined_wait(&words(&format!("coditect {said}")))[2], read);
+        assert_eq!("1h 30m".parse(), Ok(Patience(Some(Duration::from_secs(5400)))));
+        assert!(with_joined_wait(&[]).is_empty());
     }
 
     #[test]

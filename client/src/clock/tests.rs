@@ -94,3 +94,13 @@ proptest! {
         prop_assert!((believed(&mark) - running).abs() <= TOLERANCE);
     }
 }
+
+#[test]
+fn a_clock_beyond_all_calendars_shows_the_latest_time() {
+    let after = |seconds| SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+    assert_eq!(LATEST.to_string(), "9998-01-01T00:00:00Z");
+    assert_eq!(within_calendars(after(1)), Timestamp::from_second(1).unwrap());
+    for far in [253_402_300_800, 900_000_000_000] {
+        assert_eq!(within_calendars(after(far)), LATEST);
+    }
+}

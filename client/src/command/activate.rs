@@ -3,7 +3,8 @@
 use std::io::{IsTerminal, stdin};
 
 use coditect::text::decoded;
-use coditect::{Error, LicenseKey};
+use coditect::{Error, KeyError, LicenseKey};
+use protocol::key::{BODY_LEN, Brand, KeyType};
 
 use super::{client, standard_input, tell_of_given_key, validate};
 use crate::arguments::Common;
@@ -14,10 +15,15 @@ use crate::terminal::Terminal;
 /// More than any key with space around it.
 const MAX_INPUT_LEN: usize = 4096;
 
-pub(super) fn activate(printer: Printer, common: &Common, argument: Option<&str>) -> Result<ExitStatus, Error> {
-    let input = match argument {
-        Some(key) if key != "-" => key.to_owned(),
-        None if stdin().is_terminal() => asked()?,
+/// The longest key takes this many lines where each is broken at every hyphen.
+const MAX_LINES: usize = 4;
+
+/// A key in the words it was typed as; without any, it is asked for.
+pub(super) fn activate(printer: Printer, common: &Common, words: &[String]) -> Result<ExitStatus, Error> {
+    let input = match words {
+        [] if stdin().is_terminal() => asked()?,
+        [word] if word != "-" => word.clone(),
+        [_, _, ..] => words.join(" "),
         _ => piped()?,
     };
     // Offline first: most wrong keys are typing errors.
@@ -32,12 +38,50 @@ pub(super) fn activate(printer: Printer, common: &Common, argument: Option<&str>
 
 /// Whoever gives up has said nothing, which is no key.
 fn asked() -> Result<String, Error> {
-    let answer = Terminal::open().map(|mut terminal| terminal.ask_secretly("License key (not shown): "));
-    let line = answer.transpose().map_err(|cause| Error::File { path: "the terminal".into(), cause })?;
-    Ok(line.flatten().unwrap_or_default())
+    let goes_on = |lines: &str| is_beginning(lines) && lines.lines().count() < MAX_LINES;
+    let ask = |mut terminal: Terminal| terminal.ask_secretly("License key (not shown): ", goes_on);
+    let answer = Terminal::open().map(ask).transpose();
+    Ok(answer.map_err(|cause| Error::File { path: "the terminal".into(), cause })?.flatten().unwrap_or_default())
+}
+
+/// Reports whether a text is the beginning of a key, as when a mail or a narrow window has broken it in two: with the rest of some
+/// key it has a key's form.
+fn is_beginning(text: &str) -> bool {
+    let forms = Brand::ALL.iter().flat_map(|brand| KeyType::ALL.iter().map(move |key_type| (brand, key_type)));
+    let mut keys = forms
+        .map(|(brand, key_type)| format!("{}-{}-{}-0000", brand.as_str(), key_type.as_str(), "0".repeat(BODY_LEN)));
+    keys.any(|key| {
+        let has_form =
+            |rest: &str| matches!(LicenseKey::parse(&format!("{text}{rest}")), Ok(_) | Err(KeyError::Mistyped));
+        (1..key.len()).any(|at| has_form(&key[at..]))
+    })
 }
 
 fn piped() -> Result<String, Error> {
     let whole = |text: &[u8]| text.ends_with(b"\n") || LicenseKey::parse(&decoded(text)).is_ok();
     Ok(decoded(&standard_input(MAX_INPUT_LEN, whole)?).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_beginning_of_a_key_is_told_from_a_key_and_from_what_is_none() {
+        for text in [
+            "CODI",
+            "CODITECT-ENT-",
+            "> coditect\u{2011}ent\n-",
+            "CSFW-PRO-A7F3",
+            "CODITECT-PRO-A7F3E9D2C4B1",
+            "CODITECT-PRO-A7F3E9D2C4B1-D3W",
+        ] {
+            assert!(is_beginning(text), "{text}");
+        }
+        for text in
+            ["", " ", "hello", "CODITECT-PRO-A7F3E9D2C4B1-D3W4", "CODITECT-PRO-A7F3E9D2C4B1-0000", "CODITECT-NONE-"]
+        {
+            assert!(!is_beginning(text), "{text}");
+        }
+    }
 }

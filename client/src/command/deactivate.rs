@@ -11,12 +11,16 @@ use crate::when::Reader;
 
 pub(super) fn deactivate(printer: Printer, common: &Common) -> Result<ExitStatus, Error> {
     let client = client(printer, common)?;
-    let key = client.license_key()?.ok_or(Error::NoKey)?.redacted();
+    let Some(key) = client.license_key()?.map(|key| key.redacted()) else {
+        let sentence = "There is no license key here, so there is nothing to deactivate.";
+        let hint = "`coditect status` shows what is kept here.";
+        return Ok(printer.failure(sentence, hint, Error::NoKey.code(), ExitStatus::No));
+    };
     let next = client.deactivate()?;
     let then = match next {
         None => "Another machine can be activated with it.".to_owned(),
         Some(time) => {
-            let time = Reader::of_answers(jiff::Timestamp::now()).tell(time);
+            let time = Reader::of_answers(coditect::now()).tell(time);
             format!("As many machines as the license has places were activated lately; the next one can be {time}.")
         }
     };

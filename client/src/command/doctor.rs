@@ -24,6 +24,7 @@ pub(super) fn doctor(printer: Printer, common: &Common, fix: bool) -> Result<Exi
 
 fn told(mended: &Mended) -> String {
     let Mended { database, records, changes, kept, .. } = mended;
+    let kept = one_line(kept);
     format!(
         "{database} was made new with {records} of its records and {changes} changes that were not sent yet. The damaged files are in \
          {kept}.\n\n"

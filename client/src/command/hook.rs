@@ -13,7 +13,7 @@ use serde_json::json;
 use super::upkeep;
 use crate::arguments::{Common, HookCommand, HookPlace};
 use crate::exit_status::ExitStatus;
-use crate::printer::{Printer, one_line};
+use crate::printer::{Printer, one_line, shown};
 
 /// The timeout for reading an event. The agent waits at most ten seconds, and the queue's lock may take some of them.
 const EVENT_TIMEOUT: Duration = Duration::from_secs(4);
@@ -101,7 +101,7 @@ fn install(printer: Printer, common: &Common, place: &HookPlace) -> Result<ExitS
         false => AgentHook::command(&AgentHook::program()?, common.home.as_deref())?,
     };
     let installed = settings.install(&command)?;
-    let path = settings.path().display();
+    let path = shown(settings.path());
     let text = match installed {
         Installed::New => format!("The agent's plan is recorded from its next session on: {path}."),
         Installed::Already => format!("The hook is in {path} already."),
@@ -114,7 +114,7 @@ fn install(printer: Printer, common: &Common, place: &HookPlace) -> Result<ExitS
 fn uninstall(printer: Printer, common: &Common, place: &HookPlace) -> Result<ExitStatus, Error> {
     let settings = settings(common, place)?;
     let changed = settings.uninstall()?;
-    let path = settings.path().display();
+    let path = shown(settings.path());
     let text = match changed {
         true => format!("The hook was taken out of {path}."),
         false => format!("There is no hook of coditect in {path}."),

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::client;
 use crate::arguments::Common;
 use crate::exit_status::ExitStatus;
-use crate::printer::Printer;
+use crate::printer::{Printer, shown};
 
 const FREE: &str = "\
 The free tier needs no account and no network: basic agents, on this machine alone.
@@ -24,7 +24,7 @@ What to do next:
 pub(super) fn init(printer: Printer, common: &Common) -> Result<ExitStatus, Error> {
     let made = Config::open(common.home.clone())?.init()?;
     let client = client(printer, common)?;
-    let home = client.home().display();
+    let home = shown(client.home());
     let first = if made { format!("Made {home}.") } else { format!("{home} is there already.") };
     let text = [first, today(&client)?, next(&client)?.to_owned()].join("\n");
     let object =

@@ -5,11 +5,10 @@ pub(super) mod text;
 
 use std::collections::BTreeSet;
 
-use coditect::text::{decoded, forms, nfc};
+use coditect::text::{decoded, forms, is_blank, nfc};
 use coditect::{
     Change, ContextError, ContextStore, Draft, Entry, Error, Filter, Kind, ProjectId, RecordId, TaskStatus,
 };
-use jiff::Timestamp;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
@@ -121,12 +120,13 @@ impl Records {
         };
         let text = text.whole();
         let mut content = content(common)?;
-        if text.is_none() && content.is_empty() {
+        let is_silent = text.is_none() && content.is_empty();
+        content.extend(fields(text));
+        if is_silent || self.is_blank(&content) {
             let sentence = format!("Nothing was added: the {} has no text.", self.noun());
             let hint = format!("`coditect {} add TEXT` adds one that says TEXT.", self.noun());
             return Ok(self.printer.failure(&sentence, &hint, "nothing_said", ExitStatus::Usage));
         }
-        content.extend(fields(text));
         let project_id = common.project.as_deref().map(project).transpose()?;
         let wanted = Draft { kind: self.kind, id: id.clone(), project_id, content: content.into() };
         let change = self.store.edit(self.kind, &id, |found| match found {
@@ -143,7 +143,7 @@ impl Records {
         let mut named = content(common)?;
         named.extend(fields);
         let project_id = common.project.as_deref().map(project).transpose()?;
-        if named.is_empty() && project_id.is_none() {
+        if (named.is_empty() && project_id.is_none()) || self.is_blank(&named) {
             let sentence = format!("Nothing was changed: it is not said what the {} is to be.", self.noun());
             let hint =
                 format!("`coditect {} update ID TEXT` changes its text, and `--help` shows the rest.", self.noun());
@@ -161,6 +161,12 @@ impl Records {
             Ok(Some(Draft { kind: self.kind, id: id.clone(), project_id, content: content.into() }))
         })?;
         self.changed(&id, change, "Changed")
+    }
+
+    /// Reports whether the field with the record's text is named, and nothing of it can be seen.
+    fn is_blank(&self, fields: &Map<String, Value>) -> bool {
+        let text = if self.kind == Kind::Task { "description" } else { "title" };
+        fields.get(text).and_then(Value::as_str).is_some_and(is_blank)
     }
 
     fn changed(&self, id: &RecordId, change: Change, done: &str) -> Result<ExitStatus, Error> {
@@ -187,7 +193,7 @@ impl Records {
         let text = match entries[..] {
             _ if self.printer.json => String::new(),
             [] => self.nothing(&wanted),
-            _ => text::list(&entries, &Ids::of(&self.store, self.kind)?, self.noun(), Timestamp::now()),
+            _ => text::list(&entries, &Ids::of(&self.store, self.kind)?, self.noun(), coditect::now()),
         };
         Ok(self.printer.answer(&json!({ "data": entries }), &text, ExitStatus::Yes))
     }

@@ -4,9 +4,11 @@ mod child;
 mod tree;
 
 use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use coditect::{Ending, Error, LicenseClient, Seat};
+use coditect::{Allowance, Ending, Error, LicenseClient, Seat};
 
 use super::signals;
 use super::watch::{Event, Outcome, Watch};
@@ -29,16 +31,6 @@ pub(super) fn run(
     patience: Option<Patience>,
     command: &[OsString],
 ) -> Result<ExitStatus, Error> {
-    let (patience, command) = match patience.map(|patience| patience.with_command(command)) {
-        None => (None, command),
-        Some(Ok((patience, command))) => (Some(patience), command),
-        Some(Err(number)) => {
-            let number = number.to_string_lossy();
-            let sentence = format!("How long is {number}? A time to wait has a unit.");
-            let hint = format!("`coditect run --wait {number}s -- COMMAND…` waits for {number} seconds.");
-            return Ok(printer.failure(&sentence, &hint, "usage", ExitStatus::Usage));
-        }
-    };
     let watch = Watch::start(printer, common)?;
     let seat = match watch.acquire(patience) {
         Ok(Outcome::Taken(seat)) => Some(seat),
@@ -52,7 +44,7 @@ pub(super) fn run(
         },
     };
     let status = match count(&watch, seat.as_ref()) {
-        Ok(()) => start(&watch, seat.as_ref(), command),
+        Ok(counted) => start(&watch, seat.as_ref(), counted, command),
         Err(error) => printer.error(&error),
     };
     watch.finish(seat);
@@ -75,25 +67,34 @@ fn free_tier(client: &LicenseClient, error: Error) -> Result<Option<String>, Err
 }
 
 /// Where commands are limited, this is one.
-fn count(watch: &Watch, seat: Option<&Seat>) -> Result<(), Error> {
-    let today = seat.map_or_else(|| watch.client.count_command(), Seat::count_command)?;
-    if let Some(today) = today.filter(|today| today.left() <= FEW) {
-        watch.printer.notice(&format!("{} of today's {} commands are left.", today.left(), today.limit));
-    }
-    Ok(())
+fn count(watch: &Watch, seat: Option<&Seat>) -> Result<Option<Allowance>, Error> {
+    seat.map_or_else(|| watch.client.count_command(), Seat::count_command)
 }
 
-/// Runs the command while the seat is held.
-fn start(watch: &Watch, seat: Option<&Seat>, command: &[OsString]) -> ExitStatus {
+/// Runs the command while the seat is held. One that cannot be started is not one of the day's commands.
+fn start(watch: &Watch, seat: Option<&Seat>, counted: Option<Allowance>, command: &[OsString]) -> ExitStatus {
     progress::hush();
     match Child::start(command, seat) {
-        Ok(child) => attend(watch, child),
+        Ok(child) => {
+            if let Some(today) = counted.filter(|today| today.left() <= FEW) {
+                watch.printer.notice(&format!("{} of today's {} commands are left.", today.left(), today.limit));
+            }
+            attend(watch, child)
+        }
         Err(error) => {
+            if let Some(counted) = counted {
+                // Where this fails, one command too many is counted; why this one did not start matters more.
+                let _ = watch.client.return_command(counted);
+            }
             let name = command.first().map(|name| name.to_string_lossy()).unwrap_or_default();
             // As shells do.
-            let status = ExitStatus::Passed(if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 });
+            let status = ExitStatus::Passed(if error.kind() == ErrorKind::NotFound { 127 } else { 126 });
             let sentence = format!("{name:?} cannot be started: {error}.");
-            let hint = format!("`command -v {name}` shows whether it is installed.");
+            let hint = if error.kind() == ErrorKind::PermissionDenied && Path::new(&*name).is_file() {
+                format!("`chmod +x {name}` makes a program of it, if it is one.")
+            } else {
+                format!("`command -v {name}` shows whether it is installed.")
+            };
             watch.printer.failure(&sentence, &hint, "not_started", status)
         }
     }

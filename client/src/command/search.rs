@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use coditect::text::{folded, nfc};
 use coditect::{ContextStore, Entry, Error, Filter, Kind};
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::record::{Ids, cut, project, text};
@@ -38,7 +37,7 @@ pub(super) fn search(printer: Printer, common: &Common, asked: SearchArguments) 
     let ids: BTreeMap<Kind, Ids> =
         kinds.into_iter().map(|kind| Ok((kind, Ids::of(&store, kind)?))).collect::<Result<_, Error>>()?;
     let found: Vec<(Entry, String)> = entries.into_iter().map(|entry| with_place(entry, &texts[0])).collect();
-    Ok(printer.answer(&object, &text::found(&found, &ids, Timestamp::now()), ExitStatus::Yes))
+    Ok(printer.answer(&object, &text::found(&found, &ids, coditect::now()), ExitStatus::Yes))
 }
 
 /// A record, and of its texts the one in which the first was found, from a little before that on; its title if that has it.

@@ -15,12 +15,13 @@ pub(super) fn status(printer: Printer, common: &Common) -> Result<ExitStatus, Er
 }
 
 fn describe(status: &Status, reader: &Reader) -> String {
-    let mut rows = vec![("plan", plan(status))];
+    let mut rows = vec![("plan", plan(status, reader))];
     let taken = if status.license_key_is_given { "" } else { ", whose seats are taken here" };
     rows.extend(status.signed_in_as.iter().map(|who| ("signed in", format!("{who}{taken}"))));
     rows.push(("license key", key(status)));
     rows.extend(status.license.iter().flat_map(|license| granted(license, reader)));
-    if let Some(today) = status.commands_today {
+    // After a refusal, nothing runs.
+    if let Some(today) = status.commands_today.filter(|_| status.last_refusal.is_none()) {
         let left = format!("{} of {} used, {} left; a new day begins", today.used, today.limit, today.left());
         rows.push(("today", format!("{left} {}", reader.tell(today.next_day_at))));
     }
@@ -57,9 +58,13 @@ fn key(status: &Status) -> String {
     }
 }
 
-fn plan(status: &Status) -> String {
+fn plan(status: &Status, reader: &Reader) -> String {
     if status.license_key_is_given {
         return "asked for with each seat; nothing of it is kept here".to_owned();
+    }
+    if let Some(no) = &status.last_refusal {
+        let reason = no.answer.reason.as_str().replace('_', " ");
+        return format!("{reason}, as the cloud said {}; `coditect validate` asks again", reader.tell(no.at));
     }
     let Some(license) = &status.license else {
         return "not known, so the free tier's limits apply; `coditect validate` asks the cloud".to_owned();

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::{client, standard_input};
 use crate::arguments::{Common, KeysCommand, PassphraseSource};
 use crate::exit_status::ExitStatus;
-use crate::printer::Printer;
+use crate::printer::{Printer, shown};
 use crate::terminal::Terminal;
 
 /// No export and no passphrase is longer.
@@ -48,7 +48,7 @@ fn init(printer: Printer, client: &LicenseClient, yes: bool) -> Result<ExitStatu
     if !yes {
         let Some(mut terminal) = Terminal::open().filter(|_| !printer.json) else {
             let hint = "`coditect sync keys init --yes` makes the key.";
-            return Ok(printer.failure(WARNING, hint, "confirmation_needed", ExitStatus::No));
+            return Ok(printer.failure(&WARNING.replace('\n', " "), hint, "confirmation_needed", ExitStatus::No));
         };
         if !agrees(&mut terminal, &format!("{WARNING}\nType yes to make the key: "))? {
             let hint = "`coditect sync keys init` asks again.";
@@ -91,7 +91,7 @@ fn export(
             let text = format!(
                 "The key is in {}, and opens with the passphrase alone. Keep both, and not together.\n\
                  `coditect sync keys import FILE` takes it over on another machine.",
-                path.display()
+                shown(path)
             );
             Ok(printer.answer(&json!({ "key_id": key_id, "file": path.to_string_lossy() }), &text, ExitStatus::Yes))
         }
@@ -127,7 +127,7 @@ fn remove(printer: Printer, client: &LicenseClient, yes: bool) -> Result<ExitSta
     if !yes {
         let Some(mut terminal) = Terminal::open().filter(|_| !printer.json) else {
             let hint = "`coditect sync keys remove --yes` forgets the key.";
-            return Ok(printer.failure(FAREWELL, hint, "confirmation_needed", ExitStatus::No));
+            return Ok(printer.failure(&FAREWELL.replace('\n', " "), hint, "confirmation_needed", ExitStatus::No));
         };
         if !agrees(&mut terminal, &format!("{FAREWELL}\nType yes to forget the key: "))? {
             let hint = "`coditect sync keys remove` asks again.";
@@ -229,9 +229,11 @@ fn passphrase(source: &PassphraseSource, twice: bool) -> Result<Given, Error> {
     }
     let Some(mut terminal) = Terminal::open() else { return Ok(Given::Nobody) };
     let gave_up = Given::Not("No passphrase was typed.");
-    let Some(first) = terminal.ask_secretly("Passphrase: ").map_err(at_terminal)? else { return Ok(gave_up) };
+    let Some(first) = terminal.ask_secretly("Passphrase: ", |_| false).map_err(at_terminal)? else {
+        return Ok(gave_up);
+    };
     if twice {
-        match terminal.ask_secretly("Once more:  ").map_err(at_terminal)? {
+        match terminal.ask_secretly("Once more:  ", |_| false).map_err(at_terminal)? {
             None => return Ok(gave_up),
             Some(second) if nfc(&second) != nfc(&first) => {
                 return Ok(Given::Not("These are two different passphrases."));

@@ -7,12 +7,18 @@ use serde_json::{Value, json};
 use super::client;
 use crate::arguments::Common;
 use crate::exit_status::ExitStatus;
-use crate::printer::Printer;
+use crate::printer::{Printer, shown};
 
 const HERE: &str = env!("CARGO_PKG_VERSION");
 
 pub(super) fn update(printer: Printer, common: &Common, check: bool) -> Result<ExitStatus, Error> {
-    let updater = client(printer, common)?.updater()?;
+    let updater = match client(printer, common)?.updater() {
+        // With `--check`, a no means that there is a newer version.
+        Err(error) if check => {
+            return Ok(printer.failure(&error.to_string(), &error.hint(), error.code(), ExitStatus::Broken));
+        }
+        other => other?,
+    };
     let newest = updater.check()?;
     // What is told here and now need not be told again today.
     let _ = Memory::news(common.home.clone());
@@ -30,13 +36,13 @@ pub(super) fn update(printer: Printer, common: &Common, check: bool) -> Result<E
         let text = format!("This coditect, {HERE}, is the newest.");
         return Ok(printer.answer(&object(false), &text, ExitStatus::Yes));
     }
-    let mut shown = None;
+    let mut last = None;
     let program = updater.install(&newest, |done, total| {
         let percent = done * 100 / total.max(1);
-        if shown.replace(percent) != Some(percent) {
+        if last.replace(percent) != Some(percent) {
             printer.progress(&format!("Fetching coditect {version}: {} %", percent.min(100)));
         }
     })?;
-    let text = format!("coditect {version} is installed in place of {HERE}: {}", program.display());
+    let text = format!("coditect {version} is installed in place of {HERE}: {}", shown(&program));
     Ok(printer.answer(&object(true), &text, ExitStatus::Yes))
 }

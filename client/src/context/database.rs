@@ -13,7 +13,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 use super::ContextError;
 use crate::Error;
 use crate::home::{Home, refuse_foreign_link};
-use read_only::{is_unwritable, may_be_readable};
+use read_only::is_unwritable;
+pub(crate) use read_only::may_be_readable;
 
 /// How long a writer waits for another one. No transaction takes nearly as long.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -69,9 +70,7 @@ impl Database {
             self.mend_lost(home)?;
         }
         match home.reserve(self.file()) {
-            Err(Error::File { cause, .. })
-                if is_unwritable(&cause) && home.file(self.file()).symlink_metadata().is_err() =>
-            {
+            Err(Error::File { cause, .. }) if is_unwritable(&cause) && home.lacks_file(self.file()) => {
                 return self.nothing().map_err(|cause| self.failed(home, &cause));
             }
             other => other?,

@@ -81,6 +81,10 @@ impl ContextStore {
                 self.on(database, |file| file.execute("UPDATE mark SET tenant_id = ?1", [&tenant]))?;
             }
         }
+        if !lacking.is_empty() && before.cursor.is_none() && before.stamps.is_empty() {
+            // The others hold records, and no position was ever noted: the file with the notes is the one that is new.
+            lacking = vec![Database::Sessions.file()];
+        }
         if !lacking.is_empty() {
             let detail = format!("{} lacked records", lacking.join(", "));
             self.begin_pass(Progress { pass: newest_pass, ..now }, &detail)?;

@@ -74,7 +74,7 @@ impl ContextStore {
 
     /// The one in this folder; else in `CODITECT_HOME`, else in `~/.coditect`.
     pub fn open(home: Option<PathBuf>) -> Result<Self, Error> {
-        Ok(Self::with(Config::open(home)?, Clock::new(Timestamp::now)))
+        Ok(Self::with(Config::open(home)?, Clock::system()))
     }
 
     pub(crate) fn with(config: Config, clock: Clock) -> Self {

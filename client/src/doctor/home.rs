@@ -11,8 +11,11 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::Check;
 use crate::Error;
 use crate::Mended;
-use crate::context::Database;
+use crate::context::{Database, may_be_readable};
 use crate::home::{Foreign, Home, OTHERS, chown, foreign, is_mine};
+
+/// The row about the folder.
+const NAME: &str = "home";
 
 /// What is written to see whether something can be written.
 const PROBE: &str = "doctor";
@@ -21,8 +24,11 @@ const PROBE: &str = "doctor";
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) fn check(home: &Home) -> Vec<Check> {
-    if !home.path().exists() {
-        return vec![Check::good("home", format!("{} is made when it is needed", home.path().display()))];
+    match home.check().and_then(|()| home.is_there()) {
+        Ok(false) => return vec![Check::good(NAME, format!("{} is made when it is needed", home.path().display()))],
+        // Looked at below, since what others own cannot be mended by one's own `chmod`.
+        Ok(true) | Err(Error::Exposed { .. }) => {}
+        Err(error) => return vec![Check::failed(NAME, &error)],
     }
     let mut checks = vec![place(home)];
     checks
@@ -31,9 +37,7 @@ pub(super) fn check(home: &Home) -> Vec<Check> {
 }
 
 fn place(home: &Home) -> Check {
-    const NAME: &str = "home";
     let path = home.path();
-    // First, since what others own cannot be mended by one's own `chmod`.
     if let Some(foreign) = theirs(path) {
         let finding = foreign.sentence().trim_end_matches('.').to_owned();
         return Check::bad(NAME, finding, chown(path));
@@ -125,8 +129,7 @@ fn whole(home: &Home, database: Database) -> Check {
 }
 
 fn condition(home: &Home, database: Database) -> Condition {
-    let look = || {
-        let connection = Connection::open_with_flags(home.file(database.file()), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let quick_check = |connection: Connection| {
         connection.busy_timeout(PATIENCE)?;
         let handle = connection.get_interrupt_handle();
         // It outlives the look if that is short, and then interrupts nothing.
@@ -136,7 +139,17 @@ fn condition(home: &Home, database: Database) -> Condition {
         });
         connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))
     };
-    match look() {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let looked = Connection::open_with_flags(home.file(database.file()), flags).and_then(quick_check);
+    let looked = match looked {
+        // Where nothing can be written, commands read it another way.
+        Err(error) if may_be_readable(&error) => match database.connect_to_read(home) {
+            Ok(Some(connection)) => quick_check(connection),
+            Ok(None) | Err(_) => Err(error),
+        },
+        other => other,
+    };
+    match looked {
         Ok(answer) if answer == "ok" => Condition::Whole,
         Ok(fault) => Condition::Damaged(fault),
         Err(error) => match error.sqlite_error_code() {

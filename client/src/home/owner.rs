@@ -49,6 +49,20 @@ pub(crate) fn foreign(path: &Path) -> Option<Foreign> {
     Some(foreign(folder, &found, found.mode() & OTHERS == 0))
 }
 
+/// The command that opens the first folder above a path which is one's own and shut to oneself, too; none where there is no such
+/// folder.
+pub(crate) fn reopen(path: &Path) -> Option<String> {
+    let is_shut = |folder: &&Path| {
+        fs::metadata(folder).is_ok_and(|found| found.is_dir() && is_mine(found.uid()) && found.mode() & ENTER != ENTER)
+    };
+    // Of a folder below one that is shut nothing is known.
+    let folder = path.ancestors().find(is_shut)?;
+    (!geteuid().is_root()).then(|| format!("`chmod u+rwx {}` lets you in again.", folder.display()))
+}
+
+/// The bits that let the owner list and enter a folder.
+const ENTER: u32 = 0o500;
+
 /// The command that makes something one's own.
 pub(crate) fn chown(path: &Path) -> String {
     if geteuid().is_root() {

@@ -1,7 +1,7 @@
 //! Runs the command that an agent's settings have, with a harmless option in the place of its verb.
 
 use std::io::{ErrorKind, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -85,26 +85,40 @@ impl AgentSettings {
 fn fault(command: &str) -> Option<String> {
     let words = entry::words(command)?;
     let [program, options @ .., _, _] = words.as_slice() else { return None };
+    match version(program, options) {
+        Ok(says) if says.starts_with(NAME) => None,
+        Ok(_) => Some(format!("{program} is another program")),
+        Err(fault) => Some(fault),
+    }
+}
+
+/// Reports whether a program is this one, in this version, or starts it.
+pub(super) fn runs_this(program: &Path) -> bool {
+    let here = concat!("coditect ", env!("CARGO_PKG_VERSION"));
+    program.to_str().is_some_and(|program| version(program, &[]).is_ok_and(|says| says.trim_end() == here))
+}
+
+/// Runs a program with `--version`, for a few seconds at most. The error is why that does not work.
+fn version(program: &str, options: &[String]) -> Result<String, String> {
     let mut process = Command::new(program);
     process.args(options).arg("--version");
     let mut child = match process.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn() {
         Ok(child) => child,
         Err(error) if error.kind() == ErrorKind::NotFound && !program.contains('/') => {
-            return Some(format!("{program} is not found in PATH (exit code 127)"));
+            return Err(format!("{program} is not found in PATH (exit code 127)"));
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Some(format!("{program} is not there (exit code 127)"));
+            return Err(format!("{program} is not there (exit code 127)"));
         }
-        Err(error) => return Some(format!("{program} can't be started: {error}")),
+        Err(error) => return Err(format!("{program} can't be started: {error}")),
     };
     let until = Instant::now() + TIMEOUT;
     let says = child.stdout.take().map(|pipe| text(pipe, until)).unwrap_or_default();
     match code(&mut child, until) {
-        None => Some(format!("{program} does not end within {} seconds", TIMEOUT.as_secs())),
-        Some(Some(0)) if says.starts_with(NAME) => None,
-        Some(Some(0)) => Some(format!("{program} is another program")),
-        Some(Some(code)) => Some(format!("{program} fails (exit code {code})")),
-        Some(None) => Some(format!("{program} is ended by a signal")),
+        None => Err(format!("{program} does not end within {} seconds", TIMEOUT.as_secs())),
+        Some(Some(0)) => Ok(says),
+        Some(Some(code)) => Err(format!("{program} fails (exit code {code})")),
+        Some(None) => Err(format!("{program} is ended by a signal")),
     }
 }
 

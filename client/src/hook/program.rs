@@ -1,26 +1,39 @@
 //! The name of this program that stays when it is updated.
 //!
 //! A package manager keeps each version in a folder of its own and has a link to the newest one among the programs of
-//! `PATH`. A path that is kept, as in an agent's settings, is that link's.
+//! `PATH`. A version manager has a script or a program of its own there, which starts the version that was chosen. A path
+//! that is kept, as in an agent's settings, is the one in `PATH`.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The path by which this program is found in `PATH`; else by which it was started; else where it is.
 ///
 /// `found` is where the operating system says that it is, `started_as` the first word of its command line.
-pub(super) fn stable(found: &Path, started_as: Option<&OsStr>, path: Option<&OsStr>) -> PathBuf {
+/// `runs_this` tells of another program whether it starts this one.
+pub(super) fn stable(
+    found: &Path,
+    started_as: Option<&OsStr>,
+    path: Option<&OsStr>,
+    runs_this: impl Fn(&Path) -> bool,
+) -> PathBuf {
     let here = fs::canonicalize(found).unwrap_or_else(|_| found.to_owned());
     let is_this = |candidate: &PathBuf| fs::canonicalize(candidate).is_ok_and(|target| target == here);
     let started_as = started_as.map(Path::new);
-    let mut names: Vec<OsString> = vec!["coditect".into()];
+    let mut names: Vec<OsString> = vec![NAME.into()];
     names.extend(started_as.and_then(Path::file_name).map(OsStr::to_owned));
     names.extend(found.file_name().map(OsStr::to_owned));
     let folders = path.map(|path| std::env::split_paths(path).collect::<Vec<_>>()).unwrap_or_default();
     // A relative path means another folder elsewhere.
-    let folders = folders.iter().filter(|folder| folder.is_absolute());
-    let mut candidates = folders.flat_map(|folder| names.iter().map(|name| folder.join(name)));
+    let folders = || folders.iter().filter(|folder| folder.is_absolute());
+    // What the name alone starts.
+    let first = folders().map(|folder| folder.join(NAME)).find(|candidate| is_program(candidate));
+    if let Some(first) = first.filter(|first| is_this(first) || runs_this(first)) {
+        return first;
+    }
+    let mut candidates = folders().flat_map(|folder| names.iter().map(|name| folder.join(name)));
     let in_path = candidates.find(is_this);
     let as_started = || {
         let named = started_as.filter(|name| name.components().count() > 1)?;
@@ -29,9 +42,17 @@ pub(super) fn stable(found: &Path, started_as: Option<&OsStr>, path: Option<&OsS
     in_path.or_else(as_started).unwrap_or_else(|| found.to_owned())
 }
 
+/// This program's name.
+const NAME: &str = "coditect";
+
+fn is_program(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.is_file() && found.mode() & 0o111 != 0)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
 
@@ -43,11 +64,14 @@ mod tests {
         fs::create_dir(&bin).unwrap();
         let (program, link) = (cellar.join("coditect"), bin.join("coditect"));
         fs::write(&program, "").unwrap();
+        fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
         symlink("../Cellar/coditect/1.0/bin/coditect", &link).unwrap();
         let other = folder.path().join("other");
         fs::create_dir(&other).unwrap();
         fs::write(other.join("coditect"), "another program").unwrap();
 
+        let stable =
+            |found: &Path, started_as: Option<&OsStr>, path: Option<&OsStr>| stable(found, started_as, path, |_| false);
         let path = std::env::join_paths([Path::new("relative"), &other, &bin, &cellar]).unwrap();
         assert_eq!(stable(&program, Some("coditect".as_ref()), Some(&path)), link);
         assert_eq!(stable(&program, Some(link.as_os_str()), Some(other.as_os_str())), link, "as it was started");
@@ -58,5 +82,23 @@ mod tests {
         fs::remove_file(&link).unwrap();
         symlink(&program, bin.join("ct-2")).unwrap();
         assert_eq!(stable(&program, Some("ct-2".as_ref()), Some(bin.as_os_str())), bin.join("ct-2"));
+    }
+
+    #[test]
+    fn a_script_in_path_that_starts_this_program_is_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let [versions, shims, other] = ["versions/0.1.0", "shims", "other"].map(|name| folder.path().join(name));
+        let program = |folder: &Path| {
+            fs::create_dir_all(folder).unwrap();
+            let path = folder.join(NAME);
+            fs::write(&path, "").unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+            path
+        };
+        let [found, shim, another] = [&versions, &shims, &other].map(|folder| program(folder));
+        let path = std::env::join_paths([&shims, &other, &versions]).unwrap();
+        assert_eq!(stable(&found, Some(found.as_os_str()), Some(&path), |program| program == shim), shim);
+        // Nothing behind the first is started.
+        assert_eq!(stable(&found, None, Some(&path), |program| program == another), found);
     }
 }

@@ -22,7 +22,7 @@ use protocol::id::ProjectId;
 use serde_json::Value;
 
 use crate::project;
-use crate::text::without_mark;
+use crate::text::{decoded, json};
 use remote::Remote;
 use repository::Repository;
 
@@ -66,7 +66,7 @@ fn place(folder: &Path, home: Option<&Path>) -> String {
 
 fn name_in_settings(folder: &Path) -> Option<String> {
     let text = read(&folder.join(SETTINGS))?;
-    let settings: Value = serde_json::from_slice(without_mark(&text)).ok()?;
+    let settings: Value = json(&text).ok()?;
     settings["project"].as_str().filter(|name| !name.trim().is_empty()).map(str::to_owned)
 }
 
@@ -80,7 +80,7 @@ fn read(path: &Path) -> Option<Vec<u8>> {
 
 /// A path that a file of git's has, which begins where `base` is.
 fn path_in(base: &Path, text: &[u8]) -> PathBuf {
-    let text = String::from_utf8_lossy(without_mark(text));
+    let text = decoded(text);
     base.join(text.trim_end_matches(['\n', '\r']).trim())
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::entry::{self, Fault, Made};
 use super::{HookError, trouble};
 use crate::home::Home;
-use crate::text::{MARK, without_mark};
+use crate::text::{decoded_exactly, encoded_like, json};
 use crate::{Error, random};
 
 /// No settings are larger.
@@ -63,9 +63,9 @@ impl AgentSettings {
         let _ = fs::create_dir_all(folder_of(&target));
         let _also = lock_folder(&target);
         let before = self.read(&target)?;
-        let (text, file) = match before.as_deref().map(unmarked) {
+        let (text, file) = match before.as_deref().map(|bytes| self.text(bytes)).transpose()? {
             // Somebody may have made an empty file to begin with.
-            Some(text) if !text.trim().is_empty() => (text.to_owned(), Made::Entry),
+            Some(text) if !text.trim().is_empty() => (text, Made::Entry),
             _ => ("{}\n".to_owned(), Made::File),
         };
         let found = entry::find(&text).map_err(|fault| self.fault(fault))?;
@@ -97,15 +97,16 @@ impl AgentSettings {
         // Empty containers of an entry that nobody remembers were most likely made for it.
         let made = installed.remove(&self.name()).unwrap_or(Made::Hooks);
         let mut taken = false;
-        if let Some(before) = self.read(&target)?.filter(|text| !unmarked(text).trim().is_empty()) {
-            let text = unmarked(&before);
-            taken = !entry::find(text).map_err(|fault| self.fault(fault))?.is_empty();
+        let before = self.read(&target)?;
+        let text = before.as_deref().map(|bytes| self.text(bytes)).transpose()?;
+        if let Some(text) = text.filter(|text| !text.trim().is_empty()) {
+            taken = !entry::find(&text).map_err(|fault| self.fault(fault))?.is_empty();
             if taken {
-                let after = entry::take_out(text, made).map_err(|fault| self.fault(fault))?;
+                let after = entry::take_out(&text, made).map_err(|fault| self.fault(fault))?;
                 if made == Made::File && entry::is_empty(&after) {
                     fs::remove_file(&target).map_err(|cause| Error::file(&target, cause))?;
                 } else {
-                    self.replace(&target, Some(&before), &after)?;
+                    self.replace(&target, before.as_deref(), &after)?;
                 }
             }
         }
@@ -118,8 +119,9 @@ impl AgentSettings {
     /// # Errors
     /// When the file is not an agent's settings.
     pub fn commands(&self) -> Result<Vec<String>, Error> {
-        let text = self.read(&self.target()?)?.filter(|text| !unmarked(text).trim().is_empty());
-        let found = text.map(|text| entry::find(unmarked(&text)).map_err(|fault| self.fault(fault))).transpose()?;
+        let text = self.read(&self.target()?)?.map(|bytes| self.text(&bytes)).transpose()?;
+        let text = text.filter(|text| !text.trim().is_empty());
+        let found = text.map(|text| entry::find(&text).map_err(|fault| self.fault(fault))).transpose()?;
         Ok(found.unwrap_or_default().into_iter().map(|found| found.command).collect())
     }
 
@@ -135,7 +137,7 @@ impl AgentSettings {
         Err(Error::file(&self.path, io::Error::from(io::ErrorKind::TooManyLinks)))
     }
 
-    fn read(&self, target: &Path) -> Result<Option<String>, Error> {
+    fn read(&self, target: &Path) -> Result<Option<Vec<u8>>, Error> {
         let file = match File::open(target) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -146,13 +148,16 @@ impl AgentSettings {
         if text.len() as u64 > MAX_LEN {
             return Err(self.fault(Fault::Shape("it is larger than 4 MiB")));
         }
-        let text = String::from_utf8(text).map_err(|_| self.fault(Fault::Shape("it is not UTF-8")))?;
         Ok(Some(text))
     }
 
-    /// Puts the new text in the old one's place, with its byte order mark and permissions, unless another process has changed
+    fn text(&self, bytes: &[u8]) -> Result<String, Error> {
+        decoded_exactly(bytes).ok_or_else(|| self.fault(Fault::Shape("it is neither UTF-8 nor marked as UTF-16")))
+    }
+
+    /// Puts the new text in the old one's place, in its encoding and with its permissions, unless another process has changed
     /// it meanwhile.
-    fn replace(&self, target: &Path, before: Option<&str>, after: &str) -> Result<(), Error> {
+    fn replace(&self, target: &Path, before: Option<&[u8]>, after: &str) -> Result<(), Error> {
         let folder = folder_of(target);
         fs::create_dir_all(folder).map_err(|cause| Error::file(folder, cause))?;
         let aside = folder.join(format!(".coditect-{}", random::name()));
@@ -161,10 +166,7 @@ impl AgentSettings {
             if let Ok(found) = fs::metadata(target) {
                 file.set_permissions(Permissions::from_mode(found.mode() & 0o7777))?;
             }
-            if before.is_some_and(|before| before.starts_with(MARK)) {
-                file.write_all(MARK.encode_utf8(&mut [0; 3]).as_bytes())?;
-            }
-            file.write_all(after.as_bytes())?;
+            file.write_all(&encoded_like(before.unwrap_or_default(), after))?;
             file.sync_all()
         };
         let written = write().map_err(|cause| Error::file(target, cause)).and_then(|()| {
@@ -220,15 +222,10 @@ fn folder_of(target: &Path) -> &Path {
     target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A text without its byte order mark.
-fn unmarked(text: &str) -> &str {
-    text.strip_prefix(MARK).unwrap_or(text)
-}
-
 /// What was made in which file. What can't be read is as good as forgotten: it only says what to tidy up.
 fn installed(home: &Home) -> Result<BTreeMap<String, Made>, Error> {
     let text = home.read(INSTALLED)?;
-    Ok(text.and_then(|text| serde_json::from_slice(without_mark(&text)).ok()).unwrap_or_default())
+    Ok(text.and_then(|text| json(&text).ok()).unwrap_or_default())
 }
 
 /// The settings files that a hook was added to from here.

@@ -1,5 +1,6 @@
 //! An event becomes records: `coditect hook task-plan`.
 
+use std::borrow::Cow;
 use std::io::{self, ErrorKind, Read};
 use std::path::PathBuf;
 
@@ -12,7 +13,7 @@ use super::event::{self, News, Sighting};
 use super::mend::mended;
 use super::scan::Scanner;
 use super::{AgentHook, HookError, project, trouble};
-use crate::text::without_mark;
+use crate::text::{decoded, is_utf16, without_mark};
 use crate::{ContextStore, Draft, Entry, Error, environment};
 
 /// No event about tasks is larger. What uses of other tools bring may be, and isn't kept.
@@ -99,12 +100,12 @@ fn draft(seen: &Sighting, known: Option<Entry>, project: Option<&ProjectId>) -> 
 fn read(mut input: impl Read) -> Result<Value, Error> {
     let fault = |fault: String| Error::from(HookError::Event { fault });
     let (mut text, mut chunk, mut scanner) = (Vec::new(), vec![0; CHUNK], Scanner::default());
-    let end = loop {
-        if let Some(end) = scanner.end_of_value(&text) {
-            break end;
+    let value = loop {
+        if let Some(value) = first_value(&text, &mut scanner) {
+            break value;
         }
         match input.read(&mut chunk) {
-            Ok(0) => break text.len(),
+            Ok(0) => break in_utf8(&text),
             Ok(len) => text.extend_from_slice(&chunk[..len]),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::TimedOut => {
@@ -118,6 +119,20 @@ fn read(mut input: impl Read) -> Result<Value, Error> {
             return Err(fault("it is larger than 4 MiB".into()));
         }
     };
-    let text = mended(without_mark(&text[..end]));
+    let text = mended(without_mark(&value));
     serde_json::from_str(&text).map_err(|error| fault(error.to_string()))
+}
+
+/// The first value of a text, if that is whole. The text must begin with the text of the previous call.
+fn first_value<'a>(text: &'a [u8], scanner: &mut Scanner) -> Option<Cow<'a, [u8]>> {
+    match in_utf8(text) {
+        Cow::Borrowed(text) => scanner.end_of_value(text).map(|end| Cow::Borrowed(&text[..end])),
+        // A character at the end may be half there, so the text need not go on from the previous one.
+        Cow::Owned(text) => Scanner::default().end_of_value(&text).map(|end| Cow::Owned(text[..end].to_vec())),
+    }
+}
+
+/// A text in UTF-8, from UTF-16 where its byte order mark says so.
+fn in_utf8(text: &[u8]) -> Cow<'_, [u8]> {
+    if is_utf16(text) { Cow::Owned(decoded(text).into_owned().into_bytes()) } else { Cow::Borrowed(text) }
 }

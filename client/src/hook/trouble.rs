@@ -4,9 +4,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
 use crate::home::Home;
-use crate::text::without_mark;
+use crate::{Error, clock, text};
 
 const FILE: &str = "hook-trouble.json";
 
@@ -34,13 +33,13 @@ pub(super) fn note(home: &Home, error: &Error) -> bool {
     let _held = home.lock(LOCK).ok();
     let times = read(home).ok().flatten().map_or(0, |trouble| trouble.times);
     let error = format!("{error} {}", error.hint()).chars().take(MAX_CHARS).collect();
-    let trouble = Trouble { at: Timestamp::now(), error, times: times.saturating_add(1) };
+    let trouble = Trouble { at: clock::now(), error, times: times.saturating_add(1) };
     serde_json::to_vec(&trouble).is_ok_and(|text| home.write(FILE, &text).is_ok())
 }
 
 /// What was written down.
 pub(super) fn read(home: &Home) -> Result<Option<Trouble>, Error> {
-    Ok(home.read(FILE)?.and_then(|text| serde_json::from_slice(without_mark(&text)).ok()))
+    Ok(home.read(FILE)?.and_then(|text| text::json(&text).ok()))
 }
 
 /// Forgets it: a hook that is installed anew begins anew.

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::Config;
+use crate::{Config, clock};
 
 /// When the last one began, in clear.
 const FILE: &str = "background-sync.json";
@@ -36,7 +36,7 @@ impl Config {
     /// # }
     /// ```
     pub fn sync_is_due(&self) -> bool {
-        let now = Timestamp::now();
+        let now = clock::now();
         if !self.sync().unwrap_or(false) || self.has_begun_lately(now) {
             return false;
         }

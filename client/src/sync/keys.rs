@@ -101,10 +101,12 @@ impl LicenseClient {
     /// When there is no key here, or the passphrase is too short.
     pub fn export_tenant_key(&self, passphrase: &str) -> Result<String, Error> {
         let key = read(&self.inner.vault)?.ok_or(KeysError::Missing)?;
+        // Of its characters as they are wrapped: a letter with an accent is one, on every keyboard.
+        let passphrase = text::nfc(passphrase);
         if passphrase.chars().count() < MIN_PASSPHRASE {
             return Err(KeysError::ShortPassphrase { least: MIN_PASSPHRASE }.into());
         }
-        Ok(export::write(&key, &text::nfc(passphrase)))
+        Ok(export::write(&key, &passphrase))
     }
 
     /// Takes over the key that another machine has exported, opens what was locked, and queues again what the cloud has in

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{UpdateError, this_version};
 use crate::home::Home;
-use crate::{Config, Error};
+use crate::{Config, Error, clock};
 
 const FILE: &str = "update.json";
 
@@ -42,7 +42,7 @@ impl Memory {
         let _held = home.lock(LOCK).ok()?;
         let mut memory = Self::read(&home);
         let newest = newer(&memory)?;
-        let now = Timestamp::now();
+        let now = clock::now();
         if is_within_a_day(memory.told_at, now) {
             return None;
         }
@@ -55,7 +55,7 @@ impl Memory {
     /// is not tried at each command.
     pub fn take_turn(home: Option<PathBuf>) -> bool {
         let Ok(config) = Config::open(home) else { return false };
-        let now = Timestamp::now();
+        let now = clock::now();
         if is_within_a_day(Self::read(config.home()).asked_at, now) {
             return false;
         }
@@ -91,7 +91,7 @@ impl Memory {
         }
         self.version = Some(version.to_string());
         self.released_at = Some(released_at);
-        self.asked_at = Some(Timestamp::now());
+        self.asked_at = Some(clock::now());
         Ok(())
     }
 

@@ -58,11 +58,10 @@ fn without_an_argument_the_key_comes_from_standard_input() {
     );
 }
 
-#[test]
-fn at_a_terminal_the_key_is_asked_for_and_not_shown() {
-    let cloud = Cloud::start();
-    let machine = Machine::new(&cloud.url);
-    let mut command = at_terminal(&machine, "activate");
+/// Types these lines at a terminal once the key is asked for. The answer is all that the terminal shows, and whether the key was
+/// taken.
+fn typed(machine: &Machine, lines: &str) -> (String, bool) {
+    let mut command = at_terminal(machine, "activate");
     let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let (mut screen, mut shown) = (process.stdout.take().unwrap(), Vec::new());
     // Not before the question: what is typed earlier is shown by the terminal itself.
@@ -71,14 +70,38 @@ fn at_a_terminal_the_key_is_asked_for_and_not_shown() {
         screen.read_exact(&mut byte).unwrap();
         shown.push(byte[0]);
     }
-    let key = machine.key.to_string();
     let mut keyboard = process.stdin.take().unwrap();
-    keyboard.write_all(format!("{key}\n").as_bytes()).unwrap();
+    keyboard.write_all(lines.as_bytes()).unwrap();
     screen.read_to_end(&mut shown).unwrap();
     drop(keyboard);
-    assert!(process.wait().unwrap().success());
-    let shown = String::from_utf8(shown).unwrap();
-    assert!(shown.contains("Activated") && !shown.contains(&key), "{shown}");
+    (String::from_utf8(shown).unwrap(), process.wait().unwrap().success())
+}
+
+#[test]
+fn at_a_terminal_the_key_is_asked_for_and_not_shown() {
+    let cloud = Cloud::start();
+    let machine = Machine::new(&cloud.url);
+    let key = machine.key.to_string();
+    let (shown, taken) = typed(&machine, &format!("{key}\n"));
+    assert!(taken && shown.contains("Activated") && !shown.contains(&key), "{shown}");
+}
+
+#[test]
+fn a_key_that_was_broken_in_lines_is_read_to_its_end() {
+    let cloud = Cloud::start();
+    let machine = Machine::new(&cloud.url);
+    let key = machine.key.to_string();
+    let (first, rest) = key.split_at(key.find('-').unwrap() + 6);
+    let (shown, taken) = typed(&machine, &format!("{first}\n{rest}\n"));
+    assert!(taken && !shown.contains(rest), "{shown}");
+    let (shown, taken) = typed(&machine, &(key.replace('-', "-\n") + "\n"));
+    assert!(taken, "{shown}");
+    for given_up in [format!("{first}\n\n"), "hello\n".to_owned(), "C\nO\nD\nI\n".to_owned()] {
+        let (shown, taken) = typed(&machine, &given_up);
+        assert!(!taken && shown.contains("error:"), "{shown}");
+    }
+    // As the shell takes it apart.
+    assert_eq!(machine.coditect(&["activate", first, rest]).code, 0);
 }
 
 #[test]

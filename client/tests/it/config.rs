@@ -141,8 +141,11 @@ fn settings_with_a_byte_order_mark_are_read() {
     let machine = Machine::new("https://cloud.example");
     let file = machine.home().join("config.json");
     let text = fs::read_to_string(&file).unwrap();
-    fs::write(&file, format!("\u{feff}{text}")).unwrap();
-    expect(&machine.coditect(&["config", "get", "cloud-url"]), 0, "{cloud}\n", "");
-    assert_eq!(machine.coditect(&["config", "set", "sync", "on"]).code, 0);
-    expect(&machine.coditect(&["config", "get", "cloud-url"]), 0, "{cloud}\n", "");
+    let marked = format!("\u{feff}{text}");
+    for bytes in [marked.clone().into_bytes(), marked.encode_utf16().flat_map(u16::to_le_bytes).collect()] {
+        fs::write(&file, bytes).unwrap();
+        expect(&machine.coditect(&["config", "get", "cloud-url"]), 0, "{cloud}\n", "");
+        assert_eq!(machine.coditect(&["config", "set", "sync", "on"]).code, 0);
+        expect(&machine.coditect(&["config", "get", "cloud-url"]), 0, "{cloud}\n", "");
+    }
 }

@@ -278,6 +278,10 @@ fn what_is_there_is_read_where_nothing_can_be_written() {
         assert_eq!((printed.code, printed.stderr.as_str()), (0, ""), "{arguments:?}: {printed:?}");
         assert!(printed.stdout.contains(says), "{arguments:?}: {printed:?}");
     }
+    let doctor = machine.printed(mounted(&machine, &["doctor"], script));
+    for row in ["BAD  home", "ok   database org.db", "ok   database sessions.db"] {
+        assert!(doctor.stdout.contains(row), "{row}: {doctor:?}");
+    }
     let printed = machine.printed(mounted(&machine, &["task", "add", "x"], script));
     assert!(printed.code == 2 && printed.stderr.contains("sessions.db"), "{printed:?}");
 }

@@ -85,6 +85,17 @@ fn what_only_looks_is_free_and_what_is_left_is_told() {
 }
 
 #[test]
+fn a_command_that_cannot_be_started_is_not_one_of_the_days() {
+    let machine = offline();
+    for (command, code) in [("no-such-command", 127), ("/etc/passwd", 126), ("/", 126)] {
+        assert_eq!(machine.coditect(&["run", "--", command]).code, code, "{command}");
+    }
+    assert_eq!(machine.used(), 0);
+    expect(&machine.coditect(&["run", "--", "false"]), 1, "", "");
+    assert_eq!(machine.used(), 1);
+}
+
+#[test]
 fn the_command_has_no_seat_in_its_environment() {
     let machine = offline();
     let script = "echo $CODITECT_TIER ${CODITECT_SESSION_ID-none} ${CODITECT_LICENSE_TOKEN-none} ${CODITECT_SEAT_EXPIRES_AT-none}";

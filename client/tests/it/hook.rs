@@ -152,6 +152,25 @@ fn what_an_agent_has_cut_in_the_middle_is_recorded_all_the_same() {
 }
 
 #[test]
+fn an_event_in_utf16_is_read_as_it_arrives() {
+    let machine = Machine::new(NOWHERE);
+    let event = format!("\u{feff}{}\n{{\"more\": ", todo_write(&json!([todo("a \u{1f600}", "pending")]), &json!([])));
+    for number in [u16::to_le_bytes, u16::to_be_bytes] {
+        let bytes: Vec<u8> = event.encode_utf16().flat_map(number).collect();
+        let mut command = machine.command(&["hook", "task-plan"]);
+        let mut process = command.stdin(Stdio::piped()).spawn().unwrap();
+        let mut pipe = process.stdin.take().unwrap();
+        // Characters are torn, and the pipe stays open.
+        for piece in bytes.chunks(33) {
+            pipe.write_all(piece).unwrap();
+        }
+        assert!(process.wait().unwrap().success());
+        drop(pipe);
+        assert_eq!(statuses(&machine), pairs(&[("a \u{1f600}", "pending")]));
+    }
+}
+
+#[test]
 fn an_agent_that_leaves_the_pipe_open_is_not_waited_for() {
     let machine = Machine::new(NOWHERE);
     let start = || {

@@ -125,6 +125,40 @@ fn what_was_there_stays_to_the_last_byte() {
 }
 
 #[test]
+fn settings_in_utf16_stay_so() {
+    for number in [u16::to_le_bytes, u16::to_be_bytes] {
+        let agent = Agent::new();
+        let encoded = |text: &str| -> Vec<u8> { format!("\u{feff}{text}").encode_utf16().flat_map(number).collect() };
+        let before = encoded("{\r\n  \"model\": \"caf\u{e9}\"\r\n}\r\n");
+        agent.write("");
+        fs::write(agent.settings(), &before).unwrap();
+        assert_eq!(agent.hook(&["install"]).code, 0);
+        let installed = fs::read(agent.settings()).unwrap();
+        let command: Vec<u8> = encoded("hook task-plan").split_off(2);
+        assert!(installed.starts_with(&before[..20]) && installed.windows(command.len()).any(|part| part == command));
+        assert_eq!(agent.hook(&["status"]).code, 0);
+        assert_eq!(agent.hook(&["uninstall"]).code, 0);
+        assert_eq!(fs::read(agent.settings()).unwrap(), before);
+    }
+}
+
+#[test]
+fn the_script_of_a_version_manager_is_what_stays() {
+    let agent = Agent::new();
+    let cellar = Cellar::new(&agent);
+    let shim = cellar.link.clone();
+    let script = |program: &str| {
+        let write = "rm -f \"$0\"; printf '%s' \"$1\" >\"$0\"; chmod 755 \"$0\"";
+        let text = format!("#!/bin/sh\nexec {program} \"$@\"\n");
+        assert!(Command::new("sh").args(["-c", write]).arg(&shim).arg(text).status().unwrap().success());
+    };
+    script(&format!("'{}'", cellar.program("1.0").display()));
+    assert_eq!(cellar.run(&["hook", "install"]).code, 0);
+    assert!(agent.text().contains(&format!("'{}' hook task-plan", shim.display())), "{}", agent.text());
+    assert_eq!(cellar.run(&["hook", "status"]).code, 0);
+}
+
+#[test]
 fn an_entry_by_an_older_path_is_renewed() {
     let agent = Agent::new();
     let old = "{\"hooks\":{\"PostToolUse\":[{\"matcher\":\"TodoWrite\",\"hooks\":[{\"type\":\"command\",\"command\":\

@@ -190,4 +190,11 @@ fn a_passphrase_is_the_same_in_each_normal_form() {
         }
         assert_eq!(import(&machine, &export, &COMPOSED.replace('\u{e9}', "e")).code, 1);
     }
+    // Ten characters on every keyboard; as they are typed on some, thirteen.
+    for short in ["caf\u{e9} gr\u{fc}\u{df}e", "cafe\u{301} gru\u{308}\u{df}e"] {
+        let file = machine.folder().join("short");
+        let export = ["sync", "keys", "export", file.to_str().unwrap(), "--passphrase-file", "-"];
+        let printed = machine.coditect_reading(&export, short);
+        assert!(printed.code == 64 && !file.exists(), "{short}: {printed:?}");
+    }
 }

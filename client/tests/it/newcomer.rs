@@ -40,6 +40,12 @@ fn one_hint_leads_to_the_command_that_was_typed() {
             "How long is 600? A time to wait has a unit.",
             "`coditect run --wait 600s -- COMMAND…` waits for 600 seconds.",
         ),
+        (
+            &["seat", "hold", "--wait", "10"],
+            "How long is 10? A time to wait has a unit.",
+            "`coditect seat hold --wait 10s` waits for 10 seconds.",
+        ),
+        (&["info"], "There is no command `coditect info`.", "`coditect --help` lists the commands."),
     ] {
         expect(&machine.coditect(arguments), 64, "", &format!("error: {error}\nhint: {hint}\n"));
     }
@@ -285,9 +291,28 @@ fn a_time_to_wait_may_stand_alone() {
         &["run", "--wait", "10m", "echo", "-n", "ran"],
         &["run", "--wait=10m", "echo", "-n", "ran"],
         &["run", "--wait", "--", "echo", "-n", "ran"],
+        &["run", "--wait", "2s", "--json", "-q", "--", "echo", "-n", "ran"],
+        &["run", "--wait", "1m 30s", "--", "echo", "-n", "ran"],
+        &["exec", "--wait", "1m", "30s", "--", "echo", "-n", "ran"],
         &["seat", "hold", "--wait", "10m", "--", "echo", "-n", "ran"],
+        &["seat", "hold", "--wait", "10m", "-q", "--", "echo", "-n", "ran"],
     ] {
         expect(&machine.coditect(arguments), 0, "ran", "");
+    }
+    for arguments in [
+        &["run", "--wait", "10x", "--", "echo"][..],
+        &["run", "--wait", "10M", "--", "echo"],
+        &["run", "--wait", "-5m", "--", "echo"],
+        &["run", "--wait", "soon", "--", "echo"],
+        &["run", "--wait", "10", "echo"],
+        &["run", "--waitt", "5m", "--", "echo"],
+        &["run", "--wait", "5m", "--jsn", "--", "echo"],
+        &["seat", "hold", "--wait", "5x"],
+        &["seat", "hold", "--wait", "10"],
+        &["seat", "acquire", "--wait", "10"],
+    ] {
+        let printed = machine.coditect(arguments);
+        assert!(printed.code == 64 && printed.stderr.contains("\nhint: `"), "{arguments:?}: {printed:?}");
     }
     assert_eq!(machine.coditect(&["seat", "acquire", "-q", "--wait", "10m"]).code, 0);
 }

@@ -1,5 +1,6 @@
 //! Where the home folder may be, and what its file system may lack.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -10,7 +11,7 @@ use std::sync::LazyLock;
 use coditect::Config;
 
 use crate::cloud::Cloud;
-use crate::machine::{Machine, at_time, copy, expect};
+use crate::machine::{Machine, Printed, at_time, copy, expect};
 
 /// A library that takes hard links and the flush of folders away, as file systems do that have neither.
 static POOR: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -91,7 +92,48 @@ fn what_cannot_be_a_home_is_named() {
 }
 
 #[test]
-fn neither_a_name_that_is_not_utf8_nor_a_clock_before_1970_is_a_crash() {
+fn doctor_says_of_a_home_what_the_commands_say() {
+    let machine = Machine::new("https://cloud.example");
+    let folder = machine.folder().to_owned();
+    symlink("nowhere", folder.join("link")).unwrap();
+    fs::write(folder.join("file"), "").unwrap();
+    for (home, says, hint) in [
+        (folder.join("link"), "is a link to nowhere, which does not exist", "mkdir -p -m 700"),
+        (folder.join("file"), "it is a file", "`mv "),
+    ] {
+        let output = machine.command(&["doctor"]).env("CODITECT_HOME", &home).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.starts_with("ok   version") && text.contains("\nBAD  home"), "{text}");
+        assert!(text.contains(says) && text.contains(hint) && !text.contains("chmod"), "{text}");
+        let fix = machine.command(&["doctor", "--fix"]).env("CODITECT_HOME", &home).output().unwrap();
+        assert_eq!(fix.status.code(), Some(2), "{fix:?}");
+        assert!(String::from_utf8(fix.stderr).unwrap().contains(says));
+    }
+}
+
+#[test]
+fn a_path_is_one_line_whatever_is_in_its_name() {
+    let machine = Machine::new("https://cloud.example");
+    let home = machine.folder().join("h\nhint: \u{1b}[2J");
+    let home = home.to_str().unwrap();
+    for arguments in [
+        &["init"][..],
+        &["init"],
+        &["man", "--output", home],
+        &["hook", "install", "--settings", &format!("{home}/settings.json")],
+        &["hook", "install", "--settings", "/proc/\nhint: \u{1b}[2J"],
+        &["--home", "/proc/\nhint: \u{1b}[2J", "config", "set", "sync", "on"],
+    ] {
+        let output = machine.command(arguments).env("CODITECT_HOME", home).output().unwrap();
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(text.contains("\\nhint: \\u{1b}[2J"), "{arguments:?}: {text}");
+        assert!(!text.contains('\u{1b}') && text.matches("\nhint: ").count() < 2, "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn neither_a_name_that_is_not_utf8_nor_a_clock_beyond_the_calendar_is_a_crash() {
     let cloud = Cloud::start();
     let machine = Machine::activated(&cloud.url);
     assert_eq!(machine.coditect(&["config", "set", "sync", "on"]).code, 0);
@@ -118,7 +160,9 @@ fn neither_a_name_that_is_not_utf8_nor_a_clock_before_1970_is_a_crash() {
         let odd = machine.command(arguments).env("CODITECT_HOME", odd.join("home")).output().unwrap();
         let mut before = machine.command(arguments);
         let before = at_time(&mut before, "1969-06-15 12:00:00").output().unwrap();
-        for (output, why) in [(odd, "a name"), (before, "a clock")] {
+        let mut after = machine.command(arguments);
+        let after = at_time(&mut after, "+9000y").output().unwrap();
+        for (output, why) in [(odd, "a name"), (before, "an early clock"), (after, "a late clock")] {
             let text = String::from_utf8_lossy(&output.stderr);
             assert!(
                 output.status.code().is_some_and(|code| code < 2 || code == 2 && !text.contains("mistake of")),
@@ -126,6 +170,12 @@ fn neither_a_name_that_is_not_utf8_nor_a_clock_before_1970_is_a_crash() {
             );
             assert!(!text.contains("panicked") && !text.contains("mistake"), "{why}: {arguments:?}: {text}");
         }
+    }
+    let pages = odd.join("pages");
+    for option in ["--quiet", "--json"] {
+        let arguments = [OsStr::new(option), OsStr::new("man"), OsStr::new("--output"), pages.as_os_str()];
+        let output = machine.command(&arguments).output().unwrap();
+        assert!(output.status.success() && pages.join("coditect.1").exists(), "{output:?}");
     }
 }
 
@@ -167,6 +217,77 @@ fn root_follows_no_link_that_another_user_has_made() {
     fs::remove_file(link).unwrap();
 }
 
+fn chown(owner: &str, path: &Path) {
+    assert!(Command::new("chown").args(["-R", owner]).arg(path).status().unwrap().success());
+}
+
+fn chmod(mode: u32, path: &Path) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// The binary, run by another user than root.
+fn as_nobody(machine: &Machine, arguments: &[&str]) -> Printed {
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=nobody", "--clear-groups"]).arg(env!("CARGO_BIN_EXE_coditect")).args(arguments);
+    machine.surround(&mut command);
+    machine.printed(command.current_dir("/").output().unwrap())
+}
+
+/// Neither empty nor new: nobody knows what is in it.
+#[test]
+fn a_home_that_cannot_be_entered_is_an_error_for_all_that_read_it() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let machine = Machine::new("https://cloud.example");
+    assert_eq!(machine.coditect(&["task", "add", "Write it down", "--id", "x"]).code, 0);
+    chown("nobody", machine.folder());
+    if as_nobody(&machine, &["config", "list"]).code != 0 {
+        // The binary is where no other user can reach it.
+        return;
+    }
+    let each_says = |profile: &[&str], says: &str, hint: &str| {
+        for arguments in [
+            &["task", "list"][..],
+            &["decisions"],
+            &["--json", "task", "list"],
+            &["sync", "log"],
+            &["sync", "status"],
+            &["search", "Write"],
+            &["task", "show", "x"],
+            &["status"],
+            &["config", "list"],
+            &["task", "add", "y"],
+            &["hook", "status"],
+        ] {
+            let printed = as_nobody(&machine, &[profile, arguments].concat());
+            let text = (printed.stdout.clone() + &printed.stderr).replace("\\\"", "\"");
+            assert_eq!(printed.code, 2, "{arguments:?}: {printed:?}");
+            assert!(text.contains(says) && text.contains(hint), "{arguments:?}: {printed:?}");
+        }
+        let doctor = as_nobody(&machine, &[profile, &["doctor"]].concat());
+        assert!(doctor.stdout.contains("BAD  home") && doctor.stdout.contains(hint), "{doctor:?}");
+    };
+    chown("root", &machine.home());
+    each_says(&[], "{home} belongs to root.", "`sudo chown -R \"$(id -un)\" {home}");
+    chown("nobody", &machine.home());
+    for mode in [0o000, 0o600] {
+        chmod(mode, &machine.home());
+        each_says(&[], "cannot be used: Permission denied", "`chmod u+rwx {home}` lets you in again.");
+    }
+    chmod(0o700, &machine.home());
+    let profiles = machine.home().join("profiles");
+    fs::create_dir(&profiles).unwrap();
+    chmod(0o700, &profiles);
+    each_says(
+        &["--profile", "work"],
+        "{home}/profiles belongs to root.",
+        "`sudo chown -R \"$(id -un)\" {home}/profiles`",
+    );
+    fs::remove_dir(&profiles).unwrap();
+    assert!(as_nobody(&machine, &["task", "list"]).stdout.contains("Write it down"));
+}
+
 #[test]
 fn what_sudo_has_left_is_named_with_its_owner() {
     // Without root, nothing can be given away.
@@ -175,16 +296,8 @@ fn what_sudo_has_left_is_named_with_its_owner() {
     }
     let machine = Machine::new("https://cloud.example");
     assert_eq!(machine.coditect(&["task", "add", "Write it down"]).code, 0);
-    let chown = |owner: &str, path: &Path| {
-        assert!(Command::new("chown").args(["-R", owner]).arg(path).status().unwrap().success());
-    };
     chown("nobody", machine.folder());
-    let as_nobody = |arguments: &[&str]| {
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid=nobody", "--clear-groups"]).arg(env!("CARGO_BIN_EXE_coditect")).args(arguments);
-        machine.surround(&mut command);
-        machine.printed(command.current_dir("/").output().unwrap())
-    };
+    let as_nobody = |arguments: &[&str]| as_nobody(&machine, arguments);
     if as_nobody(&["config", "list"]).code != 0 {
         // The binary is where no other user can reach it.
         return;

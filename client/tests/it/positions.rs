@@ -104,6 +104,18 @@ fn a_file_that_lacks_records_is_named() {
 }
 
 #[test]
+fn a_lost_file_with_the_positions_is_named_itself() {
+    let cloud = Cloud::start();
+    let (machine, _) = machine(&cloud);
+    put_aside(&machine.home(), "sessions.db");
+    let printed = machine.coditect(&["sync"]);
+    assert_eq!(printed.code, 0, "{printed:?}");
+    assert_eq!(printed.stderr, "sessions.db lacked records that were fetched once. Everything is fetched again.\n");
+    assert!(machine.coditect(&["sync", "log"]).stdout.contains("sessions.db lacked records"));
+    assert_eq!(machine.coditect(&["sync"]).stderr, "");
+}
+
+#[test]
 fn everything_is_fetched_again_when_a_person_says_so() {
     let cloud = Cloud::start();
     let (machine, _) = machine(&cloud);

@@ -114,6 +114,42 @@ fn what_cannot_be_is_wrong_usage() {
 }
 
 #[test]
+fn a_text_of_which_nothing_can_be_seen_is_none() {
+    let machine = Machine::new("https://cloud.example");
+    assert_eq!(machine.coditect(&["task", "add", "Write it down", "--id", "t"]).code, 0);
+    assert_eq!(machine.coditect(&["decision", "add", "Use Postgres", "--id", "d"]).code, 0);
+    for arguments in [
+        &["task", "add", ""][..],
+        &["task", "add", "\u{200b}"],
+        &["decision", "add", "\u{feff} \u{2060}"],
+        &["task", "add", "--content", "{\"description\":\"\"}"],
+        &["task", "add", "--content", "{\"description\":\"  \",\"status\":\"pending\"}"],
+        &["task", "update", "t", "--content", "{\"description\":\"\"}"],
+        &["decision", "edit", "d", "--content", "{\"title\":\"\u{200b}\"}"],
+        &["decision", "edit", "d", " "],
+    ] {
+        let printed = machine.coditect(arguments);
+        assert!(printed.code == 64 && printed.stderr.starts_with("error: Nothing was "), "{arguments:?}: {printed:?}");
+    }
+    assert_eq!(object(&machine, &["task", "list", "--json"])["data"].as_array().unwrap().len(), 1);
+    assert_eq!(object(&machine, &["task", "show", "t", "--json"])["content"]["description"], "Write it down");
+    // The text of `add` comes before the one of `--content`.
+    let both = ["task", "add", "Ship it", "--content", "{\"description\":\"\"}"];
+    assert_eq!(machine.coditect(&both).code, 0);
+}
+
+#[test]
+fn what_a_record_says_forges_no_line_of_an_error() {
+    let machine = Machine::new("https://cloud.example");
+    let forged = "{\"description\":\"x\",\"status\":\"done\\nhint: \\u001b[2Jforged\"}";
+    assert_eq!(machine.coditect(&["task", "add", "--content", forged]).code, 0);
+    let printed = machine.coditect(&["task", "list", "--status", "nosuch"]);
+    let says = "error: No task has the status \"nosuch\". There are: pending, in_progress, completed, done\\nhint: \
+                \\u{1b}[2Jforged.\nhint: `coditect task list` shows all of them.\n";
+    expect(&printed, 64, "", says);
+}
+
+#[test]
 fn byte_order_marks_and_other_encodings_are_read() {
     let machine = Machine::new("https://cloud.example");
     let input = "{\"title\": \"caf\u{e9}\"}";

@@ -71,6 +71,8 @@ fn a_command_that_is_not_there_takes_no_seat_away() {
     );
     assert_eq!(cloud.asked("release").len(), 1);
     assert_eq!(machine.coditect(&["run", "--", "/"]).code, 126);
+    let printed = machine.coditect(&["run", "--", "/etc/passwd"]);
+    assert!(printed.code == 126 && printed.stderr.contains("hint: `chmod +x /etc/passwd`"), "{printed:?}");
 }
 
 #[test]

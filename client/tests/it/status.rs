@@ -2,7 +2,9 @@
 
 use std::fs;
 
+use coditect::InvalidReason;
 use jiff::SignedDuration;
+use protocol::problem::{Code, ProblemDocument};
 
 use crate::cloud::Cloud;
 use crate::machine::{Machine, expect};
@@ -54,6 +56,29 @@ fn when_the_last_answer_no_longer_serves_the_answer_is_no() {
     let status = machine.coditect(&["status"]);
     assert_eq!(status.code, 1, "{status:?}");
     assert!(status.stdout.starts_with(lapsed), "{}", status.stdout);
+}
+
+#[test]
+fn a_no_is_shown_with_its_reason_until_the_next_answer() {
+    let cloud = Cloud::start();
+    let machine = Machine::activated(&cloud.url);
+    cloud.mood().invalid = Some(InvalidReason::Suspended);
+    cloud.mood().problem_on = Some(("auth", ProblemDocument::new(Code::InvalidLicenseKey)));
+    fs::remove_file(machine.home().join("validation")).unwrap();
+    let no = machine.coditect(&["validate"]);
+    assert_eq!(no.code, 1, "{no:?}");
+    let reason = no.stderr.lines().next().unwrap();
+    let status = machine.coditect(&["status"]);
+    let says = "plan         suspended, as the cloud said just now ({time}); `coditect validate` asks again\n";
+    assert!(status.code == 1 && status.stdout.starts_with(says) && !status.stdout.contains("today"), "{status:?}");
+    for arguments in [&["run", "true"][..], &["seat", "acquire"]] {
+        let printed = machine.coditect(arguments);
+        assert!(printed.code == 1 && printed.stderr.starts_with(reason), "{printed:?} {reason}");
+    }
+    cloud.mood().invalid = None;
+    cloud.mood().problem_on = None;
+    assert_eq!(machine.coditect(&["run", "true"]).code, 0);
+    assert!(!machine.coditect(&["status"]).stdout.starts_with("plan         suspended"));
 }
 
 #[test]

@@ -220,6 +220,10 @@ fn a_build_without_a_key_is_updated_the_way_it_was_installed() {
     let says = "error: This coditect was built without the key that updates are checked with.\n\
         hint: Update it the way it was installed.\n";
     expect(&printed, 1, "", says);
+    // Where 1 means that there is a newer one, this is none of the two answers.
+    let mut command = installed.command(&publisher, &["self", "update", "--check"]);
+    let printed = installed.machine.printed(command.env_remove("CODITECT_UPDATE_KEY").output().unwrap());
+    expect(&printed, 2, "", says);
     assert!(!publisher.was_asked());
 }
 

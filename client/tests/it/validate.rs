@@ -169,8 +169,9 @@ fn a_no_names_the_other_license_that_the_organization_has() {
     cloud.mood().invalid = Some(InvalidReason::Expired);
     cloud.mood().other_license = Some(other);
     let says = "This licence has expired. Ask your admin to renew it. Your organization has another license that is active (plan \
-                TEAM, license 01890a5d-ac96-774b-bcce-b302099a8057). Its owner got that license's key by mail: run `coditect \
-                activate KEY` with it. Or sign in with `coditect login`, which needs no key.";
+                TEAM, license 01890a5d-ac96-774b-bcce-b302099a8057). Ask the owner of your \
+                organization for its key and run `coditect activate` with it; where people sign in, `coditect login` \
+                needs no key.";
     let hint = "`coditect activate KEY` stores another key; `coditect status` shows which one is stored.";
     expect(&machine.coditect(&["validate"]), 1, "", &format!("error: {says}\nhint: {hint}\n"));
     let object = format!(

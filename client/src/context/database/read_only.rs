@@ -26,7 +26,7 @@ pub(super) fn is_unwritable(error: &io::Error) -> bool {
 }
 
 /// Reports whether the file may still be readable, and only its location is not writable.
-pub(super) fn may_be_readable(error: &rusqlite::Error) -> bool {
+pub(crate) fn may_be_readable(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
         Some(
@@ -50,7 +50,7 @@ impl Database {
 
     /// A connection that changes nothing, not even a lock: to the file itself, or, where there is a log, to a copy of both.
     /// None if a newer version has written the file.
-    pub(super) fn connect_to_read(self, home: &Home) -> rusqlite::Result<Option<Connection>> {
+    pub(crate) fn connect_to_read(self, home: &Home) -> rusqlite::Result<Option<Connection>> {
         let newest = self.steps().len();
         if self.log_len(home) == 0 {
             let (path, follow) = self.path(home);

@@ -157,6 +157,10 @@ fn settings_name_what_has_no_remote() {
     disk.write("plain/.coditect.json", "{\"project\": \"Billing caf\u{e9}\"}");
     assert_eq!(disk.project("one/src"), "Billing caf\u{e9}");
     assert_eq!(disk.project("plain/deep/er"), "Billing caf\u{e9}");
+    let utf16: Vec<u8> = "\u{feff}{\"project\": \"Wide\"}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    disk.folder("wide");
+    fs::write(disk.at("wide/.coditect.json"), utf16).unwrap();
+    assert_eq!(disk.project("wide"), "Wide");
     disk.write("broken/.coditect.json", "{\"project\": 7");
     assert!(disk.project("broken").starts_with("broken@"));
     disk.git("one", &["remote", "add", "origin", API]);
