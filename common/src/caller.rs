@@ -105,6 +105,8 @@ pub enum Caller {
         user: UserId,
         /// What the user may do.
         role: Role,
+        /// An active purchase under the user's address waits to be confirmed.
+        has_claim: bool,
     },
 }
 

@@ -254,11 +254,22 @@ impl Problem {
         Self::of(Code::LicenseInactive, detail).with(|d| d.reason = Some(reason.to_owned()))
     }
 
+    /// Adds that a purchase under the caller's address waits to be confirmed.
+    #[must_use]
+    pub fn with_claim(self) -> Self {
+        self.with(|d| {
+            d.detail.push_str(
+                " Under your address another license was bought: run `coditect activate` with the key from its e-mail, \
+                 signed in as now.",
+            );
+        })
+    }
+
     /// Every seat is taken.
     #[must_use]
     pub fn no_seats(seats: SeatCounts, retry_after_seconds: u32) -> Self {
         let detail = format!(
-            "All {} seats of this license are in use. The next one can fall free in {} at the earliest; ask a colleague to stop, or ask the owner of your organisation for more seats.",
+            "All seats of this license ({}) are in use. If no one gives a seat back, the next can fall free in {}; ask the owner of your organisation for more seats if that happens often.",
             seats.limit,
             spoken_seconds(retry_after_seconds)
         );
@@ -289,6 +300,13 @@ impl Problem {
             _ => "This session had no heartbeat in time and its seat was given up. Acquire a seat again to go on.",
         };
         Self::of(Code::SessionEnded, detail).with(|d| d.reason = Some(reason.to_owned()))
+    }
+
+    /// The license of the session has expired, and its seat with it.
+    #[must_use]
+    pub fn session_ended_with_license() -> Self {
+        let detail = "The license of this session has expired, and its seat with it. Renew the license to go on.";
+        Self::of(Code::SessionEnded, detail).with(|d| d.reason = Some("expired".to_owned()))
     }
 
     /// An `Idempotency-Key` that came before with another body.

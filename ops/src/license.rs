@@ -19,7 +19,9 @@ const LICENSE_INSERT: &str = "/* license_insert */
     values ($1, current_tenant(), $2, $3, $4, $5, $6)";
 const LICENSES: &str = "/* licenses */
     select l.id, l.tenant_id, l.plan_code, p.tier, l.seats, license_state(l.state, l.standing, l.expires_at) as state,
-           l.standing = 'past_due' as past_due, l.expires_at, l.key_hint, l.created_at, l.key_hashed_at
+           l.standing = 'past_due' as past_due, l.expires_at, l.key_hint, l.created_at, l.key_hashed_at,
+           case when l.state = 'suspended' then 'operator' when l.standing = 'refunded' then 'refund'
+                when l.standing = 'disputed' then 'dispute' when l.standing = 'inactive' then 'subscription' end as suspended_by
     from licenses l join plans p on p.code = l.plan_code
     where ($1::uuid is null or l.id = $1)
       and ($2::text is null or l.id in (select s.license_id from subscriptions s where s.customer_id = $2))
@@ -41,11 +43,12 @@ const SESSIONS_END: &str = "/* sessions_end */
 /// State and seats as given, where given. A revoked licence stays revoked. Ending the sessions ends a generation: a
 /// Redis that wasn't told and then hears of the licence's return must not have kept them.
 const LICENSE_CHANGE: &str = "/* license_change */
-    update licenses set state = coalesce($2, state), seats = coalesce($3, seats), revision = revision + 1,
-        seat_generation = seat_generation + case when $2 in ('suspended', 'revoked') then 1 else 0 end
-    where id = $1 and (state <> 'revoked' or $2 = 'revoked')
-    returning seat_generation, revision, seats, license_state(state, standing, expires_at) as state, expires_at,
-        database_identity() as database";
+    update licenses l set state = coalesce($2, l.state), seats = coalesce($3, l.seats), revision = l.revision + 1,
+        seat_generation = l.seat_generation + case when $2 in ('suspended', 'revoked') then 1 else 0 end
+    from (select state from licenses where id = $1) was
+    where l.id = $1 and (l.state <> 'revoked' or $2 = 'revoked')
+    returning seat_generation, revision, seats, license_state(l.state, standing, expires_at) as state, expires_at,
+        database_identity() as database, was.state as former_state";
 
 const COLUMNS: &[&str] = &[
     "license_id",
@@ -54,6 +57,7 @@ const COLUMNS: &[&str] = &[
     "tier",
     "seats",
     "state",
+    "suspended_by",
     "past_due",
     "expires_at",
     "key_hint",
@@ -206,7 +210,8 @@ pub async fn show(office: &Office, license: LicenseId) -> Result<Shown, Failure>
 /// is no mistake: it tells Redis again.
 ///
 /// # Errors
-/// When there is no such licence, it was revoked, or Redis can't be told; the change then stands.
+/// When there is no such licence, or it was revoked. When Redis can't be told, or a licence that is resumed is held back by
+/// billing all the same: the change then stands.
 pub async fn change(office: &Office, license: LicenseId, change: Change) -> Result<Shown, Failure> {
     let tenant = office.tenant_of_license(license).await?;
     let (action, state, count, ends) = match change {
@@ -223,6 +228,18 @@ pub async fn change(office: &Office, license: LicenseId, change: Change) -> Resu
         return Err(Failure::Refused(format!("License {license} was revoked, which is for good. Issue another one.")));
     };
     let terms = Terms::from_row(changed);
+    let held = match (change, terms.state.as_str()) {
+        (Change::Resume, "suspended") => {
+            Some(format!("a refund or dispute does: `ops license resume {license} --billing` lifts that"))
+        }
+        (Change::Resume, "subscription_inactive") => {
+            Some("its subscription is not paid at Stripe, or has ended there".to_owned())
+        }
+        _ => None,
+    };
+    if let Some(why) = held.as_ref().filter(|_| changed.get::<_, &str>("former_state") == "active") {
+        return Err(Failure::Refused(format!("No operator suspends license {license}, but {why}.")));
+    }
     let detail = json!({"seats": terms.limit, "state": terms.state});
     let audit_id = uuid::Uuid::now_v7();
     let audit: common::postgres::Query<'_> = (AUDIT, &[&audit_id, &office.actor, &action, &id, &detail]);
@@ -233,7 +250,11 @@ pub async fn change(office: &Office, license: LicenseId, change: Change) -> Resu
     if let Some(reason) = ends {
         Fact::LicenseStopped { license: id, reason, by: "operator" }.tell();
     }
-    tell(office, tenant, license, &terms).await
+    let shown = tell(office, tenant, license, &terms).await?;
+    match held {
+        Some(why) => Err(Failure::Refused(format!("No operator suspends license {license} any more, but {why}."))),
+        None => Ok(shown),
+    }
 }
 
 /// Lifts what a refund or dispute holds back of a license.
@@ -279,6 +300,7 @@ fn row(row: &Row) -> Vec<Value> {
         json!(row.get::<_, &str>("tier")),
         json!(row.get::<_, i32>("seats")),
         json!(state),
+        json!(row.get::<_, Option<&str>>("suspended_by").filter(|_| state == "suspended")),
         json!(row.get::<_, bool>("past_due")),
         json!(row.get::<_, Option<Timestamp>>("expires_at")),
         json!(row.get::<_, &str>("key_hint")),

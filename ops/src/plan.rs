@@ -45,6 +45,15 @@ const PLANS_IMPORT: &str = "/* plans_import */
     )
     select coalesce(array_agg(price_id order by price_id), '{}') from archived";
 
+/// The prices that are given to a plan, and belong to another one that is not given.
+const PRICES_TAKEN: &str = "/* plan_prices_taken */
+    select known.price_id, known.plan_code
+    from jsonb_to_recordset($1) as g(code text, prices jsonb), jsonb_to_recordset(g.prices) as x(price_id text),
+         plan_prices known
+    where known.price_id = x.price_id and known.plan_code <> g.code and known.kind <> 'other'
+      and not exists (select from jsonb_to_recordset($1) as other(code text) where other.code = known.plan_code)
+    order by known.price_id";
+
 /// Numbers of seats that a license, and so a price, can have.
 const SEATS: RangeInclusive<u32> = 1..=1_000_000;
 
@@ -139,6 +148,13 @@ pub async fn import(office: &Office, file: &Path) -> Result<Shown, Failure> {
         }
     }
     let plans = serde_json::to_value(&catalogue.plans).map_err(|e| refused(e.to_string()))?;
+    let taken = office.db.outside_tenants((PRICES_TAKEN, &[&plans])).await?;
+    if let Some(row) = taken.first() {
+        let (price, owner): (&str, &str) = (row.get(0), row.get(1));
+        return Err(refused(format!(
+            "price {price} belongs to the plan {owner}, which is not in the file. Import both plans together to move it."
+        )));
+    }
     let rows = office.db.outside_tenants((PLANS_IMPORT, &[&plans])).await?;
     let archived: Vec<String> = rows.first().map(|row| row.get(0)).unwrap_or_default();
     let mut done = format!("{} plans imported.", catalogue.plans.len());

@@ -16,6 +16,8 @@ pub enum Failure {
     Refused(String),
     /// Something broke: exit status 2.
     Broken(String),
+    /// Not all that it shows could be done: exit status 1.
+    Partly(Shown),
     /// The configuration or the words are wrong: exit status 64.
     Usage(String),
     /// All was said while it happened ([`Roll`]): this exit status.
@@ -37,13 +39,13 @@ impl Failure {
     pub(crate) fn message(&self) -> &str {
         match self {
             Self::Refused(m) | Self::Broken(m) | Self::Usage(m) => m,
-            Self::Said(_) => "",
+            Self::Partly(_) | Self::Said(_) => "",
         }
     }
 
     pub(crate) fn status(&self) -> u8 {
         match self {
-            Self::Refused(_) => 1,
+            Self::Refused(_) | Self::Partly(_) => 1,
             Self::Broken(_) => 2,
             Self::Usage(_) => 64,
             Self::Said(status) => *status,
@@ -79,8 +81,8 @@ impl Printer {
     pub fn finish(self, answer: Result<Shown, Failure>) -> ExitCode {
         let written = match &answer {
             Ok(Shown::Said) => Ok(()),
-            Ok(shown) if self.json => writeln!(io::stdout(), "{:#}", shown.json()),
-            Ok(shown) => shown.words(),
+            Ok(shown) | Err(Failure::Partly(shown)) if self.json => writeln!(io::stdout(), "{:#}", shown.json()),
+            Ok(shown) | Err(Failure::Partly(shown)) => shown.words(),
             Err(Failure::Said(_)) => Ok(()),
             Err(failure) if self.json => writeln!(io::stdout(), "{}", json!({"error": failure.message()})),
             Err(failure) => writeln!(io::stderr(), "{}", failure.message()),
@@ -124,7 +126,8 @@ impl Shown {
                 for row in rows {
                     table.add_row(row.iter().map(word));
                 }
-                writeln!(io::stdout(), "{table}")
+                writeln!(io::stdout(), "{table}")?;
+                if rows.is_empty() { writeln!(io::stderr(), "There is nothing to list.") } else { Ok(()) }
             }
             Self::File(text, _) => write!(io::stdout(), "{text}"),
             Self::Done(sentence) => writeln!(io::stderr(), "{sentence}"),

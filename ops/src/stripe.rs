@@ -134,10 +134,12 @@ async fn reconcile(office: &Office, is_applied: bool) -> Result<Shown, Failure> 
         Failure::Broken(format!("{} What was compared before stays. Run the same command again.", cause(&problem)))
     })?;
     let columns = &["subscription_id", "customer_id", "before", "after", "problem"];
+    let is_partial = found.iter().any(|compared| compared.problem.is_some());
     let rows = found
         .into_iter()
         .map(|c| vec![json!(c.subscription), json!(c.customer), json!(c.before), json!(c.after), json!(c.problem)]);
-    Ok(Shown::List(columns, rows.collect()))
+    let shown = Shown::List(columns, rows.collect());
+    if is_partial { Err(Failure::Partly(shown)) } else { Ok(shown) }
 }
 
 fn cause(problem: &common::Problem) -> String {

@@ -106,9 +106,12 @@ async fn an_owner_of_an_ended_tenant_buys_again_and_is_served_by_what_is_active(
     let ann = shop.person(ANN).await;
     ann.post(CLAIM, json!({"license_key": first.key.to_string()}), 200).await;
     shop.world.sql("update licenses set expires_at = now()").await;
-    ann.post(ACQUIRE, json!({"hardware_id": device(1)}), 403).await;
+    let told = ann.post(ACQUIRE, json!({"hardware_id": device(1)}), 403).await;
+    assert!(!told.text("/detail").contains("another license was bought"), "{:#}", told.body);
 
     let second = shop.bought("second", "ann@acme.test").await;
+    let told = ann.post(ACQUIRE, json!({"hardware_id": device(1)}), 403).await;
+    assert!(told.text("/detail").contains("another license was bought"), "{:#}", told.body);
     ann.post(CLAIM, json!({"license_key": second.key.to_string()}), 200).await;
     assert_eq!(shop.license_of_seat(&ann, 1).await, second.id.to_string());
     // Recorded by the confirmation, the person is known without the address.

@@ -76,6 +76,7 @@ async fn a_heartbeat_after_the_end_of_the_license_says_that_it_has_expired() {
     world.redis.age_seats(license.id, 180_000).await;
     let ended = first.beat(410).await;
     assert_eq!((ended.text("/code"), ended.text("/reason")), ("session_ended", "expired"));
+    assert!(ended.text("/detail").starts_with("The license of this session has expired"), "{:#}", ended.body);
     first.release(200).await;
 }
 

@@ -43,9 +43,10 @@ pub(super) async fn of_person(
     let rows = db.outside_tenants((MEMBERSHIPS_BY_IDENTITY, parameters)).await?;
     let (claims, memberships): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.get("is_claim"));
     let active: Vec<&Row> = memberships.iter().copied().filter(|row| row.get("is_active")).collect();
+    let has_claim = claims.iter().any(|row| row.get("is_active"));
     match (memberships.as_slice(), active.as_slice()) {
-        ([only], _) => Ok(member(only)),
-        (_, [only]) if !needs_named_tenant => Ok(member(only)),
+        ([only], _) => Ok(member(only, has_claim)),
+        (_, [only]) if !needs_named_tenant => Ok(member(only, has_claim)),
         ([], _) if !claims.is_empty() => Err(Problem::forbidden(
             "You are signed in, but the purchase under your address has not been confirmed. Run `coditect activate` with the license key from its e-mail, signed in as now.",
         )),
@@ -58,7 +59,7 @@ pub(super) async fn of_person(
     }
 }
 
-fn member(row: &Row) -> Caller {
+fn member(row: &Row, has_claim: bool) -> Caller {
     Caller::User {
         user: UserId::from_uuid(row.get("user_id")),
         tenant: TenantId::from_uuid(row.get("tenant_id")),
@@ -67,5 +68,6 @@ fn member(row: &Row) -> Caller {
             "admin" => Role::Admin,
             _ => Role::Member,
         },
+        has_claim,
     }
 }

@@ -101,7 +101,11 @@ async fn take_first(
     }
     let (state, license) = refused.ok_or_else(|| Problem::not_found("license"))?;
     let other = other_license::find(&app.db, caller.tenant(), license.id, app.ends).await?;
-    Err(denied(&license, &state, license.terms.limit, inactive_problem(&state).with_other_license(other)))
+    let mut problem = inactive_problem(&state).with_other_license(other);
+    if matches!(caller, Caller::User { has_claim: true, .. }) {
+        problem = problem.with_claim();
+    }
+    Err(denied(&license, &state, license.terms.limit, problem))
 }
 
 fn wait_seconds(wait_ms: u64) -> u32 {

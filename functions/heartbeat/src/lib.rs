@@ -107,11 +107,11 @@ async fn ended(
 }
 
 fn inactive(state: &str) -> Problem {
-    Problem::session_ended(match state {
-        "revoked" => "revoked",
-        "expired" => "expired",
-        _ => "suspended",
-    })
+    match state {
+        "expired" => Problem::session_ended_with_license(),
+        "revoked" => Problem::session_ended("revoked"),
+        _ => Problem::session_ended("suspended"),
+    }
 }
 
 async fn license_of(db: &Db, tenant: TenantId, user: UserId, session: SessionId) -> Result<LicenseId, Problem> {

@@ -96,16 +96,22 @@ async fn an_import_says_which_price_of_each_kind_is_sold() {
     let mut other = plan("TEAM_US", 3, "b_newest");
     other["prices"] = json!([price("b_newest", "base", None), price("support", "other", None)]);
     other["prices"][1].as_object_mut().unwrap().remove("seats");
-    import(&desk, &json!({"plans": [other]}).to_string()).await;
+    let mut this = plan("TEAM_EU", 3, "none");
+    this["prices"] = json!([price("s", "seat", None)]);
+    import(&desk, &json!({"plans": [this, other.clone()]}).to_string()).await;
     let plans = desk.list(&["plan", "list"]).await;
     let of = |code: &str| plans.iter().find(|p| p["plan"] == code).unwrap();
     assert_eq!((&of("TEAM_EU")["prices"], &of("TEAM_US")["prices"]), (&json!("s"), &json!("b_newest")));
     assert_eq!(of("TEAM_US")["unsold_prices"], "support");
+    // One without seats may be listed under any plan.
+    (other["code"], other["prices"]) = (json!("TEAM_AU"), json!([other["prices"][1]]));
+    import(&desk, &json!({"plans": [other]}).to_string()).await;
 }
 
 #[tokio::test]
 async fn a_catalogue_with_a_mistake_changes_nothing() {
     let desk = Desk::new().await;
+    import(&desk, &json!({"plans": [plan("HOLDER", 1, "price_held")]}).to_string()).await;
     let before = desk.list(&["plan", "list"]).await;
     let good = plan("GOOD", 1, "price_good");
     let but = |field: &str, value: Value| {
@@ -140,6 +146,7 @@ async fn a_catalogue_with_a_mistake_changes_nothing() {
         ),
         (plan("GOOD", 2, "price_other"), "GOOD is there twice"),
         (plan("OTHER", 2, "price_good"), "price_good is there twice"),
+        (plan("OTHER", 2, "price_held"), "price_held belongs to the plan HOLDER, which is not in the file"),
     ] {
         let file = file(&json!({"plans": [good, second]}).to_string());
         let path = file.path().display().to_string();

@@ -64,6 +64,13 @@ impl Desk {
         self.json(words).await["data"].as_array().unwrap().clone()
     }
 
+    /// The rows of a list that shows a problem: exit status 1.
+    pub(crate) async fn partly(&self, words: &[&str]) -> Vec<Value> {
+        let ended = self.run(&[&["--json"], words].concat()).await;
+        assert_eq!((ended.status, ended.err.as_str()), (1, ""), "{words:?}: {ended:?}");
+        ended.object()["data"].as_array().unwrap().clone()
+    }
+
     /// Runs what must succeed, for people: data on standard output, sentences on standard error.
     pub(crate) async fn plain(&self, words: &[&str]) -> Ended {
         let ended = self.run(words).await;

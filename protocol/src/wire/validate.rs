@@ -132,8 +132,8 @@ impl OtherLicense {
     /// Describes the license, and how to use it.
     pub fn advice(&self) -> String {
         format!(
-            "Your organization has another license that is active (plan {}, license {}). Its owner got that license's key by \
-             mail: run `coditect activate KEY` with it. Or sign in with `coditect login`, which needs no key.",
+            "Your organization has another license that is active (plan {}, license {}). Ask the owner of your organization \
+             for its key and run `coditect activate` with it; where people sign in, `coditect login` needs no key.",
             self.plan, self.license_id
         )
     }

@@ -19,8 +19,8 @@ use crate::queries::{self, License};
 /// Result of comparing a subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compared {
-    /// `sub_…`; the customer where it has none that can be compared.
-    pub subscription: String,
+    /// `sub_…`; none where the customer as a whole could not be compared.
+    pub subscription: Option<String>,
     /// `cus_…`
     pub customer: String,
     /// The license before: plan, seats, standing and end.
@@ -119,7 +119,7 @@ impl Ledger {
             let [id, customer] = ["id", "customer"].map(|name| text(&subscription[name]).unwrap_or_default());
             if !known.contains(&customer) {
                 let problem = "No event has named this customer. Resend its checkout.session.completed at Stripe.";
-                found.push(Compared::problem(id, &customer, problem));
+                found.push(Compared::problem(Some(id), &customer, problem));
             }
         }
         Ok(found)
@@ -144,7 +144,7 @@ impl Ledger {
         let answer = match ask(api, customer).await {
             Ok(answer) => answer,
             Err(Unread::Api(ApiError::Unreachable(why))) => return Err(Problem::unavailable("Stripe", &why)),
-            Err(unread) => return Ok(vec![Compared::problem(customer.to_owned(), customer, &unread.to_string())]),
+            Err(unread) => return Ok(vec![Compared::problem(None, customer, &unread.to_string())]),
         };
         let comparison = Comparison { owner: &owner, cause, is_applied: run.is_applied, before, at_stripe: answer };
         let mut found = Vec::new();
@@ -169,7 +169,7 @@ impl Ledger {
         let known = change.state_of(subscription);
         if known != before.state_of(subscription) {
             let problem = "It changed meanwhile. Compare again.";
-            return Ok(Some(Compared::problem(subscription.to_owned(), &owner.customer, problem)));
+            return Ok(Some(Compared::problem(Some(subscription.to_owned()), &owner.customer, problem)));
         }
         if !known.is_known() && snapshot.status.is_terminal() {
             return Ok(None);
@@ -188,7 +188,7 @@ impl Ledger {
             }
         }
         let differs = problem.is_some() || after != was;
-        let (subscription, customer) = (subscription.to_owned(), owner.customer.clone());
+        let (subscription, customer) = (Some(subscription.to_owned()), owner.customer.clone());
         Ok(differs.then_some(Compared { subscription, customer, before: was, after, problem }))
     }
 }
@@ -212,7 +212,7 @@ struct Run<'a> {
 }
 
 impl Compared {
-    fn problem(subscription: String, customer: &str, problem: &str) -> Self {
+    fn problem(subscription: Option<String>, customer: &str, problem: &str) -> Self {
         let problem = Some(problem.to_owned());
         Self { subscription, customer: customer.to_owned(), before: None, after: None, problem }
     }
