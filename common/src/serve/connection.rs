@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use rustix::process::{Resource, getrlimit};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 use tower::ServiceExt as _;
 use tower_http::normalize_path::NormalizePath;
 
@@ -88,32 +88,28 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
 async fn answer(stream: TcpStream, peer: SocketAddr, service: NormalizePath<Router>, mut stopped: watch::Receiver<()>) {
     // Without it an answer may wait 40 ms for an acknowledgement; a failure only costs that.
     let _ = stream.set_nodelay(true);
-    let has_asked = AtomicBool::new(false);
+    let last_use = Arc::new(LastUse::new());
     let service = hyper::service::service_fn(|request: hyper::Request<Incoming>| {
-        has_asked.store(true, Ordering::Relaxed);
+        last_use.mark();
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
         service.clone().oneshot(request)
     });
-    let mut connection = pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(IDLE_TIMEOUT)
-            .max_buf_size(BUFFER_BYTES)
-            .serve_connection(TokioIo::new(Timed { stream, write: None }), service)
-    );
-    let mut is_new = true;
-    let mut first = pin!(tokio::time::sleep(FIRST_HEAD_TIMEOUT));
+    let timed = Timed { stream, write: None, last_use: Arc::clone(&last_use) };
+    let connection = http1::Builder::new().max_buf_size(BUFFER_BYTES).serve_connection(TokioIo::new(timed), service);
+    let mut connection = pin!(connection);
+    let mut unused = pin!(tokio::time::sleep_until(last_use.deadline()));
     let mut is_stopping = false;
     loop {
         tokio::select! {
             // Once a connection is broken, there is no caller left for an answer.
             _ = connection.as_mut() => return,
-            () = first.as_mut(), if is_new => {
-                is_new = false;
-                if !has_asked.load(Ordering::Relaxed) {
+            () = unused.as_mut() => {
+                let deadline = last_use.deadline();
+                if deadline <= Instant::now() {
                     return;
                 }
+                unused.as_mut().reset(deadline);
             }
             _ = stopped.changed(), if !is_stopping => {
                 is_stopping = true;
@@ -123,9 +119,37 @@ async fn answer(stream: TcpStream, peer: SocketAddr, service: NormalizePath<Rout
     }
 }
 
+/// The time at which a connection last got a request or sent a part of an answer. One timer of the connection looks at it,
+/// which costs less than a timer of each request.
+struct LastUse {
+    begin: Instant,
+    /// Milliseconds since the beginning; 0 before the first request.
+    after_ms: AtomicU64,
+}
+
+impl LastUse {
+    fn new() -> Self {
+        Self { begin: Instant::now(), after_ms: AtomicU64::new(0) }
+    }
+
+    fn mark(&self) {
+        let after_ms = u64::try_from(self.begin.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.after_ms.store(after_ms.max(1), Ordering::Relaxed);
+    }
+
+    /// The time at which the connection ends unless it is used before.
+    fn deadline(&self) -> Instant {
+        match self.after_ms.load(Ordering::Relaxed) {
+            0 => self.begin + FIRST_HEAD_TIMEOUT,
+            after_ms => self.begin + Duration::from_millis(after_ms) + IDLE_TIMEOUT,
+        }
+    }
+}
+
 /// A connection whose caller must keep up with its answers.
 struct Timed {
     stream: TcpStream,
+    last_use: Arc<LastUse>,
     /// Runs from when something could not be written until everything is.
     write: Option<Pin<Box<Sleep>>>,
 }
@@ -138,6 +162,7 @@ impl Timed {
             ready!(timer.as_mut().poll(context));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
+        self.last_use.mark();
         tried
     }
 }
@@ -189,7 +214,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let reader = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        (Timed { stream, write: Some(Box::pin(tokio::time::sleep(Duration::ZERO))) }, reader)
+        let write = Some(Box::pin(tokio::time::sleep(Duration::ZERO)));
+        (Timed { stream, write, last_use: Arc::new(LastUse::new()) }, reader)
     }
 
     #[tokio::test]
@@ -197,6 +223,16 @@ mod tests {
         let (mut timed, _reader) = unread().await;
         let ended = timed.write_all(&vec![0; 64 << 20]).await;
         assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn a_connection_ends_when_it_was_not_used_for_a_while() {
+        let begin = Instant::now() - Duration::from_secs(10);
+        let last_use = LastUse { begin, after_ms: AtomicU64::new(0) };
+        assert_eq!(last_use.deadline(), begin + FIRST_HEAD_TIMEOUT);
+        last_use.mark();
+        let from_now = last_use.deadline() - Instant::now();
+        assert!(from_now <= IDLE_TIMEOUT && from_now > IDLE_TIMEOUT - Duration::from_secs(1), "{from_now:?}");
     }
 
     #[tokio::test]
