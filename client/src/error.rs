@@ -272,7 +272,7 @@ impl fmt::Display for Error {
         match self {
             Self::NoKey => f.write_str("There is no license key on this machine."),
             Self::Key(error) => error.fmt(f),
-            Self::KeyVariable(error) => write!(f, "CODITECT_LICENSE_KEY has no license key in it. {error}"),
+            Self::KeyVariable(error) => write!(f, "CODITECT_LICENSE_KEY: {error}"),
             Self::UsedUp(today) => {
                 let (limit, next_day) = (today.limit, today.next_day());
                 write!(f, "Today's {limit} commands are used up. The next {limit} come {next_day}.")

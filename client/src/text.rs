@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
+use protocol::key::is_invisible;
 use serde::Serializer;
 use serde::de::DeserializeOwned;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
@@ -103,31 +104,7 @@ pub fn nfc(text: &str) -> Cow<'_, str> {
 /// assert!(!coditect::text::is_blank("-"));
 /// ```
 pub fn is_blank(text: &str) -> bool {
-    text.chars().all(|char| {
-        char.is_whitespace()
-            || char.is_control()
-            || matches!(
-                char,
-                '\u{ad}'
-                    | '\u{34f}'
-                    | '\u{61c}'
-                    | '\u{115f}'
-                    | '\u{1160}'
-                    | '\u{17b4}'
-                    | '\u{17b5}'
-                    | '\u{180b}'..='\u{180f}'
-                    | '\u{200b}'..='\u{200f}'
-                    | '\u{202a}'..='\u{202e}'
-                    | '\u{2060}'..='\u{206f}'
-                    | '\u{2800}'
-                    | '\u{3164}'
-                    | '\u{fe00}'..='\u{fe0f}'
-                    | '\u{feff}'
-                    | '\u{ffa0}'
-                    | '\u{fff9}'..='\u{fffb}'
-                    | '\u{e0000}'..='\u{e0fff}'
-            )
-    })
+    text.chars().all(is_invisible)
 }
 
 /// A text as it is compared in a search: in normal form C and lower case.

@@ -9,6 +9,7 @@ mod decoration;
 mod error;
 mod symbol;
 
+pub use decoration::is_invisible;
 pub use error::KeyError;
 
 use std::fmt;

@@ -62,16 +62,10 @@ fn what_is_no_key_is_refused_and_so_is_a_secret_that_is_missing() {
         for arguments in [&["run", "echo", "ran"][..], &["validate"], &["seat", "acquire"], &["status"]] {
             let printed = machine.coditect(arguments);
             assert_eq!((printed.code, printed.stdout.as_str()), (1, ""), "{text:?} {arguments:?} {printed:?}");
-            assert!(
-                printed.stderr.starts_with("error: CODITECT_LICENSE_KEY has no license key in it. "),
-                "{text:?} {printed:?}"
-            );
+            assert!(printed.stderr.starts_with("error: CODITECT_LICENSE_KEY: "), "{text:?} {printed:?}");
         }
         let doctor = machine.coditect(&["doctor"]);
-        assert!(
-            doctor.code == 1 && doctor.stdout.contains("CODITECT_LICENSE_KEY has no license key in it"),
-            "{doctor:?}"
-        );
+        assert!(doctor.code == 1 && doctor.stdout.contains("CODITECT_LICENSE_KEY: "), "{doctor:?}");
         // Commands that need no license go on.
         assert_eq!(machine.coditect(&["task", "add", "Write it down"]).code, 0);
     }

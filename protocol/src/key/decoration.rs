@@ -40,8 +40,8 @@ fn plain(char: char) -> char {
     }
 }
 
-/// Reports whether a character is invisible: space, controls, and what formats text.
-fn is_invisible(char: char) -> bool {
+/// Reports whether a character is invisible: space, controls, and what formats text. Two controls are dashes in Windows-1252.
+pub fn is_invisible(char: char) -> bool {
     let dash = matches!(char, '\u{96}' | '\u{97}');
     char.is_whitespace()
         || (char.is_control() && !dash)
@@ -52,6 +52,8 @@ fn is_invisible(char: char) -> bool {
                 | '\u{61c}'
                 | '\u{115f}'
                 | '\u{1160}'
+                | '\u{17b4}'
+                | '\u{17b5}'
                 | '\u{180b}'..='\u{180f}'
                 | '\u{200b}'..='\u{200f}'
                 | '\u{202a}'..='\u{202e}'
@@ -61,6 +63,7 @@ fn is_invisible(char: char) -> bool {
                 | '\u{fe00}'..='\u{fe0f}'
                 | '\u{feff}'
                 | '\u{ffa0}'
+                | '\u{fff9}'..='\u{fffb}'
                 | '\u{e0000}'..='\u{e0fff}'
         )
 }
