@@ -33,7 +33,9 @@ pub(crate) enum Writer {
 
 impl Writer {
     pub(crate) async fn http(v: &HashMap<String, String>, tenant: &Tenant) -> Self {
-        let connection = Connection::open(&load::address(&v["SYNC_PUSH_URL"])).await;
+        let mut connection = Connection::open(&load::address(&v["SYNC_PUSH_URL"])).await;
+        // A connection has seconds for its first request, and the stock of pushes takes longer to make.
+        connection.ask(b"GET /health HTTP/1.1\r\nhost: bench\r\n\r\n").await;
         Self::Http { connection, token: tenant.token.clone(), stock: VecDeque::new(), answers: Vec::new(), errors: 0 }
     }
 
