@@ -299,9 +299,7 @@ impl Facts {
         let Some((id, newest)) = self.newest_invoice(|_| true).filter(|(_, newest)| newest.is_paid()) else {
             return false;
         };
-        let is_later_void =
-            |(other, i): &(&String, &Invoice)| i.is_void() && !i.is_by_hand() && age(other, i) > age(id, newest);
-        let later_void = self.money.invoices.iter().filter(is_later_void);
+        let later_void = self.own_invoices().filter(|(other, i)| i.is_void() && age(other, i) > age(id, newest));
         later_void.map(|(_, invoice)| invoice.voided_at).chain([newest.paid_at]).max() >= Some(Some(since))
     }
 
@@ -318,10 +316,14 @@ impl Facts {
         })
     }
 
-    /// The newest of the invoices that are not void. One that was made by hand says nothing of a period.
+    /// The invoices that Stripe made for the subscription. One that was made by hand says nothing of a period.
+    fn own_invoices(&self) -> impl Iterator<Item = (&String, &Invoice)> {
+        self.money.invoices.iter().filter(|(_, invoice)| !invoice.is_by_hand())
+    }
+
+    /// The newest of the invoices that are not void.
     fn newest_invoice(&self, counts: impl Fn(&Invoice) -> bool) -> Option<(&String, &Invoice)> {
-        let of_subscription = |invoice: &Invoice| !invoice.is_void() && !invoice.is_by_hand();
-        let counting = self.money.invoices.iter().filter(|(_, invoice)| of_subscription(invoice) && counts(invoice));
+        let counting = self.own_invoices().filter(|(_, invoice)| !invoice.is_void() && counts(invoice));
         counting.max_by_key(|(id, invoice)| age(id, invoice))
     }
 

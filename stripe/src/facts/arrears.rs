@@ -88,28 +88,23 @@ impl Facts {
 
     /// Checks whether the period of a price that ends then was paid, and all that is owed is for items beside the plan.
     pub(super) fn has_paid(&self, price: &str, end: i64, catalogue: &Catalogue) -> bool {
-        let invoices = || self.money.invoices.values();
         let is_for_period = |invoice: &Invoice| invoice.periods.get(price).is_some_and(|period| period.1 == end);
-        invoices().any(|invoice| invoice.is_paid() && is_for_period(invoice))
-            && !invoices().any(|invoice| invoice.owes_for_plan(catalogue))
+        self.money.invoices.values().any(|invoice| invoice.is_paid() && is_for_period(invoice))
+            && !self.own_invoices().any(|(_, invoice)| invoice.owes_for_plan(catalogue))
     }
 
     /// Checks whether all was paid at or after a time. An older invoice that is paid while a newer one is open settles
     /// nothing.
     fn is_settled_since(&self, since: i64) -> bool {
-        let invoices = &self.money.invoices;
         let was_newest = |id: &String, invoice: &Invoice| {
             let newer = |(other, o): (&String, &Invoice)| {
-                !o.is_void()
-                    && !o.is_by_hand()
-                    && age(other, o) > age(id, invoice)
-                    && Some(o.begun()) <= invoice.paid_at
+                !o.is_void() && age(other, o) > age(id, invoice) && Some(o.begun()) <= invoice.paid_at
             };
-            !invoices.iter().any(newer)
+            !self.own_invoices().any(newer)
         };
         let settles = |(id, invoice): (&String, &Invoice)| {
-            invoice.is_paid() && !invoice.is_by_hand() && invoice.paid_at >= Some(since) && was_newest(id, invoice)
+            invoice.is_paid() && invoice.paid_at >= Some(since) && was_newest(id, invoice)
         };
-        self.settled_at >= Some(since) || invoices.iter().any(settles)
+        self.settled_at >= Some(since) || self.own_invoices().any(settles)
     }
 }

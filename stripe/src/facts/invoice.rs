@@ -118,7 +118,7 @@ impl Invoice {
         let is_of_plan = |price: &String| catalogue.get(price).is_some_and(|price| price.kind != PriceKind::Other);
         let is_for_plan =
             self.prorations || self.more_lines || self.periods.is_empty() || self.periods.keys().any(is_of_plan);
-        !self.is_paid() && !self.is_void() && !self.is_by_hand() && is_for_plan
+        !self.is_paid() && !self.is_void() && is_for_plan
     }
 
     fn has_prorations_only(&self) -> bool {
