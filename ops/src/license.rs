@@ -210,7 +210,7 @@ pub async fn show(office: &Office, license: LicenseId) -> Result<Shown, Failure>
 /// is no mistake: it tells Redis again.
 ///
 /// # Errors
-/// When there is no such licence, or it was revoked. When Redis can't be told, or a licence that is resumed is held back by
+/// When there is no such license, or it was revoked. When Redis can't be told, or a license that is resumed is held back by
 /// billing all the same: the change then stands.
 pub async fn change(office: &Office, license: LicenseId, change: Change) -> Result<Shown, Failure> {
     let tenant = office.tenant_of_license(license).await?;
