@@ -116,21 +116,7 @@ fn suggestion(error: &clap::Error) -> Option<String> {
     let bare = |word: &str| word.trim_start_matches('-').to_lowercase();
     let (typed, meant) = (bare(&typed), bare(&found));
     let longer = typed.chars().count().max(meant.chars().count());
-    (2 * distance(&typed, &meant) <= longer).then(|| format!("`{found}` is similar."))
-}
-
-/// The Levenshtein distance: how many characters must be put in, left out or replaced to make one word of the other.
-fn distance(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
-    for (above, char) in one.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], above + 1);
-        for (place, candidate) in other.chars().enumerate() {
-            let replaced = diagonal + usize::from(char != candidate);
-            diagonal = row[place + 1];
-            row[place + 1] = replaced.min(diagonal + 1).min(row[place] + 1);
-        }
-    }
-    row[other.chars().count()]
+    (2 * strsim::levenshtein(&typed, &meant) <= longer).then(|| format!("`{found}` is similar."))
 }
 
 fn where_to_look(command: &Command, name: &str, error: &clap::Error, sentence: &str) -> String {

@@ -70,17 +70,20 @@ fn an_empty_folder_that_others_can_read_is_made_private() {
     assert_eq!(fs::metadata(machine.home()).unwrap().permissions().mode() & 0o777, 0o700);
 }
 
+/// Makes a dangling link and a file, neither of which can be a home, and says what is told of each.
+fn impossible_homes(folder: &Path) -> [(PathBuf, &'static str); 2] {
+    symlink("nowhere", folder.join("link")).unwrap();
+    fs::write(folder.join("file"), "").unwrap();
+    [(folder.join("link"), "is a link to nowhere, which does not exist"), (folder.join("file"), "it is a file")]
+}
+
 #[test]
 fn what_cannot_be_a_home_is_named() {
     let machine = Machine::new("https://cloud.example");
     let folder = machine.folder().to_owned();
-    symlink("nowhere", folder.join("link")).unwrap();
-    fs::write(folder.join("file"), "").unwrap();
-    for (home, says, hint) in [
-        (folder.join("link"), "is a link to nowhere, which does not exist", "mkdir -p -m 700"),
-        (folder.join("file"), "it is a file", "CODITECT_HOME"),
-        (PathBuf::from("~/.coditect"), "no shell has put your own folder in the place of the ~", "$HOME/.coditect"),
-    ] {
+    let [link, file] = impossible_homes(&folder);
+    let tilde = (PathBuf::from("~/.coditect"), "no shell has put your own folder in the place of the ~");
+    for ((home, says), hint) in [(link, "mkdir -p -m 700"), (file, "CODITECT_HOME"), (tilde, "$HOME/.coditect")] {
         for arguments in [&["config", "list"][..], &["task", "add", "x"], &["init"], &["status"]] {
             let output = machine.command(arguments).current_dir(&folder).env("CODITECT_HOME", &home).output().unwrap();
             let text = String::from_utf8(output.stderr).unwrap();
@@ -94,13 +97,8 @@ fn what_cannot_be_a_home_is_named() {
 #[test]
 fn doctor_says_of_a_home_what_the_commands_say() {
     let machine = Machine::new("https://cloud.example");
-    let folder = machine.folder().to_owned();
-    symlink("nowhere", folder.join("link")).unwrap();
-    fs::write(folder.join("file"), "").unwrap();
-    for (home, says, hint) in [
-        (folder.join("link"), "is a link to nowhere, which does not exist", "mkdir -p -m 700"),
-        (folder.join("file"), "it is a file", "`mv "),
-    ] {
+    let [link, file] = impossible_homes(machine.folder());
+    for ((home, says), hint) in [(link, "mkdir -p -m 700"), (file, "`mv ")] {
         let output = machine.command(&["doctor"]).env("CODITECT_HOME", &home).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(1), "{text}");
