@@ -104,6 +104,8 @@ pub enum Extended {
     Unknown(i64),
     /// The heartbeat came too late.
     Expired,
+    /// The instance gave the session back, which others keep.
+    Left,
     /// Extended.
     Live(Kept),
 }
@@ -211,6 +213,7 @@ impl Extended {
             ["inactive", state] => Ok(Self::Inactive((*state).to_owned())),
             ["unknown", generation] => Ok(Self::Unknown(number(generation)?)),
             ["expired"] => Ok(Self::Expired),
+            ["left"] => Ok(Self::Left),
             ["live", expires, now] => Ok(Self::Live(Kept { expires_ms: number(expires)?, now_ms: number(now)? })),
             other => Err(unexpected(other)),
         }

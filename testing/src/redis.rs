@@ -173,7 +173,7 @@ impl Redis {
             for _, s in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do redis.call('ZINCRBY', KEYS[1], ARGV[1], s) end
             local all = redis.call('HGETALL', KEYS[2])
             for i = 1, #all, 2 do
-                local names = string.gsub(all[i + 1], '=(%d+)', function(at) return '=' .. older(at) end)
+                local names = string.gsub(all[i + 1], '([=!])(%d+)', function(sign, at) return sign .. older(at) end)
                 redis.call('HSET', KEYS[2], all[i], names)
             end
             local ends = tonumber(redis.call('HGET', KEYS[3], 'ends') or '')

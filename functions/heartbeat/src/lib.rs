@@ -10,7 +10,7 @@ use common::caller::SessionCaller;
 use common::{Answer, Body, Caller, Callers, Db, Problem, Setup, config};
 use jiff::{SignedDuration, Timestamp};
 use protocol::id::{LicenseId, SessionId, TenantId, UserId};
-use protocol::wire::{HeartbeatAnswer, HeartbeatRequest, HeartbeatStatus};
+use protocol::wire::{EndedReason, HeartbeatAnswer, HeartbeatRequest, HeartbeatStatus};
 use seats::{Extended, Kept, Seats};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -81,6 +81,7 @@ async fn heartbeat(
     match app.seats.extend(tenant, license, session, subject, ask.instance.unwrap_or(seats::UNNAMED)).await? {
         Extended::Live(kept) => answer(&app, kept),
         Extended::Inactive(state) => Err(inactive(&state)),
+        Extended::Left => Err(Problem::session_ended(EndedReason::Released.as_str())),
         _ => Err(ended(&app, tenant, license, session, subject).await?),
     }
 }

@@ -1,8 +1,9 @@
 -- Keeps a session's seat for another ttl from now, but not beyond the license's end.
 --
 -- ARGV: session, ttl ms, subject (empty: the session itself asks), instance.
--- Answers one of: cold; inactive, state; unknown, generation; expired; live, expires ms, now ms.
--- An expired session is left where it is: only acquire drops it, together with the closing of its row.
+-- Answers one of: cold; inactive, state; unknown, generation; expired; left; live, expires ms, now ms.
+-- An expired session is left where it is: only acquire drops it, together with the closing of its row. An instance that has
+-- left does not join again by a heartbeat that was on its way: only acquire lets it in.
 -- The other keys are looked at only when one of those that it reads is missing.
 local t = known_terms()
 if not t then
@@ -29,6 +30,9 @@ end
 before = tonumber(before)
 if before <= now then
     return {'expired'}
+end
+if has_left(names, ARGV[4], now) then
+    return {'left'}
 end
 local expires = expiry(t, now, tonumber(ARGV[2]))
 extend(ARGV[1], names, ARGV[4], now, before, expires)

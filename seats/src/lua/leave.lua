@@ -16,18 +16,24 @@ local names = redis.call('HGET', KEYS[7], ARGV[1])
 if not expires or not names then
     return {'cold'}
 end
-local left = {}
+local rest, left = {}, {}
 if expires > now then
-    left = others(names, ARGV[3], now, expires)
+    rest, left = others(names, ARGV[3], now, expires)
 end
-if #left == 0 then
+if #rest == 0 then
     redis.call('ZADD', KEYS[2], int(math.min(now, expires)), ARGV[1])
     return {'last', int(t.generation)}
 end
 local latest = 0
-for _, entry in ipairs(left) do
+for _, entry in ipairs(rest) do
     latest = math.max(latest, entry[2])
 end
-write_instances(ARGV[1], left)
+if ARGV[3] ~= UNNAMED then
+    if #left >= MAX_INSTANCES then
+        table.remove(left, 1)
+    end
+    left[#left + 1] = ARGV[3] .. '!' .. int(now + LATE_MS)
+end
+write_instances(ARGV[1], rest, left)
 redis.call('ZADD', KEYS[2], int(latest), ARGV[1])
 return {'kept'}

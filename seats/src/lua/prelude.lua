@@ -9,7 +9,8 @@
 --   KEYS[5] gone       hash: session -> "grant number|holder", for sessions dropped here whose rows may still be open, or
 --                      may still be written as such
 --   KEYS[6] places     sorted set: session -> its seat's number, 0 where it has none
---   KEYS[7] instances  hash: session -> who shares it: "name", or "name=expires,name=expires"
+--   KEYS[7] instances  hash: session -> who shares it: "name", or a list of "name=expires" and, of those that have left,
+--                      "name!until"
 --
 -- When one of them was evicted or expired alone, or the license was never here, or this server is not the one that the
 -- license was restored on (a promoted replica, one that loaded a snapshot), the license is cold: nothing is answered
@@ -19,6 +20,10 @@
 local KEEP_MS = 604800000
 -- So many instances share a session under names of their own; all others share the name '*', which only expires.
 local MAX_INSTANCES = 16
+-- Id of clients that name no instance. Several may share it, so that one which leaves says nothing about the others.
+local UNNAMED = '00000000-0000-0000-0000-000000000000'
+-- For so long, a heartbeat that was sent before its instance left does not bring it back.
+local LATE_MS = 60000
 -- So many dropped sessions may wait for their rows to be closed before acquire hands out nothing else.
 local MAX_GONE = 1000
 
@@ -160,28 +165,40 @@ local function learn(t, revision, limit, state, ends)
     end
 end
 
--- Those of a session's `names`, besides `instance`, that have not fallen silent: a list of {name, expires}. A name alone has
--- the session's own expiry.
+-- Those of a session's `names`, besides `instance`: a list of {name, expires} of the ones that have not fallen silent (a name
+-- alone has the session's own expiry), and the entries of those that left a moment ago.
 local function others(names, instance, now, expires)
-    local list = {}
-    for name, at in string.gmatch(names, '([^,=]+)=?(%d*)') do
+    local list, left = {}, {}
+    for name, sign, at in string.gmatch(names, '([^,=!]+)([=!]?)(%d*)') do
         at = tonumber(at) or expires
         if name ~= instance and at > now then
-            list[#list + 1] = {name, at}
+            if sign == '!' then
+                left[#left + 1] = name .. '!' .. int(at)
+            else
+                list[#list + 1] = {name, at}
+            end
         end
     end
-    return list
+    return list, left
 end
 
-local function write_instances(session, list)
-    local text = list[1][1]
-    if #list > 1 then
+-- Says whether `instance` left a moment ago.
+local function has_left(names, instance, now)
+    local _, sign = string.find(names, instance .. '!', 1, true)
+    return sign and tonumber(string.match(names, '^%d+', sign + 1)) > now
+end
+
+local function write_instances(session, list, left)
+    local entries = {list[1][1]}
+    if #list + #left > 1 then
         for i, entry in ipairs(list) do
-            list[i] = entry[1] .. '=' .. int(entry[2])
+            entries[i] = entry[1] .. '=' .. int(entry[2])
         end
-        text = table.concat(list, ',')
+        for _, entry in ipairs(left) do
+            entries[#entries + 1] = entry
+        end
     end
-    redis.call('HSET', KEYS[7], session, text)
+    redis.call('HSET', KEYS[7], session, table.concat(entries, ','))
 end
 
 -- Keeps a session that would have expired at `before` until `expires`, for one of its instances.
@@ -190,11 +207,11 @@ local function extend(session, names, instance, now, before, expires)
     if names == instance then
         return
     end
-    local list = others(names, instance, now, before)
-    if #list >= MAX_INSTANCES and not string.find(names, instance, 1, true) then
+    local list, left = others(names, instance, now, before)
+    if #list >= MAX_INSTANCES and not string.find(names, instance .. '=', 1, true) then
         instance = '*'
-        list = others(names, instance, now, before)
+        list, left = others(names, instance, now, before)
     end
     list[#list + 1] = {instance, expires}
-    write_instances(session, list)
+    write_instances(session, list, left)
 end

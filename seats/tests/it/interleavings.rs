@@ -38,6 +38,8 @@ enum Step {
     Die(usize),
     /// A client with a session sends a heartbeat.
     Beat(usize),
+    /// A heartbeat that a client sent before it gave its session back arrives after that.
+    LateBeat(usize),
     /// A client's release: it leaves, and where it was the last, at the next such steps the row is closed and the seat freed.
     Release(usize),
     /// Time passes, in sixths of a seat's time.
@@ -59,7 +61,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         16 => client.clone().prop_map(Step::Acquire),
         1 => client.clone().prop_map(Step::Die),
         3 => client.clone().prop_map(Step::Beat),
-        4 => client.prop_map(Step::Release),
+        4 => client.clone().prop_map(Step::Release),
+        2 => client.prop_map(Step::LateBeat),
         2 => (1..=7_i64).prop_map(Step::Wait),
         1 => Just(Step::Flush),
         1 => Just(Step::Save),
@@ -102,16 +105,22 @@ struct Model<'a> {
     releasing: HashMap<usize, Release>,
     /// Given back since the client last asked for it.
     released: HashSet<(usize, SessionId)>,
+    /// Left a session that others keep, with nothing since that makes Redis forget it.
+    left: HashMap<usize, SessionId>,
     /// The license's keys in the snapshot.
     snapshot: Vec<(String, String)>,
 }
 
 impl Model<'_> {
     async fn step(&mut self, step: &Step) {
+        if matches!(step, Step::Flush | Step::Load | Step::Suspend(_) | Step::Wait(_)) {
+            self.left.clear();
+        }
         match *step {
             Step::Acquire(client) => self.acquire(client).await,
             Step::Die(client) => drop(self.acquiring.remove(&client)),
             Step::Beat(client) => self.beat(client).await,
+            Step::LateBeat(client) => self.late_beat(client).await,
             Step::Release(client) => self.release(client).await,
             Step::Save => self.save().await,
             Step::Load => self.load().await,
@@ -157,6 +166,7 @@ impl Model<'_> {
                     assert_eq!(told.session, grant.session, "holder {holder} has a live session and got another");
                 }
                 self.released.remove(&(client, grant.session));
+                self.left.remove(&client);
                 Some(Acquire::Granted(grant))
             }
             Taken::Cold => {
@@ -212,7 +222,8 @@ impl Model<'_> {
         }
     }
 
-    async fn warm(&self) {
+    async fn warm(&mut self) {
+        self.left.clear();
         let mut patience = seats::restore::Patience::new();
         self.d.seats.warm(self.d.tenant, self.d.license, &mut patience).await.unwrap();
     }
@@ -226,6 +237,12 @@ impl Model<'_> {
                 self.told.remove(&client);
             }
         }
+    }
+
+    async fn late_beat(&mut self, client: usize) {
+        let Some(session) = self.left.get(&client) else { return };
+        let ended = self.d.beat_of(*session, instance_of(client)).await;
+        assert!(!matches!(ended, Extended::Live(_)), "client {client} had left and keeps a seat");
     }
 
     async fn release(&mut self, client: usize) {
@@ -259,7 +276,7 @@ impl Model<'_> {
                 self.warm().await;
                 Box::pin(self.leave(client, session)).await;
             }
-            Left::Kept => {}
+            Left::Kept => drop(self.left.insert(client, session)),
             Left::Last(generation) | Left::Unknown(generation) => {
                 self.releasing.insert(client, Release::Close(session, generation));
             }
@@ -333,6 +350,7 @@ async fn run(d: &Deployment, steps: &[Step]) {
         told: HashMap::new(),
         releasing: HashMap::new(),
         released: HashSet::new(),
+        left: HashMap::new(),
         snapshot: Vec::new(),
     };
     for step in steps {

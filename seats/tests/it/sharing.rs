@@ -38,6 +38,56 @@ async fn giving_back_twice_takes_nothing_from_others() {
 }
 
 #[tokio::test]
+async fn a_heartbeat_that_arrives_after_its_instance_left_keeps_nothing() {
+    let d = Deployment::new(1).await;
+    let [ann, bob] = [InstanceId::new(), InstanceId::new()];
+    let session = d.share(1, ann).await.session;
+    d.share(1, bob).await;
+    d.give_back(session, ann).await;
+    assert_eq!(d.beat_of(session, ann).await, Extended::Left);
+    assert!(d.lives(session, bob).await);
+    d.give_back(session, ann).await;
+    assert_eq!(d.beat_of(session, ann).await, Extended::Left);
+    d.give_back(session, bob).await;
+    assert_eq!(d.beat_of(session, ann).await, Extended::Unknown(1));
+    assert!(d.seat(2).await.new);
+}
+
+#[tokio::test]
+async fn an_instance_that_left_joins_again_when_it_acquires() {
+    let d = Deployment::new(1).await;
+    let [ann, bob] = [InstanceId::new(), InstanceId::new()];
+    let session = d.share(1, ann).await.session;
+    d.share(1, bob).await;
+    d.give_back(session, ann).await;
+    assert_eq!(d.share(1, ann).await.session, session);
+    assert!(d.lives(session, ann).await);
+    d.give_back(session, bob).await;
+    assert!(d.lives(session, ann).await);
+    d.give_back(session, ann).await;
+    assert!(d.seat(2).await.new);
+}
+
+/// However many come and go, what is remembered of them has a bound, and goes.
+#[tokio::test]
+async fn instances_that_left_are_forgotten() {
+    let d = Deployment::new(1).await;
+    let stays = InstanceId::new();
+    let session = d.share(1, stays).await.session;
+    for _ in 0..40 {
+        let passes = InstanceId::new();
+        d.share(1, passes).await;
+        d.give_back(session, passes).await;
+        assert_eq!(d.beat_of(session, passes).await, Extended::Left);
+    }
+    let names = async || d.world.redis.command(&["HGET", &d.key("instances"), &session.to_string()]).await;
+    assert_eq!(names().await.split(',').count(), 17);
+    d.age(TTL_MS / 2).await;
+    assert!(d.lives(session, stays).await);
+    assert_eq!(names().await, stays.to_string());
+}
+
+#[tokio::test]
 async fn clients_that_name_no_instance_are_one() {
     let d = Deployment::new(1).await;
     let session = d.seat(1).await.session;
