@@ -37,11 +37,15 @@ pub(crate) struct Fault {
 impl Misunderstanding {
     /// Of an error of the parser.
     pub(crate) fn of(error: &clap::Error, arguments: &[OsString]) -> Self {
+        match error.kind() {
+            ErrorKind::DisplayHelp => return Self::Help(error.render()),
+            ErrorKind::DisplayVersion => return Self::Version,
+            _ => {}
+        }
+        // Building every command takes longer than parsing.
         let mut command = typed(arguments);
         let name = command.get_bin_name().unwrap_or("coditect").to_owned();
         match error.kind() {
-            ErrorKind::DisplayHelp => Self::Help(error.render()),
-            ErrorKind::DisplayVersion => Self::Version,
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => Self::Unfinished {
                 help: command.render_help(),
                 fault: Fault {
