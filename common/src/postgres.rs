@@ -7,6 +7,7 @@
 //!
 //! A connection returns to the pool only after a round trip that was seen to leave it clean; else it is destroyed.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Timeouts};
@@ -83,10 +84,13 @@ impl Db {
         };
         let timeouts =
             Timeouts { wait: Some(CONNECT_TIMEOUT), create: Some(CONNECT_TIMEOUT), recycle: Some(CONNECT_TIMEOUT) };
+        let silent = Arc::new(Mutex::new(None));
         let pool = Pool::builder(manager)
             .max_size(POOL_SIZE)
             .timeouts(timeouts)
-            .pre_recycle(Hook::async_fn(|client, metrics| Box::pin(alive(client, metrics.last_used()))))
+            .pre_recycle(Hook::async_fn(move |client, metrics| {
+                Box::pin(alive(client, metrics.last_used(), Arc::clone(&silent)))
+            }))
             .runtime(deadpool_postgres::Runtime::Tokio1)
             .build()
             .map_err(|e| e.to_string())?;
@@ -150,13 +154,28 @@ impl Db {
     }
 }
 
-async fn alive(client: &tokio_postgres::Client, idle: Duration) -> Result<(), HookError> {
+/// Checks that an idle connection still reaches its server. `silent` is when one last did not answer: those that were idle at
+/// that time are not asked, because a request has no time to wait for each of them.
+async fn alive(
+    client: &tokio_postgres::Client,
+    idle: Duration,
+    silent: Arc<Mutex<Option<Instant>>>,
+) -> Result<(), HookError> {
     if idle < TRUSTED_IDLE {
         return Ok(());
     }
+    let gone = || HookError::message("the connection is gone");
+    let since = *silent.lock().unwrap_or_else(PoisonError::into_inner);
+    if since.is_some_and(|since| since.elapsed() < idle) {
+        return Err(gone());
+    }
     match tokio::time::timeout(PING_TIMEOUT, client.simple_query("")).await {
         Ok(Ok(_)) => Ok(()),
-        _ => Err(HookError::message("the connection is gone")),
+        Ok(Err(_)) => Err(gone()),
+        Err(_) => {
+            *silent.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+            Err(gone())
+        }
     }
 }
 

@@ -16,6 +16,8 @@ enum Mode {
     Cut,
     /// Keeps them open and silent.
     Stall,
+    /// Keeps those of before open and silent for ever, and forwards those that come.
+    Lose,
 }
 
 /// Where a proxy forwards to.
@@ -76,6 +78,11 @@ impl Proxy {
         self.mode.send_replace(Mode::Stall);
     }
 
+    /// Says nothing any more on the connections of before, as after the loss of a machine, and forwards new ones.
+    pub fn lose(&self) {
+        self.mode.send_replace(Mode::Lose);
+    }
+
     /// Forwards again, new connections only: those of before are closed.
     pub fn resume(&self) {
         self.mode.send_replace(Mode::Cut);
@@ -101,14 +108,17 @@ async fn forward(
     mut server: impl AsyncRead + AsyncWrite + Unpin,
     mut modes: watch::Receiver<Mode>,
 ) {
-    if *modes.borrow_and_update() == Mode::Forward {
+    if matches!(*modes.borrow_and_update(), Mode::Forward | Mode::Lose) {
         tokio::select! {
             _ = copy_bidirectional(&mut client, &mut server) => return,
             _ = modes.changed() => {}
         }
     }
     // A connection is never picked up again: bytes may have been lost between the two copies.
-    if *modes.borrow_and_update() == Mode::Stall {
-        let _ = modes.changed().await;
+    let mode = *modes.borrow_and_update();
+    match mode {
+        Mode::Stall => drop(modes.changed().await),
+        Mode::Lose => std::future::pending().await,
+        Mode::Cut | Mode::Forward => {}
     }
 }

@@ -182,6 +182,24 @@ async fn a_function_that_was_frozen_meanwhile_does_not_notice_that_postgres_was_
     held.release(200).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_function_does_not_notice_that_postgres_was_lost_without_a_word() {
+    let proxy = Proxy::to_postgres().await;
+    let world = World::new().await;
+    let url = world.db.url_through(&proxy, "coditect_all");
+    let world = world.with("DATABASE_URL", url);
+    let client = all(&world).await;
+    let license = world.license(world.tenant("acme").await, "TEAM", 5).await;
+    let caller = signed_in(&client, &license).await;
+    let held = seat(&caller, 1).await;
+    proxy.lose();
+    let lost = std::time::Instant::now();
+    until("the function is idle", async || lost.elapsed() > std::time::Duration::from_secs(1)).await;
+    client.post(VALIDATE, question(&license, 1), 200).await;
+    caller.post(ACQUIRE, json!({"hardware_id": device(1)}), 200).await;
+    held.release(200).await;
+}
+
 fn unavailable(answer: &Answer) {
     problem(answer, "a 503");
     assert_eq!(answer.text("/code"), "unavailable");
