@@ -25,7 +25,7 @@ COPY --from=plan /recipe.json /recipe.json
 # A layer of its own: built again only where Cargo.lock, a manifest or the flags change.
 RUN scripts/static --dependencies /recipe.json "$FUNCTION" "$PROFILE"
 COPY . .
-# The vendor's public keys, a JWKS document, for an `all-in-one` that customers run: it then needs an enterprise licence.
+# The vendor's public keys, a JWKS document, for an `all-in-one` that customers run: it then needs an enterprise license.
 ARG CODITECT_VENDOR_JWKS
 RUN mkdir -p /image/etc/ssl/certs \
     && scripts/static "$FUNCTION" "$PROFILE" /image/function \

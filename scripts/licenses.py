@@ -1,4 +1,4 @@
-"""Checks every dependency's licence and source against deny.toml, from cargo's metadata alone.
+"""Checks every dependency's license and source against deny.toml, from cargo's metadata alone.
 
 `cargo deny` does this and more where it is installed; this needs nothing but Python, so that it always runs.
 """

@@ -1,4 +1,4 @@
-//! The enterprise licence file of an installation of its own: checked at the start, offline, by the vendor's public keys.
+//! The enterprise license file of an installation of its own: checked at the start, offline, by the vendor's public keys.
 //!
 //! Where keys are, built in or configured, there must be a good file: the process refuses to start without. From 30 days
 //! before its end on, the log says so once a day. After its end nobody new gets a seat and no key is valid; whoever sits keeps
@@ -10,7 +10,7 @@ use common::{Setup, config, metrics};
 use jiff::Timestamp;
 use protocol::token::{EnterpriseClaims, EnterpriseLicense, Jwks, KeySet, read_enterprise_license};
 
-/// The vendor's public keys: a JWKS document, in releases for customers. Whoever is bound by a licence doesn't choose whom
+/// The vendor's public keys: a JWKS document, in releases for customers. Whoever is bound by a license doesn't choose whom
 /// to believe.
 pub(crate) const VENDOR_KEYS: Option<&str> = match option_env!("CODITECT_VENDOR_JWKS") {
     Some(keys) if !keys.is_empty() => Some(keys),
@@ -23,8 +23,8 @@ const DAY_SECONDS: i64 = 86_400;
 /// How often is looked whether a day has passed.
 const LOOK: Duration = Duration::from_secs(3600);
 
-/// Asks for the licence. `None` when it is missing or not good, which the setup has noted; `None` inside where there is no
-/// licence because there needn't be one.
+/// Asks for the license. `None` when it is missing or not good, which the setup has noted; `None` inside where there is no
+/// license because there needn't be one.
 pub(crate) fn ask(setup: &mut Setup, built_in: Option<&str>) -> Option<Option<EnterpriseClaims>> {
     let keys = match built_in {
         Some(jwks) => {
@@ -40,7 +40,7 @@ pub(crate) fn ask(setup: &mut Setup, built_in: Option<&str>) -> Option<Option<En
             Err::<(), _>("can't be checked without the vendor's public keys; name them in ENTERPRISE_KEYS".to_owned())
         })?;
         tracing::info!(
-            "no ENTERPRISE_LICENSE: this process serves whatever its licences allow, for development and tests"
+            "no ENTERPRISE_LICENSE: this process serves whatever its licenses allow, for development and tests"
         );
         return Some(None);
     };
@@ -62,11 +62,11 @@ fn keys_of(jwks: &str) -> Result<KeySet, String> {
     if keys.is_empty() { Err("has no RSA key for signatures".to_owned()) } else { Ok(keys) }
 }
 
-/// Says whose licence it is, and then once a day how long it still is, when that isn't long any more.
+/// Says whose license it is, and then once a day how long it still is, when that isn't long any more.
 async fn watch(license: EnterpriseLicense) {
     let (name, claims) = (license.short_name, license.claims);
     let ends = claims.ends().map(|end| end.to_string());
-    tracing::info!(license = name, customer = claims.customer, users = claims.users, ends, "enterprise licence");
+    tracing::info!(license = name, customer = claims.customer, users = claims.users, ends, "enterprise license");
     metrics::enterprise_license("users", claims.users.into());
     let Some(ends) = claims.ends() else { return };
     let mut said = None;
@@ -80,7 +80,7 @@ async fn watch(license: EnterpriseLicense) {
                 tracing::error!(
                     license = name,
                     ends,
-                    "The enterprise licence has ended: nobody new gets a seat, and who sits goes on. Put the next file in its \
+                    "The enterprise license has ended: nobody new gets a seat, and who sits goes on. Put the next file in its \
                      place and start again."
                 );
             } else {
@@ -88,7 +88,7 @@ async fn watch(license: EnterpriseLicense) {
                     license = name,
                     ends,
                     days,
-                    "The enterprise licence ends soon. Ask the vendor for the next file, put it in its place and start again."
+                    "The enterprise license ends soon. Ask the vendor for the next file, put it in its place and start again."
                 );
             }
         }
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_release_for_customers_needs_a_licence_and_believes_no_other_keys() {
+    fn a_release_for_customers_needs_a_license_and_believes_no_other_keys() {
         assert!(mistakes(&[], Some(VENDOR)).starts_with("ENTERPRISE_LICENSE: is not set"));
         let own = mistakes(&[("ENTERPRISE_KEYS", "/mine"), ("ENTERPRISE_LICENSE", "/mine")], Some(VENDOR));
         assert!(own.starts_with("ENTERPRISE_KEYS: this release has the vendor's keys built in"), "{own}");

@@ -2,7 +2,7 @@
 //!
 //! Little is added to them: the same routers, the same states, sharing one pool and one connection to Redis; each says its
 //! name to the log and to the metrics, which only this process has. What is for Stripe is left out of an installation that
-//! has no secrets of it. How many users it may serve, and until when, is said by an enterprise licence file, where there
+//! has no secrets of it. How many users it may serve, and until when, is said by an enterprise license file, where there
 //! is one.
 
 mod enterprise;

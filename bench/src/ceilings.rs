@@ -79,7 +79,7 @@ pub(crate) async fn redis_benchmark(redis_url: &str, seat: &Seat) -> f64 {
 pub(crate) async fn postgres(url: &str, license: &str, tenant: &str) -> f64 {
     const CONNECTIONS: usize = 16;
     const EACH: usize = 1000;
-    let license: Uuid = license.parse().expect("a licence id");
+    let license: Uuid = license.parse().expect("a license id");
     let begin = format!("begin; set local app.tenant_id = '{tenant}'");
     let clients = join_all((0..CONNECTIONS).map(|_| async {
         let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("Postgres answers");

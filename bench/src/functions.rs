@@ -9,7 +9,7 @@ use crate::load::{self, Measured, Plan};
 /// How many people are at work at once.
 pub(crate) const USERS: usize = 100;
 
-/// Where the functions are, and the licence that is used.
+/// Where the functions are, and the license that is used.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) validate: String,

@@ -130,7 +130,7 @@ async fn run(v: &HashMap<String, String>) {
     let paced = stripe.changes(50, Some(webhook::PACE)).await;
     out.measured("webhook-stripe, 100 users, 500 events/s", &paced, String::new());
     out.print();
-    large_licence(&target, v).await;
+    large_license(&target, v).await;
     restarts(&stripe, v).await;
 }
 
@@ -214,7 +214,7 @@ async fn restarts(stripe: &webhook::Stripe, v: &HashMap<String, String>) {
     let Some(stack) = v.get("BENCH_STACK_DIR") else { return };
     let seen = stripe.restarted(&v["DATABASE_URL"], stack).await;
     let header =
-        ["500 events/s", "events", "acknowledged", "of these missing", "sent again", "licences not as the newest"];
+        ["500 events/s", "events", "acknowledged", "of these missing", "sent again", "licenses not as the newest"];
     let counts = [seen.events, seen.acknowledged, seen.missing, seen.sent_again, seen.wrong];
     let mut row = vec!["Redis, then Postgres restarted".to_owned()];
     row.extend(counts.map(|n| rate(n as f64)));
@@ -244,15 +244,15 @@ async fn paced(target: &Target, sessions: &[functions::Session], out: &mut Repor
     );
 }
 
-/// A licence with 20,000 seats, all but a few taken, beside one with 5, in turns. Few requests, so that what they wait for
+/// A license with 20,000 seats, all but a few taken, beside one with 5, in turns. Few requests, so that what they wait for
 /// is their own work and not each other's signatures.
-async fn large_licence(target: &Target, v: &HashMap<String, String>) {
+async fn large_license(target: &Target, v: &HashMap<String, String>) {
     let run =
         load::Plan { users: 5, requests_per_user: 100, pace: Some(Duration::from_millis(100)), keep_bodies: true };
-    let licences = [("5 seats", "BENCH_SMALL_KEY"), ("20,000 seats, 19,900 taken", "BENCH_LARGE_KEY")];
+    let licenses = [("5 seats", "BENCH_SMALL_KEY"), ("20,000 seats, 19,900 taken", "BENCH_LARGE_KEY")];
     let mut measured: [(Vec<Measured>, Vec<Measured>); 2] = Default::default();
     for _ in 0..ROUNDS {
-        for ((_, key), (acquires, beats)) in licences.iter().zip(&mut measured) {
+        for ((_, key), (acquires, beats)) in licenses.iter().zip(&mut measured) {
             let Some(key) = v.get(*key) else { return };
             let token = functions::access_token(&load::address(&v["AUTH_URL"]), key).await;
             let token = token["access_token"].as_str().expect("an access token");
@@ -265,7 +265,7 @@ async fn large_licence(target: &Target, v: &HashMap<String, String>) {
             acquires.push(acquired);
         }
     }
-    let rows = licences.iter().zip(measured).map(|((name, _), (acquires, beats))| {
+    let rows = licenses.iter().zip(measured).map(|((name, _), (acquires, beats))| {
         let (acquire, beat) = (all(acquires), all(beats));
         vec![
             (*name).to_owned(),
@@ -276,7 +276,7 @@ async fn large_licence(target: &Target, v: &HashMap<String, String>) {
             (acquire.errors + beat.errors).to_string(),
         ]
     });
-    say(&table(&["licence", "acquire p50", "acquire p99", "heartbeat p50", "heartbeat p99", "errors"], rows.collect()));
+    say(&table(&["license", "acquire p50", "acquire p99", "heartbeat p50", "heartbeat p99", "errors"], rows.collect()));
     say("");
 }
 

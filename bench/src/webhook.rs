@@ -38,7 +38,7 @@ pub(crate) struct Restarted {
     /// Acknowledged, and not kept.
     pub(crate) missing: usize,
     pub(crate) sent_again: usize,
-    /// Licences with other seats than their newest event's.
+    /// Licenses with other seats than their newest event's.
     pub(crate) wrong: usize,
 }
 
@@ -119,7 +119,7 @@ impl Stripe {
         for purchase in self.purchases(USERS, &client).await {
             client.batch_execute(&format!("set app.tenant_id = '{}'", purchase.tenant)).await.expect("a setting");
             let sold = "select l.seats from licenses l join subscriptions s on s.license_id = l.id where s.id = $1";
-            let sold = client.query_one(sold, &[&purchase.subscription]).await.expect("a licence").get::<_, i32>(0);
+            let sold = client.query_one(sold, &[&purchase.subscription]).await.expect("a license").get::<_, i32>(0);
             restarted.wrong += usize::from(sold != seats);
         }
         restarted

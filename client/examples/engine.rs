@@ -1,6 +1,6 @@
 //! An engine with the client inside: `cargo run -p coditect --example engine`.
 //!
-//! It asks whether it may run, holds a seat while it works where the licence has seats, counts its commands where they are
+//! It asks whether it may run, holds a seat while it works where the license has seats, counts its commands where they are
 //! limited, and notes what it did. Each way in which that can end is one that a person reads.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program of its own has no other way to speak")]

@@ -23,7 +23,7 @@ const LONGEST: Duration = Duration::from_secs(86_400);
 pub(crate) enum Credential {
     /// Of whoever is signed in: a person has a seat of his own on each device, and the audit log knows his name.
     SignIn,
-    /// Of the licence: all who have its key share one seat on each device.
+    /// Of the license: all who have its key share one seat on each device.
     Key(LicenseKey),
 }
 

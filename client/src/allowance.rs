@@ -1,7 +1,7 @@
 //! How many commands are left today, counted on this machine: nobody is asked, and nobody is told.
 //!
 //! The count is sealed, so that it isn't changed by hand; who deletes it, or the whole folder, begins anew. That is no more
-//! than a licence's limit of commands has to withstand.
+//! than a license's limit of commands has to withstand.
 
 mod days;
 
@@ -54,7 +54,7 @@ impl LicenseClient {
     /// Counts a command, or refuses it because today's are used up. Without a limit there is nothing to count, and the
     /// answer is none.
     ///
-    /// The limit is the licence's as the last [`validate`](Self::validate) found it, and the free tier's where there is none
+    /// The limit is the license's as the last [`validate`](Self::validate) found it, and the free tier's where there is none
     /// that serves. A day is the machine's own, from midnight to midnight. It ends where it began: neither a journey to
     /// another time zone nor a clock set back has a second one with the same date.
     ///

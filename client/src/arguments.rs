@@ -37,7 +37,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use coditect::Profile;
 
-/// Validate your CODITECT licence, hold a seat while you work, and have your context on all your machines.
+/// Validate your CODITECT license, hold a seat while you work, and have your context on all your machines.
 #[derive(Debug, Parser)]
 #[command(name = "coditect", version, subcommand_required = true)]
 #[command(after_help = concat!(
@@ -48,7 +48,7 @@ use coditect::Profile;
         "coditect validate --json | jq .tier",
         "coditect run -- make test",
     ],
-    "\n\n\x1b[1;4mExit codes:\x1b[0m\n  0    yes\n  1    the answer is no: no seat, or a licence that is not valid\
+    "\n\n\x1b[1;4mExit codes:\x1b[0m\n  0    yes\n  1    the answer is no: no seat, or a license that is not valid\
     \n  2    something broke\n  64   wrong usage\n  Those of the command that `coditect run` runs are passed on.\
     \n\n\x1b[1;4mEnvironment:\x1b[0m\n  CODITECT_HOME          Where everything is kept, in place of ~/.coditect\
     \n  CODITECT_PROFILE       One of several identities on this machine\
@@ -56,7 +56,7 @@ use coditect::Profile;
     \n  CODITECT_HARDWARE_ID   This machine's id, 64 hex characters: for containers, whose ids change\
     \n  CODITECT_LICENSE_KEY   Take seats with this key and keep nothing of it: for CI jobs\
     \n  CODITECT_UPDATE_URL    Where the manifest of new versions is: a mirror's\
-    \n  NO_COLOR               No colours, on a terminal either",
+    \n  NO_COLOR               No colors, on a terminal either",
 ))]
 pub(crate) struct Arguments {
     #[command(flatten)]

@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_grow_to_a_bound_and_honour_what_was_asked() {
+    fn waits_grow_to_a_bound_and_honor_what_was_asked() {
         let (first, longest) = (Duration::from_secs(1), Duration::from_secs(30));
         let mut backoff = Backoff::new(first, longest);
         for full in [1, 2, 4, 8, 16, 30, 30, 30] {

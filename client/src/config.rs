@@ -97,7 +97,7 @@ impl Config {
         self.change(|settings| settings.keychain = Some(on))
     }
 
-    /// The organisation's own identity provider that was last signed in with; none if it was the cloud's.
+    /// The organization's own identity provider that was last signed in with; none if it was the cloud's.
     pub fn sso(&self) -> Result<Option<Sso>, Error> {
         Ok(self.read()?.sso)
     }

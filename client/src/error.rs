@@ -255,13 +255,13 @@ fn hint_for(problem: &ProblemDocument) -> String {
             "Check the secret that sets CODITECT_LICENSE_KEY, and ask your admin whether the license goes on.".into()
         }
         Some(Code::InvalidLicenseKey) => {
-            "`coditect validate` says whether the licence has ended; `coditect activate KEY` stores another key.".into()
+            "`coditect validate` says whether the license has ended; `coditect activate KEY` stores another key.".into()
         }
         Some(Code::InvalidToken) => "`coditect login` signs in again.".into(),
         Some(Code::Forbidden) => {
             "`coditect whoami` shows who is signed in; `coditect logout` goes back to the license key.".into()
         }
-        Some(Code::LicenseInactive | Code::SessionEnded) => "`coditect validate` asks for the licence's state.".into(),
+        Some(Code::LicenseInactive | Code::SessionEnded) => "`coditect validate` asks for the license's state.".into(),
         _ if problem.request_id.is_empty() => format!("`coditect status` shows what is stored here. Try again{wait}."),
         _ => format!("`coditect status` shows what to tell support, with request id {}.", problem.request_id),
     }

@@ -10,7 +10,7 @@ use protocol::problem::Code;
 pub(crate) enum ExitStatus {
     /// Yes.
     Yes,
-    /// The answer is no: no seat, or a licence that is not valid.
+    /// The answer is no: no seat, or a license that is not valid.
     No,
     /// Something broke.
     Broken,

@@ -1,4 +1,4 @@
-//! The client of CODITECT Cloud: asks whether this machine may run, holds one of the licence's seats while it does, and has
+//! The client of CODITECT Cloud: asks whether this machine may run, holds one of the license's seats while it does, and has
 //! the context (tasks, decisions, learnings, messages) on all of a team's machines.
 //!
 //! ```no_run
@@ -19,7 +19,7 @@
 //! |---|---|
 //! | may I run here, and with what? | [`LicenseClient::validate`]: from memory for a day, without the cloud for a week |
 //! | may I run one more command? | [`LicenseClient::count_command`], where the plan limits them; needs no cloud |
-//! | for one of the licence's seats | [`LicenseClient::acquire`]: a [`Seat`] for as long as the value lives |
+//! | for one of the license's seats | [`LicenseClient::acquire`]: a [`Seat`] for as long as the value lives |
 //! | do I still have it? | [`Seat::ended`], or a [`Notice`] |
 //! | what is known here? | [`LicenseClient::status`]: asks nobody |
 //! | to keep what it did and decided | [`ContextStore`], [`LicenseClient::context`] |
@@ -34,7 +34,7 @@
 //! # let folder = tempfile::tempdir()?;
 //! # let home = folder.path().join("home");
 //! let client = LicenseClient::builder().home(&home).build()?;
-//! let Verdict::Valid(license) = client.validate()? else { unreachable!("there is no licence to be invalid") };
+//! let Verdict::Valid(license) = client.validate()? else { unreachable!("there is no license to be invalid") };
 //! assert_eq!((license.tier, license.source), (Tier::Free, Source::Free));
 //! assert_eq!(client.count_command()?.map(|today| today.left()), Some(9));
 //! # Ok(())
@@ -78,7 +78,7 @@
 //! - A change that the cloud refuses three times for a fault of its own is parked: [`ContextStore::status`] shows it,
 //!   [`ContextStore::retry`] sends it again. No other failure counts.
 //! - A cloud that was restored from a backup gets back what it had lost and this machine has.
-//! - The context of a home folder belongs to the organisation that it was first synced with. Another one's license key is
+//! - The context of a home folder belongs to the organization that it was first synced with. Another one's license key is
 //!   refused, and sends nothing.
 //!
 //! With a tenant key ([`LicenseClient::init_tenant_key`]) contents leave this machine encrypted, and the cloud can't read

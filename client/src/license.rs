@@ -1,4 +1,4 @@
-//! What a licence grants, and on whose word.
+//! What a license grants, and on whose word.
 
 use jiff::Timestamp;
 use protocol::token::ValidationClaims;

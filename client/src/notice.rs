@@ -101,7 +101,7 @@ pub enum Notice {
         /// How many.
         count: u64,
     },
-    /// Records came in clear although the organisation encrypted already.
+    /// Records came in clear although the organization encrypted already.
     Exposed {
         /// How many.
         count: u64,
@@ -155,12 +155,12 @@ impl Notice {
             ),
             Self::Forged { count } => write!(
                 f,
-                "{count} records are not what your organisation encrypted for them, and are kept as they came. \
+                "{count} records are not what your organization encrypted for them, and are kept as they came. \
                  `coditect sync log` names them, and `show --history` what they were before."
             ),
             Self::Exposed { count } => write!(
                 f,
-                "{count} records came in clear although your organisation encrypts, so somebody else may have written them. They \
+                "{count} records came in clear although your organization encrypts, so somebody else may have written them. They \
                  are kept as they came; `coditect sync log` names them. If encryption was turned off, `coditect sync keys \
                  remove` ends it here, too."
             ),

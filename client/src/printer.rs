@@ -1,6 +1,6 @@
 //! All that this program prints: data to standard output, words to standard error.
 //!
-//! With `--json`, standard output is one object, also for errors. Colours are for terminals alone.
+//! With `--json`, standard output is one object, also for errors. Colors are for terminals alone.
 
 mod escape;
 
@@ -19,7 +19,7 @@ use serde_json::json;
 use self::escape::lines;
 use crate::exit_status::ExitStatus;
 use crate::progress;
-use crate::terminal::{is_automated, shows_colours};
+use crate::terminal::{is_automated, shows_colors};
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
@@ -128,7 +128,7 @@ impl Printer {
             let object = json!({ "help": text.to_string().trim_end() });
             return self.data(&object.to_string(), ExitStatus::Yes);
         }
-        self.text(&if shows_colours(&io::stdout()) { text.ansi().to_string() } else { text.to_string() })
+        self.text(&if shows_colors(&io::stdout()) { text.ansi().to_string() } else { text.to_string() })
     }
 
     fn data(self, text: &str, status: ExitStatus) -> ExitStatus {
@@ -157,7 +157,7 @@ pub(crate) fn was_answered() -> bool {
 
 /// What a line on standard error begins with.
 fn label(text: &str, style: Style) -> String {
-    if shows_colours(&io::stderr()) { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    if shows_colors(&io::stderr()) { format!("{style}{text}{style:#}") } else { text.to_owned() }
 }
 
 /// Nobody is left to be told when standard error is closed.

@@ -29,7 +29,7 @@ use grant::Grant;
 pub(crate) use grant::forget;
 use holders::Holding;
 
-/// One of the licence's simultaneous uses, for as long as this value lives.
+/// One of the license's simultaneous uses, for as long as this value lives.
 ///
 /// A thread sends heartbeats as often as the cloud wants them, and goes on trying while the cloud is away, until the license
 /// token ends. A seat that was lost on the way is taken again, once. Dropping the value gives the seat back.
@@ -98,7 +98,7 @@ struct State {
 }
 
 impl LicenseClient {
-    /// Takes a seat: of whoever is signed in, else of the license key's licence.
+    /// Takes a seat: of whoever is signed in, else of the license key's license.
     ///
     /// While the cloud cannot be reached, the last license token of this machine serves, for as long as it is good, and the
     /// seat is asked for until the cloud answers.
@@ -114,7 +114,7 @@ impl LicenseClient {
     /// ```
     ///
     /// # Errors
-    /// [`Error::NoKey`] without a sign-in and a license key; [`Error::Refused`] when every seat is taken or the licence is not active;
+    /// [`Error::NoKey`] without a sign-in and a license key; [`Error::Refused`] when every seat is taken or the license is not active;
     /// [`Error::Unavailable`] when the cloud cannot be reached and no license token serves.
     pub fn acquire(&self) -> Result<Seat, Error> {
         let credential = self.credential()?;
@@ -225,7 +225,7 @@ impl Seat {
         self.shared.state().grant.seat_expires_at
     }
 
-    /// The licence's tier.
+    /// The license's tier.
     pub fn tier(&self) -> Tier {
         self.shared.state().grant.tier
     }
@@ -245,7 +245,7 @@ impl Seat {
         self.shared.state().grant.license()
     }
 
-    /// How many seats the licence had, and how many were taken, when this one was; none if the cloud has not said.
+    /// How many seats the license had, and how many were taken, when this one was; none if the cloud has not said.
     pub fn seats(&self) -> Option<SeatCounts> {
         self.shared.state().grant.seats
     }

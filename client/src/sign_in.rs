@@ -25,7 +25,7 @@ use crate::cloud::Effort;
 use crate::{Address, Config, Error, LicenseClient};
 use provider::Provider;
 
-/// An organisation's own identity provider, in place of the one that the cloud names.
+/// An organization's own identity provider, in place of the one that the cloud names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Sso {

@@ -1,4 +1,4 @@
-//! The person in front of the terminal: asked for a passphrase, which is not shown, or for a yes; and shown colours.
+//! The person in front of the terminal: asked for a passphrase, which is not shown, or for a yes; and shown colors.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Read, Write};
@@ -13,8 +13,8 @@ const END: u8 = 0x04;
 const ERASE: [u8; 2] = [0x08, 0x7f];
 const ERASE_ALL: u8 = 0x15;
 
-/// Whether a stream is a terminal that shows colours, and nobody has said that he doesn't want any.
-pub(crate) fn shows_colours(stream: &impl IsTerminal) -> bool {
+/// Whether a stream is a terminal that shows colors, and nobody has said that he doesn't want any.
+pub(crate) fn shows_colors(stream: &impl IsTerminal) -> bool {
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let unable = std::env::var_os("TERM").is_none_or(|terminal| terminal.is_empty() || terminal == "dumb");
     !unwanted && !unable && stream.is_terminal()

@@ -300,7 +300,7 @@ fn is_young(claims: &ValidationClaims, now: Timestamp) -> bool {
     age < YOUNG.as_secs() && now.as_second() < claims.refresh_after
 }
 
-/// The next validation asks the cloud, which has just refused the licence elsewhere.
+/// The next validation asks the cloud, which has just refused the license elsewhere.
 pub(crate) fn forget(client: &Inner) -> Result<(), Error> {
     client.vault.remove(FILE)
 }

@@ -1,6 +1,6 @@
 //! Who is asking.
 //!
-//! [`Caller`] is somebody who may use a tenant's licences: a user of a configured issuer, or whoever holds a license key
+//! [`Caller`] is somebody who may use a tenant's licenses: a user of a configured issuer, or whoever holds a license key
 //! (by an access token from `auth/license`). [`SessionCaller`] is one of these or the session itself, by its license
 //! token. Handlers take one of them as an argument; a request without a credential that can be believed never reaches them.
 
@@ -87,14 +87,14 @@ pub enum Role {
     Member,
 }
 
-/// Somebody who may use a tenant's licences.
+/// Somebody who may use a tenant's licenses.
 #[derive(Debug, Clone, Copy)]
 pub enum Caller {
-    /// Whoever holds a license key: may use that one licence.
+    /// Whoever holds a license key: may use that one license.
     License {
-        /// The licence's tenant.
+        /// The license's tenant.
         tenant: TenantId,
-        /// The licence.
+        /// The license.
         license: LicenseId,
     },
     /// A user of the tenant.
@@ -119,7 +119,7 @@ impl Caller {
         }
     }
 
-    /// Who a seat is taken for: the user, or the licence where only the key is known.
+    /// Who a seat is taken for: the user, or the license where only the key is known.
     #[must_use]
     pub fn subject(&self) -> Uuid {
         match self {
@@ -151,7 +151,7 @@ pub enum SessionCaller {
     Session {
         /// The session's tenant.
         tenant: TenantId,
-        /// The session's licence.
+        /// The session's license.
         license: LicenseId,
         /// The session.
         session: SessionId,

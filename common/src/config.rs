@@ -87,7 +87,7 @@ variables! {
     /// it, mail is printed.
     SMTP_URL, Some("none: mail is printed"), "smtps://user:secret@smtp.example.com:465";
     /// The sender of mail.
-    MAIL_FROM, Some("CODITECT <no-reply@coditect.ai>"), "CODITECT <licences@example.com>";
+    MAIL_FROM, Some("CODITECT <no-reply@coditect.ai>"), "CODITECT <licenses@example.com>";
     /// For `ops roles`: a JSON object, database role → the password that it gets.
     ROLE_PASSWORDS, Some("none"), r#"{"coditect_acquire":"at least 16 characters"}"#;
     /// What is logged: a `tracing` filter. Facts, of which metrics are made, are logged whatever it says.
@@ -106,7 +106,7 @@ variables! {
     SMOKE_LICENSE_KEY, Some("only what everybody may ask is asked"), "CODITECT-PRO-A7F3E9D2C4B1-D3W4";
     /// Where `all-in-one` answers `/metrics` to Prometheus: a port on loopback, or `address:port`. It is not for the public.
     METRICS_LISTEN, Some("none: nothing is counted"), "127.0.0.1:9464";
-    /// The enterprise licence file of an installation of its own, which says how many users `all-in-one` may serve, and until
+    /// The enterprise license file of an installation of its own, which says how many users `all-in-one` may serve, and until
     /// when. Without it there is no such limit, for development and tests; a release for customers doesn't start then.
     ENTERPRISE_LICENSE, Some("none"), "/run/secrets/enterprise-license";
     /// The vendor's public keys, by which that file is believed: the path of a JWKS file. Releases for customers have them

@@ -137,13 +137,13 @@ macro_rules! facts {
 facts! {
     /// A holder has a seat.
     SeatGranted = "seat_granted" {
-        /// The licence.
+        /// The license.
         license: Id,
         /// The plan's code.
         plan: Label,
         /// `new`, or `known`: it asked again for the seat that it had.
         session: Label,
-        /// The licence's seats.
+        /// The license's seats.
         limit: Number,
         /// How many are in use, this one included.
         in_use: Number,
@@ -152,30 +152,30 @@ facts! {
     }
     /// Somebody got no seat.
     SeatDenied = "seat_denied" {
-        /// The licence.
+        /// The license.
         license: Id,
         /// The plan's code.
         plan: Label,
-        /// `full`, `installation_full` (an enterprise licence's users), or the licence's state: `suspended`, `revoked`, `expired`
+        /// `full`, `installation_full` (an enterprise license's users), or the license's state: `suspended`, `revoked`, `expired`
         /// or `subscription_inactive`.
         reason: Label,
-        /// The licence's seats.
+        /// The license's seats.
         limit: Number,
     }
     /// Seats whose holders had fallen silent passed to others.
     SeatExpired = "seat_expired" {
-        /// The licence.
+        /// The license.
         license: Id,
         /// The plan's code.
         plan: Label,
         /// How many.
         seats: Count,
     }
-    /// A plan's seats were counted, over all licences that can be used: by `ops seat usage`, or for `/metrics`.
+    /// A plan's seats were counted, over all licenses that can be used: by `ops seat usage`, or for `/metrics`.
     SeatsInUse = "seats_in_use" {
         /// The plan's code.
         plan: Label,
-        /// How many licences of the plan there are.
+        /// How many licenses of the plan there are.
         licenses: Number,
         /// Their seats.
         limit: Level,
@@ -184,13 +184,13 @@ facts! {
         /// The part that is.
         used: Share,
     }
-    /// Redis knew nothing of a licence, and was told by Postgres.
+    /// Redis knew nothing of a license, and was told by Postgres.
     SeatsRestored = "seats_restored" {
-        /// The licence.
+        /// The license.
         license: Id,
         /// `applied`, or `outdated`: a later restore was there first.
         outcome: Label,
-        /// How many sessions came back; none at a licence's first use.
+        /// How many sessions came back; none at a license's first use.
         sessions: Count,
         /// How long it took.
         seconds: Latency,
@@ -269,9 +269,9 @@ facts! {
         /// The size of the page, not compressed.
         bytes: Count,
     }
-    /// A licence was issued.
+    /// A license was issued.
     LicenseCreated = "license_created" {
-        /// The licence.
+        /// The license.
         license: Id,
         /// The plan's code.
         plan: Label,
@@ -280,9 +280,9 @@ facts! {
         /// Its seats.
         seats: Number,
     }
-    /// A licence can't be used any more.
+    /// A license can't be used any more.
     LicenseStopped = "license_stopped" {
-        /// The licence.
+        /// The license.
         license: Id,
         /// `inactive` (not paid), `refunded` or `disputed` by Stripe; `suspended` or `revoked` by an operator.
         reason: Label,

@@ -98,7 +98,7 @@ fn text() -> String {
     text
 }
 
-/// Says how much of an enterprise licence there is: a `limit` of `users` or `days_left`.
+/// Says how much of an enterprise license there is: a `limit` of `users` or `days_left`.
 pub fn enterprise_license(limit: &'static str, amount: i64) {
     if let Some(metrics) = METRICS.get() {
         metrics.license.get_or_create(&vec![("limit", limit.to_owned())]).set(amount);
@@ -151,9 +151,9 @@ impl Metrics {
         let (requests, request_seconds) = (Counters::default(), histograms(Kind::Latency));
         registry.register("requests", "Requests answered", requests.clone());
         registry.register("request_seconds", "Seconds to the answer", request_seconds.clone());
-        // A family, because a licence that isn't there has no days left rather than none.
+        // A family, because a license that isn't there has no days left rather than none.
         let license = Family::default();
-        registry.register("enterprise_license", "Of the enterprise licence: users, and days left", license.clone());
+        registry.register("enterprise_license", "Of the enterprise license: users, and days left", license.clone());
         let facts = fact::ALL.iter().map(|fact| (fact.name, FactMetrics::new(fact, &mut registry))).collect();
         Self { registry, requests, request_seconds, license, facts }
     }

@@ -10,7 +10,7 @@ use protocol::problem::ProblemDocument;
 
 use crate::caller::TENANT_HEADER;
 
-const DESCRIPTION: &str = "Licences, floating seats and context sync of CODITECT. Errors are problem documents (RFC 9457) \
+const DESCRIPTION: &str = "Licenses, floating seats and context sync of CODITECT. Errors are problem documents (RFC 9457) \
 whose `code` is stable; every answer carries `x-request-id`.";
 
 /// Adds what all routes have in common, and writes the document as JSON.

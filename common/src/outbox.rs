@@ -29,7 +29,7 @@ pub async fn waiting(db: &Db) -> Result<Fact<'static>, Problem> {
 pub struct Mail {
     /// The address. Without one it goes to the tenant's owner.
     pub to: Option<String>,
-    /// The licence it is about.
+    /// The license it is about.
     pub license_id: LicenseId,
     /// The plan's code.
     pub plan: String,
@@ -42,7 +42,7 @@ pub struct Mail {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "about", rename_all = "snake_case")]
 pub enum About {
-    /// A licence was bought. The key is the entry's secret.
+    /// A license was bought. The key is the entry's secret.
     LicenseKey {
         /// Seats bought.
         seats: i32,
@@ -50,7 +50,7 @@ pub enum About {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         replaces_key_until: Option<i64>,
     },
-    /// A payment failed, or needs the customer's confirmation; the licence goes on meanwhile.
+    /// A payment failed, or needs the customer's confirmation; the license goes on meanwhile.
     PaymentFailed {
         /// The customer has to confirm the payment at the bank.
         action_required: bool,
@@ -64,20 +64,20 @@ pub enum About {
     },
     /// The subscription was cancelled, or given up after failed payments.
     Ending {
-        /// When the licence ends, in seconds since 1970.
+        /// When the license ends, in seconds since 1970.
         at: i64,
     },
-    /// A refund or dispute holds the licence back.
+    /// A refund or dispute holds the license back.
     Suspended {
         /// `refunded` or `disputed`.
         reason: String,
     },
 }
 
-/// The payload of `seats`: a licence whose limit and state Redis has to be told.
+/// The payload of `seats`: a license whose limit and state Redis has to be told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeatsChanged {
-    /// The licence.
+    /// The license.
     pub license_id: LicenseId,
 }
 

@@ -1,6 +1,6 @@
 //! The one error type: what the caller reads, and apart from it what the log reads.
 //!
-//! Constructors are named by meaning. The internal half is never serialised; it is logged once, where the request is
+//! Constructors are named by meaning. The internal half is never serialized; it is logged once, where the request is
 //! answered (`serve`), ours as errors, the caller's as debug lines.
 
 use std::fmt::Display;
@@ -140,7 +140,7 @@ impl Problem {
     pub fn plan_lacks_feature(feature: Feature, plan: Option<&str>) -> Self {
         let detail = match plan {
             Some(plan) => format!(
-                "Your plan does not include {feature}; the plan {plan} does. Ask the owner of your organisation to change to it, or do without."
+                "Your plan does not include {feature}; the plan {plan} does. Ask the owner of your organization to change to it, or do without."
             ),
             None => format!("Your plan does not include {feature}. Do without it."),
         };
@@ -176,7 +176,7 @@ impl Problem {
     pub fn nothing_bought() -> Self {
         Self::of(
             Code::NotFound,
-            "Your organisation has bought nothing here yet, so there is nothing to change: buy a plan first.",
+            "Your organization has bought nothing here yet, so there is nothing to change: buy a plan first.",
         )
     }
 
@@ -217,7 +217,7 @@ impl Problem {
     pub fn invalid_license_key() -> Self {
         Self::of(
             Code::InvalidLicenseKey,
-            "This license key can't be used. Check it for typing errors, or ask whoever manages your licences for a current one.",
+            "This license key can't be used. Check it for typing errors, or ask whoever manages your licenses for a current one.",
         )
     }
 
@@ -242,14 +242,14 @@ impl Problem {
         Self::of(Code::Forbidden, detail)
     }
 
-    /// The licence can't be used now; `reason` is one of `suspended revoked expired subscription_inactive`.
+    /// The license can't be used now; `reason` is one of `suspended revoked expired subscription_inactive`.
     #[must_use]
     pub fn license_inactive(reason: &'static str) -> Self {
         let detail = match reason {
-            "suspended" => "This license is suspended. Ask the owner of your organisation to settle it with billing.",
-            "revoked" => "This license was revoked. Ask the owner of your organisation for another one.",
+            "suspended" => "This license is suspended. Ask the owner of your organization to settle it with billing.",
+            "revoked" => "This license was revoked. Ask the owner of your organization for another one.",
             "expired" => "This license has expired. Renew it to go on.",
-            _ => "The subscription behind this license is not active. Ask the owner of your organisation to renew it.",
+            _ => "The subscription behind this license is not active. Ask the owner of your organization to renew it.",
         };
         Self::of(Code::LicenseInactive, detail).with(|d| d.reason = Some(reason.to_owned()))
     }
@@ -269,7 +269,7 @@ impl Problem {
     #[must_use]
     pub fn no_seats(seats: SeatCounts, retry_after_seconds: u32) -> Self {
         let detail = format!(
-            "All seats of this license ({}) are in use. If no one gives a seat back, the next can fall free in {}; ask the owner of your organisation for more seats if that happens often.",
+            "All seats of this license ({}) are in use. If no one gives a seat back, the next can fall free in {}; ask the owner of your organization for more seats if that happens often.",
             seats.limit,
             spoken_seconds(retry_after_seconds)
         );
@@ -280,7 +280,7 @@ impl Problem {
     #[must_use]
     pub fn installation_full(seats: SeatCounts, retry_after_seconds: u32) -> Self {
         let detail = format!(
-            "This installation may serve {} users at the same time, and {} are at work. The next place can fall free in {} at the earliest; ask a colleague to stop, or ask whoever runs this installation for an enterprise licence for more users.",
+            "This installation may serve {} users at the same time, and {} are at work. The next place can fall free in {} at the earliest; ask a colleague to stop, or ask whoever runs this installation for an enterprise license for more users.",
             seats.limit,
             seats.in_use,
             spoken_seconds(retry_after_seconds)

@@ -37,7 +37,7 @@ pub struct Head {
     word: String,
 }
 
-/// The licence a caller asks with; a user asks with the best that the tenant has.
+/// The license a caller asks with; a user asks with the best that the tenant has.
 #[must_use]
 pub fn license_of(caller: &Caller) -> Option<Uuid> {
     match caller {
@@ -47,7 +47,7 @@ pub fn license_of(caller: &Caller) -> Option<Uuid> {
 }
 
 impl Head {
-    /// The statement that reads it, for the caller's licence.
+    /// The statement that reads it, for the caller's license.
     pub fn query<'a>(license: &'a [&'a (dyn tokio_postgres::types::ToSql + Sync)]) -> Query<'a> {
         (HEAD, license)
     }
@@ -74,7 +74,7 @@ impl Head {
     /// Whether the caller may sync.
     ///
     /// # Errors
-    /// `403` when its plan lacks context sync, or its licence isn't active.
+    /// `403` when its plan lacks context sync, or its license isn't active.
     pub async fn must_allow(&self, db: &Db) -> Result<(), Problem> {
         match self.word.as_str() {
             "allowed" => Ok(()),

@@ -66,7 +66,7 @@ enum Command {
     Context(Context),
 }
 
-/// Organisations.
+/// Organizations.
 #[derive(Debug, Subcommand)]
 enum Tenant {
     /// Make a tenant.
@@ -124,7 +124,7 @@ enum Role {
 /// Rights to use a plan.
 #[derive(Debug, Subcommand)]
 enum License {
-    /// Issue a licence and show its key, once.
+    /// Issue a license and show its key, once.
     Issue {
         #[arg(long)]
         tenant: String,
@@ -140,7 +140,7 @@ enum License {
         #[arg(long, value_enum, default_value_t = KeyBrand::Coditect)]
         brand: KeyBrand,
     },
-    /// Show licences.
+    /// Show licenses.
     List {
         #[arg(long)]
         tenant: Option<String>,
@@ -148,11 +148,11 @@ enum License {
         #[arg(long, conflicts_with = "tenant")]
         customer: Option<String>,
     },
-    /// Show one licence.
+    /// Show one license.
     Show { id: LicenseId },
     /// End its sessions and let nobody in until it is resumed.
     Suspend { id: LicenseId },
-    /// Make a suspended licence good again.
+    /// Make a suspended license good again.
     Resume {
         id: LicenseId,
         /// Lift what a refund or dispute holds back, until Stripe's next fact about it.
@@ -174,16 +174,16 @@ enum License {
         #[arg(long)]
         seats: u32,
     },
-    /// Make the licence file of an installation of the customer's own, signed with SIGNING_KEY.
+    /// Make the license file of an installation of the customer's own, signed with SIGNING_KEY.
     Export {
         id: LicenseId,
         /// What for; there is nothing else yet.
         #[arg(long, required = true)]
         enterprise: bool,
-        /// How many people may work at the same time; the licence's seats where it isn't given.
+        /// How many people may work at the same time; the license's seats where it isn't given.
         #[arg(long)]
         users: Option<u32>,
-        /// RFC 3339; as long as the licence where neither this nor --days is given.
+        /// RFC 3339; as long as the license where neither this nor --days is given.
         #[arg(long, conflicts_with = "days")]
         until: Option<Timestamp>,
         /// For so many days from now.
@@ -204,7 +204,7 @@ enum KeyBrand {
 /// Who sits where.
 #[derive(Debug, Subcommand)]
 enum Seat {
-    /// Show who holds a licence's seats.
+    /// Show who holds a license's seats.
     List { license: LicenseId },
     /// Show how many seats of each plan are taken.
     Usage,
@@ -212,10 +212,10 @@ enum Seat {
     Evict { session: SessionId },
 }
 
-/// Machines that have a place on a licence.
+/// Machines that have a place on a license.
 #[derive(Debug, Subcommand)]
 enum Device {
-    /// Show a licence's devices.
+    /// Show a license's devices.
     List { license: LicenseId },
     /// Free a device's place.
     Remove { license: LicenseId, machine: String },

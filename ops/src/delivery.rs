@@ -244,7 +244,7 @@ impl Deliverer<'_> {
         }
         let letter = Letter::of(&mail, &entry.tenant_name, key).map_err(|e| {
             Obstacle::InEntry(match e {
-                Unsayable::NoKey => "The license key is not in the entry. Issue another licence.".to_owned(),
+                Unsayable::NoKey => "The license key is not in the entry. Issue another license.".to_owned(),
                 Unsayable::NoTime => "The entry names a time that no calendar has.".to_owned(),
             })
         })?;
@@ -290,13 +290,13 @@ impl Deliverer<'_> {
 
     async fn tell_seats(&self, entry: &Entry) -> Result<(), Obstacle> {
         let SeatsChanged { license_id } = serde_json::from_value(entry.payload.clone())
-            .map_err(|e| Obstacle::InEntry(format!("The entry names no licence: {e}.")))?;
+            .map_err(|e| Obstacle::InEntry(format!("The entry names no license: {e}.")))?;
         let read = async {
             let tx = self.office.db.tenant("license_terms", entry.tenant).await?;
             tx.finish([(LICENSE_TERMS, &[&license_id.as_uuid()])]).await
         };
         let [rows] = read.await.map_err(of_database)?;
-        let row = rows.first().ok_or_else(|| Obstacle::InEntry(format!("There is no licence {license_id}.")))?;
+        let row = rows.first().ok_or_else(|| Obstacle::InEntry(format!("There is no license {license_id}.")))?;
         self.seats.tell(license_id, &seats::Terms::from_row(row)).await.map_err(|e| Obstacle::ForNow(cause(&e)))
     }
 

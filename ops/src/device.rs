@@ -1,4 +1,4 @@
-//! The devices that have a place on a licence.
+//! The devices that have a place on a license.
 
 use jiff::Timestamp;
 use protocol::id::{HardwareId, LicenseId};
@@ -38,10 +38,10 @@ const DEVICE_ROOM: &str = "/* device_room */
                 order by activated_at desc offset greatest(coalesce(places, 10000) - 1, 0) limit 1))
     from license";
 
-/// A licence's devices.
+/// A license's devices.
 ///
 /// # Errors
-/// When there is no such licence.
+/// When there is no such license.
 pub async fn list(office: &Office, license: LicenseId) -> Result<Shown, Failure> {
     let tx = office.db.tenant("devices", office.tenant_of_license(license).await?).await?;
     let [rows] = tx.finish([(DEVICES, &[&license.as_uuid()])]).await?;
@@ -62,7 +62,7 @@ pub async fn list(office: &Office, license: LicenseId) -> Result<Shown, Failure>
 /// Takes a device's place away at once. What it was last told serves it offline until its grace ends.
 ///
 /// # Errors
-/// When the licence has no such device.
+/// When the license has no such device.
 pub async fn remove(office: &Office, license: LicenseId, machine: &HardwareId) -> Result<Shown, Failure> {
     let tx = office.db.tenant("device_remove", office.tenant_of_license(license).await?).await?;
     let detail = json!({"machine_id": machine});
@@ -71,7 +71,7 @@ pub async fn remove(office: &Office, license: LicenseId, machine: &HardwareId) -
     let [removed, room] = tx.finish([device, (DEVICE_ROOM, &[&license.as_uuid()])]).await?;
     if removed.is_empty() {
         return Err(Failure::Refused(
-            "This licence has no such device. `ops device list LICENSE` shows those it has.".to_owned(),
+            "This license has no such device. `ops device list LICENSE` shows those it has.".to_owned(),
         ));
     }
     let next: Option<Timestamp> = room.first().and_then(|row| row.get(0));

@@ -1,4 +1,4 @@
-//! Enterprise licence files: what an installation of a customer's own may serve, signed.
+//! Enterprise license files: what an installation of a customer's own may serve, signed.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ const CONTRACT: &str = "/* contract */
 /// What a file is made for.
 #[derive(Debug)]
 pub struct Export<'a> {
-    /// How many people may work at the same time; the licence's seats where none is given.
+    /// How many people may work at the same time; the license's seats where none is given.
     pub users: Option<u32>,
     /// Until when.
     pub until: Until,
@@ -33,7 +33,7 @@ pub struct Export<'a> {
 /// Until when a file is good.
 #[derive(Debug, Clone, Copy)]
 pub enum Until {
-    /// As long as the licence.
+    /// As long as the license.
     License,
     /// Until then.
     Time(Timestamp),
@@ -41,10 +41,10 @@ pub enum Until {
     Days(u32),
 }
 
-/// Makes the licence file of an installation, and keeps that in the audit log. It gives no more than the licence has.
+/// Makes the license file of an installation, and keeps that in the audit log. It gives no more than the license has.
 ///
 /// # Errors
-/// When the licence is not for that, can't be used now, or has less; when the key can't sign.
+/// When the license is not for that, can't be used now, or has less; when the key can't sign.
 pub async fn export(office: &Office, license: LicenseId, ask: &Export<'_>) -> Result<Shown, Failure> {
     let signer = office.signer()?;
     let tenant = office.tenant_of_license(license).await?;

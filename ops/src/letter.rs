@@ -36,20 +36,20 @@ impl Letter {
     /// # Errors
     /// When it lacks what it has to say.
     pub fn of(mail: &Mail, tenant: &str, key: Option<&str>) -> Result<Self, Unsayable> {
-        let licence = format!("CODITECT {} licence", line(&mail.plan));
+        let license = format!("CODITECT {} license", line(&mail.plan));
         let (subject, text) = match &mail.about {
             About::LicenseKey { seats, replaces_key_until: None } => {
                 license_key(&line(&mail.plan), *seats, key.ok_or(Unsayable::NoKey)?)
             }
             About::LicenseKey { replaces_key_until: Some(until), .. } => {
-                another_key(&licence, *until, key.ok_or(Unsayable::NoKey)?)?
+                another_key(&license, *until, key.ok_or(Unsayable::NoKey)?)?
             }
-            About::PaymentFailed { action_required, url } => payment_failed(&licence, *action_required, url.as_deref()),
-            About::TrialEnding { at } => trial_ending(&licence, &day(*at)?),
-            About::Ending { at } => ending(&licence, *at, &day(*at)?),
-            About::Suspended { reason } => suspended(&licence, reason),
+            About::PaymentFailed { action_required, url } => payment_failed(&license, *action_required, url.as_deref()),
+            About::TrialEnding { at } => trial_ending(&license, &day(*at)?),
+            About::Ending { at } => ending(&license, *at, &day(*at)?),
+            About::Suspended { reason } => suspended(&license, reason),
         };
-        let text = format!("{text}\n\nOrganisation: {}\nLicence: {}\n", line(tenant), mail.license_id);
+        let text = format!("{text}\n\nOrganization: {}\nLicense: {}\n", line(tenant), mail.license_id);
         Ok(Self { subject, text })
     }
 }
@@ -71,10 +71,10 @@ pub fn recipient(named: Option<&str>, owner: Option<&str>, tenant: &str) -> Resu
 fn license_key(plan: &str, seats: i32, key: &str) -> (String, String) {
     let seats = if seats == 1 { "1 seat".to_owned() } else { format!("{seats} seats") };
     let text = format!(
-        "Thank you for choosing CODITECT. Your licence is good from now on: plan {plan}, {seats}.\n\n\
+        "Thank you for choosing CODITECT. Your license is good from now on: plan {plan}, {seats}.\n\n\
          This is its license key:\n\n    {key}\n\n\
          On each machine that is to use it, run:\n\n    coditect activate {key}\n\n\
-         Keep this mail: the key can't be shown again. Whoever has the key can use the licence, so give it only to those \
+         Keep this mail: the key can't be shown again. Whoever has the key can use the license, so give it only to those \
          who are meant to."
     );
     (format!("Your CODITECT license key: {plan}, {seats}"), text)
@@ -95,7 +95,7 @@ fn another_key(license: &str, until: i64, key: &str) -> Result<(String, String),
     Ok(("Your CODITECT license has another key".to_owned(), text))
 }
 
-fn payment_failed(licence: &str, action_required: bool, url: Option<&str>) -> (String, String) {
+fn payment_failed(license: &str, action_required: bool, url: Option<&str>) -> (String, String) {
     let (subject, happened, act) = if action_required {
         ("Confirm your payment for CODITECT", "waits for you to confirm it at your bank", "Confirm it")
     } else {
@@ -103,25 +103,25 @@ fn payment_failed(licence: &str, action_required: bool, url: Option<&str>) -> (S
     };
     let at = match url {
         Some(url) => format!("at this page:\n\n    {}", line(url)),
-        None => "in the billing portal, which an owner or admin of your organisation can open.".to_owned(),
+        None => "in the billing portal, which an owner or admin of your organization can open.".to_owned(),
     };
     let text = format!(
-        "The payment for your {licence} {happened}. Everything goes on working for now, but if the payment stays open the \
-         licence will end.\n\n{act} {at}"
+        "The payment for your {license} {happened}. Everything goes on working for now, but if the payment stays open the \
+         license will end.\n\n{act} {at}"
     );
     (subject.to_owned(), text)
 }
 
-fn trial_ending(licence: &str, day: &str) -> (String, String) {
+fn trial_ending(license: &str, day: &str) -> (String, String) {
     let text = format!(
-        "The trial of your {licence} ends on {day}. With a payment method on file it goes on by itself, and you pay from \
+        "The trial of your {license} ends on {day}. With a payment method on file it goes on by itself, and you pay from \
          then on; without one it ends.\n\nAdd a payment method, or cancel, in the billing portal, which an owner or admin \
-         of your organisation can open."
+         of your organization can open."
     );
     (format!("Your CODITECT trial ends on {day}"), text)
 }
 
-fn ending(licence: &str, at: i64, day: &str) -> (String, String) {
+fn ending(license: &str, at: i64, day: &str) -> (String, String) {
     let over = at <= Timestamp::now().as_second();
     let (ends, until) = if over {
         ("ended", "Nobody can start with it any more; on each machine the limits of the free tier apply.")
@@ -132,28 +132,28 @@ fn ending(licence: &str, at: i64, day: &str) -> (String, String) {
         )
     };
     let text = format!(
-        "The subscription of your {licence} is over, and the licence {ends} on {day}. {until}\n\nTo go on, subscribe again: \
-         an owner or admin of your organisation can do so in the billing portal."
+        "The subscription of your {license} is over, and the license {ends} on {day}. {until}\n\nTo go on, subscribe again: \
+         an owner or admin of your organization can do so in the billing portal."
     );
-    (format!("Your CODITECT licence {ends} on {day}"), text)
+    (format!("Your CODITECT license {ends} on {day}"), text)
 }
 
-fn suspended(licence: &str, reason: &str) -> (String, String) {
+fn suspended(license: &str, reason: &str) -> (String, String) {
     let (happened, act) = match reason {
         "refunded" => {
             ("was refunded", "To go on, subscribe again. If you didn't ask for the refund, write to our support.")
         }
         "disputed" => (
             "is disputed at your bank",
-            "When the dispute is settled in favour of the payment, the licence comes back by itself. If you didn't mean to dispute it, withdraw the dispute at your bank.",
+            "When the dispute is settled in favor of the payment, the license comes back by itself. If you didn't mean to dispute it, withdraw the dispute at your bank.",
         ),
         _ => ("was taken back", "To go on, write to our support."),
     };
     let text = format!(
-        "The payment for your {licence} {happened}, so that the licence is suspended: running sessions end at their next \
+        "The payment for your {license} {happened}, so that the license is suspended: running sessions end at their next \
          heartbeat, and nobody can start with it.\n\n{act}"
     );
-    ("Your CODITECT licence is suspended".to_owned(), text)
+    ("Your CODITECT license is suspended".to_owned(), text)
 }
 
 fn day(at: i64) -> Result<String, Unsayable> {
@@ -212,15 +212,15 @@ mod tests {
             (failed(false, None), "Your payment for CODITECT failed", "billing portal"),
             (failed(true, Some("https://pay.example.com/i")), "Confirm your payment", "    https://pay.example.com/i"),
             (About::TrialEnding { at: 4_102_444_800 }, "trial ends on 1 January 2100, 00:00 UTC", "payment method"),
-            (About::Ending { at: 4_102_444_800 }, "licence ends on 1 January 2100", "works as before"),
-            (About::Ending { at: 1_700_000_000 }, "licence ended on 14 November 2023", "free tier"),
+            (About::Ending { at: 4_102_444_800 }, "license ends on 1 January 2100", "works as before"),
+            (About::Ending { at: 1_700_000_000 }, "license ended on 14 November 2023", "free tier"),
             (suspended("refunded"), "is suspended", "was refunded"),
             (suspended("disputed"), "is suspended", "withdraw the dispute"),
         ] {
             let said = letter(about, None).unwrap();
             assert!(said.subject.contains(subject), "{}", said.subject);
-            assert!(said.text.contains(part) && said.text.contains("CODITECT TEAM licence"), "{}", said.text);
-            assert!(said.text.contains("\nOrganisation: Acme  Bcc: eve@example.com\nLicence: "), "{}", said.text);
+            assert!(said.text.contains(part) && said.text.contains("CODITECT TEAM license"), "{}", said.text);
+            assert!(said.text.contains("\nOrganization: Acme  Bcc: eve@example.com\nLicense: "), "{}", said.text);
         }
         assert_eq!(letter(About::TrialEnding { at: i64::MAX }, None), Err(Unsayable::NoTime));
     }

@@ -5,7 +5,7 @@
 //! - [`printer`]: the one place that prints.
 //! - [`office`]: what every command needs: the database, seats, and who is at the desk.
 //! - [`tenant`], [`license`], [`seat`], [`device`], [`plan`], [`key`], [`outbox`], [`context`], [`person`]: a noun each.
-//! - [`enterprise`]: the licence files of customers' own installations.
+//! - [`enterprise`]: the license files of customers' own installations.
 //! - [`delivery`]: takes what is due from the outbox to where it goes; [`letter`] words its mails, [`post`] sends them.
 //! - [`smoke`]: whether a revision that serves nobody yet answers as it should.
 //! - [`sweep`]: what is kept for a time only, and goes.

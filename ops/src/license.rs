@@ -1,4 +1,4 @@
-//! Licences: issued, changed, shown.
+//! Licenses: issued, changed, shown.
 
 use common::Fact;
 use jiff::Timestamp;
@@ -28,7 +28,7 @@ const LICENSES: &str = "/* licenses */
     order by l.created_at";
 const STRIPE_OWNER: &str = "/* stripe_owner */
     select tenant_id from (values (true), (false)) mode (live), stripe_owner(array[$1::text], live) where customer_id = $1";
-/// What Redis has to know of a licence.
+/// What Redis has to know of a license.
 pub(crate) const LICENSE_TERMS: &str = "/* license_terms */
     select seat_generation, revision, seats, license_state(state, standing, expires_at) as state, expires_at,
         database_identity() as database
@@ -40,8 +40,8 @@ const REFUSALS: &str = "/* refusals */
     from license_daily_counts where license_id = $1 group by day order by day desc limit 30";
 const SESSIONS_END: &str = "/* sessions_end */
     update sessions set ended_at = now(), ended_reason = $2 where license_id = $1 and ended_at is null returning id";
-/// State and seats as given, where given. A revoked licence stays revoked. Ending the sessions ends a generation: a
-/// Redis that wasn't told and then hears of the licence's return must not have kept them.
+/// State and seats as given, where given. A revoked license stays revoked. Ending the sessions ends a generation: a
+/// Redis that wasn't told and then hears of the license's return must not have kept them.
 const LICENSE_CHANGE: &str = "/* license_change */
     update licenses l set state = coalesce($2, l.state), seats = coalesce($3, l.seats), revision = l.revision + 1,
         seat_generation = l.seat_generation + case when $2 in ('suspended', 'revoked') then 1 else 0 end
@@ -65,7 +65,7 @@ const COLUMNS: &[&str] = &[
     "key_hashed_at",
 ];
 
-/// What a licence is issued for.
+/// What a license is issued for.
 #[derive(Debug)]
 pub struct Issue<'a> {
     /// Slug or id.
@@ -80,7 +80,7 @@ pub struct Issue<'a> {
     pub brand: Brand,
 }
 
-/// A change of a licence.
+/// A change of a license.
 #[derive(Debug, Clone, Copy)]
 pub enum Change {
     /// Sessions end, nobody new gets in.
@@ -93,10 +93,10 @@ pub enum Change {
     Seats(u32),
 }
 
-/// Issues a licence and shows its key, once.
+/// Issues a license and shows its key, once.
 ///
 /// # Errors
-/// When there is no such tenant or plan, or the licence would be over at once.
+/// When there is no such tenant or plan, or the license would be over at once.
 pub async fn issue(office: &Office, ask: &Issue<'_>) -> Result<Shown, Failure> {
     let tenant = office.tenant(ask.tenant).await?;
     let plans = office.db.outside_tenants((PLAN, &[&ask.plan])).await?;
@@ -106,7 +106,7 @@ pub async fn issue(office: &Office, ask: &Issue<'_>) -> Result<Shown, Failure> {
     let tier: Tier = plan.get::<_, &str>(0).parse().map_err(|e| Failure::Broken(format!("{e}")))?;
     let seats = ask.seats.map_or(plan.get(1), |n| i32::try_from(n).unwrap_or(i32::MAX));
     if !(1..=1_000_000).contains(&seats) {
-        return Err(Failure::Refused("A licence has 1 to 1,000,000 seats.".to_owned()));
+        return Err(Failure::Refused("A license has 1 to 1,000,000 seats.".to_owned()));
     }
     if ask.expires.is_some_and(|end| end <= Timestamp::now()) {
         return Err(Failure::Refused("That expiry has passed. Give one in the future.".to_owned()));
@@ -133,7 +133,7 @@ pub async fn issue(office: &Office, ask: &Issue<'_>) -> Result<Shown, Failure> {
     ]))
 }
 
-/// Whose licences are asked for.
+/// Whose licenses are asked for.
 #[derive(Debug)]
 pub enum Whose<'a> {
     /// Everybody's.
@@ -144,7 +144,7 @@ pub enum Whose<'a> {
     Customer(&'a str),
 }
 
-/// The licences of one tenant, of one of Stripe's customers, or of all.
+/// The licenses of one tenant, of one of Stripe's customers, or of all.
 ///
 /// # Errors
 /// When there is no such tenant or customer.
@@ -171,10 +171,10 @@ pub async fn list(office: &Office, whose: Whose<'_>) -> Result<Shown, Failure> {
     Ok(Shown::List(COLUMNS, rows))
 }
 
-/// One licence, with its seats in use and its refusals of the last days.
+/// One license, with its seats in use and its refusals of the last days.
 ///
 /// # Errors
-/// When there is no such licence.
+/// When there is no such license.
 pub async fn show(office: &Office, license: LicenseId) -> Result<Shown, Failure> {
     let tenant = office.tenant_of_license(license).await?;
     let tx = office.db.tenant("license_show", tenant).await?;
@@ -206,7 +206,7 @@ pub async fn show(office: &Office, license: LicenseId) -> Result<Shown, Failure>
     Ok(Shown::One(fields))
 }
 
-/// Changes a licence: the row, the sessions it ends and the audit log in one transaction, then Redis. Repeating a change
+/// Changes a license: the row, the sessions it ends and the audit log in one transaction, then Redis. Repeating a change
 /// is no mistake: it tells Redis again.
 ///
 /// # Errors
@@ -219,7 +219,7 @@ pub async fn change(office: &Office, license: LicenseId, change: Change) -> Resu
         Change::Resume => ("license.resumed", Some("active"), None, None),
         Change::Revoke => ("license.revoked", Some("revoked"), None, Some("revoked")),
         Change::Seats(n) if n <= 1_000_000 => ("license.seats_changed", None, i32::try_from(n).ok(), None),
-        Change::Seats(_) => return Err(Failure::Refused("A licence has at most 1,000,000 seats.".to_owned())),
+        Change::Seats(_) => return Err(Failure::Refused("A license has at most 1,000,000 seats.".to_owned())),
     };
     let id = license.as_uuid();
     let mut tx = office.db.tenant("license_change", tenant).await?;

@@ -18,7 +18,7 @@ const TENANT_OF_SESSION: &str = "/* tenant_of_session */ select tenant_of_sessio
 const TENANT_OF_OUTBOX: &str = "/* tenant_of_outbox */ select tenant_of_outbox($1)";
 const TENANTS_ALL: &str = "/* tenants_all */ select id from tenants_all()";
 
-/// An entry of the audit log: id, actor, action, licence, detail.
+/// An entry of the audit log: id, actor, action, license, detail.
 pub(crate) const AUDIT: &str = "/* audit_entry */
     insert into audit_log (id, tenant_id, actor, action, license_id, detail) values ($1, current_tenant(), $2, $3, $4, $5)";
 
@@ -163,10 +163,10 @@ impl Office {
         Ok(rows.iter().map(|row| TenantId::from_uuid(row.get(0))).collect())
     }
 
-    /// The tenant of a licence.
+    /// The tenant of a license.
     ///
     /// # Errors
-    /// When there is no such licence.
+    /// When there is no such license.
     pub async fn tenant_of_license(&self, license: LicenseId) -> Result<TenantId, Failure> {
         let none =
             || Failure::Refused(format!("There is no license {license}. `ops license list` shows those there are."));

@@ -27,7 +27,7 @@ const HELD: [(&str, &str); 6] = [
             select id as session_id, license_id, hardware_id, hostname, client_version, started_at, ended_at, ended_reason
             from sessions where user_id = $1 order by started_at) x",
     ),
-    // A device is a licence's; it is this person's where it was the machine of a session.
+    // A device is a license's; it is this person's where it was the machine of a session.
     (
         "devices",
         "/* person_devices */ select to_jsonb(x) from (

@@ -26,10 +26,10 @@ const SESSION: &str = "/* session_of_operator */ select license_id, ended_reason
 const USAGE_COLUMNS: &[&str] = &["plan", "licenses", "seats", "in_use"];
 const COLUMNS: &[&str] = &["session_id", "user", "hostname", "hardware_id", "since", "seconds_left", "state"];
 
-/// Who holds a licence's seats, since when, and for how long yet.
+/// Who holds a license's seats, since when, and for how long yet.
 ///
 /// # Errors
-/// When there is no such licence, or Redis doesn't answer.
+/// When there is no such license, or Redis doesn't answer.
 pub async fn list(office: &Office, license: LicenseId) -> Result<Shown, Failure> {
     let tenant = office.tenant_of_license(license).await?;
     let tx = office.db.tenant("seat_list", tenant).await?;
@@ -38,7 +38,7 @@ pub async fn list(office: &Office, license: LicenseId) -> Result<Shown, Failure>
     let rows = rows.iter().map(|r| {
         let id = SessionId::from_uuid(r.get(0));
         let text = |i| json!(r.get::<_, Option<&str>>(i));
-        // A session that Redis doesn't have is restored when its licence is next used.
+        // A session that Redis doesn't have is restored when its license is next used.
         let (seconds, state) = match left.get(&id) {
             Some(ms) if *ms > 0 => (json!(ms / 1000), "live"),
             Some(_) => (json!(0), "expired"),

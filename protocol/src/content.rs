@@ -16,7 +16,7 @@ pub use spelling::is_canonical_object;
 /// How many arrays and objects may be inside each other.
 pub const MAX_DEPTH: usize = 64;
 
-/// The largest whole number that canonical JSON can tell from its neighbours, and the smallest with a minus before it.
+/// The largest whole number that canonical JSON can tell from its neighbors, and the smallest with a minus before it.
 pub const MAX_INTEGER: u64 = (1 << 53) - 1;
 
 /// SHA-256 of canonical JSON; 64 lowercase hex characters on the wire. Equal content has equal hashes, however it was written.
@@ -153,7 +153,7 @@ impl fmt::Display for ContentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Number => {
-                "The content has a number beyond 9007199254740991 (2^53 - 1), which cannot be told from its neighbours. \
+                "The content has a number beyond 9007199254740991 (2^53 - 1), which cannot be told from its neighbors. \
                  Send it as a string."
             }
             Self::Depth => "The content is nested more than 64 deep. Flatten it.",

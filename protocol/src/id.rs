@@ -34,7 +34,7 @@ impl fmt::Display for IdError {
 
 impl std::error::Error for IdError {}
 
-/// One id type per noun, so that a session can never be passed where a licence is meant.
+/// One id type per noun, so that a session can never be passed where a license is meant.
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident = $what:literal;)*) => {$(
         $(#[$doc])*
@@ -81,7 +81,7 @@ macro_rules! ids {
 }
 
 ids! {
-    /// An organisation. Every row belongs to exactly one.
+    /// An organization. Every row belongs to exactly one.
     TenantId = "tenant";
     /// A person in a tenant.
     UserId = "user";

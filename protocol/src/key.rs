@@ -36,7 +36,7 @@ pub enum Brand {
     Csfw,
 }
 
-/// What kind of licence the key was made for: its second word. What it grants is the plan's affair, not the key's.
+/// What kind of license the key was made for: its second word. What it grants is the plan's affair, not the key's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeyType {
     /// `FREE`
@@ -128,7 +128,7 @@ impl LicenseKey {
         let rest: Vec<&str> = parts.collect();
         let (body, check) = match rest[..] {
             [body, check] => (body, check),
-            // {COMPANY}-{SEATS}-{EXPIRY}-{SIG}: the name of a licence file, which is what is verified.
+            // {COMPANY}-{SEATS}-{EXPIRY}-{SIG}: the name of a license file, which is what is verified.
             [_, _, _, _] if key_type == KeyType::Ent => return Err(KeyError::NeedsLicenseFile),
             _ => return Err(KeyError::Shape),
         };
@@ -144,12 +144,12 @@ impl LicenseKey {
         self.brand
     }
 
-    /// What kind of licence it was made for.
+    /// What kind of license it was made for.
     pub fn key_type(&self) -> KeyType {
         self.key_type
     }
 
-    /// Enough to recognise the key by, too little to use it: `CODITECT-PRO-A7F3…`.
+    /// Enough to recognize the key by, too little to use it: `CODITECT-PRO-A7F3…`.
     pub fn redacted(&self) -> String {
         let shown: String = self.body[..4].iter().map(|&value| symbol::write(value)).collect();
         format!("{}-{}-{shown}…", self.brand.as_str(), self.key_type.as_str())

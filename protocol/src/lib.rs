@@ -1,6 +1,6 @@
 //! What client and cloud agree on. No I/O, no async, no clock of its own: whoever calls says what time it is.
 //!
-//! - [`id`]: who and what is meant: tenants, users, licences, sessions, machines, and the short texts that describe them
+//! - [`id`]: who and what is meant: tenants, users, licenses, sessions, machines, and the short texts that describe them
 //! - [`key`]: license keys: made, parsed, and checked for typing errors without a network call
 //! - [`wire`]: the requests and answers of every endpoint
 //! - [`problem`]: every way to say no, with its code, its status and the sentence that helps

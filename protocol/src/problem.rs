@@ -27,7 +27,7 @@ pub struct ProblemDocument {
     pub r#type: String,
     /// What happened, in a sentence that is the same for every problem of this code.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", schema(required = true, example = "All seats of this licence are taken."))]
+    #[cfg_attr(feature = "openapi", schema(required = true, example = "All seats of this license are taken."))]
     pub title: String,
     /// The HTTP status.
     #[cfg_attr(feature = "openapi", schema(minimum = 400, maximum = 599, example = 409))]

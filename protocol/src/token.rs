@@ -1,4 +1,4 @@
-//! License, validation and access tokens, and enterprise licences: JWTs signed with RS256, and their complete offline check.
+//! License, validation and access tokens, and enterprise licenses: JWTs signed with RS256, and their complete offline check.
 //!
 //! A check has this order, and stops at the first thing that is wrong: size and shape → algorithm (only RS256, before any key
 //! is looked at) → key → signature → issuer → audience → type → times → claims → device. The caller says what time it is.
@@ -42,7 +42,7 @@ pub const MAX_TOKEN_LEN: usize = 16 * 1024;
 ///
 /// # Panics
 ///
-/// If the claims do not serialise to JSON, which maps with other keys than text do not.
+/// If the claims do not serialize to JSON, which maps with other keys than text do not.
 pub fn signing_input(kid: &str, claims: &impl Serialize) -> String {
     #[derive(Serialize)]
     struct Header<'a> {

@@ -68,9 +68,9 @@ def literal(given, attribute: dict, where: str) -> list[str]:
 
 def module_calls(module: configuration.Module) -> list[str]:
     wrong = []
-    for name, body in module.labelled("module").items():
+    for name, body in module.labeled("module").items():
         target = configuration.module((module.path / bare(body["source"])).resolve())
-        variables = target.labelled("variable")
+        variables = target.labeled("variable")
         given = set(body) - MODULE_META - {"__is_block__", "__comments__"}
         wrong += [f"{module.path}: module {name} has no variable {it}" for it in sorted(given - set(variables))]
         needed = {it for it, variable in variables.items() if "default" not in variable}
@@ -80,19 +80,19 @@ def module_calls(module: configuration.Module) -> list[str]:
 
 def dangling(module: configuration.Module, schema: dict) -> list[str]:
     known = {"resource": module.typed("resource"), "data": module.typed("data")}
-    calls = module.labelled("module")
+    calls = module.labeled("module")
     wrong = []
     for data, kind, name, attribute in sorted(references(module.blocks)):
         said = f"{data}{kind}.{name}"
         if kind == "var":
-            fine = name in module.labelled("variable")
+            fine = name in module.labeled("variable")
         elif kind == "local":
             fine = name in module.locals()
         elif kind == "module":
             fine = name in calls
             if fine and attribute:
                 target = configuration.module((module.path / bare(calls[name]["source"])).resolve())
-                fine, said = attribute in target.labelled("output"), f"{said}.{attribute}"
+                fine, said = attribute in target.labeled("output"), f"{said}.{attribute}"
         else:
             of = "data" if data else "resource"
             fine = (kind, name) in known[of]

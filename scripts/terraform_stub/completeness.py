@@ -105,7 +105,7 @@ def nobody_left_out(of: Repository) -> list[str]:
     """Whatever is made for each function is made for all of them: no loop over the table has a condition of its own."""
     wrong = []
     deployment = configuration.module(of.tree / "modules/deployment")
-    calls = {name: json.dumps(body) for name, body in deployment.labelled("module").items()}
+    calls = {name: json.dumps(body) for name, body in deployment.labeled("module").items()}
     accounts = deployment.typed("resource").get(("google_service_account", "function"), {})
     if accounts.get("for_each") != "${local.functions}":
         wrong.append("service accounts are not made for every function")
@@ -136,9 +136,9 @@ def described(of: Repository) -> list[str]:
     wrong = []
     for module in configuration.modules(of.tree):
         where = module.path.relative_to(of.tree)
-        for name, body in module.labelled("variable").items():
+        for name, body in module.labeled("variable").items():
             wrong += [f"{where}: variable {name} has no {it}" for it in ("description", "type", "validation") if it not in body]
-        for name, body in module.labelled("output").items():
+        for name, body in module.labeled("output").items():
             wrong += [] if "description" in body else [f"{where}: output {name} has no description"]
     return wrong
 

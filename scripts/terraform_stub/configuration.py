@@ -19,7 +19,7 @@ class Module:
     path: pathlib.Path
     blocks: dict[str, list[dict]] = field(default_factory=dict)
 
-    def labelled(self, kind: str) -> dict[str, dict]:
+    def labeled(self, kind: str) -> dict[str, dict]:
         """Blocks with one label: variables, outputs, modules."""
         return {bare(label): body for block in self.blocks.get(kind, []) for label, body in block.items()}
 

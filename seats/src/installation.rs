@@ -1,6 +1,6 @@
-//! A whole installation, all of its licences together: where a licence file says how many users it may serve.
+//! A whole installation, all of its licenses together: where a license file says how many users it may serve.
 //!
-//! What counts is the open rows of `sessions`, at the commit that adds one, under one lock: so what holds for a licence
+//! What counts is the open rows of `sessions`, at the commit that adds one, under one lock: so what holds for a license
 //! (`docs/seats.md`) holds for all of them, also after Redis was lost. Whoever has fallen silent is let go only when
 //! somebody else needs the place, and then their row is closed first.
 
@@ -18,7 +18,7 @@ use crate::outcome::Silent;
 use crate::restore::Patience;
 use crate::{Grant, SILENT, Seats, invocation, queries};
 
-/// How many sessions may be open over all licences.
+/// How many sessions may be open over all licenses.
 #[derive(Debug, Clone)]
 pub(crate) struct Installation {
     pub(crate) users: u32,
@@ -27,7 +27,7 @@ pub(crate) struct Installation {
 }
 
 impl Seats {
-    /// The same, with no more than so many sessions open over all licences. Holders that are above it keep their seats.
+    /// The same, with no more than so many sessions open over all licenses. Holders that are above it keep their seats.
     #[must_use]
     pub fn within(self, users: u32) -> Self {
         Self { installation: Some(Installation { users, turn: Arc::default() }), ..self }
@@ -75,7 +75,7 @@ impl Seats {
             let (tenant, license) = (TenantId::from_uuid(row.get(0)), LicenseId::from_uuid(row.get(1)));
             match self.reclaim_of(tenant, license, patience).await {
                 Ok(wait) => next = wait.map_or(next, |wait| next.min(wait)),
-                // Somebody took the licence out of the database while people sat on it; they count until they go.
+                // Somebody took the license out of the database while people sat on it; they count until they go.
                 Err(problem) if problem.code() == Code::NotFound => {}
                 Err(problem) => return Err(problem),
             }

@@ -1,12 +1,12 @@
 //! Floating seats: who sits where is counted in Redis, one script per verb, and remembered in Postgres.
 //!
-//! Redis is a cache. When it knows nothing of a licence (first use, eviction, a server that was lost), the licence is
+//! Redis is a cache. When it knows nothing of a license (first use, eviction, a server that was lost), the license is
 //! restored from its open session rows, under a new generation, before anything is answered. `docs/seats.md` says what is
 //! promised and why it holds; in short:
 //!
 //! - a client hears of a seat only after its row is committed and then confirmed ([`Seats::take`]);
 //! - the commit is fenced: it succeeds only under the generation and revision that the grant was made under, so that a
-//!   restore, or a change of the licence, never misses a grant that was on its way;
+//!   restore, or a change of the license, never misses a grant that was on its way;
 //! - a seat passes to another only in the transaction that closes its former session's row;
 //! - release closes the row before the seat falls free.
 //!
@@ -37,7 +37,7 @@ pub use outcome::{Confirmed, Extended, Gone, Grant, Kept, Left, Taken};
 pub use session::NewSession;
 pub use terms::Terms;
 
-/// Taken (`$1` the licence's id) before anything that changes a licence's seats, state or expiry, so that no session is
+/// Taken (`$1` the license's id) before anything that changes a license's seats, state or expiry, so that no session is
 /// opened under what is being changed.
 pub const LICENSE_LOCK: &str = queries::LOCK_EXCLUSIVE;
 
@@ -64,13 +64,13 @@ static SILENT: LazyLock<Script> = script!("prelude.lua" "silent.lua");
 /// A license's keys, in the order that all scripts take them.
 pub const KEYS: [&str; 7] = ["terms", "live", "holders", "sessions", "gone", "places", "instances"];
 
-/// The seats of all licences.
+/// The seats of all licenses.
 #[derive(Debug, Clone)]
 pub struct Seats {
     redis: common::redis::Redis,
     db: Db,
     ttl: Duration,
-    /// What all licences share, where they share a limit.
+    /// What all licenses share, where they share a limit.
     installation: Option<installation::Installation>,
 }
 
@@ -118,7 +118,7 @@ impl Seats {
     /// Keeps a session's seat for one of its instances. A license that Redis doesn't know is restored first.
     ///
     /// # Errors
-    /// `503` when Redis doesn't answer, or Postgres doesn't while a licence has to be restored.
+    /// `503` when Redis doesn't answer, or Postgres doesn't while a license has to be restored.
     pub async fn extend(
         &self,
         tenant: TenantId,
@@ -157,7 +157,7 @@ impl Seats {
         self.redis.run::<u32>("seat_release", &script).await.map(drop)
     }
 
-    /// Tells Redis a licence's new limit or state. A change that ended sessions has raised the generation, so that a Redis
+    /// Tells Redis a license's new limit or state. A change that ended sessions has raised the generation, so that a Redis
     /// that heard neither of it nor of what followed doesn't keep them.
     ///
     /// # Errors
@@ -182,7 +182,7 @@ impl Seats {
     }
 }
 
-/// An invocation with the licence's keys; the braces make them one slot of a cluster.
+/// An invocation with the license's keys; the braces make them one slot of a cluster.
 fn invocation(script: &'static Script, license: LicenseId) -> ScriptInvocation<'static> {
     let mut invocation = script.prepare_invoke();
     for part in KEYS {

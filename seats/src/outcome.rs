@@ -8,7 +8,7 @@ use protocol::id::SessionId;
 pub struct Grant {
     /// The session that has the seat.
     pub session: SessionId,
-    /// Which grant of the licence it is: a later one has a greater number.
+    /// Which grant of the license it is: a later one has a greater number.
     pub number: i64,
     /// When the seat falls free, in milliseconds since 1970 of Redis's clock.
     pub expires_ms: i64,
@@ -16,7 +16,7 @@ pub struct Grant {
     pub generation: i64,
     /// The revision it was granted under.
     pub revision: i64,
-    /// The licence's seats.
+    /// The license's seats.
     pub limit: u32,
     /// How many are in use, this one included.
     pub in_use: u32,
@@ -42,9 +42,9 @@ pub struct Gone {
 /// The answer to asking for a seat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Taken {
-    /// Redis doesn't know the licence.
+    /// Redis doesn't know the license.
     Cold,
-    /// The licence's state forbids it.
+    /// The license's state forbids it.
     Inactive(String),
     /// So many sessions have lost their seats that their rows must be closed before anything else, under this generation
     /// and revision.
@@ -58,14 +58,14 @@ pub enum Taken {
     },
     /// Every seat is taken.
     Full {
-        /// The licence's seats.
+        /// The license's seats.
         limit: u32,
-        /// How many are in use; more than `limit` after the licence shrank.
+        /// How many are in use; more than `limit` after the license shrank.
         in_use: u32,
         /// Milliseconds until the next one can fall free.
         wait_ms: u64,
     },
-    /// The licence has a seat, but as many people are at work as the whole installation may serve.
+    /// The license has a seat, but as many people are at work as the whole installation may serve.
     InstallationFull {
         /// How many those are.
         users: u32,
@@ -83,9 +83,9 @@ pub enum Taken {
 /// The answer to asking whether a grant is still held.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Confirmed {
-    /// Redis doesn't know the licence.
+    /// Redis doesn't know the license.
     Cold,
-    /// The licence's state changed.
+    /// The license's state changed.
     Inactive(String),
     /// The seat expired, was evicted or passed on meanwhile.
     Lost,
@@ -96,9 +96,9 @@ pub enum Confirmed {
 /// The answer to a heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Extended {
-    /// Redis doesn't know the licence.
+    /// Redis doesn't know the license.
     Cold,
-    /// The licence's state ended its sessions.
+    /// The license's state ended its sessions.
     Inactive(String),
     /// No such session of this subject holds a seat, as of this generation.
     Unknown(i64),
@@ -135,7 +135,7 @@ pub enum Left {
 /// The answer to dropping whoever has fallen silent.
 #[derive(Debug)]
 pub(crate) enum Silent {
-    /// Redis doesn't know the licence.
+    /// Redis doesn't know the license.
     Cold,
     /// They are dropped.
     Dropped {

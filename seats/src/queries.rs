@@ -1,18 +1,18 @@
 //! The statements that keep seats in Postgres.
 //!
-//! Restores and openings of a licence's sessions exclude each other by an advisory lock of the transaction: shared for
-//! openings, so that they run side by side, exclusive for a restore. A row lock on the licence would do the same, but
+//! Restores and openings of a license's sessions exclude each other by an advisory lock of the transaction: shared for
+//! openings, so that they run side by side, exclusive for a restore. A row lock on the license would do the same, but
 //! a hundred concurrent share locks on one row are a hundred multixacts.
 
 pub(crate) const LOCK_SHARED: &str =
     "/* seat_lock_shared */ select pg_advisory_xact_lock_shared(hashtextextended($1::uuid::text, 1))";
-/// Also for whoever changes a licence: see [`crate::LICENSE_LOCK`].
+/// Also for whoever changes a license: see [`crate::LICENSE_LOCK`].
 pub(crate) const LOCK_EXCLUSIVE: &str =
     "/* seat_lock_exclusive */ select pg_advisory_xact_lock(hashtextextended($1::uuid::text, 1))";
 
 /// The rows of sessions whose seats are passed on. Where an acquire was so slow that there is none, it is written as
 /// ended, so that the slow acquire can't open it any more beside the seat's next session. The fence is in each statement:
-/// under a later generation or revision it finds no licence and changes nothing.
+/// under a later generation or revision it finds no license and changes nothing.
 pub(crate) const SESSIONS_EXPIRE: &str = "/* sessions_expire */
     insert into sessions (id, tenant_id, license_id, holder, hardware_id, grant_number, ended_at, ended_reason)
     select gone.id, l.tenant_id, l.id, gone.holder, substring(gone.holder from '[^/]*$'), gone.number, now(), 'expired'
@@ -96,7 +96,7 @@ pub(crate) const SESSIONS_OPEN: &str = "/* sessions_open */
 pub(crate) const SESSIONS_CLOSED: &str =
     "/* sessions_closed */ select id from sessions where id = any($1) and ended_at is not null";
 
-/// An open session whose licence has a later generation than the one given.
+/// An open session whose license has a later generation than the one given.
 pub(crate) const SESSION_OVERLOOKED: &str = "/* session_overlooked */ select from sessions s
     join licenses l on l.id = s.license_id where s.id = $1 and s.ended_at is null and l.seat_generation > $2";
 

@@ -1,4 +1,4 @@
-//! Back from Postgres: what happens when Redis doesn't know a licence.
+//! Back from Postgres: what happens when Redis doesn't know a license.
 //!
 //! One process restores, the others wait for it: a marker in Redis chooses the one. The marker only saves work; two
 //! restores at once are harmless, because each takes the next generation under an exclusive lock, sets its sessions aside
@@ -26,7 +26,7 @@ const MARKER_MS: u32 = 1500;
 const ASIDE_MS: u32 = 60_000;
 /// Number of sessions read, and put into Redis, at once: few enough that no other request waits for them.
 const PAGE: usize = 1000;
-/// How long a request waits for a licence to be restored before it answers `503`.
+/// How long a request waits for a license to be restored before it answers `503`.
 const PATIENCE: Duration = Duration::from_millis(2500);
 /// Time that waiting requests sleep between two looks: at first, and in a long restore.
 const POLL_MS: std::ops::RangeInclusive<u64> = 20..=320;
@@ -57,7 +57,7 @@ impl Patience {
     /// `503` when nothing is.
     pub(crate) fn check(&self) -> Result<Duration, Problem> {
         let left = PATIENCE.checked_sub(self.since.elapsed());
-        left.ok_or_else(|| Problem::unavailable("redis", "a licence's seats were not restored in time"))
+        left.ok_or_else(|| Problem::unavailable("redis", "a license's seats were not restored in time"))
     }
 
     /// Waits a moment, longer each time, so that those who wait for a large license are no load of their own.
@@ -69,10 +69,10 @@ impl Patience {
 }
 
 impl Seats {
-    /// Restores a licence, or waits a moment while another process does.
+    /// Restores a license, or waits a moment while another process does.
     ///
     /// # Errors
-    /// `503` when it takes too long, or Postgres or Redis don't answer; `404` when the tenant has no such licence.
+    /// `503` when it takes too long, or Postgres or Redis don't answer; `404` when the tenant has no such license.
     pub async fn warm(&self, tenant: TenantId, license: LicenseId, patience: &mut Patience) -> Result<(), Problem> {
         let left = patience.check()?;
         let marker = marker(license);

@@ -10,15 +10,15 @@ use crate::gone::Columns;
 use crate::restore::Patience;
 use crate::{Confirmed, Grant, Seats, Taken, Terms, queries};
 
-/// How often a grant may be overtaken (by a restore, a change of the licence, an eviction) before the answer is `503`.
+/// How often a grant may be overtaken (by a restore, a change of the license, an eviction) before the answer is `503`.
 const ATTEMPTS: usize = 5;
 
 /// Who asks for a seat.
 #[derive(Debug)]
 pub struct NewSession<'a> {
-    /// The licence's tenant.
+    /// The license's tenant.
     pub tenant: TenantId,
-    /// The licence.
+    /// The license.
     pub license: LicenseId,
     /// One subject on one device; has one seat however often it asks.
     pub holder: &'a str,
@@ -42,7 +42,7 @@ pub struct NewSession<'a> {
 pub enum Opened {
     /// The row is there and open, and the rows of `gone` are closed.
     Open,
-    /// The fence fell: the licence was restored or changed since the grant. Nothing was written.
+    /// The fence fell: the license was restored or changed since the grant. Nothing was written.
     Overtaken,
     /// The session had been closed. Nothing was written.
     Closed,
@@ -87,7 +87,7 @@ impl Seats {
                 Opened::Open => {}
                 Opened::Elsewhere => return Ok(Taken::Elsewhere),
                 // The grant is left in Redis: another request of this holder may have committed it just before the fence
-                // fell. After a restore it is gone; after a change of the licence the next attempt finds it again.
+                // fell. After a restore it is gone; after a change of the license the next attempt finds it again.
                 Opened::Overtaken => {
                     terms = self.terms(ask.tenant, ask.license).await?;
                     continue;
@@ -235,7 +235,7 @@ impl Seats {
         self.free(license, &[session]).await
     }
 
-    /// Why a session holds no seat. `None` when the tenant has no such session of this licence, or not of this subject.
+    /// Why a session holds no seat. `None` when the tenant has no such session of this license, or not of this subject.
     ///
     /// # Errors
     /// `503` when Postgres doesn't answer.

@@ -10,7 +10,7 @@ use crate::{Seats, queries};
 /// A plan's seats.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// How many licences of the plan can be used.
+    /// How many licenses of the plan can be used.
     pub licenses: u64,
     /// Their seats.
     pub limit: u64,
@@ -45,7 +45,7 @@ impl Seats {
                 let live = match open {
                     0 => 0,
                     _ => match self.list(LicenseId::from_uuid(row.get(0))).await?.as_slice() {
-                        // A licence that Redis doesn't have is restored with all of its open sessions.
+                        // A license that Redis doesn't have is restored with all of its open sessions.
                         [] => open,
                         held => held.iter().filter(|(_, left)| *left > 0).count() as u64,
                     },

@@ -154,7 +154,7 @@ pub enum DisputeState {
 pub struct Contact {
     /// E-mail address, in lower case.
     pub email: Option<String>,
-    /// Name of person or organisation.
+    /// Name of person or organization.
     pub name: Option<String>,
 }
 
@@ -256,7 +256,7 @@ pub fn snapshot(object: &Value) -> Result<Snapshot, Malformed> {
         cancel_at_period_end: object["cancel_at_period_end"] == true,
         ended_at: time(&object["ended_at"])?,
         trial_end: time(&object["trial_end"])?,
-        // Of the three behaviours this alone means that nothing is served meanwhile
+        // Of the three behaviors this alone means that nothing is served meanwhile
         // (https://docs.stripe.com/billing/subscriptions/pause-payment).
         pause_void: object["pause_collection"]["behavior"] == "void",
     })

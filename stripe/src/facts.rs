@@ -332,7 +332,7 @@ impl Facts {
         self.charged_at.is_some() || self.money.invoices.values().any(charged)
     }
 
-    /// What the licence is to be. `None`: nothing was ever paid for, so that there is nothing to license.
+    /// What the license is to be. `None`: nothing was ever paid for, so that there is nothing to license.
     pub fn terms(&self, customer_deleted: bool, catalogue: &Catalogue) -> Option<Terms<'_>> {
         let known = &self.newest.as_ref()?.snapshot;
         let status = self.status()?;

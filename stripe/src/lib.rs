@@ -1,4 +1,4 @@
-//! Stripe: its signatures, the shapes of its events in every API version, what they mean for a licence, and its API.
+//! Stripe: its signatures, the shapes of its events in every API version, what they mean for a license, and its API.
 //!
 //! - [`signature`]: whether a body is from Stripe.
 //! - [`event`]: what of an event concerns us, whichever API version wrote it.

@@ -1,6 +1,6 @@
 //! Real servers for every test, and only for tests.
 //!
-//! - [`world`]: a deployment of one test: database, Redis, functions on free ports, tenants and licences.
+//! - [`world`]: a deployment of one test: database, Redis, functions on free ports, tenants and licenses.
 //! - [`postgres`]: a database of one test, copied from a migrated template.
 //! - [`redis`]: a Redis server of one test, which may be killed and started again.
 //! - [`proxy`]: a proxy that cuts or stalls connections.

@@ -46,7 +46,7 @@ impl World {
         signer.public_key().await.expect("the key can be published").kid
     }
 
-    /// The claims of an access token of a licence, good for an hour.
+    /// The claims of an access token of a license, good for an hour.
     #[must_use]
     pub fn access_claims(&self, license: &License) -> Value {
         let now = jiff::Timestamp::now().as_second();
@@ -56,7 +56,7 @@ impl World {
         })
     }
 
-    /// An access token of a licence.
+    /// An access token of a license.
     pub async fn access_token(&self, license: &License) -> String {
         let header = json!({"alg": "RS256", "typ": "JWT", "kid": self.key_id().await});
         rs256(&signing_key(), &header, &self.access_claims(license))

@@ -35,7 +35,7 @@ pub struct World {
     variables: BTreeMap<String, String>,
 }
 
-/// A licence made for a test.
+/// A license made for a test.
 #[derive(Debug, Clone)]
 pub struct License {
     /// Its id.
@@ -150,7 +150,7 @@ impl World {
         id
     }
 
-    /// Makes a licence of a plan.
+    /// Makes a license of a plan.
     pub async fn license(&self, tenant: TenantId, plan: &str, seats: i32) -> License {
         let id = LicenseId::new();
         let key = LicenseKey::generate(Brand::Coditect, KeyType::Team);
@@ -162,7 +162,7 @@ impl World {
                 &[&id.as_uuid(), &tenant.as_uuid(), &plan, &seats, &hash.as_slice(), &key.redacted()],
             )
             .await
-            .expect("a licence can be made");
+            .expect("a license can be made");
         License { id, tenant, key }
     }
 

@@ -11,7 +11,7 @@ use testing::world::License;
 
 use crate::machine::Machine;
 
-/// A deployment, and a licence of a plan that syncs.
+/// A deployment, and a license of a plan that syncs.
 struct Cloud {
     _world: World,
     process: Process,

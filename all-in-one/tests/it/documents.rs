@@ -154,7 +154,7 @@ async fn the_configuration_reference_is_current() {
     let mut text = "# Configuration\n\n<!-- Generated from common/src/config.rs by the tests of all-in-one; change it there. -->\n\n\
         Environment variables only, read once at start. Whatever is missing or wrong is named in one go, and the process\n\
         ends with exit code 64; a secret's value is never shown. `all-in-one` reads them all; `ops` reads `DATABASE_URL` (as the\n\
-        owner), `REDIS_URL`, to issue licences `LICENSE_KEY_PEPPER`, and to sign licence files `SIGNING_KEY`.\n\n\
+        owner), `REDIS_URL`, to issue licenses `LICENSE_KEY_PEPPER`, and to sign license files `SIGNING_KEY`.\n\n\
         | variable | meaning | default | example | read by |\n|---|---|---|---|---|\n"
         .to_owned();
     for variable in config::ALL {

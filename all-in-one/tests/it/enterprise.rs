@@ -1,4 +1,4 @@
-//! An installation with an enterprise licence file.
+//! An installation with an enterprise license file.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -84,7 +84,7 @@ async fn refused(caller: &Client, machine: usize, status: u16) -> Value {
 }
 
 #[tokio::test]
-async fn no_more_users_than_the_file_says_over_all_tenants_and_licences() {
+async fn no_more_users_than_the_file_says_over_all_tenants_and_licenses() {
     let here = Installation::licensed(3, 365 * DAY).await;
     let client = all(&here.world).await;
     let (acme, other) = (here.license_of("acme", 100).await, here.license_of("elsewhere", 100).await);
@@ -97,7 +97,7 @@ async fn no_more_users_than_the_file_says_over_all_tenants_and_licences() {
         assert_eq!(problem["code"], "no_seats_available");
         assert_eq!(problem["seats"], json!({"limit": 3, "in_use": 3}));
         let detail = problem["detail"].as_str().unwrap();
-        assert!(detail.contains("may serve 3 users") && detail.contains("enterprise licence"), "{detail}");
+        assert!(detail.contains("may serve 3 users") && detail.contains("enterprise license"), "{detail}");
         assert!(problem["retry_after_seconds"].as_u64().unwrap() <= 360, "{problem}");
     }
     // Whatever the database says of seats, and of an expiry.
@@ -163,8 +163,8 @@ async fn a_file_that_is_not_good_is_named_and_nothing_starts() {
     let mut access = claims(3, DAY);
     access["aud"] = json!("coditect-api");
     for (file, says) in [
-        (String::new(), "is not a whole enterprise licence file"),
-        (good[..good.len() / 2].to_owned(), "is not a whole enterprise licence file"),
+        (String::new(), "is not a whole enterprise license file"),
+        (good[..good.len() / 2].to_owned(), "is not a whole enterprise license file"),
         (forged(&here.kid), "changed or forged"),
         (forged("mine"), "not the vendor's"),
         (here.file(&claims(3, -DAY / 2)), "has ended; ask the vendor"),
@@ -182,7 +182,7 @@ async fn a_file_that_is_not_good_is_named_and_nothing_starts() {
 }
 
 #[tokio::test]
-async fn keys_demand_a_licence_and_a_licence_demands_keys() {
+async fn keys_demand_a_license_and_a_license_demands_keys() {
     let here = Installation::licensed(3, DAY).await;
     let keys = here.dir.path().join("keys").display().to_string();
     let world = World::new().await;
@@ -228,7 +228,7 @@ async fn from_thirty_days_before_the_end_on_the_log_says_so_and_metrics_always_d
     for (days, severity) in [(365, None), (31, None), (30, Some("WARNING")), (20, Some("WARNING"))] {
         let (log, metrics) = told(|now| now + days * DAY).await;
         let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let started = lines.iter().find(|line| line["message"] == "enterprise licence").unwrap();
+        let started = lines.iter().find(|line| line["message"] == "enterprise license").unwrap();
         assert_eq!((&started["customer"], &started["users"]), (&json!("Acme"), &json!(40)), "{log}");
         let warned = lines.iter().find(|line| line["message"].as_str().unwrap().contains("ends soon"));
         assert_eq!(warned.map(|line| line["severity"].as_str().unwrap()), severity, "{days}: {log}");

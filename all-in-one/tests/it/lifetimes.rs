@@ -1,4 +1,4 @@
-//! Nothing lives longer than its licence, and no clock but Redis's moves a seat.
+//! Nothing lives longer than its license, and no clock but Redis's moves a seat.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ fn time(value: &str) -> Timestamp {
 }
 
 #[tokio::test]
-async fn no_token_outlives_its_licence() {
+async fn no_token_outlives_its_license() {
     let (world, client, license) = all_with("TEAM", 5).await;
     let end = ends_in(&world, &license, "20 minutes").await;
     let auth = client.post(AUTH, json!({"license_key": license.key.to_string()}), 200).await;
@@ -45,7 +45,7 @@ async fn no_token_outlives_its_licence() {
 }
 
 #[tokio::test]
-async fn an_expired_licence_gives_nothing_any_more() {
+async fn an_expired_license_gives_nothing_any_more() {
     let (world, client, license) = all_with("TEAM", 5).await;
     let caller = signed_in(&client, &license).await;
     seat(&caller, 1).await;

@@ -85,7 +85,7 @@ async fn an_address_identifies_only_when_the_provider_vouches_for_it() {
         "sub=dora&email=dora@acme.test&email_verified=true",
     ] {
         let why = refused(&client, &provider.id_token(stranger).await, 403, "forbidden").await;
-        assert!(why.contains("no organisation here has you as a user"), "{stranger}: {why}");
+        assert!(why.contains("no organization here has you as a user"), "{stranger}: {why}");
     }
 }
 
@@ -193,7 +193,7 @@ async fn a_user_of_two_tenants_says_which() {
     world.user(acme, "ann@acme.test", Some((&provider.issuer, "ann"))).await;
     world.user(globex, "ann@acme.test", Some((&provider.issuer, "ann"))).await;
     let why = refused(&client, &provider.id_token(ANN).await, 403, "forbidden").await;
-    assert!(why.contains("several organisations"), "{why}");
+    assert!(why.contains("several organizations"), "{why}");
     // Only one has an active license: that is the one.
     world.sql(&format!("update licenses set expires_at = now() where tenant_id = '{globex}'")).await;
     acquire(&client, &provider.id_token(ANN).await, 3, 201).await;
@@ -208,7 +208,7 @@ async fn a_user_of_two_tenants_says_which() {
     pull(&acme.to_string(), 200).await;
     assert_eq!(pull(&globex.to_string(), 403).await.text("/reason"), "expired");
     for other in [initech.to_string(), "acme".to_owned(), String::new()] {
-        assert!(pull(&other, 403).await.text("/detail").contains("no organisation here has you"), "{other}");
+        assert!(pull(&other, 403).await.text("/detail").contains("no organization here has you"), "{other}");
     }
     world.sql(&format!("update licenses set standing = 'inactive' where tenant_id = '{acme}'")).await;
     refused(&client, &provider.id_token(ANN).await, 403, "forbidden").await;
@@ -227,7 +227,7 @@ async fn a_user_of_two_tenants_says_which() {
         assert_eq!(world.number(&held).await, 1, "{n}");
     }
     let why = refused(&client, &of(&initech.to_string()).await, 403, "forbidden").await;
-    assert!(why.contains("no organisation here has you as a user"), "{why}");
+    assert!(why.contains("no organization here has you as a user"), "{why}");
     for unknown in ["acme", "%27%20or%201%3D1%20--", ""] {
         let why = refused(&client, &of(unknown).await, 403, "forbidden").await;
         assert!(why.contains("Ask its administrator"), "{why}");

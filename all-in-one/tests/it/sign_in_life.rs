@@ -22,7 +22,7 @@ async fn whoever_signs_in_takes_seats_syncs_and_leaves_as_himself() {
     assert!(login.wait_with_output().unwrap().status.success());
     let (status, said) = machine.coditect(&["run", "--", "true"]);
     assert_eq!(status, 1, "{said}");
-    assert!(said.contains("no organisation here has you as a user"), "{said}");
+    assert!(said.contains("no organization here has you as a user"), "{said}");
 
     let user = world.user(tenant, "ann@acme.test", None).await;
     let live = format!("select count(*) from sessions where user_id = '{user}' and ended_at is null");

@@ -69,7 +69,7 @@ impl Shop {
             .await
     }
 
-    /// The licence, as an operator finds it by Stripe's customer.
+    /// The license, as an operator finds it by Stripe's customer.
     fn license(&self) -> Value {
         let list = ops(&self.world, &self.mail, &["license", "list", "--customer", &self.acme.customer(), "--json"]);
         let list: Value = serde_json::from_str(&list).unwrap();

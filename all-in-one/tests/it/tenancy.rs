@@ -314,7 +314,7 @@ async fn every_grant_is_in_the_list() {
 }
 
 #[tokio::test]
-async fn a_push_writes_nothing_without_a_tenant_or_under_anothers_licence() {
+async fn a_push_writes_nothing_without_a_tenant_or_under_anothers_license() {
     let world = World::new().await;
     let mine = world.license(world.tenant("acme").await, "ENT", 5).await;
     let other = world.license(world.tenant("elsewhere").await, "ENT", 5).await;
@@ -348,7 +348,7 @@ async fn a_push_writes_nothing_without_a_tenant_or_under_anothers_licence() {
     }
     let role = world.db.connect("coditect_sync_push").await;
     set_tenant(&role, Some(mine.tenant.as_uuid())).await;
-    assert!(role.query(push, &[&Some(mine_id)]).await.unwrap().is_empty(), "its own licence may");
+    assert!(role.query(push, &[&Some(mine_id)]).await.unwrap().is_empty(), "its own license may");
     assert_eq!(world.number("select count(*) from context_records").await, 1);
 }
 

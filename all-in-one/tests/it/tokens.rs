@@ -75,8 +75,8 @@ async fn forgeries(world: &World, license: &License) -> Vec<(&'static str, Strin
         ("no end", rs256(&ours, &header, &without("exp"))),
         ("an end that is no number", rs256(&ours, &header, &with("exp", json!("tomorrow")))),
         ("not yet valid", rs256(&ours, &header, &with("iat", json!(now + 120)))),
-        ("no licence", rs256(&ours, &header, &without("license_id"))),
-        ("a licence that is no id", rs256(&ours, &header, &with("license_id", json!("' or 1=1 --")))),
+        ("no license", rs256(&ours, &header, &without("license_id"))),
+        ("a license that is no id", rs256(&ours, &header, &with("license_id", json!("' or 1=1 --")))),
         ("too long", rs256(&ours, &header, &with("scope", json!("x".repeat(20_000))))),
     ]
 }
@@ -188,7 +188,7 @@ async fn another_tenants_things_are_not_there() {
     assert_eq!(same(&theirs.body), same(&nothing.body));
     mine.beat(200).await;
 
-    // Nor is what a license key doesn't open: another licence of the same tenant.
+    // Nor is what a license key doesn't open: another license of the same tenant.
     let sibling = world.license(license.tenant, "TEAM", 5).await;
     let caller = signed_in(&client, &sibling).await;
     caller.post(HEARTBEAT, mine.body(), 404).await;

@@ -34,7 +34,7 @@ pub(crate) async fn whole_world() -> World {
     World::new().await.with("STRIPE_API_KEY", "sk_test_nobody").with("STRIPE_API_BASE", "http://127.0.0.1:9")
 }
 
-/// Every function, and a licence of a tenant of its own.
+/// Every function, and a license of a tenant of its own.
 pub(crate) async fn all_with(plan: &str, seats: i32) -> (World, Client, License) {
     let world = whole_world().await;
     let client = all(&world).await;
@@ -42,7 +42,7 @@ pub(crate) async fn all_with(plan: &str, seats: i32) -> (World, Client, License)
     (world, client, license)
 }
 
-/// A client with an access token of a licence.
+/// A client with an access token of a license.
 pub(crate) async fn signed_in(client: &Client, license: &License) -> Client {
     let answer = client.post(AUTH, json!({"license_key": license.key.to_string()}), 200).await;
     client.bearer(answer.text("/access_token"))
@@ -53,7 +53,7 @@ pub(crate) fn device(n: usize) -> String {
     format!("{n:064x}")
 }
 
-/// The question whether a licence may be used on a device.
+/// The question whether a license may be used on a device.
 pub(crate) fn question(license: &License, n: usize) -> Value {
     json!({"license_key": license.key.to_string(), "machine_id": device(n), "version": "1.0.0"})
 }

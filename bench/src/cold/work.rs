@@ -12,7 +12,7 @@ use crate::functions::{self, Session, device};
 use crate::load::{self, Plan};
 use crate::webhook::Stripe;
 
-/// A licence, its sessions, and customers of Stripe's.
+/// A license, its sessions, and customers of Stripe's.
 #[derive(Debug)]
 pub(crate) struct Work {
     key: String,

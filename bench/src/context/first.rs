@@ -26,7 +26,7 @@ impl Machine<'_> {
         assert!(output.status.success(), "coditect {words:?}: {said}");
     }
 
-    /// A machine with nothing but a licence.
+    /// A machine with nothing but a license.
     fn begin(&self, key: &str) {
         let _ = std::fs::remove_dir_all(&self.home);
         self.coditect(&["config", "set", "cloud-url", self.cloud]);

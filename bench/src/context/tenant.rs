@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{functions, load};
 
-/// A tenant with a licence that may sync.
+/// A tenant with a license that may sync.
 #[derive(Debug, Clone)]
 pub(crate) struct Tenant {
     pub(crate) id: Uuid,
@@ -16,13 +16,13 @@ pub(crate) struct Tenant {
     pub(crate) key: String,
 }
 
-/// Reads the tenants that `scripts/bench` made, a line each, and lets each of their licences in.
+/// Reads the tenants that `scripts/bench` made, a line each, and lets each of their licenses in.
 pub(crate) async fn all(v: &HashMap<String, String>) -> Vec<Tenant> {
     let text = std::fs::read_to_string(&v["BENCH_STREAMS"]).expect("scripts/bench wrote the tenants");
     let mut tenants = Vec::new();
     for line in text.lines() {
         let [license, id, key] = line.split_whitespace().collect::<Vec<_>>()[..] else {
-            panic!("licence, tenant and key, not {line:?}");
+            panic!("license, tenant and key, not {line:?}");
         };
         let answer = functions::access_token(&load::address(&v["AUTH_URL"]), key).await;
         let token = answer["access_token"].as_str().expect("an access token").to_owned();

@@ -1,4 +1,4 @@
-"""The client of CODITECT Cloud: asks whether this machine may run, holds one of the licence's seats while it does, and has
+"""The client of CODITECT Cloud: asks whether this machine may run, holds one of the license's seats while it does, and has
 the context (tasks, decisions, learnings, messages) on all of a team's machines.
 
     from coditect_license import LicenseClient

@@ -93,18 +93,18 @@ class LicenseClient:
         """What this machine knows, without asking the cloud."""
 
     def count_command(self) -> Allowance | None:
-        """Counts a command of today, where the licence limits them; ``None`` where it does not.
+        """Counts a command of today, where the license limits them; ``None`` where it does not.
 
         Raises ``QuotaExceeded`` when today's are used up.
         """
 
     def acquire(self, *, wait: bool | float | timedelta = False) -> Seat:
-        """Takes a seat, of whoever is signed in, else of the license key's licence: ``with client.acquire() as seat``.
+        """Takes a seat, of whoever is signed in, else of the license key's license: ``with client.acquire() as seat``.
 
         While all are taken, ``wait`` says how long to wait for one: seconds, a ``timedelta``, or ``True`` for as long as it
         takes. While the cloud cannot be reached, the last license token of this machine serves, as long as it is good.
 
-        Raises ``NoSeatsAvailable``, ``NoLicenseKey``, ``NotSignedIn``, ``Refused`` when the licence is not active, and
+        Raises ``NoSeatsAvailable``, ``NoLicenseKey``, ``NotSignedIn``, ``Refused`` when the license is not active, and
         ``Unavailable``.
         """
 
@@ -118,7 +118,7 @@ class LicenseClient:
 
 @final
 class Seat:
-    """One of the licence's simultaneous uses, until the ``with`` block ends, or ``release`` is called.
+    """One of the license's simultaneous uses, until the ``with`` block ends, or ``release`` is called.
 
     A thread keeps it, and goes on trying while the cloud is away, until the license token ends. After it was given back, what
     is asked of it raises ``SeatEnded``.
@@ -142,7 +142,7 @@ class Seat:
 
     @property
     def tier(self) -> _Tier:
-        """The licence's tier."""
+        """The license's tier."""
 
     @property
     def features(self) -> frozenset[str]:
@@ -154,7 +154,7 @@ class Seat:
 
     @property
     def seats(self) -> SeatCounts | None:
-        """How many seats the licence had when this one was taken, if the cloud has said."""
+        """How many seats the license had when this one was taken, if the cloud has said."""
 
     @property
     def ended(self) -> SeatEnded | None:
@@ -177,7 +177,7 @@ class Seat:
 
 @final
 class SeatCounts:
-    """How many seats a licence has, and how many are taken."""
+    """How many seats a license has, and how many are taken."""
 
     @property
     def limit(self) -> int:
@@ -238,7 +238,7 @@ class Verdict:
 
     @property
     def license(self) -> License | None:
-        """What may be used: the licence, the free tier where it has lapsed, ``None`` where it is not valid."""
+        """What may be used: the license, the free tier where it has lapsed, ``None`` where it is not valid."""
 
     @property
     def reason(self) -> str | None:

@@ -61,7 +61,7 @@ class Refused(CoditectError):
 
 
 class NoSeatsAvailable(Refused):
-    """All of the licence's seats are taken."""
+    """All of the license's seats are taken."""
 
 
 class SeatEnded(Refused):

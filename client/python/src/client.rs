@@ -149,19 +149,19 @@ impl LicenseClient {
         self.ask(py, coditect::LicenseClient::status).map(Status::from)
     }
 
-    /// Counts a command of today, where the licence limits them; `None` where it does not.
+    /// Counts a command of today, where the license limits them; `None` where it does not.
     ///
     /// Raises `QuotaExceeded` when today's are used up.
     fn count_command(&self, py: Python<'_>) -> PyResult<Option<Allowance>> {
         Ok(self.ask(py, coditect::LicenseClient::count_command)?.map(Allowance::from))
     }
 
-    /// Takes a seat, of whoever is signed in, else of the license key's licence: `with client.acquire() as seat`.
+    /// Takes a seat, of whoever is signed in, else of the license key's license: `with client.acquire() as seat`.
     ///
     /// While all are taken, `wait` says how long to wait for one: seconds, a `timedelta`, or `True` for as long as it
     /// takes. While the cloud cannot be reached, the last license token of this machine serves, as long as it is good.
     ///
-    /// Raises `NoSeatsAvailable`, `NoLicenseKey`, `NotSignedIn`, `Refused` when the licence is not active, and
+    /// Raises `NoSeatsAvailable`, `NoLicenseKey`, `NotSignedIn`, `Refused` when the license is not active, and
     /// `Unavailable`.
     #[pyo3(signature = (*, wait=Wait::Flag(false)), text_signature = "($self, *, wait=False)")]
     fn acquire(&self, py: Python<'_>, wait: Wait) -> PyResult<Seat> {

@@ -124,7 +124,7 @@ impl Verdict {
         self.state == "valid"
     }
 
-    /// What may be used: the licence, the free tier where it has lapsed, `None` where it is not valid.
+    /// What may be used: the license, the free tier where it has lapsed, `None` where it is not valid.
     #[getter]
     fn license(&self, py: Python<'_>) -> Option<Py<License>> {
         self.license.as_ref().map(|license| license.clone_ref(py))

@@ -16,7 +16,7 @@ use crate::notice::{is_being_told, refuse_in_callback};
 use crate::process::{self, Process};
 use crate::status::Allowance;
 
-/// One of the licence's simultaneous uses, until the `with` block ends, or `release` is called.
+/// One of the license's simultaneous uses, until the `with` block ends, or `release` is called.
 ///
 /// A thread keeps it, and goes on trying while the cloud is away, until the license token ends. After it was given
 /// back, what is asked of it raises `SeatEnded`.
@@ -107,7 +107,7 @@ impl Seat {
         self.about(|seat| seat.seat_expires_at().into())
     }
 
-    /// The licence's tier.
+    /// The license's tier.
     #[getter]
     fn tier(&self) -> PyResult<&'static str> {
         self.about(|seat| seat.tier().as_str())
@@ -125,7 +125,7 @@ impl Seat {
         quotas(py, &self.about(coditect::Seat::quotas)?)
     }
 
-    /// How many seats the licence had when this one was taken, if the cloud has said.
+    /// How many seats the license had when this one was taken, if the cloud has said.
     #[getter]
     fn seats(&self) -> PyResult<Option<SeatCounts>> {
         self.about(|seat| seat.seats().map(SeatCounts::from))
@@ -206,7 +206,7 @@ impl Seat {
     }
 }
 
-/// How many seats a licence has, and how many are taken.
+/// How many seats a license has, and how many are taken.
 #[pyclass(frozen, eq, get_all, module = "coditect_license")]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct SeatCounts {

@@ -49,7 +49,7 @@ class Cloud:
 
 
 class IssuedLicense:
-    """A licence, as its operator sees it."""
+    """A license, as its operator sees it."""
 
     def __init__(self, cloud: Cloud, id: str, key: str) -> None:
         self.cloud = cloud

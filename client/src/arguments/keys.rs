@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
-    /// Make the key that encrypts your organisation's contents, which the cloud never has
+    /// Make the key that encrypts your organization's contents, which the cloud never has
     #[command(after_help = examples!["coditect sync keys init"])]
     Init {
         /// Don't ask whether you know what losing the key means
@@ -29,7 +29,7 @@ pub(crate) enum KeysCommand {
         #[command(flatten)]
         passphrase: PassphraseSource,
     },
-    /// Forget the key on this machine, after your organisation's encryption was turned off
+    /// Forget the key on this machine, after your organization's encryption was turned off
     #[command(after_help = examples!["coditect sync keys remove"])]
     Remove {
         /// Don't ask whether you know what it means

@@ -9,7 +9,7 @@ use clap::Args;
         "coditect login --device                # with a browser on another one",
         "coditect login --sso https://login.example.com --client-id coditect",
     ],
-    "\n\nYour organisation's own provider is remembered for the profile; `coditect config unset sso` goes back to the cloud's.",
+    "\n\nYour organization's own provider is remembered for the profile; `coditect config unset sso` goes back to the cloud's.",
 ))]
 pub(crate) struct LoginArguments {
     /// Sign in with a browser on another machine: prints an address and a code to enter there
@@ -18,7 +18,7 @@ pub(crate) struct LoginArguments {
     /// Print the address instead of opening a browser on this machine
     #[arg(long)]
     pub(crate) no_browser: bool,
-    /// Sign in with your organisation's own OpenID Connect provider
+    /// Sign in with your organization's own OpenID Connect provider
     #[arg(long, value_name = "ISSUER")]
     pub(crate) sso: Option<String>,
     /// What coditect is called at that provider [default: as at the cloud's]

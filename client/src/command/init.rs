@@ -18,7 +18,7 @@ What to do next:
 
 const LICENSED: &str = "\
 What to do next:
-  coditect run -- COMMAND…  runs a command on one of your licence's seats
+  coditect run -- COMMAND…  runs a command on one of your license's seats
   coditect status           shows what this machine knows";
 
 pub(super) fn init(printer: Printer, common: &Common) -> Result<ExitStatus, Error> {

@@ -21,13 +21,13 @@ const MAX_LEN: usize = 64 * 1024;
 
 /// What a person must know before there is a key.
 const WARNING: &str = "From now on, everything that this machine sends is encrypted with a key that the cloud never has, and your \
-organisation's other machines can only sync once they have it too.\n\
+organization's other machines can only sync once they have it too.\n\
 If every machine that has the key is lost, and every export, or their passphrases: the contents in the cloud are unreadable \
 for ever, for everybody. Nobody can restore them.\n\
 What is in the cloud already is encrypted too, but what it was before stays in its history in clear.";
 
 /// What a person must know before a key is forgotten.
-const FAREWELL: &str = "This machine forgets the key. If your organisation's encryption was turned off, everything that this \
+const FAREWELL: &str = "This machine forgets the key. If your organization's encryption was turned off, everything that this \
 machine sends from then on travels in clear; otherwise it can send no contents any more.\n\
 What is here in plain stays so, and what is encrypted in the cloud, too. If no other machine and no export has the key, nobody \
 can ever read that again.";

@@ -10,7 +10,7 @@ use crate::printer::{Printer, one_line};
 
 pub(super) fn validate(printer: Printer, common: &Common) -> Result<ExitStatus, Error> {
     let verdict = client(printer, common)?.validate()?;
-    Ok(print(printer, verdict, "The licence is valid."))
+    Ok(print(printer, verdict, "The license is valid."))
 }
 
 /// Prints a verdict; `yes` is the sentence if it is one.
@@ -54,7 +54,7 @@ pub(super) fn print(printer: Printer, verdict: Verdict, yes: &str) -> ExitStatus
     }
 }
 
-/// A licence, for people.
+/// A license, for people.
 pub(super) fn describe(license: &License) -> String {
     let mut lines = vec![format!("tier         {}", one_line(license.tier.as_str()))];
     if let Some(limit) = license.quotas.commands_per_day() {

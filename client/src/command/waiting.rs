@@ -97,7 +97,7 @@ impl Waiting {
         let detail = self.full.as_ref().map(|full| full.detail.as_str()).unwrap_or_default();
         let patience = spelled(self.patience.unwrap_or_default());
         let sentence = format!("No seat came free within {patience}. {detail}");
-        let hint = "`--wait=DURATION` waits longer; `coditect status` shows the licence.";
+        let hint = "`--wait=DURATION` waits longer; `coditect status` shows the license.";
         self.printer.failure(&sentence, hint, Code::NoSeatsAvailable.as_str(), ExitStatus::No)
     }
 }

@@ -51,7 +51,7 @@ fn describe(client: &LicenseClient, who: Option<&SignedIn>, key: Option<&str>, k
             lines.push(format!("subject      {}", who.subject));
             let tenant =
                 who.tenant_id.map_or_else(|| "known after the first seat".to_owned(), |tenant| tenant.to_string());
-            lines.push(format!("organisation {tenant}"));
+            lines.push(format!("organization {tenant}"));
             lines.push(format!("provider     {}", who.issuer));
             lines.push(format!("since        {}", who.signed_in_at));
             let then = if who.renewable { "renewed by itself" } else { "then sign in again" };

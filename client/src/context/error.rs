@@ -73,7 +73,7 @@ pub enum ContextError {
     Off,
     /// Another process syncs at this moment.
     Busy,
-    /// What is kept here belongs to another organisation than the license key.
+    /// What is kept here belongs to another organization than the license key.
     OtherTenant,
 }
 
@@ -135,7 +135,7 @@ impl ContextError {
             Self::Off => "`coditect config set sync on` turns it on.".into(),
             Self::Busy => "`coditect sync status` shows how far it is.".into(),
             Self::OtherTenant => {
-                "`coditect --home DIR …`, or CODITECT_HOME, keeps another organisation's context apart.".into()
+                "`coditect --home DIR …`, or CODITECT_HOME, keeps another organization's context apart.".into()
             }
         }
     }
@@ -188,7 +188,7 @@ impl fmt::Display for ContextError {
             Self::Off => f.write_str("Sync is off. What you change is kept here and will be sent when it is on."),
             Self::Busy => f.write_str("Another coditect is syncing at this moment."),
             Self::OtherTenant => f.write_str(
-                "The context that is kept here belongs to another organisation than your license key, so nothing was sent.",
+                "The context that is kept here belongs to another organization than your license key, so nothing was sent.",
             ),
         }
     }

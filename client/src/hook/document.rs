@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_added_is_laid_out_like_its_neighbours_and_can_be_taken_out_without_a_trace() {
+    fn what_is_added_is_laid_out_like_its_neighbors_and_can_be_taken_out_without_a_trace() {
         for (before, after) in [
             ("{}", "{\n  \"x\": [\n    1\n  ]\n}"),
             ("{}\n", "{\n  \"x\": [\n    1\n  ]\n}\n"),

@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_neighbour_in_the_same_group_stays() {
+    fn a_neighbor_in_the_same_group_stays() {
         let text = r#"{"hooks":{"PostToolUse":[{"matcher":"TodoWrite","hooks":[{"command":"a"},{"command":"coditect hook task-plan"}]}]}}"#;
         let left = r#"{"hooks":{"PostToolUse":[{"matcher":"TodoWrite","hooks":[{"command":"a"}]}]}}"#;
         assert!(!find(text).unwrap()[0].covers);

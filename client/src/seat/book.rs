@@ -26,7 +26,7 @@ pub struct HeldSeat {
     pub session_id: SessionId,
     /// The process that keeps it; none where one has taken it and left it.
     pub process: Option<u32>,
-    /// The licence's tier.
+    /// The license's tier.
     #[serde(deserialize_with = "Tier::or_other")]
     pub tier: Tier,
     /// When it was taken.

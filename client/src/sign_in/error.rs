@@ -16,7 +16,7 @@ use crate::remaining::about;
 pub enum SignInError {
     /// The cloud names no identity provider.
     NotOffered,
-    /// An organisation's own provider was named, and nobody says what this program is to it.
+    /// An organization's own provider was named, and nobody says what this program is to it.
     NoClientId,
     /// The provider did not answer.
     Away(Box<Outage>),
@@ -61,7 +61,7 @@ pub enum SignInError {
     Token(TokenError),
     /// The sign-in is over, and cannot be renewed.
     Ended,
-    /// The organisation that somebody belongs to is not known yet.
+    /// The organization that somebody belongs to is not known yet.
     NoTenant,
 }
 
@@ -97,7 +97,7 @@ impl SignInError {
         match self {
             Self::NotOffered => {
                 "`coditect activate` stores a license key; `coditect login --sso ISSUER` signs in with your \
-                                 organisation's own provider."
+                                 organization's own provider."
                     .into()
             }
             Self::NoClientId => "`coditect login --sso ISSUER --client-id ID`; your administrator has both.".into(),
@@ -155,7 +155,7 @@ impl fmt::Display for SignInError {
             Self::NoIdToken => f.write_str("The identity provider has not said who signed in."),
             Self::Token(error) => write!(f, "The identity provider's answer cannot be trusted. {error}"),
             Self::Ended => f.write_str("Your sign-in has ended."),
-            Self::NoTenant => f.write_str("It is not known yet which organisation you belong to."),
+            Self::NoTenant => f.write_str("It is not known yet which organization you belong to."),
         }
     }
 }

@@ -35,7 +35,7 @@ pub struct SignedIn {
     pub name: Option<String>,
     /// Their e-mail address.
     pub email: Option<String>,
-    /// Their organisation; not known before the first seat, unless the provider says it.
+    /// Their organization; not known before the first seat, unless the provider says it.
     pub tenant_id: Option<TenantId>,
     /// The provider.
     pub issuer: String,

@@ -135,7 +135,7 @@ impl Context {
             }
         }
         pulled.exposed += exposed.len() as u64;
-        let detail = "it came in clear although your organisation encrypts, and is kept as it came";
+        let detail = "it came in clear although your organization encrypts, and is kept as it came";
         self.store.note_odd(JournalEvent::Exposed, &exposed, detail)?;
         // A cloud that promises more and goes nowhere is not asked for ever.
         let has_more = page.has_more && progress.cursor.as_ref() != Some(&page.next_cursor);

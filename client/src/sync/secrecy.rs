@@ -83,7 +83,7 @@ impl fmt::Display for Unsealed {
             // A little less than what base64 makes 256 KiB of.
             Self::TooLarge => "The content is too large to be encrypted: 190 KiB are the most. Make it shorter.",
             Self::NoKey => {
-                "Your organisation encrypts its context. Import the key: `coditect sync keys import FILE`. Until then, no \
+                "Your organization encrypts its context. Import the key: `coditect sync keys import FILE`. Until then, no \
                  content leaves this machine."
             }
         })

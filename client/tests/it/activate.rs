@@ -132,7 +132,7 @@ fn a_refused_key_is_not_stored() {
         &printed,
         1,
         "",
-        "error: This licence is in use on as many devices as the plan allows. Deactivate it on another device, or ask your \
+        "error: This license is in use on as many devices as the plan allows. Deactivate it on another device, or ask your \
          admin for a larger plan.\nhint: `coditect deactivate` on a machine that you no longer use gives its place back. A CI job \
          needs none: give it the key as CODITECT_LICENSE_KEY.\n",
     );

@@ -40,7 +40,7 @@ fn a_setting_is_set_read_and_listed() {
 #[test]
 fn what_is_not_set_has_its_default_and_what_a_newer_version_wrote_stays() {
     let machine = Machine::new("https://cloud.example");
-    fs::write(machine.home().join("config.json"), r#"{"colour":"blue"}"#).unwrap();
+    fs::write(machine.home().join("config.json"), r#"{"color":"blue"}"#).unwrap();
     expect(&machine.coditect(&["config", "get", "cloud-url"]), 0, "https://api.coditect.ai\n", "");
     assert_eq!(machine.coditect(&["config", "set", "cloud-url", "https://b.example", "--offline"]).code, 0);
     let written = fs::read_to_string(machine.home().join("config.json")).unwrap();
@@ -50,18 +50,18 @@ fn what_is_not_set_has_its_default_and_what_a_newer_version_wrote_stays() {
 #[test]
 fn an_unknown_setting_is_wrong_usage() {
     let machine = Machine::new("https://cloud.example");
-    for arguments in [&["config", "get", "colour"][..], &["config", "set", "colour", "blue"]] {
+    for arguments in [&["config", "get", "color"][..], &["config", "set", "color", "blue"]] {
         expect(
             &machine.coditect(arguments),
             64,
             "",
-            "error: There is no setting \"colour\". There are: cloud-url, sync, keychain, sso.\nhint: `coditect config list` prints all settings.\n",
+            "error: There is no setting \"color\". There are: cloud-url, sync, keychain, sso.\nhint: `coditect config list` prints all settings.\n",
         );
     }
     expect(
-        &machine.coditect(&["--json", "config", "get", "colour"]),
+        &machine.coditect(&["--json", "config", "get", "color"]),
         64,
-        "{\"code\":\"unknown_setting\",\"detail\":\"There is no setting \\\"colour\\\". There are: cloud-url, sync, keychain, sso.\",\"hint\":\
+        "{\"code\":\"unknown_setting\",\"detail\":\"There is no setting \\\"color\\\". There are: cloud-url, sync, keychain, sso.\",\"hint\":\
          \"`coditect config list` prints all settings.\"}\n",
         "",
     );
@@ -133,7 +133,7 @@ fn sync_that_is_unset_is_off() {
     let machine = Machine::new("https://cloud.example");
     assert_eq!(machine.coditect(&["config", "set", "sync", "on"]).code, 0);
     expect(&machine.coditect(&["config", "unset", "sync"]), 0, "sync = off\n", "");
-    assert_eq!(machine.coditect(&["config", "unset", "colour"]).code, 64);
+    assert_eq!(machine.coditect(&["config", "unset", "color"]).code, 64);
 }
 
 #[test]

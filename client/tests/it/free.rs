@@ -40,7 +40,7 @@ fn init_makes_the_home_without_a_network_and_says_what_next() {
 }
 
 #[test]
-fn init_changes_nothing_for_whoever_has_a_licence() {
+fn init_changes_nothing_for_whoever_has_a_license() {
     let cloud = Cloud::start();
     let machine = Machine::activated(&cloud.url);
     let printed = machine.coditect(&["init"]);

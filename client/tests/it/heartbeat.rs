@@ -106,7 +106,7 @@ fn when_somebody_else_has_it_that_is_the_end() {
 }
 
 #[test]
-fn a_revoked_licence_is_not_asked_again() {
+fn a_revoked_license_is_not_asked_again() {
     let scene = scene(|_| ());
     scene.cloud.mood().problem_on = Some(("heartbeat", ended("revoked")));
     scene.told.wait_for("This seat has ended. The session was revoked.");
@@ -182,7 +182,7 @@ fn a_laptop_that_wakes_takes_its_seat_again_at_once() {
 }
 
 #[test]
-fn a_laptop_that_wakes_to_a_full_licence_says_so() {
+fn a_laptop_that_wakes_to_a_full_license_says_so() {
     let laptop = Laptop::new();
     laptop.sleep(SignedDuration::from_hours(1), |mood| mood.problem_on = Some(("acquire", full())));
     laptop.scene.told.wait_for("This seat has ended. All 5 seats are in use.");

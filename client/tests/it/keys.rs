@@ -116,7 +116,7 @@ fn another_key_does_not_take_the_place_of_one_unasked() {
         1,
         "",
         "error: This machine has the key 7a399020da8f2b36, this is bb18295e2219df69, and the cloud doesn't say which one your \
-         organisation encrypts with.\nhint: `coditect sync keys import FILE` again when the cloud can be asked; `coditect sync \
+         organization encrypts with.\nhint: `coditect sync keys import FILE` again when the cloud can be asked; `coditect sync \
          keys status` shows both.\n",
     );
     let printed = machine.coditect(&["sync", "keys", "init", "--yes"]);

@@ -174,7 +174,7 @@ fn contents_that_were_swapped_are_told_and_stop_nothing() {
     let told = Told::default();
     let bob_again = bob_machine.client().on_notice(told.listener()).build().unwrap().context();
     assert_eq!(sync(&bob_again).pulled.forged, 1);
-    assert!(told.take().iter().any(|sentence| sentence.contains("not what your organisation encrypted")));
+    assert!(told.take().iter().any(|sentence| sentence.contains("not what your organization encrypted")));
     assert_eq!(says(&bob, Kind::Decision, "a"), json!({"title": "a"}));
     assert_eq!(says(&bob, Kind::Decision, "c"), json!({"title": "c"}), "what is behind it comes all the same");
     assert!(is_locked(&bob, Kind::Decision, "b"));

@@ -22,16 +22,16 @@ pub(crate) fn shown(command: &mut Command) -> (Option<i32>, String) {
 }
 
 #[test]
-fn colours_are_for_terminals_whose_owners_want_them() {
+fn colors_are_for_terminals_whose_owners_want_them() {
     let machine = Machine::new("https://cloud.example");
-    for (arguments, code, coloured) in [
+    for (arguments, code, colored) in [
         ("config get x", 64, "\x1b[1m\x1b[31merror:\x1b[0m There is no setting"),
         ("vaildate", 64, "\x1b[1m\x1b[31merror:\x1b[0m There is no command"),
         ("--help", 0, "\x1b[1;4mExamples:\x1b[0m"),
     ] {
         let (ended, text) = shown(&mut at_terminal(&machine, arguments));
         assert_eq!(ended, Some(code), "{text}");
-        assert!(text.contains(coloured), "{text:?}");
+        assert!(text.contains(colored), "{text:?}");
         for (name, value) in [("NO_COLOR", "1"), ("TERM", "dumb"), ("TERM", "")] {
             let mut plain = at_terminal(&machine, arguments);
             plain.env(name, value);

@@ -1,4 +1,4 @@
-//! What holds for all commands: usage, pipes, colours.
+//! What holds for all commands: usage, pipes, colors.
 
 use std::process::Stdio;
 
@@ -54,7 +54,7 @@ fn output_that_cannot_be_written_is_a_failure() {
 }
 
 #[test]
-fn there_are_no_colours_with_or_without_no_color() {
+fn there_are_no_colors_with_or_without_no_color() {
     let machine = Machine::new("https://cloud.example");
     for arguments in [&["validate"][..], &["vaildate"], &["--help"], &["config", "get", "x"]] {
         let plain = machine.printed(machine.command(arguments).env("NO_COLOR", "1").output().unwrap());

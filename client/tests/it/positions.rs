@@ -136,7 +136,7 @@ fn what_belongs_to_one_tenant_is_not_sent_to_another() {
     cloud.stream().records.clear();
     let printed = machine.coditect(&["sync"]);
     assert_eq!(printed.code, 1, "{printed:?}");
-    assert!(printed.stderr.contains("belongs to another organisation"), "{printed:?}");
+    assert!(printed.stderr.contains("belongs to another organization"), "{printed:?}");
     assert!(cloud.stream().records.is_empty());
 }
 

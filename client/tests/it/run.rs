@@ -200,7 +200,7 @@ fn it_beats_while_the_command_runs() {
 }
 
 #[test]
-fn when_the_licence_is_revoked_the_command_is_stopped() {
+fn when_the_license_is_revoked_the_command_is_stopped() {
     let cloud = Cloud::start();
     cloud.mood().interval = 1;
     let machine = Machine::activated(&cloud.url);

@@ -63,7 +63,7 @@ fn an_access_token_that_is_refused_is_exchanged_once() {
 }
 
 #[test]
-fn a_full_licence_is_an_error_that_says_when() {
+fn a_full_license_is_an_error_that_says_when() {
     let cloud = Cloud::start();
     let machine = Machine::activated(&cloud.url);
     cloud.mood().problem_on = Some(("acquire", full()));

@@ -59,11 +59,11 @@ fn who_is_signed_in_is_shown_until_he_signs_out() {
     let text = shown.stdout.replace(&provider.issuer, "{issuer}");
     assert_eq!(
         text,
-        "signed in    ann@acme.test (Ann)\nsubject      ann\norganisation known after the first seat\nprovider     {issuer}\n\
+        "signed in    ann@acme.test (Ann)\nsubject      ann\norganization known after the first seat\nprovider     {issuer}\n\
          since        {time}\ntoken        until {time}, renewed by itself\nprofile      default\nlicense key  none\n"
             .replace("until {time},", text.split("token        ").nth(1).unwrap().split(" renewed").next().unwrap()),
     );
-    // The first seat says which organisation it is.
+    // The first seat says which organization it is.
     assert_eq!(machine.coditect(&["run", "true"]).code, 0);
     let json: Value = serde_json::from_str(&machine.coditect(&["whoami", "--json"]).stdout).unwrap();
     assert_eq!((&json["signed_in"], &json["email"]), (&Value::Bool(true), &Value::from("ann@acme.test")));
@@ -210,7 +210,7 @@ fn whoever_is_signed_in_needs_no_key_to_validate_and_to_sync() {
     assert_eq!(provider.sign_in(&machine, ANN, &[]).code, 0);
     let printed = machine.coditect(&["validate"]);
     assert_eq!((printed.code, printed.stderr.as_str()), (0, ""), "{printed:?}");
-    assert!(printed.stdout.starts_with("The licence is valid.\ntier         TEAM\n"), "{printed:?}");
+    assert!(printed.stdout.starts_with("The license is valid.\ntier         TEAM\n"), "{printed:?}");
     assert_eq!(cloud.asked("release").len(), 1, "the seat is given back");
     cloud.forget();
     assert_eq!(machine.coditect(&["validate"]).code, 0);
@@ -232,7 +232,7 @@ fn the_first_sync_finds_out_whose_the_context_is() {
     assert_eq!((cloud.asked("acquire").len(), cloud.asked("release").len()), (1, 1));
     assert_eq!(machine.coditect(&["sync"]).code, 0);
     assert_eq!(cloud.asked("acquire").len(), 1, "once");
-    // Another organisation's person does not get it.
+    // Another organization's person does not get it.
     cloud.change_tenant();
     assert_eq!(provider.sign_in(&machine, "sub=eve&email=eve@evil.test", &[]).code, 0);
     let printed = machine.coditect(&["sync"]);
@@ -258,7 +258,7 @@ fn a_code_is_entered_on_another_machine() {
 }
 
 #[test]
-fn an_organisations_own_provider_is_remembered_for_the_profile() {
+fn an_organizations_own_provider_is_remembered_for_the_profile() {
     let own = Provider::own();
     let cloud = crate::cloud::Cloud::start();
     let machine = Machine::new(&cloud.url);
@@ -273,7 +273,7 @@ fn an_organisations_own_provider_is_remembered_for_the_profile() {
         1,
         "",
         "error: This cloud has no sign-in. It is used with license keys.\nhint: `coditect activate` stores a license key; \
-         `coditect login --sso ISSUER` signs in with your organisation's own provider.\n",
+         `coditect login --sso ISSUER` signs in with your organization's own provider.\n",
     );
     expect(
         &machine.coditect(&["login", "--sso", &own.issuer]),

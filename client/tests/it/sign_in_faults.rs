@@ -322,13 +322,13 @@ fn a_cloud_without_users_says_so() {
     let arguments = ["--sso", &provider.issuer, "--client-id", "coditect"];
     assert_eq!(provider.sign_in(&machine, ANN, &arguments).code, 0);
     let mut problem = protocol::problem::ProblemDocument::new(protocol::problem::Code::Forbidden);
-    problem.detail = "You are signed in, but no organisation here has you as a user.".to_owned();
+    problem.detail = "You are signed in, but no organization here has you as a user.".to_owned();
     cloud.mood().problem_on = Some(("acquire", problem));
     expect(
         &machine.coditect(&["run", "true"]),
         1,
         "",
-        "error: You are signed in, but no organisation here has you as a user.\nhint: `coditect whoami` shows who is signed \
+        "error: You are signed in, but no organization here has you as a user.\nhint: `coditect whoami` shows who is signed \
          in; `coditect logout` goes back to the license key.\n",
     );
 }

@@ -95,7 +95,7 @@ fn what_went_wrong_last_is_remembered() {
         "sync         on; 1 change waits, the oldest written just now ({time}); `coditect sync status` says more\n";
     assert!(status.contains(sync), "{status}");
     // Wrong usage is no matter, and what is not there any more is none.
-    assert_eq!(machine.coditect(&["config", "get", "colour"]).code, 64);
+    assert_eq!(machine.coditect(&["config", "get", "color"]).code, 64);
     assert!(machine.coditect(&["status"]).stdout.contains(error));
     fs::write(machine.home().join("last-error.json"), "{").unwrap();
     assert!(machine.coditect(&["status"]).stdout.contains("last error   none\n"));

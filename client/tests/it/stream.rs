@@ -122,7 +122,7 @@ impl Stream {
 
     fn push_one(&mut self, device: &DeviceId, record: &PushRecord) -> PushResult {
         let rejection = if self.is_bare(record) {
-            Some(Rejection::new(RejectionCode::EncryptionRequired, "Your organisation encrypts its context."))
+            Some(Rejection::new(RejectionCode::EncryptionRequired, "Your organization encrypts its context."))
         } else if self.rejected.contains(record.id.as_str()) {
             Some(Rejection::new(RejectionCode::InvalidRecord, "This record is not liked."))
         } else {

@@ -221,7 +221,7 @@ fn an_interrupted_first_pull_goes_on_where_it_stopped() {
 }
 
 #[test]
-fn nothing_is_sent_to_another_organisation() {
+fn nothing_is_sent_to_another_organization() {
     let cloud = Cloud::start();
     let machine = Machine::syncing(&cloud.url);
     let here = context(&machine);
@@ -247,7 +247,7 @@ fn whoever_only_looks_does_not_say_whose_context_this_is() {
     cloud.change_tenant();
     sync(&second);
     cloud.forget();
-    // The first one still has the other organisation's access token.
+    // The first one still has the other organization's access token.
     put(&first, Kind::Decision, "b", json!({}));
     for error in [first.push(|_| ()).unwrap_err(), first.pull(|_| ()).unwrap_err(), first.cloud_status().unwrap_err()] {
         assert_eq!(error.code(), "other_organisation");

@@ -7,7 +7,7 @@ use protocol::problem::{Code, ProblemDocument};
 use crate::cloud::Cloud;
 use crate::machine::{Machine, expect};
 
-const VALID: &str = "The licence is valid.\ntier         TEAM\ncommands/day unlimited\nfeatures     all_agents, shared_context\n\
+const VALID: &str = "The license is valid.\ntier         TEAM\ncommands/day unlimited\nfeatures     all_agents, shared_context\n\
                      offline      until {time}\n";
 
 const APART: &str = "This machine's clock is 2 days ahead of the cloud's. Set the clock.\n";
@@ -110,13 +110,13 @@ fn a_definite_no_ends_the_grace() {
         &machine.coditect(&["validate"]),
         1,
         "",
-        "error: This licence has been revoked. Ask your admin for another key.\nhint: `coditect activate KEY` stores another \
+        "error: This license has been revoked. Ask your admin for another key.\nhint: `coditect activate KEY` stores another \
          key; `coditect status` shows which one is stored.\n",
     );
     expect(
         &machine.coditect(&["validate", "--json"]),
         1,
-        "{\"valid\":false,\"reason\":\"revoked\",\"message\":\"This licence has been revoked. Ask your admin for another key.\"}\n",
+        "{\"valid\":false,\"reason\":\"revoked\",\"message\":\"This license has been revoked. Ask your admin for another key.\"}\n",
         "",
     );
     cloud.stop();
@@ -168,7 +168,7 @@ fn a_no_names_the_other_license_that_the_organization_has() {
     };
     cloud.mood().invalid = Some(InvalidReason::Expired);
     cloud.mood().other_license = Some(other);
-    let says = "This licence has expired. Ask your admin to renew it. Your organization has another license that is active (plan \
+    let says = "This license has expired. Ask your admin to renew it. Your organization has another license that is active (plan \
                 TEAM, license 01890a5d-ac96-774b-bcce-b302099a8057). Ask the owner of your \
                 organization for its key and run `coditect activate` with it; where people sign in, `coditect login` \
                 needs no key.";

@@ -12,7 +12,7 @@ use crate::machine::{Machine, expect};
 
 const TOLD: &str = "All 5 seats are in use. Waiting for one; one may be free in 2 minutes.";
 
-/// A machine whose licence has no free seat.
+/// A machine whose license has no free seat.
 fn scene() -> (Cloud, Machine) {
     let cloud = Cloud::start();
     let machine = Machine::activated(&cloud.url);
@@ -60,7 +60,7 @@ fn after_its_time_the_answer_is_no() {
         "",
         "All 5 seats are in use. Waiting for one, for at most 2 seconds; one may be free in 2 minutes.\nerror: No seat came free \
          within 2 seconds. All 5 seats are in use. Try again in 120 seconds, or ask your admin for more seats.\nhint: \
-         `--wait=DURATION` waits longer; `coditect status` shows the licence.\n",
+         `--wait=DURATION` waits longer; `coditect status` shows the license.\n",
     );
     assert!(begin.elapsed() >= Duration::from_secs(2));
     let json = machine.coditect(&["--json", "-q", "seat", "hold", "--wait=1s"]);

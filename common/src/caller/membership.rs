@@ -27,7 +27,7 @@ pub(super) async fn of_person(
 ) -> Result<Caller, Problem> {
     if person.tenant.as_ref().is_some_and(|named| Uuid::parse_str(named).is_err()) {
         return Err(Problem::forbidden(
-            "Your identity provider doesn't name an organisation known here. Ask its administrator.",
+            "Your identity provider doesn't name an organization known here. Ask its administrator.",
         ));
     }
     let allowed = person.allowed_tenants();
@@ -51,10 +51,10 @@ pub(super) async fn of_person(
             "You are signed in, but the purchase under your address has not been confirmed. Run `coditect activate` with the license key from its e-mail, signed in as now.",
         )),
         ([], _) => Err(Problem::forbidden(
-            "You are signed in, but no organisation here has you as a user. Ask an administrator of yours to add you.",
+            "You are signed in, but no organization here has you as a user. Ask an administrator of yours to add you.",
         )),
         _ => Err(Problem::forbidden(
-            "You belong to several organisations and your sign-in doesn't say which. Name it in the header `coditect-tenant`, or ask an administrator to configure the tenant claim.",
+            "You belong to several organizations and your sign-in doesn't say which. Name it in the header `coditect-tenant`, or ask an administrator to configure the tenant claim.",
         )),
     }
 }

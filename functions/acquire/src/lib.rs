@@ -26,7 +26,7 @@ use signing::TokenSigner;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// What an acquire needs: the licence, its seats, a signature, and who is asking.
+/// What an acquire needs: the license, its seats, a signature, and who is asking.
 #[derive(Debug, Clone)]
 pub struct State {
     db: Db,
@@ -59,8 +59,8 @@ impl State {
         })
     }
 
-    /// The same in an installation that may serve so many users over all of its licences, and nobody new from its own
-    /// licence's end on.
+    /// The same in an installation that may serve so many users over all of its licenses, and nobody new from its own
+    /// license's end on.
     #[must_use]
     pub fn within(self, users: u32, ends: Option<Timestamp>) -> Self {
         Self { seats: self.seats.within(users), ends, ..self }
@@ -163,7 +163,7 @@ fn granted(license: &License, grant: Grant) -> Grant {
     grant
 }
 
-/// No token outlives its licence.
+/// No token outlives its license.
 fn token_claims(app: &State, caller: &Caller, ask: &AcquireRequest, license: &License, grant: &Grant) -> LicenseClaims {
     let now = Timestamp::now();
     let expires = license.expires_at.map_or(now + app.token_ttl, |end| end.min(now + app.token_ttl));

@@ -37,7 +37,7 @@ const REFUSAL_COUNT: &str = "/* refusal_count */
     insert into license_daily_counts (tenant_id, license_id, kind) values (current_tenant(), $1, 'seat_refused')
     on conflict (license_id, day, kind) do update set count = license_daily_counts.count + 1";
 
-/// A licence as `acquire` needs it.
+/// A license as `acquire` needs it.
 #[derive(Debug)]
 pub(crate) struct License {
     pub(crate) id: LicenseId,
@@ -102,7 +102,7 @@ pub(crate) async fn count_refusal(db: &Db, tenant: TenantId, license: LicenseId)
 }
 
 impl License {
-    /// The same after the installation's own licence has ended. Whoever sits then has a token that is good for a day more.
+    /// The same after the installation's own license has ended. Whoever sits then has a token that is good for a day more.
     pub(crate) fn until(mut self, ends: Option<Timestamp>) -> Self {
         if ends.is_some_and(|end| end <= Timestamp::now()) && self.terms.state == "active" {
             "expired".clone_into(&mut self.terms.state);

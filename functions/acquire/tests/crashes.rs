@@ -44,7 +44,7 @@ impl Scene {
         process.client.bearer(&self.token).post(PATH, ask(machine), status).await.body
     }
 
-    /// Holds the licence's lock, so that no session's row can be written.
+    /// Holds the license's lock, so that no session's row can be written.
     async fn lock(&self) {
         let lock = format!("select pg_advisory_lock(hashtextextended('{}', 1))", self.license.id);
         self.sql.batch_execute(&lock).await.unwrap();
@@ -67,7 +67,7 @@ fn ask(machine: u8) -> Value {
 async fn after_the_grant() {
     let scene = Scene::new().await;
     let mut process = scene.start().await;
-    // The licence is known to Redis already: restoring it takes the lock too.
+    // The license is known to Redis already: restoring it takes the lock too.
     let first = scene.acquire(&process, 1, 201).await;
     scene.sql.execute("update sessions set ended_at = now(), ended_reason = 'released'", &[]).await.unwrap();
     scene.world.redis.age_seats(scene.license.id, SEAT_MS).await;

@@ -35,7 +35,7 @@ const SCOPE: &str = "licenses context";
 const FUNCTIONS: [&str; 8] =
     ["validate", "acquire", "heartbeat", "release", "auth", "sync-push", "sync-pull", "telemetry"];
 
-/// What `auth` needs: licences by key, a signature, the public keys, and the limit on guessing.
+/// What `auth` needs: licenses by key, a signature, the public keys, and the limit on guessing.
 #[derive(Debug, Clone)]
 pub struct State {
     db: Db,
@@ -171,7 +171,7 @@ async fn unusable(app: &State, license: &queries::License) -> Problem {
     }
 }
 
-/// The licence of a key, under whichever pepper it is hashed.
+/// The license of a key, under whichever pepper it is hashed.
 async fn license_of(app: &State, key: &LicenseKey) -> Result<Option<queries::License>, Problem> {
     for hash in app.hasher.hashes(key) {
         if let Some(license) = queries::license_by_key(&app.db, &hash).await? {

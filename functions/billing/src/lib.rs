@@ -76,7 +76,7 @@ async fn checkout(
     let buyer = match (&customer, &email) {
         (Some(customer), _) => Buyer::Customer(customer),
         (None, Some(email)) => Buyer::Email(email),
-        (None, None) => return Err(Problem::forbidden("You are no longer a user of your organisation.")),
+        (None, None) => return Err(Problem::forbidden("You are no longer a user of your organization.")),
     };
     let new = NewCheckout {
         tenant: caller.tenant(),
@@ -124,10 +124,10 @@ fn who_may_pay(caller: &Caller) -> Result<UserId, Problem> {
     match caller {
         Caller::User { user, role: Role::Owner | Role::Admin, .. } => Ok(*user),
         Caller::User { .. } => Err(Problem::forbidden(
-            "Only owners and admins of your organisation see to what it pays for. Ask one of them.",
+            "Only owners and admins of your organization see to what it pays for. Ask one of them.",
         )),
         Caller::License { .. } => Err(Problem::forbidden(
-            "A license key doesn't say who you are. Sign in as an owner or admin of your organisation to see to what it pays for.",
+            "A license key doesn't say who you are. Sign in as an owner or admin of your organization to see to what it pays for.",
         )),
     }
 }

@@ -1,6 +1,6 @@
 //! `POST /api/v1/licenses/heartbeat`: a session keeps its seat.
 //!
-//! Round trips: Redis 1. Postgres only when Redis doesn't know the licence (it is restored first) or the session (to say
+//! Round trips: Redis 1. Postgres only when Redis doesn't know the license (it is restored first) or the session (to say
 //! why it ended), and for a caller who comes with an ID token instead of its license token.
 //!
 //! Crashes: there is one write. A heartbeat whose answer was lost is simply sent again.
@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-/// A user's ID token may outlive the licence, unlike our own tokens, so that the licence's state is looked at too.
+/// A user's ID token may outlive the license, unlike our own tokens, so that the license's state is looked at too.
 const LICENSE_OF_SESSION: &str = "/* license_of_session */
     select l.id, license_state(l.state, l.standing, l.expires_at)
     from sessions s join licenses l on l.id = s.license_id where s.id = $1 and s.user_id = $2";

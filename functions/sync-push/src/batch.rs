@@ -38,7 +38,7 @@ pub(crate) struct Total {
 }
 
 impl Batch {
-    /// Sorts out what can't be stored; one bad record harms none of its neighbours.
+    /// Sorts out what can't be stored; one bad record harms none of its neighbors.
     pub(crate) fn of(records: impl Iterator<Item = Result<Record, Unusable>>) -> Self {
         let mut batch = Self::default();
         let mut seen = HashSet::new();

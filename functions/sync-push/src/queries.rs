@@ -89,7 +89,7 @@ fn note(batch: &mut Batch, row: &Row, head: &Head) -> Result<(), Problem> {
 fn rejection(code: RejectionCode, head: &Head) -> Rejection {
     let detail = match code {
         RejectionCode::EncryptionRequired => format!(
-            "Your organisation encrypts its context under the key {}, and this content isn't. Import that key on this device.",
+            "Your organization encrypts its context under the key {}, and this content isn't. Import that key on this device.",
             head.key_id.as_deref().unwrap_or_default()
         ),
         _ => {
@@ -97,7 +97,7 @@ fn rejection(code: RejectionCode, head: &Head) -> Rejection {
                 if limit < 0 { format!("unlimited {what}") } else { format!("{limit} {what}") }
             };
             format!(
-                "Your plan's quota of {} and {} is used up. Delete what you no longer need, or ask the owner of your organisation for a larger plan.",
+                "Your plan's quota of {} and {} is used up. Delete what you no longer need, or ask the owner of your organization for a larger plan.",
                 limit(head.max_records, "records"),
                 limit(head.max_bytes, "bytes")
             )

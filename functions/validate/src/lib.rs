@@ -38,7 +38,7 @@ const GRACE: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// The quota that validations are counted against, where a plan has it.
 const VALIDATIONS_PER_DAY: &str = "validations_per_day";
 
-/// What a validation needs: licences by key, devices, a signature, and the limit on guessing.
+/// What a validation needs: licenses by key, devices, a signature, and the limit on guessing.
 #[derive(Debug, Clone)]
 pub struct State {
     db: Db,
@@ -58,7 +58,7 @@ impl State {
         Some(Self { db: db?, hasher: hasher?, guesses: guesses?, signer: signer?, issuer: issuer?, ends: None })
     }
 
-    /// The same in an installation none of whose licences lasts longer than its own.
+    /// The same in an installation none of whose licenses lasts longer than its own.
     #[must_use]
     pub fn until(self, ends: Option<Timestamp>) -> Self {
         Self { ends, ..self }
@@ -146,7 +146,7 @@ async fn deactivate(
     Err(unknown(app.hasher.hash(&key)))
 }
 
-/// The licence of a key, under whichever pepper it is hashed.
+/// The license of a key, under whichever pepper it is hashed.
 async fn license_of(
     app: &State,
     key: &LicenseKey,

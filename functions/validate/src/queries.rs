@@ -36,7 +36,7 @@ const LICENSE_FOR_DEVICE: &str = "/* license_for_device */
     )
     select l.*, exists (select from device) as known_device from license l";
 
-/// One device of a licence is activated at a time, so that two can't take the last place.
+/// One device of a license is activated at a time, so that two can't take the last place.
 const DEVICES_LOCK: &str = "/* devices_lock */ select pg_advisory_xact_lock(hashtextextended($1::uuid::text, 2))";
 
 /// When a license has room for a device: from when on fewer places than it has are taken by other devices, and fewer of them
@@ -98,7 +98,7 @@ const COUNT: &str = "/* daily_count */
     on conflict (license_id, day, kind) do update set count = license_daily_counts.count + 1
     returning count";
 
-/// A licence as `validate` needs it.
+/// A license as `validate` needs it.
 #[derive(Debug)]
 pub(crate) struct License {
     pub(crate) id: LicenseId,
@@ -144,7 +144,7 @@ impl Room {
     }
 }
 
-/// The licence of a key, and this device's place on it.
+/// The license of a key, and this device's place on it.
 pub(crate) async fn license_for_device(
     db: &Db,
     key_hash: &[u8],
@@ -156,7 +156,7 @@ pub(crate) async fn license_for_device(
     rows.first().map(License::from_row).transpose()
 }
 
-/// Gives a device a place on the licence, if there is one.
+/// Gives a device a place on the license, if there is one.
 pub(crate) async fn activate(
     db: &Db,
     license: &License,
@@ -204,7 +204,7 @@ pub(crate) async fn count_validation(db: &Db, license: &License) -> Result<i64, 
 }
 
 impl License {
-    /// The same where nothing lasts longer than the installation's own licence.
+    /// The same where nothing lasts longer than the installation's own license.
     pub(crate) fn until(mut self, ends: Option<Timestamp>) -> Self {
         let Some(ends) = ends else { return self };
         self.expires_at = Some(self.expires_at.map_or(ends, |own| own.min(ends)));

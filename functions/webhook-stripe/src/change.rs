@@ -1,4 +1,4 @@
-//! What follows from an event, written in its transaction: subscription, licence, audit log, outbox.
+//! What follows from an event, written in its transaction: subscription, license, audit log, outbox.
 
 mod effects;
 
@@ -52,7 +52,7 @@ pub(crate) struct Change<'a> {
     turns: Vec<Turn>,
 }
 
-/// The beginning or the end of a licence.
+/// The beginning or the end of a license.
 enum Turn {
     Created(License),
     Stopped(License),
@@ -66,7 +66,7 @@ pub(crate) struct Working {
     is_touched: bool,
     is_new: bool,
     references: Vec<String>,
-    /// What the event alone says, beside the licence's change.
+    /// What the event alone says, beside the license's change.
     notes: Vec<(String, About)>,
     /// The charge or dispute that the event says money is taken back for.
     taking: Option<String>,
@@ -77,7 +77,7 @@ pub(crate) struct Working {
 /// What was committed.
 pub(crate) struct Changed {
     tenant: TenantId,
-    /// Licences whose seats Redis has to be told of, each with its entry in the outbox.
+    /// Licenses whose seats Redis has to be told of, each with its entry in the outbox.
     licenses: Vec<(LicenseId, Uuid, Terms)>,
     /// Ids became known that other events may wait for.
     pub(crate) is_news: bool,
@@ -248,7 +248,7 @@ impl<'a> Change<'a> {
         }
     }
 
-    /// Writes everything and commits. Inside: why a licence can't follow; then nothing was written.
+    /// Writes everything and commits. Inside: why a license can't follow; then nothing was written.
     pub(crate) async fn finish(
         mut self,
         ledger: &Ledger,
@@ -353,7 +353,7 @@ impl Changed {
             };
             if let Err(problem) = told.await {
                 let cause = problem.internal().unwrap_or_default();
-                tracing::warn!(%license, cause, "Redis is told of the licence's change by the outbox");
+                tracing::warn!(%license, cause, "Redis is told of the license's change by the outbox");
             }
         }
     }

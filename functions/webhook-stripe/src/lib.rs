@@ -1,7 +1,7 @@
-//! `POST /webhooks/stripe`: Stripe tells what became of customers, subscriptions and payments, and licences follow.
+//! `POST /webhooks/stripe`: Stripe tells what became of customers, subscriptions and payments, and licenses follow.
 //!
 //! Round trips: Postgres 1 (whose it is) → Postgres 1 (the event, what is known) → Postgres 1 (what follows, commit) → when
-//! the licence changed, Redis 1 (the new limit or state) and Postgres 1 (the outbox needn't) → Postgres 1 (who waited for
+//! the license changed, Redis 1 (the new limit or state) and Postgres 1 (the outbox needn't) → Postgres 1 (who waited for
 //! this). Stripe's API only when the events alone can't decide.
 //!
 //! Crashes: before the commit nothing happened and nothing was acknowledged, so that Stripe sends the event again; after it

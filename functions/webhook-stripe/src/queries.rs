@@ -85,7 +85,7 @@ pub(crate) const CUSTOMER_WRITE: &str = "/* stripe_customer_write */
         name = case when excluded.as_of >= stripe_customers.as_of then coalesce(excluded.name, stripe_customers.name) else stripe_customers.name end,
         as_of = greatest(excluded.as_of, stripe_customers.as_of)";
 
-/// A customer's subscriptions with their licences.
+/// A customer's subscriptions with their licenses.
 pub(crate) const SUBSCRIPTIONS: &str = "/* stripe_subscriptions */
     select s.id, s.facts || jsonb_build_object('payments', s.payments), s.license_id, l.plan_code, l.seats, l.standing, extract(epoch from l.expires_at)::bigint
     from subscriptions s left join licenses l on l.id = s.license_id where s.customer_id = $1";
@@ -104,7 +104,7 @@ pub(crate) const CATALOGUE: &str = "/* plan_prices */
 pub(crate) const LICENSE_INSERT: &str = "/* license_insert */
     insert into licenses (id, tenant_id, plan_code, seats, standing, expires_at, key_hash, key_hint)
     values ($1, current_tenant(), $2, $3, $4, to_timestamp($5::bigint), $6, $7)";
-/// Ending the sessions ends a generation: a Redis that wasn't told and then hears of the licence's return must not have
+/// Ending the sessions ends a generation: a Redis that wasn't told and then hears of the license's return must not have
 /// kept them.
 pub(crate) const LICENSE_CHANGE: &str = "/* license_change */
     update licenses set plan_code = $2, seats = $3, standing = $4, expires_at = to_timestamp($5::bigint), revision = revision + 1,
@@ -131,7 +131,7 @@ pub(crate) struct Kept {
     pub(crate) license: Option<License>,
 }
 
-/// A licence as Stripe's events left it.
+/// A license as Stripe's events left it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct License {
     pub(crate) id: Uuid,

@@ -71,7 +71,7 @@ impl Guest {
     }
 }
 
-/// Where a function is whose neighbour's revision is at a URL of Cloud Run's: `[TAG---]FUNCTION-REST.run.app`.
+/// Where a function is whose neighbor's revision is at a URL of Cloud Run's: `[TAG---]FUNCTION-REST.run.app`.
 fn beside(url: &Url, function: &str, other: &str) -> Option<Url> {
     let host = url.host_str().filter(|host| host.ends_with(".run.app"))?;
     let host = host.split_once("---").map_or(host, |(_, host)| host);
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_neighbours_of_a_revision_are_those_that_serve() {
+    fn the_neighbors_of_a_revision_are_those_that_serve() {
         let of = |url: &str| beside(&url.parse().unwrap(), "sync-push", "auth").map(|url| url.to_string());
         let serving = Some("https://auth-a1b2c3-ew.a.run.app/".to_owned());
         assert_eq!(of("https://candidate---sync-push-a1b2c3-ew.a.run.app"), serving);

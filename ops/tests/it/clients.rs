@@ -1,4 +1,4 @@
-//! The other side of the counter: those who sit on a licence's seats.
+//! The other side of the counter: those who sit on a license's seats.
 
 use protocol::id::{HardwareId, LicenseId, SessionId, TenantId};
 use seats::{Extended, NewSession, Seats, Taken, Terms};

@@ -100,14 +100,14 @@ impl Desk {
         made["tenant_id"].as_str().unwrap().parse().unwrap()
     }
 
-    /// A licence of five seats of the tenant `acme`.
+    /// A license of five seats of the tenant `acme`.
     pub(crate) async fn license(&self) -> LicenseId {
         self.tenant("acme").await;
         let made = self.json(&["license", "issue", "--tenant", "acme", "--plan", "TEAM", "--seats", "5"]).await;
         made["license_id"].as_str().unwrap().parse().unwrap()
     }
 
-    /// The audit log, in order: actor, action, licence, detail.
+    /// The audit log, in order: actor, action, license, detail.
     pub(crate) async fn audit(&self) -> Vec<(String, String, Option<LicenseId>, Value)> {
         let client = self.world.db.connect("postgres").await;
         let sql = "select actor, action, license_id, detail from audit_log order by id";

@@ -1,4 +1,4 @@
-//! `ops device`: places on a licence.
+//! `ops device`: places on a license.
 
 use serde_json::json;
 

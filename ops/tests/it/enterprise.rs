@@ -7,7 +7,7 @@ use testing::world::signing_key;
 
 use crate::desk::Desk;
 
-/// A desk that may sign, and an ENTERPRISE licence.
+/// A desk that may sign, and an ENTERPRISE license.
 async fn desk(more: &[&str]) -> (Desk, String) {
     let desk = Desk::new().await.with("SIGNING_KEY", Some(&format!("file:{}", signing_key().display())));
     desk.json(&["tenant", "create", "--name", "Acme Ltd.", "--slug", "acme"]).await;
@@ -31,7 +31,7 @@ fn export<'a>(id: &'a str, more: &[&'a str]) -> Vec<&'a str> {
 }
 
 #[tokio::test]
-async fn a_file_says_what_the_licence_does() {
+async fn a_file_says_what_the_license_does() {
     let (desk, id) = desk(&["--seats", "40", "--expires", "2999-01-31T00:00:00Z"]).await;
     let made = desk.json(&export(&id, &[])).await;
     let license = read(&desk, made["license_file"].as_str().unwrap()).await;
@@ -65,7 +65,7 @@ async fn for_fewer_users_and_a_shorter_time_to_a_file() {
 }
 
 #[tokio::test]
-async fn no_more_is_exported_than_the_licence_has() {
+async fn no_more_is_exported_than_the_license_has() {
     let (desk, id) = desk(&["--seats", "40", "--expires", "2999-01-31T00:00:00Z"]).await;
     assert!(desk.refused(&export(&id, &["--users", "41"])).await.contains("1 to 40 users"));
     assert!(desk.refused(&export(&id, &["--users", "0"])).await.contains("1 to 40 users"));

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::clients::Clients;
 use crate::desk::Desk;
 
-/// What programs may count on in every licence.
+/// What programs may count on in every license.
 const FIELDS: [&str; 11] = [
     "license_id",
     "tenant_id",
@@ -99,7 +99,7 @@ async fn what_cannot_be_issued_is_refused() {
 }
 
 #[tokio::test]
-async fn licences_are_listed_by_tenant_and_shown_with_their_refusals_by_day() {
+async fn licenses_are_listed_by_tenant_and_shown_with_their_refusals_by_day() {
     let desk = Desk::new().await;
     let license = desk.license().await;
     desk.tenant("zenith").await;
@@ -180,7 +180,7 @@ async fn suspending_ends_sessions_and_resuming_lets_in_again() {
 }
 
 #[tokio::test]
-async fn a_revoked_licence_stays_revoked() {
+async fn a_revoked_license_stays_revoked() {
     let desk = Desk::new().await;
     let license = desk.license().await;
     let clients = Clients::of(&desk, license).await;
@@ -225,7 +225,7 @@ async fn set_seats(desk: &Desk, id: &str, seats: u32) -> Value {
 }
 
 #[tokio::test]
-async fn no_such_licence_is_refused_by_every_verb() {
+async fn no_such_license_is_refused_by_every_verb() {
     let desk = Desk::new().await;
     let id = "01890a5d-ac96-774b-bcce-b302099a8057";
     for words in [

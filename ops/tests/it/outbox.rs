@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::desk::Desk;
 use crate::sink::Sink;
 
-/// A desk with a tenant that has a licence, and its outbox.
+/// A desk with a tenant that has a license, and its outbox.
 pub(crate) struct Outbox {
     pub(crate) desk: Desk,
     pub(crate) tenant: TenantId,

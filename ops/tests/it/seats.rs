@@ -106,7 +106,7 @@ async fn the_usage_counts_the_seats_of_each_plan_and_is_told_as_facts_where_a_lo
     };
     assert_eq!(desk.list(&ask).await, rows(2));
     desk.world.redis.flush().await;
-    assert_eq!(desk.list(&ask).await, rows(2), "they are restored when their licence is next used");
+    assert_eq!(desk.list(&ask).await, rows(2), "they are restored when their license is next used");
     clients.seat("ann").await;
     desk.world.redis.age_seats(license, 360_001).await;
     assert_eq!(desk.list(&ask).await, rows(0));

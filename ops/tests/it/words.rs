@@ -23,7 +23,7 @@ async fn wrong_words_are_64_with_the_usage_on_standard_error() {
         &["user", "add", "--tenant", "acme", "--email", "a@b.c", "--issuer", "https://login.example.com"],
         &["license", "issue", "--tenant", "acme", "--plan", "TEAM", "--seats", "-1"],
         &["license", "issue", "--tenant", "acme", "--plan", "TEAM", "--expires", "tomorrow"],
-        &["license", "show", "my-licence"],
+        &["license", "show", "my-license"],
         &["license", "set-seats", ID],
         &["seat", "evict", "ann"],
         &["plan", "import"],

@@ -15,7 +15,7 @@ pub enum KeyError {
     UnknownType,
     /// Not four parts.
     Shape,
-    /// The short form of an enterprise licence, whose signature is in a file.
+    /// The short form of an enterprise license, whose signature is in a file.
     NeedsLicenseFile,
     /// The third part has too few or too many characters.
     BodyLength,
@@ -43,7 +43,7 @@ impl fmt::Display for KeyError {
                  Something is missing or too much."
             }
             Self::NeedsLicenseFile => {
-                "This names an enterprise licence, which is proved by its licence file. \
+                "This names an enterprise license, which is proved by its license file. \
                  Configure the file; the name alone is not enough."
             }
             Self::BodyLength => "The third part of a license key has 12 characters. Some are missing or too many.",

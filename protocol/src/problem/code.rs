@@ -56,12 +56,12 @@ codes! {
         "Sign in again, or exchange the license key for a new token, and send it as `Authorization: Bearer`.";
     /// The license key opens nothing; why is not said.
     InvalidLicenseKey = "invalid_license_key", 401, "This license key cannot be used.",
-        "Compare the key with the original. If it is right, ask your admin whether the licence is still active.";
+        "Compare the key with the original. If it is right, ask your admin whether the license is still active.";
     /// The token is good, but does not have this right.
     Forbidden = "forbidden", 403, "You may not do this.",
-        "Ask an admin of your organisation for the right, or use a credential that has it.";
-    /// The licence is suspended, revoked or expired.
-    LicenseInactive = "license_inactive", 403, "The licence is not active.",
+        "Ask an admin of your organization for the right, or use a credential that has it.";
+    /// The license is suspended, revoked or expired.
+    LicenseInactive = "license_inactive", 403, "The license is not active.",
         "The reason says why. Your admin can renew or reactivate it; asking again changes nothing until then.";
     /// The plan does not include this.
     PlanLacksFeature = "plan_lacks_feature", 403, "Your plan does not include this.",
@@ -76,7 +76,7 @@ codes! {
     RequestTimeout = "request_timeout", 408, "The request took too long.",
         "Try again. It is safe to repeat with the same Idempotency-Key.";
     /// Every seat is taken.
-    NoSeatsAvailable = "no_seats_available", 409, "All seats of this licence are taken.",
+    NoSeatsAvailable = "no_seats_available", 409, "All seats of this license are taken.",
         "Try again after the time given, ask a colleague to stop, or ask your admin for more seats.";
     /// The seat was lost or given back.
     SessionEnded = "session_ended", 410, "This session has ended.",

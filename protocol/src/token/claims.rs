@@ -22,7 +22,7 @@ pub const VALIDATION_TYPE: &str = "validation";
 pub struct LicenseClaims {
     /// Who signed.
     pub iss: String,
-    /// The holder: a user's id, or the licence's where a license key took the seat.
+    /// The holder: a user's id, or the license's where a license key took the seat.
     pub sub: String,
     /// [`LICENSE_AUDIENCE`]
     pub aud: String,
@@ -36,15 +36,15 @@ pub struct LicenseClaims {
     pub jti: String,
     /// [`LICENSE_TYPE`]
     pub typ: String,
-    /// Whose licence it is.
+    /// Whose license it is.
     pub tenant_id: TenantId,
-    /// Which licence.
+    /// Which license.
     pub license_id: LicenseId,
     /// The session that holds the seat.
     pub session_id: SessionId,
     /// The machine that holds it.
     pub hardware_id: HardwareId,
-    /// The licence's tier.
+    /// The license's tier.
     #[serde(deserialize_with = "Tier::or_other")]
     pub tier: Tier,
     /// What the plan includes.
@@ -59,7 +59,7 @@ pub struct LicenseClaims {
 pub struct ValidationClaims {
     /// Who signed.
     pub iss: String,
-    /// The licence.
+    /// The license.
     pub sub: LicenseId,
     /// [`LICENSE_AUDIENCE`]
     pub aud: String,
@@ -69,9 +69,9 @@ pub struct ValidationClaims {
     pub exp: i64,
     /// [`VALIDATION_TYPE`]
     pub typ: String,
-    /// Whose licence it is.
+    /// Whose license it is.
     pub tenant_id: TenantId,
-    /// The licence's tier.
+    /// The license's tier.
     #[serde(deserialize_with = "Tier::or_other")]
     pub tier: Tier,
     /// What the plan includes.
@@ -98,11 +98,11 @@ pub struct AccessClaims {
     pub iat: i64,
     /// Until when it is good.
     pub exp: i64,
-    /// Whose licence it is.
+    /// Whose license it is.
     pub tenant_id: TenantId,
-    /// Which licence.
+    /// Which license.
     pub license_id: LicenseId,
-    /// The licence's tier.
+    /// The license's tier.
     #[serde(deserialize_with = "Tier::or_other")]
     pub tier: Tier,
     /// What it allows, as words with spaces between them.

@@ -1,4 +1,4 @@
-//! An enterprise licence file: how many users an installation of its own may serve, and until when.
+//! An enterprise license file: how many users an installation of its own may serve, and until when.
 //!
 //! It is a token of the vendor's (JWT, RS256), in lines of 64 characters between two lines that say what it is. Its audience
 //! and its type are its own, so that no token of a user's passes for it, nor it for one.
@@ -13,30 +13,30 @@ use super::{KeySet, MAX_TOKEN_LEN, TokenError, verify::verify_enterprise};
 use crate::id::{LicenseId, TenantId};
 use crate::wire::Tier;
 
-/// The `iss` of enterprise licences.
+/// The `iss` of enterprise licenses.
 pub const ENTERPRISE_ISSUER: &str = "coditect";
 
-/// The `aud` of enterprise licences: installations.
+/// The `aud` of enterprise licenses: installations.
 pub const ENTERPRISE_AUDIENCE: &str = "coditect-on-premise";
 
-/// The `typ` of enterprise licences.
+/// The `typ` of enterprise licenses.
 pub const ENTERPRISE_TYPE: &str = "enterprise-license";
 
-/// The `exp` of a perpetual licence, in seconds since 1970: 9999-12-31.
+/// The `exp` of a perpetual license, in seconds since 1970: 9999-12-31.
 pub const PERPETUAL: i64 = 253_402_214_400;
 
 const BEGIN: &str = "-----BEGIN CODITECT ENTERPRISE LICENSE-----";
 const END: &str = "-----END CODITECT ENTERPRISE LICENSE-----";
 const LINE: usize = 64;
-/// The longest company name in a licence's short name.
+/// The longest company name in a license's short name.
 const COMPANY_LEN: usize = 24;
 
-/// What an enterprise licence states.
+/// What an enterprise license states.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnterpriseClaims {
     /// [`ENTERPRISE_ISSUER`]
     pub iss: String,
-    /// The licence, at the vendor.
+    /// The license, at the vendor.
     pub sub: LicenseId,
     /// [`ENTERPRISE_AUDIENCE`]
     pub aud: String,
@@ -54,7 +54,7 @@ pub struct EnterpriseClaims {
     pub customer: String,
     /// [`Tier::Enterprise`]
     pub tier: Tier,
-    /// How many people may work at the same time, over all of the installation's licences.
+    /// How many people may work at the same time, over all of the installation's licenses.
     pub users: u32,
 }
 
@@ -76,7 +76,7 @@ impl EnterpriseClaims {
     }
 }
 
-/// A licence file that was found good.
+/// A license file that was found good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnterpriseLicense {
     /// What it states.
@@ -85,7 +85,7 @@ pub struct EnterpriseLicense {
     pub short_name: String,
 }
 
-/// The file of a signed licence.
+/// The file of a signed license.
 pub fn armour(token: &str) -> String {
     let lines = token.as_bytes().chunks(LINE).map(String::from_utf8_lossy);
     let mut text = format!("{BEGIN}\n");
@@ -96,7 +96,7 @@ pub fn armour(token: &str) -> String {
     text + END + "\n"
 }
 
-/// Reads a licence file and checks all of it, offline.
+/// Reads a license file and checks all of it, offline.
 pub fn read_enterprise_license(
     file: &str,
     keys: &KeySet,
@@ -115,10 +115,10 @@ pub fn read_enterprise_license(
     Ok(EnterpriseLicense { claims, short_name })
 }
 
-/// Why a licence file is refused. The sentences are for whoever runs the installation.
+/// Why a license file is refused. The sentences are for whoever runs the installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LicenseFileError {
-    /// Not a licence file, or a part of one.
+    /// Not a license file, or a part of one.
     NotOne,
     /// What it holds can't be believed.
     Token(TokenError),
@@ -128,7 +128,7 @@ impl fmt::Display for LicenseFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotOne | Self::Token(TokenError::Malformed) => {
-                "is not a whole enterprise licence file; copy it again, from the line with BEGIN to the one with END"
+                "is not a whole enterprise license file; copy it again, from the line with BEGIN to the one with END"
             }
             Self::Token(TokenError::UnknownKey { .. }) => {
                 "is signed by a key that is not the vendor's, as far as this release knows; use the file as the vendor sent it, \
@@ -140,7 +140,7 @@ impl fmt::Display for LicenseFileError {
             Self::Token(TokenError::Expired) => "has ended; ask the vendor for the next one",
             Self::Token(TokenError::NotYetValid) => "is from the future; set this machine's clock right",
             Self::Token(TokenError::Issuer | TokenError::Audience | TokenError::Type | TokenError::Device) => {
-                "is signed, but for something else than an installation; use the enterprise licence file that the vendor sent"
+                "is signed, but for something else than an installation; use the enterprise license file that the vendor sent"
             }
         })
     }

@@ -49,7 +49,7 @@ pub fn verify_access(token: &str, keys: &KeySet, issuer: &str, now: Timestamp) -
     Expected { issuer, audience: ACCESS_AUDIENCE, typ: None }.verify(token, keys, now)
 }
 
-/// Checks an enterprise licence, and answers it with its signature.
+/// Checks an enterprise license, and answers it with its signature.
 pub(super) fn verify_enterprise(
     token: &str,
     keys: &KeySet,

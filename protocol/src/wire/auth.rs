@@ -93,9 +93,9 @@ pub struct AuthAnswer {
     /// Seconds until it expires.
     #[cfg_attr(feature = "openapi", schema(example = 3600))]
     pub expires_in: u64,
-    /// Whose licence it is.
+    /// Whose license it is.
     pub tenant_id: TenantId,
-    /// The licence's tier.
+    /// The license's tier.
     #[serde(deserialize_with = "Tier::or_other")]
     pub tier: Tier,
 }

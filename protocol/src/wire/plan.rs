@@ -46,7 +46,7 @@ words! {
         MultiDevice = "multi_device",
         /// Context shared in the team.
         SharedContext = "shared_context",
-        /// An organisation with members.
+        /// An organization with members.
         Organization = "organization",
         /// Roles.
         Rbac = "rbac",
@@ -112,7 +112,7 @@ pub struct UnknownWord(String);
 
 impl UnknownWord {
     pub(crate) fn new(word: &str, known: impl Iterator<Item = &'static str>) -> Self {
-        // What is quoted comes from outside; enough to recognise it by is enough.
+        // What is quoted comes from outside; enough to recognize it by is enough.
         let quoted: String = word.chars().take(40).collect();
         Self(format!("{quoted:?} is not known here. It must be one of: {}.", known.collect::<Vec<_>>().join(", ")))
     }

@@ -7,7 +7,7 @@ use super::time::in_whole_seconds;
 use super::{Feature, Quotas, Tier, known_features, words};
 use crate::id::{ClientVersion, HardwareId, Hostname, InstanceId, LicenseId, SessionId};
 
-/// How many seats a licence has, and how many are taken. Taken may be more, after a plan has shrunk.
+/// How many seats a license has, and how many are taken. Taken may be more, after a plan has shrunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SeatCounts {
@@ -25,7 +25,7 @@ pub struct SeatCounts {
 pub struct AcquireRequest {
     /// The machine that will hold it.
     pub hardware_id: HardwareId,
-    /// Of which licence; needed only by those who may use several.
+    /// Of which license; needed only by those who may use several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license_id: Option<LicenseId>,
     /// What the machine calls itself.
@@ -60,9 +60,9 @@ pub struct AcquireAnswer {
     /// How often to send one.
     #[cfg_attr(feature = "openapi", schema(example = 300))]
     pub heartbeat_interval_seconds: u32,
-    /// The licence's seats, this one counted.
+    /// The license's seats, this one counted.
     pub seats: SeatCounts,
-    /// The licence's tier.
+    /// The license's tier.
     #[serde(deserialize_with = "Tier::or_other")]
     pub tier: Tier,
     /// What the plan includes.
@@ -149,9 +149,9 @@ words! {
         Expired = "expired",
         /// It was given back, or an operator freed it.
         Released = "released",
-        /// The licence was revoked.
+        /// The license was revoked.
         Revoked = "revoked",
-        /// The licence was suspended.
+        /// The license was suspended.
         Suspended = "suspended",
     }
 }

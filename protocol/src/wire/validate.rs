@@ -50,10 +50,10 @@ pub struct ValidLicense {
     /// Always `true`.
     #[cfg_attr(feature = "openapi", schema(value_type = bool, example = true))]
     pub valid: Bool<true>,
-    /// The licence's tier.
+    /// The license's tier.
     #[serde(deserialize_with = "Tier::or_other")]
     pub tier: Tier,
-    /// When the licence ends; `null` if never.
+    /// When the license ends; `null` if never.
     #[serde(default, serialize_with = "in_whole_seconds_if_any")]
     #[cfg_attr(feature = "openapi", schema(example = "2027-11-23T00:00:00Z"))]
     pub expires_at: Option<Timestamp>,
@@ -90,7 +90,7 @@ pub struct InvalidLicense {
     #[serde(deserialize_with = "known_reason")]
     pub reason: InvalidReason,
     /// What to do about it, for people.
-    #[cfg_attr(feature = "openapi", schema(example = "This licence has expired. Ask your admin to renew it."))]
+    #[cfg_attr(feature = "openapi", schema(example = "This license has expired. Ask your admin to renew it."))]
     pub message: String,
     /// Another license of the organization, which is active and can be used instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -140,7 +140,7 @@ impl OtherLicense {
 }
 
 words! {
-    /// Why a licence cannot be used. The order is that of the checks.
+    /// Why a license cannot be used. The order is that of the checks.
     InvalidReason {
         /// Mistyped.
         InvalidFormat = "invalid_format",
@@ -169,12 +169,12 @@ impl InvalidReason {
             Self::NotFound => {
                 "This license key is not known. Compare it with the original, or ask your admin for yours."
             }
-            Self::Revoked => "This licence has been revoked. Ask your admin for another key.",
-            Self::Suspended => "This licence is suspended. Ask your admin, or support, to resume it.",
-            Self::Expired => "This licence has expired. Ask your admin to renew it.",
+            Self::Revoked => "This license has been revoked. Ask your admin for another key.",
+            Self::Suspended => "This license is suspended. Ask your admin, or support, to resume it.",
+            Self::Expired => "This license has expired. Ask your admin to renew it.",
             Self::SubscriptionInactive => "The subscription is not paid. Ask your admin to check the payment.",
             Self::DeviceLimitExceeded => {
-                "This licence is in use on as many devices as the plan allows. \
+                "This license is in use on as many devices as the plan allows. \
                  Deactivate it on another device, or ask your admin for a larger plan."
             }
             Self::QuotaExceeded => "The plan's quota is used up. Wait until it renews, or choose a larger plan.",

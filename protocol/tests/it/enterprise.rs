@@ -1,4 +1,4 @@
-//! Enterprise licence files: read back as they were made, and refused for every reason there is.
+//! Enterprise license files: read back as they were made, and refused for every reason there is.
 
 use jiff::Timestamp;
 use protocol::id::{LicenseId, TenantId};
@@ -116,7 +116,7 @@ fn what_is_signed_for_something_else_is_refused() {
     {
         assert_eq!(refused(&armour(&token)), TokenError::Issuer);
     }
-    // And the other way round, also where the vendor's cloud would call itself what it signs licences as.
+    // And the other way round, also where the vendor's cloud would call itself what it signs licenses as.
     let file = OURS.sign(KID, &claims());
     assert_eq!(verify_license(&file, &keys(), ENTERPRISE_ISSUER, None, now()), Err(TokenError::Audience));
     assert_eq!(verify_access(&file, &keys(), ENTERPRISE_ISSUER, now()).unwrap_err(), TokenError::Audience);

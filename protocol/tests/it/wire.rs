@@ -103,7 +103,7 @@ fn validate() {
 }
 
 #[test]
-fn a_perpetual_licence_has_no_end() {
+fn a_perpetual_license_has_no_end() {
     let answer = ValidateAnswer::Valid(ValidLicense {
         valid: Bool,
         tier: Tier::Enterprise,

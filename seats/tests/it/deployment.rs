@@ -1,4 +1,4 @@
-//! A licence in a deployment of its own, and what operators do to it.
+//! A license in a deployment of its own, and what operators do to it.
 
 use std::sync::Arc;
 
@@ -41,14 +41,14 @@ impl Deployment {
         Self { world: Arc::new(world), seats, db, sql: Arc::new(sql), tenant, license }
     }
 
-    /// A new licence on the same servers.
+    /// A new license on the same servers.
     pub(crate) async fn another_license(&self, limit: i32) -> Self {
         let license = self.world.license(self.tenant, "TEAM", limit).await.id;
         let (world, sql) = (Arc::clone(&self.world), Arc::clone(&self.sql));
         Self { world, sql, seats: self.seats.clone(), db: self.db.clone(), tenant: self.tenant, license }
     }
 
-    /// The licence as an acquire reads it first.
+    /// The license as an acquire reads it first.
     pub(crate) async fn terms(&self) -> Terms {
         let sql =
             "select seat_generation, revision, seats, license_state(state, standing, expires_at) as state, expires_at,
@@ -155,7 +155,7 @@ impl Deployment {
         let id = self.license.as_uuid();
         let mut tx = self.db.tenant("test_change", self.tenant).await.unwrap();
         tx.run([(seats::LICENSE_LOCK, &[&id])]).await.unwrap();
-        // The functions' role may not change a licence: the owner's connection does, while the lock is held.
+        // The functions' role may not change a license: the owner's connection does, while the lock is held.
         let change = "update licenses set seats = coalesce($2, seats), state = coalesce($3, state), revision = revision + 1,
             seat_generation = seat_generation + case when $3 in ('suspended', 'revoked') then 1 else 0 end where id = $1";
         self.sql.execute(change, &[&id, &seats, &state]).await.unwrap();

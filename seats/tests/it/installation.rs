@@ -1,4 +1,4 @@
-//! A limit over all licences of an installation.
+//! A limit over all licenses of an installation.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +8,8 @@ use seats::{Extended, Grant, Taken};
 
 use crate::deployment::{Deployment, TTL_MS};
 
-/// Two licences of five seats each, in an installation for so many users.
-async fn licences(users: u32) -> (Deployment, Deployment) {
+/// Two licenses of five seats each, in an installation for so many users.
+async fn licenses(users: u32) -> (Deployment, Deployment) {
     let mut first = Deployment::new(5).await;
     first.seats = first.seats.clone().within(users);
     let second = first.another_license(5).await;
@@ -28,8 +28,8 @@ async fn lives(d: &Deployment, grant: &Grant) -> bool {
 }
 
 #[tokio::test]
-async fn the_licences_together_seat_no_more_than_the_installation_may_serve() {
-    let (a, b) = licences(3).await;
+async fn the_licenses_together_seat_no_more_than_the_installation_may_serve() {
+    let (a, b) = licenses(3).await;
     let (ann, bob) = (a.seat(1).await, a.seat(2).await);
     b.seat(3).await;
     for d in [&a, &b] {
@@ -46,7 +46,7 @@ async fn the_licences_together_seat_no_more_than_the_installation_may_serve() {
 
 #[tokio::test]
 async fn more_seats_in_the_database_are_not_more_users() {
-    let (a, b) = licences(2).await;
+    let (a, b) = licenses(2).await;
     a.change(Some(1000), None, true).await;
     b.change(Some(1000), None, true).await;
     a.seat(1).await;
@@ -56,8 +56,8 @@ async fn more_seats_in_the_database_are_not_more_users() {
 }
 
 #[tokio::test]
-async fn a_licence_that_is_full_says_so_itself() {
-    let (a, b) = licences(3).await;
+async fn a_license_that_is_full_says_so_itself() {
+    let (a, b) = licenses(3).await;
     a.change(Some(1), None, true).await;
     a.seat(1).await;
     assert!(matches!(a.take(2).await.unwrap(), Taken::Full { limit: 1, in_use: 1, .. }));
@@ -65,8 +65,8 @@ async fn a_licence_that_is_full_says_so_itself() {
 }
 
 #[tokio::test]
-async fn whoever_fell_silent_on_another_licence_makes_room_and_stays_out() {
-    let (a, b) = licences(2).await;
+async fn whoever_fell_silent_on_another_license_makes_room_and_stays_out() {
+    let (a, b) = licenses(2).await;
     let silent = [a.seat(1).await, a.seat(2).await];
     a.age(TTL_MS).await;
     let alive = [b.seat(3).await, b.seat(4).await];
@@ -88,7 +88,7 @@ async fn whoever_fell_silent_on_another_licence_makes_room_and_stays_out() {
 
 #[tokio::test]
 async fn losing_redis_seats_nobody_twice() {
-    let (a, b) = licences(3).await;
+    let (a, b) = licenses(3).await;
     let held = [a.seat(1).await, a.seat(2).await];
     let other = b.seat(3).await;
     a.world.redis.flush().await;
@@ -102,7 +102,7 @@ async fn losing_redis_seats_nobody_twice() {
 
 #[tokio::test]
 async fn fewer_users_throw_nobody_out() {
-    let (mut a, b) = licences(3).await;
+    let (mut a, b) = licenses(3).await;
     let held = [a.seat(1).await, a.seat(2).await, a.seat(3).await];
     a.seats = a.seats.clone().within(2);
     assert_eq!(is_crowded(&a, 4).await.1, 3);
@@ -124,7 +124,7 @@ async fn grant(d: &Deployment, holder: usize) -> Grant {
 /// Two requests of one holder, of which the other one was answered, and then Redis was lost.
 #[tokio::test]
 async fn a_slow_request_takes_nothing_from_its_holder_that_was_told_of_meanwhile() {
-    let (a, b) = licences(1).await;
+    let (a, b) = licenses(1).await;
     a.release(a.seat(1).await.session).await;
     let slow = grant(&a, 1).await;
     let told = a.seat(1).await;
@@ -138,7 +138,7 @@ async fn a_slow_request_takes_nothing_from_its_holder_that_was_told_of_meanwhile
 
 #[tokio::test]
 async fn what_is_refused_is_given_back_before_anybody_else_is_counted() {
-    let (a, b) = licences(1).await;
+    let (a, b) = licenses(1).await;
     b.seat(1).await;
     is_crowded(&a, 2).await;
     let refused = grant(&a, 2).await;
@@ -148,7 +148,7 @@ async fn what_is_refused_is_given_back_before_anybody_else_is_counted() {
 
 #[tokio::test]
 async fn of_all_who_ask_at_once_as_many_are_seated_as_may_be() {
-    let (a, b) = licences(4).await;
+    let (a, b) = licenses(4).await;
     let asked = join_all((0..24).map(|n| (if n % 2 == 0 { &a } else { &b }).take(n))).await;
     let mut seated = BTreeSet::new();
     for taken in asked {
@@ -165,7 +165,7 @@ async fn of_all_who_ask_at_once_as_many_are_seated_as_may_be() {
 
 #[tokio::test]
 async fn however_often_redis_is_lost_meanwhile_no_more_are_told_of_a_seat_than_may_be() {
-    let (a, b) = licences(3).await;
+    let (a, b) = licenses(3).await;
     for round in 0..8 {
         let asking = join_all((0..12).map(|n| {
             let d = if n % 2 == 0 { &a } else { &b };

@@ -91,7 +91,7 @@ async fn with_more_holders_than_seats_the_wait_is_until_one_really_falls_free() 
 }
 
 #[tokio::test]
-async fn a_suspended_or_revoked_licence_ends_its_sessions() {
+async fn a_suspended_or_revoked_license_ends_its_sessions() {
     let d = Deployment::new(2).await;
     let grant = d.seat(1).await;
     d.change(None, Some("suspended"), true).await;
@@ -105,7 +105,7 @@ async fn a_suspended_or_revoked_licence_ends_its_sessions() {
 }
 
 #[tokio::test]
-async fn a_licence_of_which_one_key_was_evicted_is_restored() {
+async fn a_license_of_which_one_key_was_evicted_is_restored() {
     let d = Deployment::new(3).await;
     let held = [d.seat(0).await, d.seat(1).await, d.seat(2).await];
     for part in PARTS.into_iter().filter(|part| *part != "gone") {
@@ -152,7 +152,7 @@ async fn a_license_that_the_earlier_release_changed_is_restored() {
 /// The seat of a session that expired was granted to another, whose row is not written yet. Then the key that remembers what
 /// is still to be closed is evicted.
 #[tokio::test]
-async fn a_licence_of_which_the_list_of_the_gone_was_evicted_is_restored() {
+async fn a_license_of_which_the_list_of_the_gone_was_evicted_is_restored() {
     let d = Deployment::new(1).await;
     d.seat(1).await;
     d.age(TTL_MS).await;
@@ -165,7 +165,7 @@ async fn a_licence_of_which_the_list_of_the_gone_was_evicted_is_restored() {
 }
 
 #[tokio::test]
-async fn keys_of_a_licence_expire_when_it_is_not_used() {
+async fn keys_of_a_license_expire_when_it_is_not_used() {
     let d = Deployment::new(2).await;
     d.seat(1).await;
     d.age(TTL_MS).await;

@@ -9,7 +9,7 @@ use crate::deployment::Deployment;
 use crate::servers::with_redis;
 
 #[tokio::test]
-async fn a_cluster_keeps_a_licence_in_one_slot() {
+async fn a_cluster_keeps_a_license_in_one_slot() {
     let cluster = Redis::start_cluster().await;
     let url = cluster.url();
     let world = World::new().await.with("REDIS_URL", format!("{url},{url}")).with("REDIS_REPLICAS", "0");

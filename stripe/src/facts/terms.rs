@@ -1,11 +1,11 @@
-//! What a licence is to be, as the facts have it.
+//! What a license is to be, as the facts have it.
 
 use std::collections::HashMap;
 use std::fmt;
 
 use super::Item;
 
-/// What a licence is to be.
+/// What a license is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms<'a> {
     pub(super) items: &'a [Item],
@@ -16,7 +16,7 @@ pub struct Terms<'a> {
     pub expires_at: Option<i64>,
 }
 
-/// A licence's standing, as `licenses.standing` has it.
+/// A license's standing, as `licenses.standing` has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
     /// Paid.
@@ -86,7 +86,7 @@ impl PriceKind {
 /// Prices by id.
 pub type Catalogue = HashMap<String, Price>;
 
-/// The items are no licence of ours; an error to see, never a guess.
+/// The items are no license of ours; an error to see, never a guess.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unfit {
     /// Nothing known by this price.
@@ -97,7 +97,7 @@ pub enum Unfit {
     NoBase,
     /// More items than the event shows, and Stripe can't be asked.
     MoreItems,
-    /// More seats than a licence has.
+    /// More seats than a license has.
     TooManySeats,
 }
 
@@ -109,13 +109,13 @@ impl fmt::Display for Unfit {
                 "The catalogue has no price {price}. Add it to a plan with `ops plan import`, then `ops stripe retry`."
             ),
             Self::SeveralPlans(one, other) => {
-                write!(f, "The subscription has items of the plans {one} and {other}. A licence is of one plan.")
+                write!(f, "The subscription has items of the plans {one} and {other}. A license is of one plan.")
             }
             Self::NoBase => f.write_str("The subscription has no item that is a plan's base price."),
             Self::MoreItems => f.write_str(
                 "The subscription has more items than the event shows. Set STRIPE_API_KEY, then `ops stripe retry`.",
             ),
-            Self::TooManySeats => f.write_str("The subscription has more seats than a licence can."),
+            Self::TooManySeats => f.write_str("The subscription has more seats than a license can."),
         }
     }
 }
@@ -125,7 +125,7 @@ impl Terms<'_> {
     /// something else, and changes nothing of that.
     ///
     /// # Errors
-    /// Why the items are no licence of ours.
+    /// Why the items are no license of ours.
     pub fn plan_and_seats(&self, catalogue: &Catalogue) -> Result<(String, i32), Unfit> {
         const MOST_SEATS: u64 = 1_000_000;
         if self.more_items {

@@ -13,7 +13,7 @@ locals {
       { title = "Start of an instance in milliseconds, p95", filter = "metric.type=\"run.googleapis.com/container/startup_latencies\" AND ${local.run}", aligner = "ALIGN_DELTA", reducer = "REDUCE_PERCENTILE_95", by = ["resource.label.service_name"] },
       { title = "Failures of ours, by code", filter = "metric.type=\"${local.prefix}/failures\" AND ${local.run}", aligner = "ALIGN_DELTA", reducer = "REDUCE_SUM", by = ["metric.label.code"] },
       { title = "Signature in seconds, p95", filter = "metric.type=\"${local.prefix}/signature\" AND ${local.run}", aligner = "ALIGN_DELTA", reducer = "REDUCE_PERCENTILE_95", by = ["metric.label.outcome"] },
-      { title = "Sessions restored from Postgres, p99 of a licence", filter = "metric.type=\"${local.prefix}/seats_restored\" AND ${local.run}", aligner = "ALIGN_DELTA", reducer = "REDUCE_PERCENTILE_99", by = [] },
+      { title = "Sessions restored from Postgres, p99 of a license", filter = "metric.type=\"${local.prefix}/seats_restored\" AND ${local.run}", aligner = "ALIGN_DELTA", reducer = "REDUCE_PERCENTILE_99", by = [] },
       { title = "Postgres: CPU", filter = "metric.type=\"cloudsql.googleapis.com/database/cpu/utilization\" AND ${local.database}", aligner = "ALIGN_MEAN", reducer = "REDUCE_MAX", by = [] },
       { title = "Postgres: connections", filter = "metric.type=\"cloudsql.googleapis.com/database/postgresql/num_backends\" AND ${local.database}", aligner = "ALIGN_MEAN", reducer = "REDUCE_SUM", by = [] },
       { title = "Redis: memory", filter = "metric.type=\"redis.googleapis.com/stats/memory/usage_ratio\" AND ${local.redis}", aligner = "ALIGN_MEAN", reducer = "REDUCE_MAX", by = [] },
@@ -31,8 +31,8 @@ locals {
       { title = "Bytes in a page that is pulled, p95", filter = "metric.type=\"${local.prefix}/bytes_pulled\" AND ${local.run}", aligner = "ALIGN_DELTA", reducer = "REDUCE_PERCENTILE_95", by = [] },
       { title = "Records in a pull, p95", filter = "metric.type=\"${local.prefix}/context_pulled\" AND ${local.run}", aligner = "ALIGN_DELTA", reducer = "REDUCE_PERCENTILE_95", by = [] },
       { title = "From Stripe's event to its effect in seconds, p95", filter = "metric.type=\"${local.prefix}/webhook_lag\" AND ${local.run}", aligner = "ALIGN_DELTA", reducer = "REDUCE_PERCENTILE_95", by = ["metric.label.kind"] },
-      { title = "Licences issued", filter = "metric.type=\"${local.prefix}/licenses_created\" AND ${local.run}", aligner = "ALIGN_DELTA", reducer = "REDUCE_SUM", by = ["metric.label.plan"] },
-      { title = "Licences stopped", filter = "metric.type=\"${local.prefix}/licenses_stopped\" AND ${local.run}", aligner = "ALIGN_DELTA", reducer = "REDUCE_SUM", by = ["metric.label.reason"] },
+      { title = "Licenses issued", filter = "metric.type=\"${local.prefix}/licenses_created\" AND ${local.run}", aligner = "ALIGN_DELTA", reducer = "REDUCE_SUM", by = ["metric.label.plan"] },
+      { title = "Licenses stopped", filter = "metric.type=\"${local.prefix}/licenses_stopped\" AND ${local.run}", aligner = "ALIGN_DELTA", reducer = "REDUCE_SUM", by = ["metric.label.reason"] },
       { title = "Sales begun and portals opened", filter = "metric.type=\"run.googleapis.com/request_count\" AND ${local.run} AND resource.labels.service_name=\"billing\"", aligner = "ALIGN_DELTA", reducer = "REDUCE_SUM", by = ["metric.label.response_code_class"] },
     ]
     security = [

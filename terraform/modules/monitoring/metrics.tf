@@ -25,8 +25,8 @@ locals {
     bytes_pulled      = { fact = "context_pulled", value = "bytes", unit = "By", labels = [], says = "Size of a page that was pulled" }
     context_conflicts = { fact = "context_pushed", value = "conflicts", unit = "1", labels = [], says = "Records that met another change" }
     context_pulled    = { fact = "context_pulled", value = "records", unit = "1", labels = [], says = "Records pulled" }
-    licenses_created  = { fact = "license_created", value = null, unit = "1", labels = ["plan", "by"], says = "Licences issued" }
-    licenses_stopped  = { fact = "license_stopped", value = null, unit = "1", labels = ["reason", "by"], says = "Licences that can't be used any more" }
+    licenses_created  = { fact = "license_created", value = null, unit = "1", labels = ["plan", "by"], says = "Licenses issued" }
+    licenses_stopped  = { fact = "license_stopped", value = null, unit = "1", labels = ["reason", "by"], says = "Licenses that can't be used any more" }
     access_refused    = { fact = "access_refused", value = null, unit = "1", labels = ["code", "route"], says = "Credentials refused" }
   }
 

@@ -43,9 +43,9 @@ proptest! {
     fn what_was_sealed_opens(kind in kinds(), id in ids(), plain in plains()) {
         let cipher = cipher();
         let envelope = cipher.seal(kind, &id, &plain).unwrap();
-        let travelled = Envelope::of(&envelope.clone().into_content()).unwrap().unwrap();
-        prop_assert_eq!(&travelled, &envelope);
-        prop_assert_eq!(cipher.open(kind, &id, &travelled).unwrap(), plain);
+        let traveled = Envelope::of(&envelope.clone().into_content()).unwrap().unwrap();
+        prop_assert_eq!(&traveled, &envelope);
+        prop_assert_eq!(cipher.open(kind, &id, &traveled).unwrap(), plain);
     }
 
     #[test]

@@ -97,14 +97,14 @@ impl fmt::Display for KeysError {
             Self::Missing => f.write_str("There is no tenant key on this machine, so contents travel in clear."),
             Self::Exists { key_id } => write!(f, "This machine has the tenant key {key_id} already."),
             Self::Latched { key_id } => {
-                write!(f, "Your organisation encrypts with the key {key_id} already, which this machine doesn't have.")
+                write!(f, "Your organization encrypts with the key {key_id} already, which this machine doesn't have.")
             }
             Self::Other { key_id, latched } => {
-                write!(f, "This is the key {key_id}, and your organisation encrypts with {latched}.")
+                write!(f, "This is the key {key_id}, and your organization encrypts with {latched}.")
             }
             Self::Undecided { here, key_id } => write!(
                 f,
-                "This machine has the key {here}, this is {key_id}, and the cloud doesn't say which one your organisation \
+                "This machine has the key {here}, this is {key_id}, and the cloud doesn't say which one your organization \
                  encrypts with."
             ),
             Self::Unreadable { path } => {

@@ -39,7 +39,7 @@ async fn a_plan_without_sync_is_refused_and_the_one_that_has_it_named() {
     for answer in refused {
         assert_eq!((answer.text("/feature"), answer.text("/plan")), ("cloud_sync", "PRO"), "{:#}", answer.body);
     }
-    // A second licence of the tenant is another right.
+    // A second license of the tenant is another right.
     let second = cloud.world.license(cloud.license.tenant, "PRO", 1).await;
     let second = cloud.world.access_token(&second).await;
     cloud.pull.bearer(second).get("/api/v1/context/pull", 200).await;
@@ -47,7 +47,7 @@ async fn a_plan_without_sync_is_refused_and_the_one_that_has_it_named() {
 }
 
 #[tokio::test]
-async fn a_licence_that_is_not_active_is_refused_and_nothing_is_written() {
+async fn a_license_that_is_not_active_is_refused_and_nothing_is_written() {
     let cloud = Cloud::new().await;
     cloud.push("a", json!([decision("first", "one", AT)])).await;
     for (change, reason) in [
@@ -67,7 +67,7 @@ async fn a_licence_that_is_not_active_is_refused_and_nothing_is_written() {
 }
 
 #[tokio::test]
-async fn a_user_syncs_with_the_best_licence_of_the_tenant_and_is_named() {
+async fn a_user_syncs_with_the_best_license_of_the_tenant_and_is_named() {
     let world = testing::World::new().await;
     let auth = world.serve("auth", auth::State::connect, auth::routes).await;
     let jwks = format!("{}/.well-known/jwks.json", auth.url());
@@ -90,7 +90,7 @@ async fn a_user_syncs_with_the_best_licence_of_the_tenant_and_is_named() {
     let history = pull.get("/api/v1/context/history?kind=decision&id=x", 200).await;
     assert_eq!(history.body["data"][0]["user_id"], json!(user));
 
-    // The best: a second licence that is worth nothing takes nothing away.
+    // The best: a second license that is worth nothing takes nothing away.
     cloud.world.license(tenant, "ENT", 1).await;
     assert_eq!(pull.get("/api/v1/context/status", 200).await.body["records"]["limit"], -1);
     cloud.world.sql("update licenses set state = 'suspended' where plan_code = 'ENT'").await;

@@ -1,4 +1,4 @@
-//! Records that nobody should send: each is refused by itself, and its neighbours are kept.
+//! Records that nobody should send: each is refused by itself, and its neighbors are kept.
 
 use serde_json::{Value, json};
 

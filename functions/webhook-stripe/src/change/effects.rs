@@ -87,7 +87,7 @@ impl Change<'_> {
         }))
     }
 
-    /// Brings the licence to what the facts say. Answers licence, outbox entry and the statement that reports its terms.
+    /// Brings the license to what the facts say. Answers license, outbox entry and the statement that reports its terms.
     pub(super) fn write_license(
         &mut self,
         ledger: &Ledger,

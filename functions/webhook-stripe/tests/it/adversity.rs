@@ -12,7 +12,7 @@ async fn hook() -> (Hook, Events, i64) {
     (Hook::new().await, Events::new(Version::Current), now() - DAY)
 }
 
-/// A subscription with its licence.
+/// A subscription with its license.
 async fn bought(hook: &Hook, events: &Events, name: &str, items: &[(&str, u32)], at: i64) -> Subscription {
     let sub = Subscription::new(name, items, at);
     hook.send(&events.checkout("checkout.session.completed", &sub, true, at), "applied").await;
@@ -321,7 +321,7 @@ async fn events_operators_and_seats_never_deadlock() {
         let sent = deliver(hook.client.clone(), event);
         tasks.spawn(async move { assert_eq!(sent.await.text("/status"), "applied") });
     }
-    // Both licences of the customer change at once, while an operator changes each.
+    // Both licenses of the customer change at once, while an operator changes each.
     let gone = events.customer("deleted", &one, at + 99);
     let sent = deliver(hook.client.clone(), gone);
     tasks.spawn(async move { assert_eq!(sent.await.text("/status"), "applied") });

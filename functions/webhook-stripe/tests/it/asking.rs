@@ -137,7 +137,7 @@ async fn of_two_states_of_one_second_stripe_says_which_is_now() {
 }
 
 #[tokio::test]
-async fn a_checkout_alone_makes_the_licence() {
+async fn a_checkout_alone_makes_the_license() {
     for version in VERSIONS {
         let (asking, events) = (Asking::new().await, Events::new(version));
         let sub = Subscription::new("ann", &[("price_team", 1), ("price_team_seat", 2)], now());
@@ -149,7 +149,7 @@ async fn a_checkout_alone_makes_the_licence() {
 }
 
 #[tokio::test]
-async fn an_invoice_of_an_unknown_subscription_makes_its_licence() {
+async fn an_invoice_of_an_unknown_subscription_makes_its_license() {
     let (asking, events) = (Asking::new().await, Events::new(Version::Current));
     let first = Subscription::new("ann", &[("price_pro", 1)], now());
     asking.set(&events, &first);
@@ -172,7 +172,7 @@ async fn items_that_the_event_leaves_out_are_asked_for() {
     sub.more_items = true;
     asking.hook.send(&events.subscription("updated", &sub, at + 1), "applied").await;
     assert_eq!(asking.hook.license(&sub.id()).await.unwrap().seats, 14);
-    // Without an answer it is an error to see, and the licence stays.
+    // Without an answer it is an error to see, and the license stays.
     asking.say(Some(Reply::error(500, "api_error", None, "Down.")));
     asking.hook.send(&events.subscription("updated", &sub, at + 2), "failed").await;
     assert_eq!(asking.hook.license(&sub.id()).await.unwrap().seats, 14);
@@ -228,7 +228,7 @@ async fn an_event_that_waits_for_an_id_of_stripes_answer_is_applied_with_it() {
 }
 
 #[tokio::test]
-async fn a_refund_of_something_else_holds_no_licence_back() {
+async fn a_refund_of_something_else_holds_no_license_back() {
     let (asking, events, at, sub) = bought().await;
     let mut once = Subscription::new("once", &[("price_pro", 1)], at);
     once.ids = Some((sub.customer(), "sub_none".to_owned()));

@@ -106,7 +106,7 @@ async fn without_postgres_nothing_is_acknowledged() {
 }
 
 #[tokio::test]
-async fn without_redis_the_licence_follows_and_the_outbox_tells_the_seats() {
+async fn without_redis_the_license_follows_and_the_outbox_tells_the_seats() {
     let mut hook = Hook::new().await;
     let events = Events::new(Version::Current);
     let mut sub = Subscription::new("ann", &[("price_pro", 1)], now() - 10);

@@ -18,7 +18,7 @@ pub(crate) struct Hook {
     pub(crate) client: Client,
 }
 
-/// A licence as it came of the events.
+/// A license as it came of the events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct License {
     pub(crate) plan: String,
@@ -74,7 +74,7 @@ impl Hook {
         }
     }
 
-    /// The licence of a subscription.
+    /// The license of a subscription.
     pub(crate) async fn license(&self, subscription: &str) -> Option<License> {
         let sql = self.world.db.connect("postgres").await;
         let rows = sql

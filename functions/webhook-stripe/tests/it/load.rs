@@ -1,5 +1,5 @@
 //! Hundreds of customers' events at once, while Redis is lost and Postgres crashes: what was acknowledged is kept, and in
-//! the end every licence is what its newest event says.
+//! the end every license is what its newest event says.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -204,7 +204,7 @@ async fn redis_was_told_or_the_outbox_knows(hook: &Hook, applied: &[(String, usi
         let events: Vec<&str> = applied.iter().filter(|(_, then)| *then == redis).map(|(id, _)| id.as_str()).collect();
         let row = sql.query_one(changes, &[&events]).await.unwrap();
         let (changed, untold): (i64, i64) = (row.get(0), row.get(1));
-        assert!(changed > 0, "no licence changed in state {redis} of Redis");
+        assert!(changed > 0, "no license changed in state {redis} of Redis");
         assert_eq!(untold, if redis == GONE { changed } else { 0 }, "of {changed} changes in state {redis} of Redis");
     }
 }

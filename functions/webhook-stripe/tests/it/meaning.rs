@@ -1,4 +1,4 @@
-//! What each event does to a licence, in both of Stripe's shapes.
+//! What each event does to a license, in both of Stripe's shapes.
 
 use testing::stripe::{Events, Subscription, Version};
 
@@ -21,7 +21,7 @@ async fn bought(hook: &Hook, events: &Events, items: &[(&str, u32)]) -> (Subscri
 }
 
 #[tokio::test]
-async fn a_purchase_makes_tenant_owner_licence_and_a_key_on_its_way() {
+async fn a_purchase_makes_tenant_owner_license_and_a_key_on_its_way() {
     for version in VERSIONS {
         let (hook, events) = (Hook::new().await, Events::new(version));
         let (sub, _) = bought(&hook, &events, &[("price_team", 1), ("price_team_seat", 2)]).await;
@@ -148,17 +148,17 @@ async fn a_pause_ends_with_resuming() {
     sub.status = "active".into();
     hook.send(&events.subscription("resumed", &sub, at + 2), "applied").await;
     assert_eq!(hook.license(&sub.id()).await, license("PRO", 1, "active", "good", None));
-    for (step, (behaviour, standing)) in
+    for (step, (behavior, standing)) in
         [("void", "inactive"), ("keep_as_draft", "good"), ("mark_uncollectible", "good")].into_iter().enumerate()
     {
-        sub.pause = Some(behaviour.into());
+        sub.pause = Some(behavior.into());
         hook.send(&events.subscription("updated", &sub, at + 3 + step as i64), "applied").await;
-        assert_eq!(hook.license(&sub.id()).await.unwrap().standing, standing, "{behaviour}");
+        assert_eq!(hook.license(&sub.id()).await.unwrap().standing, standing, "{behavior}");
     }
 }
 
 #[tokio::test]
-async fn a_trial_is_a_licence_and_its_end_is_announced() {
+async fn a_trial_is_a_license_and_its_end_is_announced() {
     let (hook, events) = (Hook::new().await, Events::new(Version::Current));
     let at = now();
     let mut sub = Subscription::new("ann", &[("price_pro", 1)], at);

@@ -130,7 +130,7 @@ fn changed(events: &Events, sub: &mut Subscription, step: Step, at: i64) -> Even
     events.subscription(what, sub, at)
 }
 
-/// All that an order could have changed: the licence, and what is known of its subscription.
+/// All that an order could have changed: the license, and what is known of its subscription.
 pub(crate) async fn state(hook: &Hook, name: &str) -> (Option<License>, String) {
     let sql = hook.world.db.connect("postgres").await;
     let id = format!("sub_{name}");
@@ -169,5 +169,5 @@ fn any_order_with_repeats_ends_like_in_order_once_each() {
     let keys = "select count(*) from outbox where payload->>'about' = 'license_key'";
     let (keys, licenses) = runtime
         .block_on(async { (hook.world.number(keys).await, hook.world.number("select count(*) from licenses").await) });
-    assert_eq!(keys, licenses, "each licence has one mail with its key");
+    assert_eq!(keys, licenses, "each license has one mail with its key");
 }

@@ -97,7 +97,7 @@ async fn a_retry_is_in_the_audit_log_and_nothing_delivered_is_sent_again() {
 }
 
 #[tokio::test]
-async fn licences_are_found_by_stripes_customer_in_either_mode() {
+async fn licenses_are_found_by_stripes_customer_in_either_mode() {
     let outbox = Outbox::new().await;
     let other = outbox.desk.world.license(outbox.tenant, "PRO", 1).await.id;
     let (tenant, license) = (outbox.tenant, outbox.license);

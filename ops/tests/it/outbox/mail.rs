@@ -97,7 +97,7 @@ async fn names_of_all_languages_arrive_and_none_adds_a_header() {
         let read =
             to.trim_end_matches(" <ann@example.com>").trim_matches('"').replace("\\\"", "\"").replace("\\\\", "\\");
         assert_eq!(read.trim_matches('"'), shown.trim_matches('"'), "{to}");
-        assert!(mail.text().contains(&format!("\nOrganisation: {shown}\n")), "{}", mail.text());
+        assert!(mail.text().contains(&format!("\nOrganization: {shown}\n")), "{}", mail.text());
     }
 }
 
