@@ -2,15 +2,17 @@
 //!
 //! [`TenantTx`] is a transaction that has set `app.tenant_id` for row-level security. `BEGIN`, the setting and the first
 //! statement leave in one round trip, and so does the commit with the last one, so that a request of one statement costs
-//! one round trip. Of a transaction that is traced, Postgres knows the `traceparent` by its `application_name`.
+//! one round trip. A traced transaction has its `traceparent` as `application_name`.
 //! [`Db::outside_tenants`] runs the few statements that need no tenant; under row-level security they see no tenant's rows.
 //!
 //! A connection returns to the pool only after a round trip that was seen to leave it clean; else it is destroyed.
 
-use std::sync::{Arc, Mutex, PoisonError};
+mod liveness;
+
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Timeouts};
+use deadpool_postgres::{Hook, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Timeouts};
 use futures_util::future::join_all;
 use protocol::id::TenantId;
 use tokio_postgres::types::ToSql;
@@ -22,23 +24,17 @@ use crate::authorities::Authorities;
 use crate::problem::Problem;
 use crate::{span, trace};
 
-/// Connections per process. A container serves up to 80 requests at once and a transaction takes a few milliseconds.
+/// Number of connections per process. A container serves up to 80 requests at once and a transaction takes a few milliseconds.
 const POOL_SIZE: usize = 16;
-/// How long to wait for a connection, new or from the pool.
+/// Time limit for getting a connection, new or from the pool.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1000);
-/// How long a transaction's statements may take, as seen from here; after it the connection is thrown away.
+/// Time limit of a round trip, as measured by the client; after it the connection is destroyed.
 const TRIP_TIMEOUT: Duration = Duration::from_millis(1500);
-/// The same as Postgres sees it, so that it doesn't go on with what nobody waits for.
+/// Time limit of a statement in Postgres, so that it doesn't go on with one that no client waits for.
 const STATEMENT_TIMEOUT_MS: u32 = 1400;
 
-/// A connection that was not used for longer is asked first whether it still is one: its server may have been restarted, and a
-/// process that was frozen meanwhile has not noticed.
-const TRUSTED_IDLE: Duration = Duration::from_secs(1);
-/// Time limit for checking that an idle connection still is one.
-const PING_TIMEOUT: Duration = Duration::from_millis(250);
-
-/// Our statements are many and short: each is planned once per connection, and neither compiled nor spread over workers, which
-/// takes longer than they do.
+/// Planner settings for many short statements: each is planned once per connection, and neither compiled nor spread over
+/// workers, which takes longer than the statement.
 const PLANS: &str = "-c plan_cache_mode=force_generic_plan -c jit=off -c max_parallel_workers_per_gather=0";
 
 /// A statement with its parameters.
@@ -56,7 +52,7 @@ impl std::fmt::Debug for Db {
     }
 }
 
-/// What tells the tenant of a transaction.
+/// Source of a transaction's tenant.
 #[derive(Debug, Clone, Copy)]
 enum Scope<'a> {
     Tenant(TenantId),
@@ -64,7 +60,7 @@ enum Scope<'a> {
 }
 
 impl Db {
-    /// A pool for a connection URL; nothing is connected before the first query.
+    /// Makes a pool for a connection URL; nothing is connected before the first query.
     ///
     /// # Errors
     /// A sentence, without the URL's secrets, when the URL is not one of Postgres.
@@ -89,7 +85,7 @@ impl Db {
             .max_size(POOL_SIZE)
             .timeouts(timeouts)
             .pre_recycle(Hook::async_fn(move |client, metrics| {
-                Box::pin(alive(client, metrics.last_used(), Arc::clone(&silent)))
+                Box::pin(liveness::check(client, metrics.last_used(), Arc::clone(&silent)))
             }))
             .runtime(deadpool_postgres::Runtime::Tokio1)
             .build()
@@ -97,7 +93,7 @@ impl Db {
         Ok(Self { pool })
     }
 
-    /// Starts a transaction of a tenant. `name` is what it is called in logs.
+    /// Starts a transaction of a tenant. `name` is its name in logs.
     ///
     /// # Errors
     /// `503` when no connection can be had in time.
@@ -105,7 +101,7 @@ impl Db {
         self.begin(name, Scope::Tenant(tenant)).await
     }
 
-    /// Starts a transaction of the tenant that a license key belongs to; of none, and so without rows, when nobody's.
+    /// Starts a transaction of the tenant that a license key belongs to; for an unknown key of no tenant, and so without rows.
     ///
     /// # Errors
     /// `503` when no connection can be had in time.
@@ -119,7 +115,7 @@ impl Db {
         Ok(TenantTx { client: Some(client), name, scope, begun: false, started: Instant::now(), span })
     }
 
-    /// Runs one statement outside every tenant: on tables that are nobody's, or a look-up function.
+    /// Runs one statement outside every tenant: on tables that belong to no tenant, or a look-up function.
     ///
     /// # Errors
     /// `503` when Postgres can't be reached, `500` when the statement fails.
@@ -140,41 +136,16 @@ impl Db {
     /// Asks Postgres whether it is there, for `/ready`.
     ///
     /// # Errors
-    /// What is wrong, for the log.
+    /// A description of the problem, for the log.
     pub async fn ping(&self) -> Result<(), String> {
         let rows = self.outside_tenants(("select 1", &[])).await;
         rows.map(drop).map_err(|p| p.internal().unwrap_or_default().to_owned())
     }
 
     async fn client(&self) -> Result<Object, Problem> {
-        match tokio::time::timeout(CONNECT_TIMEOUT + PING_TIMEOUT * 2, self.pool.get()).await {
+        match tokio::time::timeout(CONNECT_TIMEOUT + liveness::PING_TIMEOUT * 2, self.pool.get()).await {
             Ok(client) => client.map_err(|e| Problem::unavailable("postgres", chain(&e))),
             Err(_) => Err(Problem::unavailable("postgres", "no connection in time")),
-        }
-    }
-}
-
-/// Checks that an idle connection still reaches its server. `silent` is when one last did not answer: those that were idle at
-/// that time are not asked, because a request has no time to wait for each of them.
-async fn alive(
-    client: &tokio_postgres::Client,
-    idle: Duration,
-    silent: Arc<Mutex<Option<Instant>>>,
-) -> Result<(), HookError> {
-    if idle < TRUSTED_IDLE {
-        return Ok(());
-    }
-    let gone = || HookError::message("the connection is gone");
-    let since = *silent.lock().unwrap_or_else(PoisonError::into_inner);
-    if since.is_some_and(|since| since.elapsed() < idle) {
-        return Err(gone());
-    }
-    match tokio::time::timeout(PING_TIMEOUT, client.simple_query("")).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(_)) => Err(gone()),
-        Err(_) => {
-            *silent.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-            Err(gone())
         }
     }
 }
@@ -187,7 +158,7 @@ impl Loan {
         self.0.as_ref().expect("a loan has its connection until it ends")
     }
 
-    /// The connection, once the round trip is known to have left it clean.
+    /// Returns the connection, once the round trip is known to have left it clean.
     fn end(mut self) -> Object {
         self.0.take().expect("a loan has its connection until it ends")
     }
@@ -201,11 +172,11 @@ impl Drop for Loan {
     }
 }
 
-/// Opens one connection outside every pool, whose statements may take as long as they need: for migrations. It is over
+/// Opens one connection outside every pool, whose statements may take as long as they need: for migrations. It is closed
 /// when the client is dropped and the task has ended.
 ///
 /// # Errors
-/// Why there is none.
+/// The reason why there is none.
 pub async fn connection(
     url: &str,
     authorities: &Authorities,
@@ -235,7 +206,7 @@ pub struct TenantTx<'a> {
     scope: Scope<'a>,
     begun: bool,
     started: Instant,
-    /// From the wait for a connection to the last answer.
+    /// Span from the wait for a connection to the last answer.
     span: Span,
 }
 
@@ -246,7 +217,7 @@ impl std::fmt::Debug for TenantTx<'_> {
 }
 
 impl TenantTx<'_> {
-    /// Runs statements in order, in one round trip, and answers their rows.
+    /// Runs statements in order, in one round trip, and returns their rows.
     ///
     /// # Errors
     /// The first statement that failed; the transaction is then of no more use.
@@ -262,7 +233,7 @@ impl TenantTx<'_> {
         self.trip(&queries, true).await.map(|rows| rows.try_into().expect("one result for each query"))
     }
 
-    /// The same for as many statements as there are.
+    /// Runs any number of statements and commits, in one round trip.
     ///
     /// # Errors
     /// The first statement that failed; then nothing was changed.
@@ -312,7 +283,7 @@ impl Drop for TenantTx<'_> {
     }
 }
 
-/// How a transaction begins.
+/// Settings with which a transaction begins.
 struct Opening<'a> {
     scope: Scope<'a>,
     traceparent: Option<String>,
@@ -321,7 +292,8 @@ struct Opening<'a> {
 impl Opening<'_> {
     fn sql(&self) -> String {
         use std::fmt::Write as _;
-        // Said, and not left to the database's default: who waited for a lock must see what was committed meanwhile.
+        // Explicit, and not left to the database's default: a transaction that waited for a lock must see what was committed
+        // meanwhile.
         let mut sql = "begin isolation level read committed".to_owned();
         let settings = [
             (
@@ -341,8 +313,8 @@ impl Opening<'_> {
     }
 }
 
-/// Everything is sent in order before anything is awaited. A failed statement makes the server turn the commit into a
-/// rollback that still says it succeeded, so that every result is looked at.
+/// Runs a round trip: everything is sent in order before anything is awaited. A failed statement makes the server turn the
+/// commit into a rollback that still reports success, so that every result is checked.
 async fn pipeline(
     client: &Object,
     opening: Option<Opening<'_>>,
@@ -382,7 +354,7 @@ async fn pipeline(
     Ok(rows)
 }
 
-/// A statement's name, as its comment has it.
+/// Returns a statement's name, from its leading comment.
 fn name(sql: &str) -> &str {
     sql.strip_prefix("/* ").and_then(|rest| rest.split_once(" */")).map_or("statement", |(name, _)| name)
 }
@@ -412,7 +384,7 @@ fn failed(name: &'static str, error: &tokio_postgres::Error) -> Problem {
     }
 }
 
-/// An error with its causes: those of Postgres say what happened only there.
+/// Returns the messages of an error and its causes: errors of Postgres say what happened only there.
 #[must_use]
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     std::iter::successors(Some(error), |e| e.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
