@@ -210,7 +210,12 @@ local function extend(session, names, instance, now, before, expires)
     local list, left = others(names, instance, now, before)
     if #list >= MAX_INSTANCES and not string.find(names, instance .. '=', 1, true) then
         instance = '*'
-        list, left = others(names, instance, now, before)
+        for i, entry in ipairs(list) do
+            if entry[1] == '*' then
+                table.remove(list, i)
+                break
+            end
+        end
     end
     list[#list + 1] = {instance, expires}
     write_instances(session, list, left)

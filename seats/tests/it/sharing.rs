@@ -68,7 +68,24 @@ async fn an_instance_that_left_joins_again_when_it_acquires() {
     assert!(d.seat(2).await.new);
 }
 
-/// However many come and go, what is remembered of them has a bound, and goes.
+/// Also where there are so many that it gets no name of its own.
+#[tokio::test]
+async fn one_of_many_that_left_joins_again_when_it_acquires() {
+    let d = Deployment::new(1).await;
+    let all: Vec<InstanceId> = (0..17).map(|_| InstanceId::new()).collect();
+    let session = d.share(1, all[0]).await.session;
+    for instance in &all {
+        d.share(1, *instance).await;
+    }
+    for _ in 0..2 {
+        d.give_back(session, all[16]).await;
+        assert_eq!(d.beat_of(session, all[16]).await, Extended::Left);
+        d.share(1, all[16]).await;
+        assert!(d.lives(session, all[16]).await);
+    }
+}
+
+/// However many instances come and go, the number that is recorded is bounded, and they are forgotten.
 #[tokio::test]
 async fn instances_that_left_are_forgotten() {
     let d = Deployment::new(1).await;
@@ -139,7 +156,7 @@ async fn those_who_share_a_session_are_known_after_redis_was_lost() {
     d.give_back(session, bob).await;
 }
 
-/// More than are told apart: the rest counts as one that only falls silent, so that none of them ends the others' session.
+/// More instances than are recorded: the rest counts as one that only expires, so that none of them ends the others' session.
 #[tokio::test]
 async fn however_many_share_a_session_none_ends_it_for_the_others() {
     let d = Deployment::new(1).await;
