@@ -44,10 +44,10 @@ pub struct Invoice {
     /// Periods by price, without prorations.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub periods: BTreeMap<String, (i64, i64)>,
-    /// It has prorations.
+    /// True if it has prorations.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub prorations: bool,
-    /// It has more lines than the event shows.
+    /// True if it has more lines than the event shows.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub more_lines: bool,
     /// The amount paid, in the currency's smallest unit.
@@ -113,12 +113,13 @@ impl Invoice {
         self.reason.as_deref() == Some("manual")
     }
 
-    /// Checks whether it is not paid, and may be for the plan's base or seats, or for a change of them.
+    /// Checks whether it is due, and may be for the plan's base or seats, or for a change of them. A draft demands nothing:
+    /// Stripe leaves those of an unpaid subscription so, and only the subscription names them.
     pub(super) fn owes_for_plan(&self, catalogue: &Catalogue) -> bool {
         let is_of_plan = |price: &String| catalogue.get(price).is_some_and(|price| price.kind != PriceKind::Other);
         let is_for_plan =
             self.prorations || self.more_lines || self.periods.is_empty() || self.periods.keys().any(is_of_plan);
-        !self.is_paid() && !self.is_void() && is_for_plan
+        matches!(self.status, InvoiceStatus::Open | InvoiceStatus::Uncollectible) && is_for_plan
     }
 
     fn has_prorations_only(&self) -> bool {
@@ -126,7 +127,7 @@ impl Invoice {
     }
 
     /// Checks whether it is for a change within a period. While such an invoice is not paid, the change may be pending
-    /// (`pending_if_incomplete`) and the subscription as active as before; only Stripe's status tells.
+    /// (`pending_if_incomplete`) and the subscription as active as before; only Stripe's status shows it.
     pub(super) fn is_for_change(&self) -> bool {
         let is_for_period = match self.reason.as_deref() {
             None => true,

@@ -1,4 +1,5 @@
-//! What is known of a subscription does not depend on the order of events, and what follows from it is what Stripe sells.
+//! Tests that the known facts do not depend on the order of events, and that the license which follows is the one that Stripe
+//! sells.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -19,7 +20,7 @@ const STATUSES: [Status; 8] = [
     Status::Canceled,
 ];
 
-/// Something an event tells.
+/// A fact that an event reports.
 #[derive(Debug, Clone)]
 enum Fact {
     Snapshot(i64, Stage, Snapshot),
@@ -390,7 +391,7 @@ fn who_stops_paying_has_one_period_without_a_payment() {
         |at: i64| Invoice { created: Some(at), failed_at: Some(at), status: InvoiceStatus::Open, ..Invoice::default() };
     known.learn_snapshot(0, Stage::Created, state_of(Status::Active, 100));
     known.learn_invoice(0, "in_1", paid("subscription_create", 0, 9_900, "pi_1"));
-    // The second period begins at Stripe before anybody tries to be paid for it.
+    // The second period begins at Stripe before its payment is attempted.
     known.learn_snapshot(100, Stage::Updated, state_of(Status::Active, 200));
     known.learn_invoice(101, "in_2", failed(101));
     known.learn_snapshot(101, Stage::Updated, state_of(Status::PastDue, 200));
@@ -471,7 +472,7 @@ fn an_invoice_made_by_hand_settles_nothing_and_owes_no_period() {
         known.learn_invoice(120, "in_3", Invoice { created: Some(115), ..paid("manual", 120, 100, "pi_3") });
         assert_eq!((known.status(), end(&known)), (Some(status), bound));
     }
-    // It does not stand in the way of the payment of the period either.
+    // An invoice that was made by hand doesn't prevent the payment of the period either.
     known.learn_invoice(125, "in_hand_2", open(125, "manual"));
     known.learn_invoice(130, "in_2", paid("subscription_cycle", 130, 9_900, "pi_2"));
     assert_eq!((known.status(), end(&known)), (Some(Status::Active), None));
@@ -508,6 +509,10 @@ fn an_unpaid_addon_leaves_the_base_the_period_that_was_paid() {
         known.learn_snapshot(41 * DAY, Stage::Updated, with(Status::Unpaid));
         let terms =
             |known: &Facts| known.terms(false, &sold()).map(|terms| (terms.standing, terms.expires_at)).unwrap();
+        assert_eq!(terms(&known), (Standing::PastDue, Some(year.1)));
+        // The next month's, which Stripe leaves a draft.
+        known.learn_invoice(71 * DAY, "in_4", Invoice { seen: Some(71 * DAY), ..Invoice::default() });
+        known.learn_snapshot(71 * DAY, Stage::Updated, with(Status::Unpaid));
         assert_eq!(terms(&known), (Standing::PastDue, Some(year.1)));
         // Seats of the plan that are not paid are another matter.
         let mut seats = known.clone();
