@@ -1,11 +1,12 @@
-//! The sync of the context with the cloud: changes go out in order, records come in by pages.
+//! Sync of the context with the cloud: changes are pushed in order, records are pulled by pages.
 //!
-//! What must hold after a crash at any point:
-//! - A change leaves the queue after the cloud has said that it has it. Sent twice, it is a `duplicate` the second time.
+//! Invariants after a crash at any point:
+//! - A change leaves the queue after the cloud has confirmed that it has it. Sent twice, it is a `duplicate` the second
+//!   time.
 //! - The cursor moves in the transaction that writes the last of a page's records. Pulled twice, a page changes nothing.
 //!
-//! One process syncs at a time, by a lock that the operating system drops with it; writers and readers of the queue do not
-//! notice. No write transaction is open while the cloud is asked.
+//! One process syncs at a time, by a lock that the operating system releases when the process ends; writers and readers of
+//! the queue do not wait for it. No write transaction is open while the cloud is asked.
 
 mod background;
 pub(crate) mod cipher;
@@ -31,10 +32,10 @@ use crate::{Config, ContextError, ContextStore, Error, LicenseClient, Trouble};
 pub use pull::Pulled;
 pub use pushed::Pushed;
 
-/// The file that whoever syncs holds a lock on.
+/// The file that the syncing process holds a lock on.
 pub(crate) const LOCK: &str = "sync.lock";
 
-/// How long to wait for another process that syncs. It is usually soon done.
+/// Time for which to wait for another process that syncs. It is usually soon done.
 const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -56,37 +57,37 @@ pub struct Context {
     device: DeviceId,
 }
 
-/// How far a push or pull is.
+/// Progress of a push or pull.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SyncProgress {
-    /// So many changes of so many are answered.
+    /// Changes are being pushed.
     Pushing {
-        /// Answered in this run.
+        /// Number of changes answered in this run.
         done: u64,
-        /// That waited when it began.
+        /// Number of changes that waited when it began.
         total: u64,
     },
-    /// So many records have come.
+    /// Records are being pulled.
     Pulling {
-        /// Since the last pull that got through, in this run or interrupted ones.
+        /// Number of records that came since the last pull that got through, in this run or interrupted ones.
         done: u64,
-        /// Of so many, where that is known: when everything is fetched for the first time.
+        /// Number of all records, where that is known: when everything is fetched.
         total: Option<u64>,
     },
 }
 
-/// What a sync did.
+/// Result of a sync.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Synced {
-    /// What went out.
+    /// Result of its pushes.
     pub pushed: Pushed,
-    /// What came in.
+    /// Result of its pulls.
     pub pulled: Pulled,
 }
 
 impl LicenseClient {
-    /// The context that is kept in this client's home folder, and its sync with this client's cloud.
+    /// Returns the context that is kept in this client's home folder, and its sync with this client's cloud.
     pub fn context(&self) -> Context {
         let config = Config::in_home(self.inner.home.clone());
         let store = ContextStore::with(config, self.inner.time.clock());
@@ -96,18 +97,18 @@ impl LicenseClient {
 }
 
 impl Context {
-    /// The context on this machine.
+    /// Returns the context on this machine.
     pub fn store(&self) -> &ContextStore {
         &self.store
     }
 
-    /// Sends what waits.
+    /// Sends the changes that wait.
     pub fn push(&self, mut on: impl FnMut(SyncProgress)) -> Result<Pushed, Error> {
         let _turn = self.turn()?;
         self.push_in_turn(&mut on)
     }
 
-    /// Fetches what is new.
+    /// Fetches the records that are new.
     pub fn pull(&self, mut on: impl FnMut(SyncProgress)) -> Result<Pulled, Error> {
         let _turn = self.turn()?;
         self.pull_in_turn(&mut on)
@@ -118,11 +119,16 @@ impl Context {
     /// Records that are here and not in the cloud are sent again by the next push.
     pub fn pull_everything(&self, mut on: impl FnMut(SyncProgress)) -> Result<Pulled, Error> {
         let _turn = self.turn()?;
+        // A cloud that knows the cursor has lost nothing, and all changes of others have come before the comparison.
+        let pulled = self.pull_in_turn(&mut on)?;
+        if pulled.started_over {
+            return Ok(pulled);
+        }
         self.store.start_over("everything was asked for")?;
         self.pull_in_turn(&mut on)
     }
 
-    /// Sends what waits, fetches what is new, and sends what the cloud turns out to have lost.
+    /// Sends the changes that wait, fetches the records that are new, and sends those that the cloud turns out to have lost.
     pub fn sync(&self, mut on: impl FnMut(SyncProgress)) -> Result<Synced, Error> {
         let _turn = self.turn()?;
         let pushed = self.push_in_turn(&mut on);
@@ -132,27 +138,28 @@ impl Context {
         }
         let mut pushed = pushed?;
         let mut pulled = self.pull_in_turn(&mut on)?;
-        if pulled.queued_again > 0 || pulled.bare > 0 {
+        if pulled.queued_again > 0 || pulled.compared > 0 || pulled.bare > 0 {
             pushed.add(self.push_in_turn(&mut on)?);
             pulled.records += self.pull_in_turn(&mut on)?.records;
         }
         Ok(Synced { pushed, pulled })
     }
 
-    /// What a record was, and when, as the cloud has it; the newest first. `cursor` goes on where a page ended.
+    /// Returns a page of a record's versions in the cloud with their times; the newest first. `cursor` goes on where a page
+    /// ended.
     pub fn history(&self, kind: Kind, id: &RecordId, limit: u16, cursor: Option<&str>) -> Result<HistoryPage, Error> {
         self.ask_history(kind, id, limit, cursor)
     }
 
-    /// What the cloud holds of the tenant.
+    /// Returns the cloud's status of the tenant's context.
     pub fn cloud_status(&self) -> Result<ContextStatus, Error> {
         let status = self.ask("/api/v1/context/status", &[])?;
         self.note_encryption(&status)?;
         Ok(status)
     }
 
-    /// Sees to it that every file holds what was fetched into it, or that everything is fetched again; before something is sent
-    /// or fetched.
+    /// Makes sure that every file holds the records that were fetched into it, or that everything is fetched again; before
+    /// anything is sent or fetched.
     fn ready(&self) -> Result<(), Error> {
         let files = self.store.compare_positions()?;
         if !files.is_empty() {
@@ -176,10 +183,10 @@ impl Context {
         self.note(result, |progress| progress.pull_trouble = trouble)
     }
 
-    /// Keeps why something did not get through, for whoever asks for the status.
+    /// Keeps the reason why a push or pull did not get through, for the status.
     fn note<T>(&self, result: Result<T, Error>, set: impl FnOnce(&mut Progress)) -> Result<T, Error> {
         let noted = self.store.set_progress(set);
-        // What went wrong first counts more than that it could not be noted.
+        // The first error counts more than the failure to note it.
         let result = result?;
         noted.map(|()| result)
     }
@@ -188,7 +195,7 @@ impl Context {
         Trouble { code: error.code().to_owned(), detail: error.to_string(), hint: error.hint(), at: self.store.now() }
     }
 
-    /// The right to sync, for as long as the file is open.
+    /// Takes the lock of the sync if sync is on; held for as long as the file is open.
     fn turn(&self) -> Result<File, Error> {
         if !self.store.is_on()? {
             return Err(ContextError::Off.into());

@@ -1,4 +1,4 @@
-//! What the sync does to the store. Only one process does it at a time.
+//! Operations of the sync on the store. Only one process syncs at a time.
 
 use protocol::id::{DeviceId, RecordId};
 use protocol::wire::Kind;
@@ -6,24 +6,25 @@ use rusqlite::Connection;
 
 use super::position::{self, OTHERS};
 use super::queue::Superseded;
+use super::start_over::Requeued;
 use super::{Answer, ContextStore, Database, JournalEvent, Progress, Row, Scope, Waiting, journal, queue, table};
 use crate::Error;
 
-/// A change, and what the cloud said about it.
+/// A change, and the cloud's answer to it.
 #[derive(Debug)]
 pub(crate) struct Answered {
     pub(crate) change: Waiting,
     pub(crate) answer: Answer,
-    /// What the cloud has now, if that is this change.
+    /// The record's row in the cloud, if that is this change.
     pub(crate) row: Option<Row>,
     pub(crate) event: JournalEvent,
     pub(crate) detail: String,
 }
 
-/// What became of the queue.
+/// Effect of the cloud's answers on the queue.
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
-    /// The records whose changes are sent no more.
+    /// Records whose changes are sent no more.
     pub(crate) parked: Vec<(Kind, RecordId)>,
     pub(crate) superseded: Superseded,
 }
@@ -34,9 +35,9 @@ pub(crate) struct Page {
     pub(crate) rows: Vec<(Kind, Row)>,
     pub(crate) next_cursor: String,
     pub(crate) has_more: bool,
-    /// The key of the last envelope in the stream up to its end.
+    /// The key of the last envelope in the stream up to the end of the page.
     pub(crate) envelope_key_id: Option<String>,
-    /// The kinds of its records that this version does not know.
+    /// The kinds of the page's records that this version does not know.
     pub(crate) unknown_kinds: Vec<String>,
 }
 
@@ -45,7 +46,7 @@ impl ContextStore {
         self.on_sessions(Progress::read)
     }
 
-    /// Changes how far the sync is.
+    /// Changes the progress of the sync.
     pub(crate) fn set_progress(&self, set: impl FnOnce(&mut Progress)) -> Result<(), Error> {
         let transaction = self.begin()?;
         let before = self.progress()?;
@@ -57,22 +58,22 @@ impl ContextStore {
         self.sessions_done(transaction.commit())
     }
 
-    /// Begins a run of pushes: what an earlier run held back is tried again.
+    /// Begins a run of pushes: changes that an earlier run held back are tried again.
     pub(crate) fn begin_push(&self) -> Result<(), Error> {
         self.on_sessions(queue::begin)
     }
 
-    /// The number of the last change that was queued, sent or not.
+    /// Returns the number of the last change that was queued, sent or not.
     pub(crate) fn last_change(&self) -> Result<i64, Error> {
         self.on_sessions(queue::last)
     }
 
-    /// How many changes wait to be sent.
+    /// Returns the number of changes that wait to be sent.
     pub(crate) fn waiting(&self) -> Result<u64, Error> {
         self.on_sessions(queue::count).map(|(waiting, ..)| waiting)
     }
 
-    /// Calls with the next changes that can be sent together, until it says that it is enough.
+    /// Passes the next changes that can be sent together to `take`, until it returns false.
     pub(crate) fn next_changes(
         &self,
         scope: Scope,
@@ -81,9 +82,9 @@ impl ContextStore {
         self.on_sessions(|sessions| queue::first(sessions, scope, take))?
     }
 
-    /// Does what follows from the cloud's answers.
+    /// Applies the cloud's answers.
     ///
-    /// The rows first: after a crash in between the changes are sent again, and the cloud has them already.
+    /// The rows are written first: after a crash in between the changes are sent again, and the cloud has them already.
     pub(crate) fn settle(&self, answered: &[Answered]) -> Result<Settled, Error> {
         let rows = || answered.iter().filter_map(|answered| Some((answered.change.kind, answered.row.as_ref()?)));
         let stamps = self.write_others(rows, &self.progress()?)?;
@@ -95,7 +96,7 @@ impl ContextStore {
             let mut settled = Settled::default();
             for Answered { change, answer, event, detail, .. } in answered {
                 let record = Some((change.kind, &change.id));
-                // What is in the way says the same each time, and would fill the log.
+                // A hindrance has the same message each time, and would fill the log.
                 if !matches!(answer, Answer::Hindered(why) if change.error.as_ref() == Some(why)) {
                     journal::write(sessions, now, *event, record, detail)?;
                 }
@@ -118,19 +119,21 @@ impl ContextStore {
         Ok(settled)
     }
 
-    /// Takes a page in, with the cursor behind it. How many changes were queued since the cloud had lost them.
+    /// Stores a page, with the cursor behind it; returns the numbers of changes that were queued since the cloud may have lost
+    /// them.
     ///
-    /// The cursor last, and with the records beside it: after a crash in between the page comes again, and changes nothing.
-    pub(crate) fn apply(&self, page: &Page, device: &DeviceId) -> Result<usize, Error> {
+    /// The cursor is written last, in the transaction of the records in `sessions.db`: after a crash in between the page
+    /// comes again, and changes nothing.
+    pub(crate) fn apply(&self, page: &Page, device: &DeviceId) -> Result<Requeued, Error> {
         let before = self.progress()?;
-        let mut again = if before.starting_over { self.queue_lost(&page.rows, device)? } else { 0 };
+        let mut again = if before.starting_over { self.queue_lost(&page.rows, device)? } else { Requeued::default() };
         let rows = || page.rows.iter().map(|(kind, row)| (*kind, row));
         let stamps = self.write_others(rows, &before)?;
         let over = before.starting_over && !page.has_more;
         if over {
             // Before the end is noted, so that a crash in between does this again.
             self.apply_sessions(page, &stamps, true)?;
-            again += self.queue_unseen(before.pass)?;
+            again.lost += self.queue_unseen(before.pass)?;
         }
         self.apply_sessions(page, &stamps, before.starting_over && !over)?;
         Ok(again)
@@ -168,7 +171,7 @@ impl ContextStore {
         self.sessions_done(transaction.commit())
     }
 
-    /// Writes the rows that are not beside the queue, a transaction for each file. The files' new stamps.
+    /// Writes the rows of the files other than `sessions.db`, a transaction for each file; returns the files' new stamps.
     fn write_others<'a, I>(&self, rows: impl Fn() -> I, progress: &Progress) -> Result<Vec<Stamp>, Error>
     where
         I: Iterator<Item = (Kind, &'a Row)>,

@@ -1,4 +1,4 @@
-//! Records come in: page by page, each taken in whole together with the cursor behind it.
+//! Pull: records come in page by page, each stored whole together with the cursor behind it.
 
 use protocol::problem::Code;
 use protocol::wire::{AnyRecord, Kind, MAX_PULL_RECORDS, PullAnswer};
@@ -11,28 +11,31 @@ use crate::context::{Page, Progress};
 use crate::notice::Notice;
 use crate::{Error, JournalEvent};
 
-/// How often a pull starts over before it gives up: a cloud that refuses its own cursors is broken.
+/// Maximum number of times that a pull starts over before it gives up: a cloud that refuses its own cursors is broken.
 const MAX_RESTARTS: u32 = 2;
 
-/// What a pull did.
+/// Result of a pull.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Pulled {
-    /// How many records came, those that were pushed from here among them.
+    /// Number of records that came, those that were pushed from here among them.
     pub records: u64,
     /// True if everything was fetched again: the cloud did not know the cursor, or a file here lacked records.
     pub started_over: bool,
-    /// How many changes wait again, since the cloud had lost them.
+    /// Number of changes that wait again, since the cloud had lost them.
     pub queued_again: usize,
-    /// How many records came in clear from before the tenant encrypted. They wait to be sent again, encrypted.
+    /// Number of changes that wait again although the cloud has a later version: its history decides whether it knew them.
+    #[serde(skip)]
+    pub(crate) compared: usize,
+    /// Number of records that came in clear from before the tenant encrypted. They wait to be sent again, encrypted.
     pub bare: u64,
-    /// How many records came in clear although the tenant encrypted already. They are kept as they came.
+    /// Number of records that came in clear although the tenant encrypted already. They are kept as they came.
     pub exposed: u64,
-    /// How many records can't be read here, for want of their key.
+    /// Number of records that can't be read here, for want of their key.
     pub locked: u64,
-    /// How many records are not what was encrypted for them. They are kept as they came.
+    /// Number of records whose content is not the one that was encrypted for them. They are kept as they came.
     pub forged: u64,
-    /// The number of records of a kind that this version does not know. They are fetched again by one that does.
+    /// Number of records of a kind that this version does not know. They are fetched again by one that does.
     pub unknown: u64,
 }
 
@@ -66,12 +69,13 @@ impl Context {
             let has_more = page.has_more;
             let again = self.store.apply(&page, &self.device)?;
             pulled.records += come;
-            pulled.queued_again += again;
+            pulled.queued_again += again.lost;
+            pulled.compared += again.compared;
             if !has_more {
                 break;
             }
             if all && total.is_none() {
-                // Only for a person's eyes: a pull goes on without.
+                // Only shown to the user: a pull goes on without.
                 total =
                     self.cloud_status().ok().map(|all| all.kinds.iter().map(|kind| kind.count + kind.deleted).sum());
             }
@@ -97,8 +101,8 @@ impl Context {
         Ok(pulled)
     }
 
-    /// A page as it is kept here. What came in clear from before the tenant encrypted is queued, to be encrypted: before it is
-    /// kept, so that a crash in between does it again.
+    /// Converts a page to the form that is kept here. Records that came in clear from before the tenant encrypted are
+    /// queued, to be encrypted: before they are kept, so that a crash in between does it again.
     fn open_page(&self, page: PullAnswer<AnyRecord>, progress: &Progress, pulled: &mut Pulled) -> Result<Page, Error> {
         let secrecy = self.secrecy()?;
         let mut envelope_key_id = progress.envelope_key_id.clone();
@@ -137,7 +141,7 @@ impl Context {
         pulled.exposed += exposed.len() as u64;
         let detail = "it came in clear although your organization encrypts, and is kept as it came";
         self.store.note_odd(JournalEvent::Exposed, &exposed, detail)?;
-        // A cloud that promises more and goes nowhere is not asked for ever.
+        // A cloud that announces more and repeats the cursor is not asked forever.
         let has_more = page.has_more && progress.cursor.as_ref() != Some(&page.next_cursor);
         Ok(Page { rows, next_cursor: page.next_cursor, has_more, envelope_key_id, unknown_kinds })
     }

@@ -124,6 +124,23 @@ fn everything_is_fetched_again_when_a_person_says_so() {
     assert_eq!(machine.coditect(&["sync", "pull"]).stdout, "There was nothing new.\n");
 }
 
+#[test]
+fn a_later_version_in_the_cloud_is_no_loss() {
+    let cloud = Cloud::start();
+    let (ada, bob) = (Machine::syncing(&cloud.url), Machine::syncing(&cloud.url));
+    for round in 0..3 {
+        put(&context(&ada), Kind::Task, "shared", json!({"title": "ada's", "n": round}));
+        assert_eq!(ada.coditect(&["sync"]).code, 0);
+        sync(&context(&bob));
+        put(&context(&bob), Kind::Task, "shared", json!({"title": "bob's", "n": round}));
+        sync(&context(&bob));
+        let printed = ada.coditect(&["sync", "pull", "--all"]);
+        assert_eq!((printed.stdout.as_str(), printed.stderr.as_str()), ("Fetched 1 record.\n", ""));
+        assert!(!ada.coditect(&["sync", "log"]).stdout.contains("queued_again"));
+        assert_eq!(context(&ada).store().status().unwrap().waiting, 0);
+    }
+}
+
 /// Without the file that says so, the other files still belong to the tenant that they came from.
 #[test]
 fn what_belongs_to_one_tenant_is_not_sent_to_another() {
