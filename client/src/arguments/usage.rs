@@ -53,6 +53,7 @@ impl Misunderstanding {
                     hint: format!("`{name} --help` lists the commands."),
                 },
             },
+            ErrorKind::InvalidSubcommand if is_option_of_help(error) => Self::Help(command.render_help()),
             kind => {
                 let sentence = sentence(error, kind, &name);
                 let hint = suggestion(error).unwrap_or_else(|| where_to_look(&command, &name, error, &sentence));
@@ -62,7 +63,12 @@ impl Misunderstanding {
     }
 }
 
-/// The innermost command that was named.
+/// Returns true for `coditect help --help`: the command `help` reads all that follows as the names of commands.
+fn is_option_of_help(error: &clap::Error) -> bool {
+    text(error, ContextKind::InvalidSubcommand).is_some_and(|word| word.starts_with('-'))
+}
+
+/// Returns the innermost command that was named.
 fn typed(arguments: &[OsString]) -> Command {
     let mut command = Arguments::program();
     command.build();
@@ -72,6 +78,8 @@ fn typed(arguments: &[OsString]) -> Command {
             "--" => break,
             "--home" | "--profile" => drop(words.next()),
             option if option.starts_with('-') => {}
+            // `coditect help task` is about `task`.
+            "help" => {}
             word => match command.find_subcommand(word) {
                 Some(below) => command = below.clone(),
                 None => break,

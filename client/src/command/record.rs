@@ -21,10 +21,11 @@ use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
 pub(super) use ids::Ids;
 
-/// More than any content, however it is written. What is smaller is read whole, so that its size can be told.
+/// Longest input that is read, in bytes: more than any content, however it is written, so that an error can name the size of one
+/// that is too long.
 const MAX_INPUT_LEN: usize = 64 * 1024 * 1024;
 
-/// How many entries of a history are asked for at once.
+/// Number of entries of a history per request.
 const HISTORY: u16 = 16;
 
 pub(super) fn task(printer: Printer, common: &Common, command: TaskCommand) -> Result<ExitStatus, Error> {
@@ -64,7 +65,7 @@ pub(super) fn note(printer: Printer, common: &Common, kind: Kind, command: NoteC
     }
 }
 
-/// The fields of a task that were named.
+/// Returns the fields of a task that were named.
 fn task_fields(text: Option<String>, fields: &TaskFields) -> Map<String, Value> {
     named([
         ("description", typed(text.as_deref())),
@@ -76,17 +77,17 @@ fn task_fields(text: Option<String>, fields: &TaskFields) -> Map<String, Value> 
     ])
 }
 
-/// The fields of a decision or a learning that were named.
+/// Returns the fields of a decision or a learning that were named.
 fn note_fields(text: Option<String>, fields: &NoteFields) -> Map<String, Value> {
     named([("title", typed(text.as_deref())), ("why", typed(fields.why.as_deref()))])
 }
 
-/// A text that was typed, in one normal form.
+/// Returns a text that was typed, normalized to NFC.
 fn typed(text: Option<&str>) -> Value {
     json!(text.map(nfc))
 }
 
-/// A project that was typed.
+/// Returns a project that was typed.
 pub(super) fn project(text: &str) -> Result<ProjectId, Error> {
     Ok(ProjectId::parse(nfc(text))?)
 }
@@ -122,7 +123,7 @@ impl Records {
         let mut content = content(common)?;
         let is_silent = text.is_none() && content.is_empty();
         content.extend(fields(text));
-        if is_silent || self.is_blank(&content) {
+        if is_silent || Self::is_blank(&content) {
             let sentence = format!("Nothing was added: the {} has no text.", self.noun());
             let hint = format!("`coditect {} add TEXT` adds one that says TEXT.", self.noun());
             return Ok(self.printer.failure(&sentence, &hint, "nothing_said", ExitStatus::Usage));
@@ -143,7 +144,7 @@ impl Records {
         let mut named = content(common)?;
         named.extend(fields);
         let project_id = common.project.as_deref().map(project).transpose()?;
-        if (named.is_empty() && project_id.is_none()) || self.is_blank(&named) {
+        if (named.is_empty() && project_id.is_none()) || Self::is_blank(&named) {
             let sentence = format!("Nothing was changed: it is not said what the {} is to be.", self.noun());
             let hint =
                 format!("`coditect {} update ID TEXT` changes its text, and `--help` shows the rest.", self.noun());
@@ -163,10 +164,10 @@ impl Records {
         self.changed(&id, change, "Changed")
     }
 
-    /// Reports whether the field with the record's text is named, and nothing of it can be seen.
-    fn is_blank(&self, fields: &Map<String, Value>) -> bool {
-        let text = if self.kind == Kind::Task { "description" } else { "title" };
-        fields.get(text).and_then(Value::as_str).is_some_and(is_blank)
+    /// Returns true if a field that lists show as the record's text is named, and nothing of it can be seen.
+    fn is_blank(fields: &Map<String, Value>) -> bool {
+        let is_blank = |name: &str| fields.get(name).and_then(Value::as_str).is_some_and(is_blank);
+        ["title", "description"].into_iter().any(is_blank)
     }
 
     fn changed(&self, id: &RecordId, change: Change, done: &str) -> Result<ExitStatus, Error> {
@@ -198,7 +199,7 @@ impl Records {
         Ok(self.printer.answer(&json!({ "data": entries }), &text, ExitStatus::Yes))
     }
 
-    /// That nothing is there, of all or of what was asked for.
+    /// Returns the sentence that there is no record, or none that the filter selects.
     fn nothing(&self, wanted: &Filter) -> String {
         let mut text = format!("There is no {}", self.noun());
         if let Some(project) = &wanted.project_id {
@@ -210,7 +211,7 @@ impl Records {
         text + "."
     }
 
-    /// The refusal of a status that is neither a usual one nor one that a record here has.
+    /// Refuses a status that is neither a usual one nor one that a record here has.
     fn unknown_status(&self, status: &str) -> Result<Option<ExitStatus>, Error> {
         if STATUSES.contains(&status) {
             return Ok(None);
@@ -253,7 +254,7 @@ impl Records {
         Ok(self.printer.answer(&object, &format!("Deleted {} {id}.", self.noun()), ExitStatus::Yes))
     }
 
-    /// An id that was typed: of the record that there is, in whichever normal form its id is.
+    /// Returns a whole id that was typed, in the normal form (NFC or another) in which a record has it.
     fn whole_id(&self, typed: &str) -> Result<RecordId, Error> {
         let first = RecordId::parse(nfc(typed))?;
         for other in forms(typed).into_iter().skip(1).map(RecordId::parse).collect::<Result<Vec<_>, _>>()? {
@@ -269,7 +270,7 @@ impl Records {
         found.ok_or_else(|| ContextError::NotFound { what: self.name(id) }.into())
     }
 
-    /// The id that was typed: whole, or as much of it as tells it from the others; in whichever normal form it is.
+    /// Returns the id that was typed, whole or as a unique prefix, in whichever normal form it is.
     fn id(&self, typed: &str) -> Result<RecordId, Error> {
         ids::find(typed, self.noun(), |id| self.store.ids(self.kind, id.as_str()))
     }
@@ -300,7 +301,7 @@ pub(super) fn noun(kind: Kind) -> &'static str {
     }
 }
 
-/// What `--content` says.
+/// Returns the fields of `--content`.
 fn content(common: &CommonFields) -> Result<Map<String, Value>, Error> {
     let text = match common.content.as_deref() {
         None => return Ok(Map::new()),

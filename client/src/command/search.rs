@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::record::{Ids, cut, project, text};
 use crate::arguments::{Common, SearchArguments};
 use crate::exit_status::ExitStatus;
-use crate::printer::Printer;
+use crate::printer::{Printer, one_line};
 
 /// The most characters of a long text that are shown before the match.
 const BEFORE: usize = 20;
@@ -26,7 +26,7 @@ pub(super) fn search(printer: Printer, common: &Common, asked: SearchArguments) 
     let mut entries = store.search(&texts, &wanted)?;
     cut(printer, &mut entries, asked.filter.limit);
     if entries.is_empty() {
-        let sentence = format!("Nothing on this machine has {} in it.", texts.join(" and "));
+        let sentence = format!("Nothing on this machine has {} in it.", one_line(&texts.join(" and ")));
         return Ok(printer.answer(&json!({ "data": [] }), &sentence, ExitStatus::No));
     }
     let object = json!({ "data": entries });

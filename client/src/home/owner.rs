@@ -45,8 +45,8 @@ pub(crate) fn foreign(path: &Path) -> Option<Foreign> {
         return Some(foreign(path, &found, true));
     }
     let found = fs::metadata(folder).ok().filter(|found| !is_mine(found.uid()))?;
-    // This program's folders are their owner's alone; the system's are not.
-    Some(foreign(folder, &found, found.mode() & OTHERS == 0))
+    // This program's folders are their owner's alone; the system's are not, and a user's whole home is not this program's.
+    Some(foreign(folder, &found, found.mode() & OTHERS == 0 && !is_home_of_a_user(folder)))
 }
 
 /// The command that opens the first folder above a path which is one's own and shut to oneself, too; none where there is no such
@@ -69,6 +69,11 @@ pub(crate) fn chown(path: &Path) -> String {
         return "Run `coditect` without `sudo`, as the user that the folder belongs to.".to_owned();
     }
     format!("`sudo chown -R \"$(id -un)\" {}` makes it yours. `coditect` needs no `sudo`.", path.display())
+}
+
+fn is_home_of_a_user(folder: &Path) -> bool {
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    users.lines().filter_map(|line| line.split(':').nth(5)).any(|home| Path::new(home) == folder)
 }
 
 pub(crate) fn is_mine(uid: u32) -> bool {

@@ -144,6 +144,22 @@ fn an_option_that_was_mistyped_is_no_text() {
 }
 
 #[test]
+fn help_about_help_is_help() {
+    let machine = Machine::new("https://cloud.example");
+    for arguments in
+        [&["help", "--help"][..], &["help", "-h"], &["help", "task", "--help"], &["task", "help", "--help"]]
+    {
+        let printed = machine.coditect(arguments);
+        assert_eq!((printed.code, printed.stderr.as_str()), (0, ""), "{arguments:?} {printed:?}");
+        let command = if arguments.contains(&"task") { "coditect task" } else { "coditect" };
+        assert!(printed.stdout.contains(&format!("Usage: {command}")), "{arguments:?} {printed:?}");
+    }
+    let printed = machine.coditect(&["help", "taks"]);
+    assert_eq!(printed.code, 64);
+    assert!(printed.stderr.contains("There is no command `coditect taks`."), "{printed:?}");
+}
+
+#[test]
 fn an_empty_text_is_refused() {
     let machine = Machine::new("https://cloud.example");
     machine.coditect(&["task", "add", "x", "--id", "t"]);
@@ -152,13 +168,24 @@ fn an_empty_text_is_refused() {
         let refused = format!(
             "error: Nothing was added: the {noun} has no text.\nhint: `coditect {noun} add TEXT` adds one that says TEXT.\n"
         );
-        for arguments in [&["add"][..], &["add", ""], &["add", " \t"], &["add", "", " "], &["add", "--", ""]] {
+        let (title, description) = (r#"{"title":""}"#, r#"{"description":" ","n":1}"#);
+        for arguments in [
+            &["add"][..],
+            &["add", ""],
+            &["add", " \t"],
+            &["add", "", " "],
+            &["add", "--", ""],
+            &["add", "--content", title],
+            &["add", "--content", description],
+        ] {
             expect(&machine.coditect(&[&[noun], arguments].concat()), 64, "", &refused);
         }
     }
     for arguments in [
         &["task", "update", "t"][..],
         &["task", "update", "t", ""],
+        &["task", "add", "buy milk", "--content", r#"{"title":""}"#],
+        &["task", "update", "t", "--content", r#"{"title":"\u200b"}"#],
         &["decision", "edit", "d", "  "],
         &["search", ""],
         &["search", "x", " "],

@@ -1,4 +1,4 @@
-//! Where the home folder may be, and what its file system may lack.
+//! Locations of the home folder, and file systems that lack features.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -13,7 +13,7 @@ use coditect::Config;
 use crate::cloud::Cloud;
 use crate::machine::{Machine, Printed, at_time, copy, expect};
 
-/// A library that takes hard links and the flush of folders away, as file systems do that have neither.
+/// A library that makes hard links and the flush of folders fail, as on file systems that have neither.
 static POOR: LazyLock<PathBuf> = LazyLock::new(|| {
     let folder = std::env::temp_dir().join(format!("coditect-poor-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
@@ -70,7 +70,7 @@ fn an_empty_folder_that_others_can_read_is_made_private() {
     assert_eq!(fs::metadata(machine.home()).unwrap().permissions().mode() & 0o777, 0o700);
 }
 
-/// Makes a dangling link and a file, neither of which can be a home, and says what is told of each.
+/// Makes a dangling link and a file, neither of which can be a home; returns each with its error message.
 fn impossible_homes(folder: &Path) -> [(PathBuf, &'static str); 2] {
     symlink("nowhere", folder.join("link")).unwrap();
     fs::write(folder.join("file"), "").unwrap();
@@ -223,7 +223,7 @@ fn chmod(mode: u32, path: &Path) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// The binary, run by another user than root.
+/// Runs the binary as another user than root.
 fn as_nobody(machine: &Machine, arguments: &[&str]) -> Printed {
     let mut command = Command::new("setpriv");
     command.args(["--reuid=nobody", "--clear-groups"]).arg(env!("CARGO_BIN_EXE_coditect")).args(arguments);
@@ -231,7 +231,7 @@ fn as_nobody(machine: &Machine, arguments: &[&str]) -> Printed {
     machine.printed(command.current_dir("/").output().unwrap())
 }
 
-/// Neither empty nor new: nobody knows what is in it.
+/// The folder cannot be read, so it counts as neither empty nor new.
 #[test]
 fn a_home_that_cannot_be_entered_is_an_error_for_all_that_read_it() {
     if !rustix::process::geteuid().is_root() {
@@ -266,6 +266,9 @@ fn a_home_that_cannot_be_entered_is_an_error_for_all_that_read_it() {
         let doctor = as_nobody(&machine, &[profile, &["doctor"]].concat());
         assert!(doctor.stdout.contains("BAD  home") && doctor.stdout.contains(hint), "{doctor:?}");
     };
+    // A whole user's folder is not to be given away for this.
+    let printed = as_nobody(&machine, &["--home", "/root/nothing", "task", "add", "y"]);
+    assert!(printed.code == 2 && !printed.stderr.contains("chown"), "{printed:?}");
     chown("root", &machine.home());
     each_says(&[], "{home} belongs to root.", "`sudo chown -R \"$(id -un)\" {home}");
     chown("nobody", &machine.home());

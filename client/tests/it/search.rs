@@ -59,6 +59,7 @@ fn what_was_written_down_is_found_by_what_it_says() {
         "Nothing on this machine has nothing and at all in it.\n",
         "",
     );
+    assert_eq!(machine.coditect(&["search", "none\nsuch"]).stdout.lines().count(), 1);
     assert_eq!(machine.coditect(&["search"]).code, 64);
 }
 
