@@ -1,8 +1,8 @@
-//! The enterprise license file of an installation of its own: checked at the start, offline, by the vendor's public keys.
+//! Checks the enterprise license file of an on-premise installation: at startup, offline, with the vendor's public keys.
 //!
-//! Where keys are, built in or configured, there must be a good file: the process refuses to start without. From 30 days
-//! before its end on, the log says so once a day. After its end nobody new gets a seat and no key is valid; whoever sits keeps
-//! the seat as long as its token is good, a day at most; seats are given back, and context is synced, as ever.
+//! Where keys are built in or configured, a valid file is required: without one the process refuses to start. From 30 days
+//! before the license ends, a warning is logged once a day. After it has ended, no new seat is granted and no key is valid;
+//! a session keeps its seat as long as its token is valid, a day at most; seats can be released and context synced as before.
 
 use std::time::Duration;
 
@@ -10,21 +10,21 @@ use common::{Setup, config, metrics};
 use jiff::Timestamp;
 use protocol::token::{EnterpriseClaims, EnterpriseLicense, Jwks, KeySet, read_enterprise_license};
 
-/// The vendor's public keys: a JWKS document, in releases for customers. Whoever is bound by a license doesn't choose whom
-/// to believe.
+/// The vendor's public keys: a JWKS document, built into releases for customers. A licensee must not be able to choose which
+/// keys are trusted.
 pub(crate) const VENDOR_KEYS: Option<&str> = match option_env!("CODITECT_VENDOR_JWKS") {
     Some(keys) if !keys.is_empty() => Some(keys),
     _ => None,
 };
 
-/// From so many days before the end on, it is said.
+/// Number of days before the end from which a warning is logged.
 const WARN_DAYS: i64 = 30;
 const DAY_SECONDS: i64 = 86_400;
-/// How often is looked whether a day has passed.
+/// Interval at which the days left are computed again.
 const LOOK: Duration = Duration::from_secs(3600);
 
-/// Asks for the license. `None` when it is missing or not good, which the setup has noted; `None` inside where there is no
-/// license because there needn't be one.
+/// Asks for the license. `None` if it is missing or invalid, which the setup has noted; the inner `None` means that no
+/// license is required and none is there.
 pub(crate) fn ask(setup: &mut Setup, built_in: Option<&str>) -> Option<Option<EnterpriseClaims>> {
     let keys = match built_in {
         Some(jwks) => {
@@ -62,7 +62,7 @@ fn keys_of(jwks: &str) -> Result<KeySet, String> {
     if keys.is_empty() { Err("has no RSA key for signatures".to_owned()) } else { Ok(keys) }
 }
 
-/// Says whose license it is, and then once a day how long it still is, when that isn't long any more.
+/// Logs the license's owner, and then once a day the days left, from `WARN_DAYS` before the end.
 async fn watch(license: EnterpriseLicense) {
     let (name, claims) = (license.short_name, license.claims);
     let ends = claims.ends().map(|end| end.to_string());

@@ -1,14 +1,14 @@
-//! What stands at some level when somebody reads the metrics: seats that are taken, and what waits in the outbox.
+//! Gauges that are measured when Prometheus scrapes the metrics: seats in use, and jobs waiting in the outbox.
 //!
-//! In the cloud these are told by jobs, `ops seat usage` and `ops outbox deliver`, because nobody can ask a function that
-//! isn't there. Here they are looked up when Prometheus asks, so that they are never older than its question.
+//! In the cloud the jobs `ops seat usage` and `ops outbox deliver` report them, because functions that are scaled to zero
+//! cannot be scraped. Here they are looked up on each scrape, so that they are never older than it.
 
 use common::{Db, Problem, Setup, metrics, outbox};
 use seats::Seats;
 
-/// Asks where metrics are to be read. `None` when the configuration has a mistake.
+/// Asks for the address at which metrics are served. `None` when the configuration has a mistake.
 pub(crate) fn ask(setup: &mut Setup) -> Option<()> {
-    // What the functions ask for as well: a mistake is noted once.
+    // The functions ask for the same settings: a mistake is noted once.
     let asked = Seats::ask(setup).zip(setup.postgres());
     let look = move || {
         let asked = asked.clone();

@@ -1,9 +1,8 @@
 //! Every function's routes in one process: local development and on-premise.
 //!
-//! Little is added to them: the same routers, the same states, sharing one pool and one connection to Redis; each says its
-//! name to the log and to the metrics, which only this process has. What is for Stripe is left out of an installation that
-//! has no secrets of it. How many users it may serve, and until when, is said by an enterprise license file, where there
-//! is one.
+//! Little is added to them: the same routers and states share one pool and one connection to Redis; each passes its name to
+//! the log and to the metrics, which only this process has. Stripe's routes are left out of an installation that has no
+//! secrets for it. An enterprise license file, if there is one, limits the number of users and the time.
 
 mod enterprise;
 mod levels;
@@ -13,7 +12,7 @@ use common::{Setup, config, request};
 use tower::util::MapRequestLayer;
 use utoipa_axum::router::OpenApiRouter;
 
-/// Every function's routes with their states. `None` when the configuration has a mistake, which the setup has noted.
+/// Returns every function's routes with their states. `None` when the configuration has a mistake, which the setup has noted.
 pub fn connect(setup: &mut Setup) -> Option<OpenApiRouter> {
     let metrics = levels::ask(setup);
     let enterprise = enterprise::ask(setup, enterprise::VENDOR_KEYS);

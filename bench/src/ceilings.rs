@@ -1,4 +1,4 @@
-//! What the same machine does without us, measured in the same run.
+//! Baselines: throughput of the same machine without our functions, measured in the same run.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, NoTls, Row, Statement};
 use uuid::Uuid;
 
-/// Who keeps a seat, for the bare heartbeat.
+/// The session that keeps a seat, for the bare heartbeat.
 #[derive(Debug, Clone)]
 pub(crate) struct Seat {
     pub(crate) license: String,
@@ -23,7 +23,7 @@ impl Seat {
         KEYS.iter().map(|k| format!("seat:{{{}}}:{k}", self.license)).collect()
     }
 
-    /// The arguments of the heartbeat's script: the session asks itself, for all who share it.
+    /// Returns the arguments of the heartbeat's script: the session itself asks, for every session that shares the seat.
     fn arguments(&self) -> [String; 4] {
         [self.session.clone(), "360000".to_owned(), String::new(), UNNAMED.to_string()]
     }
@@ -63,7 +63,7 @@ pub(crate) async fn redis_benchmark(redis_url: &str, seat: &Seat) -> f64 {
     let client = redis::Client::open(redis_url).expect("a Redis URL");
     let mut connection = client.get_multiplexed_async_connection().await.expect("Redis answers");
     EXTEND.load_async(&mut connection).await.expect("Redis takes the script");
-    // It takes a URL without a user for one whose name is empty.
+    // redis-benchmark takes a URL without a user for one with an empty user name.
     let url = redis_url.replacen("://:", "://default:", 1);
     let mut command = tokio::process::Command::new("redis-benchmark");
     command.args(["-u", &url, "-c", "50", "-n", "200000", "--csv"]);
@@ -108,12 +108,12 @@ pub(crate) struct Purchase {
     pub(crate) customer: String,
     pub(crate) subscription: String,
     pub(crate) invoice: String,
-    /// An event's.
+    /// The body of one of its events.
     pub(crate) body: Vec<u8>,
 }
 
-/// Events per second that are kept with their subscription's row, in the round trips of `webhook-stripe` and with its
-/// commits, on a connection for each purchase: nothing is parsed, decided or told to Redis.
+/// Returns the number of events per second that Postgres stores with their subscription's row, in the round trips of
+/// `webhook-stripe` and with its commits, on a connection for each purchase: nothing is parsed, decided or sent to Redis.
 pub(crate) async fn postgres_events(url: &str, purchases: &[Purchase]) -> f64 {
     const EACH: usize = 200;
     let clients = join_all(purchases.iter().map(|_| async {
@@ -133,7 +133,8 @@ pub(crate) async fn postgres_events(url: &str, purchases: &[Purchase]) -> f64 {
     (purchases.len() * EACH) as f64 / started.elapsed().as_secs_f64()
 }
 
-/// The statements of an event: whose, lock, event, subscription read and written, outbox, its end, and who waited.
+/// The statements of an event: its tenant, lock, event, subscription read and written, outbox job added and deleted, and the
+/// events that waited for it.
 const EVENT: [&str; 8] = [
     "select tenant_id, customer_id, subscription_id from stripe_owner($1, false)",
     "select pg_advisory_xact_lock(hashtextextended($1, 2))",
@@ -163,7 +164,7 @@ async fn event(client: &Client, statements: &[Statement], of: &Purchase) -> Resu
 
 type Query<'a> = (&'a Statement, &'a [&'a (dyn ToSql + Sync)]);
 
-/// Statements in one round trip.
+/// Runs statements in one round trip.
 async fn trip(client: &Client, before: &str, queries: &[Query<'_>], after: &str) -> Result<Vec<Vec<Row>>, Error> {
     let simple = async |sql: &str| if sql.is_empty() { Ok(()) } else { client.batch_execute(sql).await };
     let queries = join_all(queries.iter().map(|(statement, values)| client.query(*statement, values)));
@@ -173,8 +174,8 @@ async fn trip(client: &Client, before: &str, queries: &[Query<'_>], after: &str)
     rows.into_iter().collect()
 }
 
-/// Signatures of tokens per second with every core signing, for a second. Less than cores ÷ time of one where cores share
-/// units or other tenants share the machine.
+/// Returns signatures of tokens per second with every core signing, for a second. Less than cores ÷ time of one where cores
+/// share units or other tenants share the machine.
 pub(crate) async fn signatures(spec: &str) -> f64 {
     let spec = signing::SigningKeySpec::parse(spec).expect("SIGNING_KEY as the stack has it");
     let signer = signing::Signer::connect(spec, None).expect("the stack's key");
@@ -196,7 +197,7 @@ pub(crate) async fn signatures(spec: &str) -> f64 {
     f64::from(signed) / started.elapsed().as_secs_f64()
 }
 
-/// How long one RSA-4096 signature of a token takes on one core.
+/// Returns the time of one RSA-4096 signature of a token on one core.
 pub(crate) async fn signature(spec: &str) -> Duration {
     const N: u32 = 200;
     let spec = signing::SigningKeySpec::parse(spec).expect("SIGNING_KEY as the stack has it");

@@ -1,4 +1,4 @@
-//! The command line as engines start it all day, a whole process each time, beside a process that does nothing.
+//! Times of the command line as engines start it all day, a whole process each time, next to a process that does nothing.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use crate::say;
 use crate::table::{ms, table};
 
-/// How often each is run. They take turns, so that what else the machine does falls on all of them.
+/// Number of runs of each command. They take turns, so that other load on the machine falls on all of them.
 const RUNS: usize = 300;
 
-/// What is timed.
+/// The commands that are timed.
 const COMMANDS: [(&str, &[&str]); 3] = [
     ("**coditect --version**", &["--version"]),
     ("**coditect validate**, from its cache", &["validate", "--json"]),
@@ -36,7 +36,7 @@ impl Installed {
     }
 }
 
-/// Both tables.
+/// Prints both tables.
 pub(crate) fn run(v: &HashMap<String, String>) {
     let program = PathBuf::from(&v["BENCH_CLIENT"]);
     let installed = Installed { home: PathBuf::from(&v["BENCH_STACK_DIR"]).join("bench-client"), program };
@@ -81,7 +81,7 @@ fn size(program: &Path) -> String {
     format!("{:.2} MiB", bytes as f64 / 1_048_576.0)
 }
 
-/// What it says of a static program goes to one stream or the other.
+/// Returns the first line of `ldd`, which writes to stdout or to stderr if the program is static.
 fn linked(program: &Path) -> String {
     let output = Command::new("ldd").arg(program).output().expect("ldd");
     let says = [output.stdout, output.stderr].concat();

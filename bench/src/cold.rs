@@ -1,5 +1,5 @@
-//! What scaling to zero costs: how long each function takes from `exec` to its first answers, how large its image is and what
-//! it keeps while it waits, beside a bare server, held against what the product promises.
+//! Costs of scaling to zero: each function's time from `exec` to its first answers, the size of its image and its idle
+//! memory, next to a bare server, checked against the product's targets.
 
 mod start;
 mod work;
@@ -22,10 +22,10 @@ const STARTS: usize = 15;
 const TO_ANSWER: Duration = Duration::from_millis(50);
 const PROGRAM_BYTES: u64 = 15 << 20;
 const IDLE_BYTES: u64 = 20 << 20;
-/// The programs beside which functions are seen, and all functions in one, which nobody scales to zero.
+/// The program to compare functions with, and the one with all functions, which is never scaled to zero.
 const BARE: &str = "hello";
 const ALL: &str = "all-in-one";
-/// What else is in an image.
+/// The only other file in an image.
 const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// One program's times, by question and by whether its file was in memory; and its memory in bytes.
@@ -42,7 +42,7 @@ pub(crate) async fn run(v: &HashMap<String, String>) -> ExitCode {
     let mut work = Work::open(v).await;
     let programs: Vec<Program> = names.iter().map(|name| Program::new(v, &folder, name)).collect();
     let mut costs: Vec<Costs> = names.iter().map(|_| Costs::default()).collect();
-    // In turns, so that what else the machine does falls on all of them.
+    // They take turns, so that other load on the machine falls on all of them.
     for round in 0..STARTS {
         for is_cold in [false, true] {
             for (program, costs) in programs.iter().zip(&mut costs) {
@@ -115,7 +115,7 @@ fn sizes(programs: &[Program], costs: &[Costs], missed: &mut Vec<String>) -> Str
     let authorities = (size(Path::new(AUTHORITIES)), gzipped(Path::new(AUTHORITIES)));
     let rows = programs.iter().zip(costs).map(|(program, costs)| {
         let bytes = size(&program.path);
-        // All functions in one are of another size; what the others may have is about one.
+        // The program with all functions has another size; the limit applies to programs with one function.
         let is_kept = costs.idle_bytes < IDLE_BYTES && (bytes < PROGRAM_BYTES || program.name == ALL);
         let kept = match program.name.as_str() {
             BARE => String::new(),
@@ -134,7 +134,7 @@ fn size(file: &Path) -> u64 {
     std::fs::metadata(file).unwrap_or_else(|e| panic!("{}: {e}", file.display())).len()
 }
 
-/// The length after `gzip`, as a registry has a layer.
+/// Returns the length after `gzip`, as a registry stores a layer.
 fn gzipped(file: &Path) -> u64 {
     let output = Command::new("gzip").arg("-c").arg(file).output().expect("gzip");
     assert!(output.status.success(), "gzip packs {}", file.display());

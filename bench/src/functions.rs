@@ -1,4 +1,4 @@
-//! The functions under load, each through its own binary.
+//! The functions under load, each through its own program.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use crate::load::{self, Measured, Plan};
 
-/// How many people are at work at once.
+/// Number of concurrent users.
 pub(crate) const USERS: usize = 100;
 
-/// Where the functions are, and the license that is used.
+/// Addresses of the functions, and the license that is used.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) validate: String,
@@ -20,7 +20,7 @@ pub(crate) struct Target {
     pub(crate) access_token: String,
 }
 
-/// A session as `acquire` answered it.
+/// A session as `acquire` returned it.
 #[derive(Debug, Clone)]
 pub(crate) struct Session {
     pub(crate) id: String,

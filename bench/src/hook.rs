@@ -1,4 +1,4 @@
-//! `coditect hook task-plan` as an agent runs it: a whole process for each event, beside a process that does nothing.
+//! Times of `coditect hook task-plan` as an agent runs it: a whole process for each event, next to one that does nothing.
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 
 use crate::table::{self, ms};
 
-/// Changes in the queue; an event of a plan holds so many of them.
+/// Number of changes in the queue; an event holds `PLAN` of them.
 const QUEUE: usize = 10_000;
 const PLAN: usize = 500;
 
-/// How often each is run, warm and cold.
+/// Number of runs of each program, warm and cold.
 const RUNS: usize = 50;
 
-/// What empties the kernel's caches.
+/// File that drops the kernel's caches.
 const DROP_CACHES: &str = "/proc/sys/vm/drop_caches";
 
 struct Agent {
@@ -26,7 +26,7 @@ struct Agent {
 }
 
 impl Agent {
-    /// Hands an event on, and says how long the agent waited.
+    /// Passes an event to the hook, and returns the time that the agent waited.
     fn tell(&self, event: &str) -> Duration {
         let mut command = Command::new(&self.program);
         command.env_clear().env("CODITECT_HOME", &self.home).args(["hook", "task-plan"]);
@@ -37,14 +37,14 @@ impl Agent {
 fn timed(mut command: Command, input: &str) -> Duration {
     let began = Instant::now();
     let mut process = command.stdin(Stdio::piped()).spawn().expect("a program");
-    // Whoever doesn't read it needs not.
+    // A program need not read its input.
     let _ = process.stdin.take().map(|mut stdin| stdin.write_all(input.as_bytes()));
     let status = process.wait().expect("it ends");
     assert!(status.success(), "it always ends well");
     began.elapsed()
 }
 
-/// A plan as an agent lists it, after the task `done` was finished.
+/// Returns a plan as an agent lists it, after the task `done` was finished.
 fn event(session: usize, tasks: usize, done: usize) -> String {
     let list = |done: usize| -> Vec<Value> {
         let status = |n| if n < done { "completed" } else { "pending" };
@@ -68,7 +68,7 @@ fn drop_caches() -> bool {
     synced && std::fs::write(DROP_CACHES, "3").is_ok()
 }
 
-/// The table of the hook.
+/// Measures the hook and returns its table.
 pub(crate) fn table(v: &HashMap<String, String>) -> String {
     let agent = Agent { program: v["BENCH_CLIENT"].clone().into(), home: v["BENCH_HOME"].clone().into() };
     for session in 0..QUEUE / PLAN {
@@ -83,19 +83,19 @@ pub(crate) fn table(v: &HashMap<String, String>) -> String {
         if cold && !is_permitted {
             continue;
         }
-        // A plan of its own, of which a task after the other is finished.
+        // A plan of its own, of which one task after another is finished.
         let event = |done| event(QUEUE + usize::from(cold), RUNS + 2, done);
         agent.tell(&event(0));
         let (mut bare, mut ours) = (Vec::new(), Vec::new());
         for done in 1..=RUNS {
             let event = event(done);
-            // An agent works between two events, and what the last one left to be tidied up is done by then.
+            // An agent works between two events, and the cleanup that the last one started is done by then.
             std::thread::sleep(Duration::from_millis(100));
             if cold {
                 drop_caches();
             }
-            // The process that does nothing comes first, and brings back what any process needs: whoever calls a hook has it.
-            // Of ours, nothing is in memory: neither the program nor its files.
+            // The process that does nothing runs first, and loads what any process needs: a caller of a hook has it in
+            // memory, too. Of ours, nothing is in memory: neither the program nor its files.
             bare.push(nothing());
             ours.push(agent.tell(&event));
         }
@@ -112,7 +112,7 @@ fn row(what: &str, mut times: Vec<Duration>) -> Vec<String> {
     vec![what.to_owned(), ms(times[times.len() / 2]), ms(times[times.len() * 9 / 10])]
 }
 
-/// How many changes wait in the queue.
+/// Returns the number of changes that wait in the queue.
 fn waiting(agent: &Agent) -> u64 {
     let mut command = Command::new(&agent.program);
     command.env_clear().env("CODITECT_HOME", &agent.home).args(["sync", "status", "--json"]);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// What a load measured.
+/// Results of a load.
 #[derive(Debug)]
 pub(crate) struct Measured {
     pub(crate) per_second: f64,
@@ -27,12 +27,12 @@ impl Measured {
     }
 }
 
-/// How a load is put on.
+/// Parameters of a load.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {
     pub(crate) users: usize,
     pub(crate) requests_per_user: usize,
-    /// The time between the starts of a user's requests; none: as fast as the answers come.
+    /// The time between the starts of a user's requests; `None`: as fast as the answers come.
     pub(crate) pace: Option<Duration>,
     pub(crate) keep_bodies: bool,
 }
@@ -97,13 +97,14 @@ impl Connection {
         Self { stream, buffer: Vec::with_capacity(8192) }
     }
 
-    /// Sends a request and answers with status and body.
+    /// Sends a request and returns status and body.
     pub(crate) async fn ask(&mut self, request: &[u8]) -> (u16, Vec<u8>) {
         let (status, body) = self.exchange(request).await;
         (status, body.to_vec())
     }
 
-    /// The same without a copy of the body, which stays here until the next request. One in chunks is with their lengths.
+    /// Sends a request and returns the body without a copy: it stays here until the next request. A chunked body includes
+    /// the lengths of its chunks.
     pub(crate) async fn exchange(&mut self, request: &[u8]) -> (u16, &[u8]) {
         self.stream.write_all(request).await.expect("the server reads");
         let (status, head) = answer(&mut self.stream, &mut self.buffer).await;
@@ -111,7 +112,7 @@ impl Connection {
     }
 }
 
-/// Reads one answer; says its status, and where its body begins.
+/// Reads one answer; returns its status, and the offset of its body.
 async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> (u16, usize) {
     buffer.clear();
     let mut head = None;
@@ -137,7 +138,7 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len()).position(|w| w == needle)
 }
 
-/// The length of the body that follows; none when it comes in chunks.
+/// Returns the length of the body that follows; `None` if it is chunked.
 fn content_length(head: &[u8]) -> Option<usize> {
     let head = String::from_utf8_lossy(head).to_ascii_lowercase();
     if head.contains("\r\ntransfer-encoding: chunked") {
@@ -146,12 +147,12 @@ fn content_length(head: &[u8]) -> Option<usize> {
     Some(head.split("\r\n").find_map(|l| l.strip_prefix("content-length:")?.trim().parse().ok()).unwrap_or(0))
 }
 
-/// A POST as bytes.
+/// Returns a POST request as bytes.
 pub(crate) fn post(path: &str, bearer: Option<&str>, body: &str) -> Vec<u8> {
     post_with(path, &bearer.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default(), body)
 }
 
-/// The same with a header line, or none.
+/// Returns a POST request with a header line, or none, as bytes.
 pub(crate) fn post_with(path: &str, header: &str, body: &str) -> Vec<u8> {
     format!(
         "POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n{header}content-length: {}\r\n\r\n{body}",
@@ -160,7 +161,7 @@ pub(crate) fn post_with(path: &str, header: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// `host:port` of a URL.
+/// Returns the `host:port` of a URL.
 pub(crate) fn address(url: &str) -> String {
     url.trim_start_matches("http://").trim_end_matches('/').to_owned()
 }

@@ -28,7 +28,7 @@ const EACH_HEARTBEAT: usize = 1000;
 const EACH_EVENT: usize = 40;
 /// Rounds, of which the median is printed: the machine is shared.
 const ROUNDS: usize = 3;
-/// How often a paced user sends: 100 users are then 200 requests a second, which two cores can sign.
+/// Pause between a paced user's requests: 100 users then send 200 requests a second, which two cores can sign.
 const PACE: Duration = Duration::from_millis(500);
 
 #[tokio::main]
@@ -64,7 +64,7 @@ fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// A ceiling's server in a process of its own, of a program beside this one or itself; killed when dropped.
+/// Starts a ceiling's server in a process of its own, from a program beside this one or from itself; killed when dropped.
 async fn ceiling(program: &str, mode: &[&str], variables: &[(&str, &str)]) -> (tokio::process::Child, String) {
     use tokio::io::AsyncBufReadExt as _;
     let exe = std::env::current_exe().expect("this program is a file").with_file_name(program);
@@ -86,7 +86,7 @@ fn median_rate(mut rounds: Vec<f64>) -> f64 {
     rounds[rounds.len() / 2]
 }
 
-/// The latencies of all rounds.
+/// Merges all rounds' latencies.
 fn all(rounds: Vec<Measured>) -> Measured {
     let errors = rounds.iter().map(|m| m.errors).sum();
     let mut latencies: Vec<_> = rounds.into_iter().flat_map(|m| m.latencies).collect();
@@ -134,7 +134,7 @@ async fn run(v: &HashMap<String, String>) {
     restarts(&stripe, v).await;
 }
 
-/// Heartbeats, interleaved with the ceilings so that a slow minute of the machine is slow for all of them.
+/// Measures heartbeats, interleaved with the ceilings so that a slow minute of the machine is slow for all of them.
 async fn heartbeats(
     target: &Target,
     sessions: &[functions::Session],
@@ -165,7 +165,7 @@ async fn heartbeats(
     );
 }
 
-/// What ends in a signature, interleaved with nothing but signatures.
+/// Measures the requests that end in a signature, interleaved with bare signatures.
 async fn signed(target: &Target, v: &HashMap<String, String>, out: &mut Report) {
     let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
     let (mut validate, mut acquire, mut release) = (Vec::new(), Vec::new(), Vec::new());
@@ -193,7 +193,7 @@ async fn signed(target: &Target, v: &HashMap<String, String>, out: &mut Report) 
     out.measured("**release**", &release, String::new());
 }
 
-/// Stripe's events, interleaved with the same look-ups and commits without us.
+/// Measures Stripe's events, interleaved with the same look-ups and commits without our function.
 async fn events(stripe: &webhook::Stripe, v: &HashMap<String, String>, out: &mut Report) {
     const CONNECTIONS: usize = 16;
     let (client, connection) = tokio_postgres::connect(&v["DATABASE_URL"], NoTls).await.expect("Postgres answers");
@@ -209,7 +209,7 @@ async fn events(stripe: &webhook::Stripe, v: &HashMap<String, String>, out: &mut
     out.measured("**webhook-stripe**", &ours, format!("{:.0} % of its Postgres alone", 100.0 * ours.per_second / raw));
 }
 
-/// Stripe's events while servers are restarted.
+/// Sends Stripe's events while servers are restarted.
 async fn restarts(stripe: &webhook::Stripe, v: &HashMap<String, String>) {
     let Some(stack) = v.get("BENCH_STACK_DIR") else { return };
     let seen = stripe.restarted(&v["DATABASE_URL"], stack).await;

@@ -20,25 +20,25 @@ pub(crate) const PACE: Duration = Duration::from_millis(200);
 /// Events of each user while servers are restarted.
 const EACH_RESTARTED: usize = 50;
 
-/// Where Stripe sends events to, and how it signs them. Every user is a customer with a subscription.
+/// The endpoint that Stripe sends events to, and the key that signs them. Every user is a customer with a subscription.
 #[derive(Debug)]
 pub(crate) struct Stripe {
     address: String,
     key: hmac::Key,
     begin: i64,
-    /// Seconds since `begin`, by which events are told apart.
+    /// Seconds since `begin`, which make each event's time unique.
     clock: AtomicI64,
 }
 
-/// What became of events while servers were restarted.
+/// Outcome of events while servers were restarted.
 #[derive(Debug, Default)]
 pub(crate) struct Restarted {
     pub(crate) events: usize,
     pub(crate) acknowledged: usize,
-    /// Acknowledged, and not kept.
+    /// Number of events that were acknowledged, but not stored.
     pub(crate) missing: usize,
     pub(crate) sent_again: usize,
-    /// Licenses with other seats than their newest event's.
+    /// Number of licenses whose seats are not those of their newest event.
     pub(crate) wrong: usize,
 }
 
@@ -51,9 +51,9 @@ fn subscription(user: usize, begin: i64) -> Subscription {
 }
 
 impl Stripe {
-    /// Lets every user buy a subscription.
+    /// Makes every user buy a subscription.
     pub(crate) async fn open(address: String, secret: &str) -> Self {
-        // Stripe's clock has seconds, and what happens in one of them is in no order.
+        // Stripe's clock has seconds, and events within one second have no order.
         let begin = jiff::Timestamp::now().as_second() - 1_000_000;
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
         let stripe = Self { address, key, begin, clock: AtomicI64::new(1) };
@@ -79,13 +79,14 @@ impl Stripe {
         load::run(&self.address, plan, |user, n| self.signed(&self.change(user, first, n))).await
     }
 
-    /// The next change of some customer's subscription, as a request.
+    /// Returns the next change of some customer's subscription, as a request.
     pub(crate) fn next(&self) -> Vec<u8> {
         let n = usize::try_from(self.tick(1)).unwrap_or_default();
         self.signed(&self.change(n % USERS, 0, n))
     }
 
-    /// Changes at 500 a second, while Redis and then Postgres are restarted: what is not acknowledged is sent again.
+    /// Sends changes at 500 a second, while Redis and then Postgres are restarted: a change that is not acknowledged is sent
+    /// again.
     pub(crate) async fn restarted(&self, database_url: &str, stack: &str) -> Restarted {
         let first = self.tick(EACH_RESTARTED);
         let began = Instant::now();
@@ -125,7 +126,7 @@ impl Stripe {
         restarted
     }
 
-    /// What the bare Postgres is asked about: some users' subscriptions, with an event's body.
+    /// Returns the purchases for the bare Postgres: some users' subscriptions, with an event's body.
     pub(crate) async fn purchases(&self, users: usize, client: &tokio_postgres::Client) -> Vec<Purchase> {
         join_all((0..users).map(|user| self.purchase(user, client))).await
     }
@@ -154,7 +155,7 @@ impl Stripe {
         Events::new(Version::Current).subscription("updated", &sub, at)
     }
 
-    /// The request, under a signature of now.
+    /// Returns the request, signed with the current time.
     fn signed(&self, event: &Event) -> Vec<u8> {
         let (body, at) = (event.body(), jiff::Timestamp::now().as_second());
         let signature = hex::encode(hmac::sign(&self.key, format!("{at}.{body}").as_bytes()));
@@ -162,8 +163,8 @@ impl Stripe {
     }
 }
 
-/// Sends an event at each step of the pace, and at the end again what was refused. Answers which were acknowledged, in
-/// what order, and how many were sent again.
+/// Sends an event at each step of the pace, and at the end again those that were refused. Returns the acknowledged ones, in
+/// their order, and the number of events that were sent again.
 async fn until_acknowledged(
     address: &str,
     begin: Instant,

@@ -1,7 +1,7 @@
-//! An engine with the client inside: `cargo run -p coditect --example engine`.
+//! An engine with the client embedded: `cargo run -p coditect --example engine`.
 //!
 //! It asks whether it may run, holds a seat while it works where the license has seats, counts its commands where they are
-//! limited, and notes what it did. Each way in which that can end is one that a person reads.
+//! limited, and records its work. Each way in which that can end is printed for a person to read.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program of its own has no other way to speak")]
 
@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The engine's life, from the question to the last record.
+/// Runs the engine, from the license check to the last record.
 pub(crate) fn run(builder: LicenseClientBuilder) -> Result<(), Error> {
     let client = builder.on_notice(|notice| eprintln!("{notice}")).build()?;
 
@@ -57,7 +57,7 @@ pub(crate) fn run(builder: LicenseClientBuilder) -> Result<(), Error> {
         })?;
     }
 
-    // What is kept here goes out with the next sync, if not with this one.
+    // Records that stay here go out with the next sync, if not with this one.
     match context.sync(|_| ()) {
         Ok(synced) => println!("{} records sent", synced.pushed.sent()),
         Err(error) => eprintln!("{error} {}", error.hint()),

@@ -1,5 +1,5 @@
-//! What the cloud is asked with: the ID token of whoever is signed in, else the access token that a license key is exchanged
-//! for, which stays in memory.
+//! Bearer tokens of requests to the cloud: the ID token of the signed-in user, else the access token that a license key is
+//! exchanged for, which stays in memory.
 
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
@@ -15,19 +15,19 @@ use crate::{Error, LicenseClient, sign_in};
 /// A token is not used in its last minute, so that it does not end on the way.
 const MARGIN: Duration = Duration::from_secs(60);
 
-/// No token is used for longer without a look at what is kept.
+/// Longest time for which a token is used before what is stored is read again.
 const LONGEST: Duration = Duration::from_secs(86_400);
 
-/// On whose behalf the cloud is asked.
+/// Identity on whose behalf the cloud is asked.
 #[derive(Clone, Debug)]
 pub(crate) enum Credential {
-    /// Of whoever is signed in: a person has a seat of his own on each device, and the audit log knows his name.
+    /// The signed-in user, who has a seat of their own on each device and whose name is in the audit log.
     SignIn,
-    /// Of the license: all who have its key share one seat on each device.
+    /// The license: all users who have its key share one seat on each device.
     Key(LicenseKey),
 }
 
-/// A token, whose it is, and its end.
+/// A token, its tenant, and the end of its use.
 #[derive(Clone)]
 struct Access {
     token: String,
@@ -35,7 +35,7 @@ struct Access {
     until: Instant,
 }
 
-/// The token at hand, and the last one that the cloud has refused.
+/// The current token, and the last one that the cloud refused.
 #[derive(Default)]
 pub(crate) struct AccessMemory {
     current: Option<Access>,
@@ -50,8 +50,8 @@ impl std::fmt::Debug for AccessMemory {
 }
 
 impl LicenseClient {
-    /// On whose behalf the cloud is asked. A key of the environment comes before a sign-in, and that before the license key
-    /// that is kept.
+    /// Returns the identity on whose behalf the cloud is asked. A key of the environment takes precedence over a sign-in,
+    /// and that over the stored license key.
     pub(crate) fn credential(&self) -> Result<Credential, Error> {
         if let Some(key) = self.given_key()? {
             return Ok(Credential::Key(key.clone()));
@@ -63,12 +63,13 @@ impl LicenseClient {
     }
 }
 
-/// The token at hand, or a new one.
+/// Returns the current token, or a new one.
 pub(crate) fn token(client: &Inner, credential: &Credential, effort: Effort) -> Result<String, Error> {
     token_and_tenant(client, credential, effort).map(|(token, _)| token)
 }
 
-/// The same, with whose it is; none if the provider does not say and no seat has been taken yet.
+/// Returns the current token, or a new one, with its tenant; none if the provider does not name one and no seat has been
+/// taken yet.
 pub(crate) fn token_and_tenant(
     client: &Inner,
     credential: &Credential,
@@ -84,7 +85,7 @@ pub(crate) fn token_and_tenant(
         Credential::SignIn => {
             let bearer = sign_in::bearer(client, memory.refused.as_deref())?;
             let lifetime = Duration::try_from(bearer.lifetime).unwrap_or_default().min(LONGEST);
-            // Without a tenant it is looked up anew, since the first seat makes it known.
+            // Without a tenant, the sign-in is read again by the next call, since the first seat makes the tenant known.
             let lifetime = if bearer.tenant.is_some() { lifetime } else { Duration::ZERO };
             Access { token: bearer.token, tenant: bearer.tenant, until: Instant::now() + lifetime }
         }
@@ -104,7 +105,7 @@ fn exchange(client: &Inner, key: &LicenseKey, effort: Effort) -> Result<Access, 
     Ok(Access { token: answer.access_token, tenant: Some(answer.tenant_id), until: Instant::now() + lifetime })
 }
 
-/// The next one is a new one: the cloud has refused this one.
+/// Discards the current token, which the cloud has refused, so that the next one is a new one.
 pub(crate) fn forget(client: &Inner) {
     let mut memory = client.access.lock().unwrap_or_else(PoisonError::into_inner);
     memory.refused = memory.current.take().map(|access| access.token);

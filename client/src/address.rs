@@ -1,4 +1,4 @@
-//! Where secrets may be sent.
+//! Addresses that secrets may be sent to.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -25,20 +25,20 @@ pub struct Address {
 }
 
 impl Address {
-    /// The cloud, unless another one is set.
+    /// Address of the cloud, unless another one is set.
     pub const DEFAULT: &str = "https://api.coditect.ai";
 
-    /// The address, without a slash at its end.
+    /// Returns the address, without a slash at its end.
     pub fn as_str(&self) -> &str {
         &self.url
     }
 
-    /// Whether what is sent is encrypted; if not, it does not leave this machine.
+    /// Returns true if requests are encrypted; if not, they do not leave this machine.
     pub(crate) fn is_encrypted(&self) -> bool {
         self.encrypted
     }
 
-    /// The address of a path under this one.
+    /// Returns the address of a path under this one.
     pub(crate) fn join(&self, path: &str) -> Self {
         Self { url: format!("{}{path}", self.url), encrypted: self.encrypted }
     }
@@ -49,7 +49,7 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let text = text.trim();
-        // What is shown of a wrong address has a bound, and no password.
+        // Errors show a bounded part of a wrong address, without a password.
         let shown = || text.rsplit('@').next().unwrap_or_default().chars().take(100).collect();
         let refuse = |fault| Error::Address { url: shown(), fault };
         let uri: Uri = text.parse().map_err(|_| refuse("it is not an address such as https://api.coditect.ai."))?;

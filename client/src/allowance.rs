@@ -1,7 +1,7 @@
-//! How many commands are left today, counted on this machine: nobody is asked, and nobody is told.
+//! Counts the commands of a day against the license's limit, on this machine alone: nothing is sent to the cloud.
 //!
-//! The count is sealed, so that it isn't changed by hand; who deletes it, or the whole folder, begins anew. That is no more
-//! than a license's limit of commands has to withstand.
+//! The count is sealed, so that it can't be changed by hand; a user who deletes it, or the whole folder, starts again from
+//! zero. A license's limit of commands need not withstand more than that.
 
 mod days;
 
@@ -20,25 +20,25 @@ const FILE: &str = "commands";
 /// The file that is locked while the count changes.
 const LOCK: &str = "commands.lock";
 
-/// The commands of a day, where they are limited.
+/// The daily limit of commands, and its use so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Allowance {
-    /// How many a day.
+    /// Commands allowed per day.
     pub limit: i64,
-    /// How many of them were used.
+    /// Commands used today.
     pub used: i64,
     /// When the next day begins: midnight on this machine.
     pub next_day_at: Timestamp,
 }
 
 impl Allowance {
-    /// How many are left.
+    /// Returns the number of commands left today.
     pub fn left(&self) -> i64 {
         (self.limit - self.used).max(0)
     }
 
-    /// The next day's beginning, as the person's own clock shows it.
+    /// Formats the start of the next day in the system's time zone.
     pub(crate) fn next_day(&self) -> String {
         let next = self.next_day_at.to_zoned(TimeZone::system());
         let at = next.strftime("%Y-%m-%d %H:%M");
@@ -51,12 +51,12 @@ impl Allowance {
 }
 
 impl LicenseClient {
-    /// Counts a command, or refuses it because today's are used up. Without a limit there is nothing to count, and the
-    /// answer is none.
+    /// Counts a command, or refuses it if today's limit is reached. Without a limit nothing is counted, and the result is
+    /// `None`.
     ///
-    /// The limit is the license's as the last [`validate`](Self::validate) found it, and the free tier's where there is none
-    /// that serves. A day is the machine's own, from midnight to midnight. It ends where it began: neither a journey to
-    /// another time zone nor a clock set back has a second one with the same date.
+    /// The limit is that of the license as of the last [`validate`](Self::validate), or the free tier's without a usable
+    /// license. A day lasts from midnight to midnight on this machine, in the time zone in which it began: neither travel
+    /// to another time zone nor a clock set back gives a second day with the same date.
     ///
     /// ```
     /// use coditect::{Error, FREE_COMMANDS_PER_DAY, LicenseClient};
@@ -86,7 +86,7 @@ impl LicenseClient {
         count(&self.inner, &self.quotas()?)
     }
 
-    /// Takes back what was counted for a command that then could not be started.
+    /// Takes back the count of a command that then could not be started.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -108,7 +108,7 @@ impl LicenseClient {
         let _held = client.home.lock(LOCK)?;
         let now = now(client);
         let mut days = stored(client)?.at(&now);
-        // The day may have ended in between, and another one has not had it.
+        // The day may have ended in between, and the next one has not counted the command.
         let same_day = days.allowance(counted.limit, now.time_zone()).next_day_at == counted.next_day_at;
         if same_day && days.used > 0 {
             days.used -= 1;
@@ -117,7 +117,7 @@ impl LicenseClient {
         Ok(())
     }
 
-    /// How many commands were used today, without counting one; none without a limit.
+    /// Returns the limit and the commands used today, without counting one; `None` without a limit.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -148,7 +148,7 @@ impl LicenseClient {
 /// Counts a command under these quotas.
 pub(crate) fn count(client: &Inner, quotas: &Quotas) -> Result<Option<Allowance>, Error> {
     let Some(limit) = limit(quotas) else { return Ok(None) };
-    // Let go of when this returns.
+    // Released when this function returns.
     let _held = client.home.lock(LOCK)?;
     let now = now(client);
     let mut days = stored(client)?.at(&now);
@@ -174,7 +174,7 @@ fn now(client: &Inner) -> Zoned {
     client.time.wall().to_zoned(TimeZone::system())
 }
 
-/// What cannot be opened is as good as deleted.
+/// Returns the stored days. A file that cannot be opened counts as deleted.
 fn stored(client: &Inner) -> Result<Days, Error> {
     let json = match client.vault.open(FILE) {
         Err(Error::Sealed { .. }) => None,

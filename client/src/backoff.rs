@@ -1,10 +1,11 @@
-//! How long to wait before trying again: longer each time, never two clients in step, and at least as long as was asked.
+//! Exponential backoff with jitter: each wait is longer than the last, clients do not retry in step, and a wait is at least as
+//! long as the server asked for (`Retry-After`).
 
 use std::time::Duration;
 
 use crate::random;
 
-/// The wait doubles from the first to the longest; half of it is chance.
+/// Exponential backoff: the wait doubles from the first to the longest; half of it is random.
 #[derive(Clone, Debug)]
 pub(crate) struct Backoff {
     first: Duration,
@@ -17,17 +18,17 @@ impl Backoff {
         Self { first, longest, failures: 0 }
     }
 
-    /// After a success the next failure is the first.
+    /// Resets the wait after a success: the next failure counts as the first.
     pub(crate) fn reset(&mut self) {
         self.failures = 0;
     }
 
-    /// After a failure.
+    /// Counts a failure, and returns the wait before the next attempt: at least the time that the server asked for, if any.
     pub(crate) fn wait(&mut self, asked: Option<Duration>) -> Duration {
         let full = self.first.saturating_mul(1 << self.failures.min(16)).min(self.longest);
         self.failures += 1;
         let wait = full.mul_f64(0.5 + random::fraction() / 2.0);
-        // Whoever asks to be left alone is, and the chance comes on top, so that not everybody returns at once.
+        // The time that the server asked for is honored, and the jitter is added to it, so that not all clients return at once.
         asked.map_or(wait, |asked| wait.max(asked + full.mul_f64(random::fraction() / 4.0)))
     }
 }

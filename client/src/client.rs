@@ -1,4 +1,4 @@
-//! The client: who asks, from which machine, and where it keeps what it was told.
+//! The client: its machine, its home folder, and its connection to the cloud.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ use crate::{
 /// The sealed file with the license key.
 const KEY_FILE: &str = "license";
 
-/// Asks the cloud on behalf of one machine, and remembers what it said.
+/// Asks the cloud on behalf of one machine, and stores the answers.
 ///
 /// Cheap to clone; all clones share one memory. It blocks, and needs no async runtime.
 ///
@@ -52,13 +52,13 @@ pub struct LicenseClient {
     pub(crate) inner: Arc<Inner>,
 }
 
-/// What the cloud says about itself.
+/// Discovery answer of the cloud about itself.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Discovered {
-    /// Who signs.
+    /// Issuer (`iss`) of the cloud's tokens.
     pub issuer: String,
-    /// Each function's address.
+    /// Address of each function, by its name.
     pub functions: BTreeMap<String, String>,
 }
 
@@ -72,14 +72,14 @@ pub(crate) struct Inner {
     pub(crate) cloud: Cloud,
     pub(crate) directories: Directories,
     pub(crate) notify: Notify,
-    /// The license key of the environment, which comes before all that is kept.
+    /// License key of the environment, which takes precedence over all that is stored.
     given_key: Option<Result<LicenseKey, KeyError>>,
-    /// What the cloud is asked with, for as long as it is good.
+    /// Token of requests to the cloud, for as long as it is valid.
     pub(crate) access: Mutex<AccessMemory>,
 }
 
 impl Inner {
-    /// Which of those that share the machine's seat this is.
+    /// Returns the id of this home folder, one of those that share the machine's seat.
     pub(crate) fn instance(&self) -> InstanceId {
         *self.instance.get_or_init(|| instance::identify(&self.home))
     }
@@ -92,32 +92,32 @@ impl Inner {
 }
 
 impl LicenseClient {
-    /// A client with everything as the environment and the home folder say, unless it is told otherwise.
+    /// Returns a builder. Its defaults come from the environment and the home folder.
     pub fn builder() -> LicenseClientBuilder {
         LicenseClientBuilder::default()
     }
 
-    /// This machine's id.
+    /// Returns this machine's id.
     pub fn hardware_id(&self) -> &HardwareId {
         &self.inner.machine
     }
 
-    /// The folder in which everything is kept.
+    /// Returns the folder in which everything is stored.
     pub fn home(&self) -> &Path {
         self.inner.home.path()
     }
 
-    /// Whose folder that is.
+    /// Returns the profile that the home folder belongs to.
     pub fn profile(&self) -> Profile {
         Profile::of(self.home())
     }
 
-    /// Where the cloud is.
+    /// Returns the address of the cloud.
     pub fn cloud_url(&self) -> &Address {
         self.inner.directories.cloud_url()
     }
 
-    /// Asks the cloud where its functions are and who signs for it, and keeps the answer.
+    /// Asks the cloud for the addresses of its functions and for its issuer, and stores the answer.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), coditect::Error> {
@@ -130,14 +130,14 @@ impl LicenseClient {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when nobody answers, or somebody who is not a cloud; [`Error::Address`] when a function is at an
+    /// [`Error::Unavailable`] when no server answers, or one that is not a cloud; [`Error::Address`] when a function is at an
     /// address that secrets must not be sent to.
     pub fn discover(&self) -> Result<Discovered, Error> {
         let directory = self.inner.directories.refresh(self.inner.time.wall())?;
         Ok(Discovered { issuer: directory.issuer().to_owned(), functions: directory.functions().clone() })
     }
 
-    /// The license key, if one has been activated here.
+    /// Returns the license key, if one has been activated here.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -157,8 +157,8 @@ impl LicenseClient {
         key.map(Some).ok_or_else(|| Error::Sealed { path: self.inner.home.file(KEY_FILE) })
     }
 
-    /// The license key of the environment (`CODITECT_LICENSE_KEY`). Seats are taken with it, regardless of a sign-in or
-    /// an activated key, and nothing of it is kept.
+    /// Returns the license key of the environment (`CODITECT_LICENSE_KEY`). Seats are taken with it, regardless of a sign-in
+    /// or an activated key, and nothing of it is stored.
     ///
     /// # Errors
     /// [`Error::KeyVariable`] when the variable is set, and no license key is in it.
@@ -170,16 +170,16 @@ impl LicenseClient {
         }
     }
 
-    /// Moves the secrets that are kept (license key, sign-in, tenant key) under a secret in the operating system's keychain, or
-    /// out of it into the home folder, and keeps them there from now on. Whether the keychain has them now: not where there is
-    /// none. Nothing is changed unless all of them can be opened.
+    /// Moves the stored secrets (license key, sign-in, tenant key) under a secret in the operating system's keychain, or
+    /// out of it into the home folder, and keeps them there from now on. Returns true if the keychain has them now, which needs
+    /// a keychain on this machine. Nothing is changed unless all of them can be opened.
     ///
-    /// This client goes on as it was made; the next one is another.
+    /// This client keeps the setting that it was built with; the next one has the new setting.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), coditect::Error> {
     /// # let client = coditect::LicenseClient::builder().build()?;
-    /// client.use_keychain(false)?; // for a machine where nobody unlocks it
+    /// client.use_keychain(false)?; // for a machine where no user unlocks it
     /// # Ok(())
     /// # }
     /// ```
@@ -198,7 +198,7 @@ impl LicenseClient {
         Ok(false)
     }
 
-    /// Whether secrets are kept under the operating system's keychain, and if not, why.
+    /// Returns `Ok(Ok(()))` if secrets are kept under the operating system's keychain, else the reason why not.
     ///
     /// # Errors
     /// When the home folder cannot be used.
@@ -206,7 +206,7 @@ impl LicenseClient {
         self.inner.vault.keychain()
     }
 
-    /// Whether there is one, without opening it.
+    /// Returns true if a license key is stored, without opening it.
     pub(crate) fn has_license_key(&self) -> Result<bool, Error> {
         self.inner.vault.holds(KEY_FILE)
     }
@@ -220,7 +220,7 @@ impl LicenseClient {
     }
 }
 
-/// Makes a [`LicenseClient`].
+/// Builder of a [`LicenseClient`].
 ///
 /// ```
 /// use coditect::LicenseClient;
@@ -251,49 +251,50 @@ pub struct LicenseClientBuilder {
 }
 
 impl LicenseClientBuilder {
-    /// Where the cloud is, in place of what `coditect config` says.
+    /// Sets the address of the cloud, in place of the one that `coditect config` has.
     #[must_use]
     pub fn cloud_url(mut self, url: Address) -> Self {
         self.cloud_url = Some(url);
         self
     }
 
-    /// Where everything is kept, in place of `CODITECT_HOME` or `~/.coditect`.
+    /// Sets the home folder, in which everything is stored, in place of `CODITECT_HOME` or `~/.coditect`.
     #[must_use]
     pub fn home(mut self, path: impl Into<PathBuf>) -> Self {
         self.home = Some(path.into());
         self
     }
 
-    /// Which profile, in place of the one that `CODITECT_PROFILE` names; of [`home`](Self::home), where that is given.
+    /// Sets the profile, in place of the one that `CODITECT_PROFILE` names; of [`home`](Self::home), where that is given.
     #[must_use]
     pub fn profile(mut self, profile: Profile) -> Self {
         self.profile = Some(profile);
         self
     }
 
-    /// Which machine this is, in place of `CODITECT_HARDWARE_ID` or what the operating system says.
+    /// Sets this machine's id, in place of `CODITECT_HARDWARE_ID` or the operating system's.
     #[must_use]
     pub fn hardware_id(mut self, machine: HardwareId) -> Self {
         self.machine = Some(machine);
         self
     }
 
-    /// What time it is, in place of the system's clock.
+    /// Sets the clock, in place of the system's.
     #[must_use]
     pub fn clock(mut self, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         self.clock = Some(Clock::new(now));
         self
     }
 
-    /// How long the machine has been running, where that is known; to be given with [`clock`](Self::clock), and after it.
+    /// Sets the source of the machine's uptime, which is none where it is unknown; to be called with [`clock`](Self::clock),
+    /// and after it.
     #[must_use]
     pub fn uptime(mut self, uptime: impl Fn() -> Option<Uptime> + Send + Sync + 'static) -> Self {
         self.clock = Some(self.clock.unwrap_or_else(Clock::system).with_uptime(uptime));
         self
     }
 
-    /// Whether the operating system's keychain may be used, where there is one and neither `coditect config` nor
+    /// Allows or forbids the operating system's keychain, which is used where there is one and neither `coditect config` nor
     /// `CODITECT_KEYCHAIN` turns it off.
     #[must_use]
     pub fn keychain(mut self, on: bool) -> Self {
@@ -301,24 +302,25 @@ impl LicenseClientBuilder {
         self
     }
 
-    /// Who is told what nobody asked for: that the cloud is away, that a seat was lost.
+    /// Sets the listener for unsolicited notices: that the cloud is unavailable, that a seat was lost.
     ///
-    /// Called in the middle of an answer, and from the threads of seats, which wait for it. So it must not ask the client, or
-    /// drop a seat, in turn: it prints, or sends what happened over a channel.
+    /// It is called in the middle of an answer, and from the threads of seats, which wait for it. So it must not call the
+    /// client, or drop a seat, in turn: it prints, or sends what happened over a channel.
     #[must_use]
     pub fn on_notice(mut self, listener: impl Fn(&Notice) + Send + Sync + 'static) -> Self {
         self.notify = Some(Notify::new(listener));
         self
     }
 
-    /// Who follows what is asked of whom, how long it took, and which stored answers serve. Called from all threads.
+    /// Sets the listener for traces: each request with its server and its duration, and the stored answers that are used. It is
+    /// called from all threads.
     #[must_use]
     pub fn on_trace(mut self, listener: impl Fn(&Trace) + Send + Sync + 'static) -> Self {
         self.tracer = Tracer::new(listener);
         self
     }
 
-    /// The settings of the home folder that it would have.
+    /// Returns the settings of the home folder that the client would have.
     pub(crate) fn config(&self) -> Result<Config, Error> {
         let home = match &self.profile {
             Some(profile) => Some(Profile::locate(self.home.clone(), Some(profile))?),
@@ -327,10 +329,10 @@ impl LicenseClientBuilder {
         Config::open(home)
     }
 
-    /// The client. Nothing is asked of the cloud yet.
+    /// Builds the client. Nothing is asked of the cloud yet.
     ///
-    /// Chooses the arithmetic of `jsonwebtoken` for the whole process, unless the process has chosen one already. What is chosen
-    /// here checks RS256, as licenses are signed: a program with tokens of other kinds makes its own choice first.
+    /// Installs a crypto provider of `jsonwebtoken` for the whole process, unless the process has installed one already. This
+    /// one only checks RS256, as licenses are signed: a program with tokens of other kinds installs its own first.
     pub fn build(self) -> Result<LicenseClient, Error> {
         arithmetic::install();
 

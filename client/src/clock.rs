@@ -1,19 +1,19 @@
-//! What time it is, as far as this machine can be believed.
+//! The current time, as far as this machine's clock can be trusted.
 //!
-//! Three things are known: what the clock on the wall shows, which anybody can set; how long the machine has been running,
-//! which nobody can, but which says nothing of the time that it was off; and when the cloud last signed something. From them
-//! follow two times that are kept, sealed:
+//! It is derived from three inputs: the wall clock, which any user can set; the machine's uptime, which no user can set,
+//! but which excludes the time that the machine was off; and the time at which the cloud last signed something. Two times
+//! are computed from them and stored, sealed:
 //!
-//! - the *floor*: it is at least this late, since the cloud signed then, or since the machine has run for so long after that;
-//! - what was *claimed*: the clock showed a later time, as it does after a night.
+//! - the *floor*: a lower bound of the time, namely that of the cloud's last signature plus the uptime since then;
+//! - the *claim*: a later time that the wall clock showed, as it does after a night in which the machine was off.
 //!
-//! Stored answers are judged by what was claimed. What was claimed wrongly, by a clock that was ahead, is taken back by
-//! setting the clock right, as long as that happens before the machine is started again: then a grace that had seemed to be
-//! over goes on. A clock that is set back behind the floor is not believed at all, so it lengthens no grace. And a claim that
-//! has outlived a start of the machine becomes the floor. Only the cloud, by signing now, can set both lower.
+//! Stored answers are judged by the claim. A wrong claim, of a clock that was ahead, is taken back by setting the clock
+//! right before the machine is restarted: a grace period that had seemed to be over then goes on. A clock that is set back
+//! behind the floor is not trusted at all, so it extends no grace period. A claim that has outlived a restart of the
+//! machine becomes the floor. Only a new signature of the cloud can lower both.
 //!
-//! Whoever sets the clock back before this program has ever seen the later time is not noticed, as by no program that cannot
-//! ask anybody.
+//! A user who sets the clock back before this program has ever seen the later time goes unnoticed, as in any program that
+//! works offline.
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,14 +28,14 @@ use crate::notice::{Notice, Notify};
 use crate::uptime::{self, Uptime};
 use crate::vault::Vault;
 
-/// The sealed file with the mark.
+/// The sealed file with the mark: the floor, the claim and the uptime.
 const FILE: &str = "clock";
 
-/// The latest time that is believed of a clock: 9998-01-01. Later ones cannot be written as dates, and a little room is left for
-/// times that are reckoned from it.
+/// The latest time that is accepted of a clock: 9998-01-01. Later ones cannot be written as dates, and a little room is
+/// left for times that are computed from it.
 const LATEST: Timestamp = Timestamp::constant(253_339_228_800, 0);
 
-/// The time of this machine's clock. One that shows a time beyond all calendars is taken to show the latest one.
+/// Returns the time of this machine's clock, at most 9998-01-01: later ones cannot be written as dates.
 ///
 /// ```
 /// assert!(coditect::now() > jiff::Timestamp::UNIX_EPOCH);
@@ -49,13 +49,13 @@ fn within_calendars(time: SystemTime) -> Timestamp {
     Timestamp::try_from(time).unwrap_or(otherwise).min(LATEST)
 }
 
-/// Clocks that are further apart than this are not the same; less is a clock that is being corrected. In seconds.
+/// Largest difference, in seconds, that counts as a correction of the clock; a larger one means that it was set.
 const TOLERANCE: i64 = 3600;
 
-/// The mark is written when it has moved by this much, and not at every look. In seconds.
+/// Smallest change of the mark, in seconds, for which it is written, so that not every reading writes a file.
 const STEP: i64 = 60;
 
-/// The wall clock and the time that the machine has been running; tests have their own.
+/// Sources of the wall clock's time and of the machine's uptime; tests supply their own.
 #[derive(Clone)]
 pub(crate) struct Clock {
     wall: Arc<dyn Fn() -> Timestamp + Send + Sync>,
@@ -63,17 +63,17 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// The system's.
+    /// Returns the system's clock and uptime.
     pub(crate) fn system() -> Self {
         Self { wall: Arc::new(now), uptime: Arc::new(uptime::system) }
     }
 
-    /// Another wall clock. What the system says of its uptime does not belong to it.
+    /// Returns a clock with another wall clock and no uptime, since the system's uptime does not belong to it.
     pub(crate) fn new(wall: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         Self { wall: Arc::new(wall), uptime: Arc::new(|| None) }
     }
 
-    /// The same with another uptime.
+    /// Replaces the source of the uptime.
     pub(crate) fn with_uptime(self, uptime: impl Fn() -> Option<Uptime> + Send + Sync + 'static) -> Self {
         Self { uptime: Arc::new(uptime), ..self }
     }
@@ -89,28 +89,28 @@ impl fmt::Debug for Clock {
     }
 }
 
-/// A look at the clock.
+/// Result of a reading of the clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment {
     /// The time that stored answers are judged by.
     pub(crate) now: Timestamp,
-    /// The time that it is at least, even if the clock is ahead.
+    /// Lower bound of the time, even if the clock is ahead.
     pub(crate) floor: Timestamp,
-    /// Whether the clock goes on from where it was, as far as one can know.
+    /// True if the clock continues from its previous reading or later, as far as can be known.
     pub(crate) steady: bool,
-    /// Whether there is a mark. There always is where an answer is stored, unless somebody deleted it.
+    /// True if there is a mark. There always is one where an answer is stored, unless a user deleted it.
     pub(crate) anchored: bool,
 }
 
-/// The wall clock and what is known of it.
+/// The wall clock, and the mark by which its readings are judged.
 #[derive(Clone, Debug)]
 pub(crate) struct Timekeeper {
     clock: Clock,
     vault: Vault,
     notify: Notify,
-    /// Whether it has been told that the clock is behind,
+    /// True if the clock was behind at the last reading; only the first such reading sends a notice.
     told_behind: Arc<AtomicBool>,
-    /// and that it may be ahead.
+    /// True once the notice that the clock may be ahead was sent.
     told_ahead: Arc<AtomicBool>,
 }
 
@@ -119,22 +119,22 @@ impl Timekeeper {
         Self { clock, vault, notify, told_behind: Arc::default(), told_ahead: Arc::default() }
     }
 
-    /// The wall clock itself.
+    /// Returns the clock itself.
     pub(crate) fn clock(&self) -> Clock {
         self.clock.clone()
     }
 
-    /// The wall clock, believed or not.
+    /// Returns the wall clock's time, trusted or not.
     pub(crate) fn wall(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// How long the machine has been running.
+    /// Returns the machine's uptime, if it is known.
     pub(crate) fn uptime(&self) -> Option<Uptime> {
         (self.clock.uptime)()
     }
 
-    /// The time that stored answers are judged by.
+    /// Reads the clock: returns the time by which stored answers are judged, and updates the mark.
     pub(crate) fn look(&self) -> Result<Moment, Error> {
         let wall = self.wall();
         let Some(mark) = self.mark()? else {
@@ -142,7 +142,7 @@ impl Timekeeper {
         };
         let (next, seen) = mark.judge(wall.as_second(), self.uptime());
         if next.is_news_to(&mark) {
-            // Unless another process has learned something meanwhile.
+            // Not written if another process has changed the mark meanwhile.
             let _held = self.vault.hold_for(FILE);
             if self.mark()?.as_ref() == Some(&mark) {
                 self.keep(&next);
@@ -157,7 +157,7 @@ impl Timekeeper {
         Ok(Moment { now: time(next.believed()), floor: time(next.floor), steady, anchored: true })
     }
 
-    /// Something stored does not serve, and would if the clock were wrong.
+    /// Sends a notice, once, that a stored answer has expired by this clock, but may be valid if the clock is ahead.
     pub(crate) fn doubt(&self, moment: Moment) {
         if !self.told_ahead.swap(true, Ordering::Relaxed) {
             let ahead = moment.now.duration_since(moment.floor);
@@ -165,7 +165,7 @@ impl Timekeeper {
         }
     }
 
-    /// The cloud signed something just now, at this time.
+    /// Sets the mark to the time at which the cloud signed something just now.
     pub(crate) fn learn(&self, signed: Timestamp) {
         let ahead = self.wall().duration_since(signed);
         if ahead.as_secs().abs() > TOLERANCE {
@@ -177,38 +177,39 @@ impl Timekeeper {
 
     fn mark(&self) -> Result<Option<Mark>, Error> {
         match self.vault.open(FILE) {
-            // As good as deleted.
+            // Counts as deleted.
             Err(Error::Sealed { .. }) => Ok(None),
             other => Ok(other?.and_then(|json| serde_json::from_slice(&json).ok())),
         }
     }
 
-    /// Where it cannot be kept, an answer cannot either, which is told; and the mark that is there goes on serving.
+    /// Writes the mark. A failure is ignored: storing the answer fails as well, which is reported, and the old mark stays
+    /// valid.
     fn keep(&self, mark: &Mark) {
         let json = serde_json::to_vec(mark).expect("numbers and a text");
         let _ = self.vault.seal(FILE, &json);
     }
 }
 
-/// What is kept. Times are in seconds since 1970.
+/// The stored mark. Times are in seconds since 1970.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Mark {
-    /// It is not earlier.
+    /// Lower bound of the time.
     floor: i64,
-    /// The clock has shown this, which is later.
+    /// Later time that the clock has shown.
     claimed: Option<i64>,
-    /// How long the machine had been running.
+    /// Uptime of the machine when the mark was set.
     uptime: Option<Uptime>,
 }
 
-/// What a look at the clock showed.
+/// Verdict on a reading of the clock.
 #[derive(Debug, PartialEq)]
 enum Seen {
-    /// It goes on from where it was, or later.
+    /// The clock continues from its previous reading, or later.
     Steady,
-    /// It was set back, to a time that may be right.
+    /// The clock was set back, to a time that may be right.
     TakenBack,
-    /// It was set back by so many seconds, to a time that is over.
+    /// The clock was set back by this many seconds, to a time before the floor.
     Behind(i64),
 }
 
@@ -224,7 +225,7 @@ impl Mark {
         Self { floor, claimed, uptime }.see(wall)
     }
 
-    /// Nobody knows how long the machine was off.
+    /// Judges a reading without a comparable uptime: after a restart, the time that the machine was off is unknown.
     fn judge_after_start(&self, wall: i64, uptime: Option<Uptime>) -> (Self, Seen) {
         let floor = if wall < self.believed() - TOLERANCE { self.floor } else { self.believed() };
         Self { floor, claimed: self.claimed.filter(|claimed| *claimed > floor), uptime }.see(wall)
@@ -242,7 +243,7 @@ impl Mark {
         (Self { claimed, ..self }, if behind > 0 { Seen::TakenBack } else { Seen::Steady })
     }
 
-    /// Whether this is worth being written where that is kept.
+    /// Returns true if this mark differs enough from the stored one to be written.
     fn is_news_to(&self, kept: &Self) -> bool {
         let start = |mark: &Self| mark.uptime.as_ref().map(|uptime| uptime.start.clone());
         (self.believed() - kept.believed()).abs() >= STEP

@@ -1,4 +1,4 @@
-//! One HTTP call, and what its answer means.
+//! HTTP calls, and the errors of their answers.
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -22,25 +22,25 @@ use crate::network::{Network, Way};
 use crate::outage::{self, Fault, Outage};
 use crate::trace::Tracer;
 
-/// The longest answer that is read: a set of keys is the largest, and has a few kilobytes.
+/// Longest answer that is read, in bytes: a set of keys is the largest, and has a few kilobytes.
 pub(crate) const MAX_ANSWER_LEN: u64 = 1024 * 1024;
 
-/// The same of a page of records: 4 MiB of contents, and what is said about them.
+/// Longest page of records that is read, in bytes: 4 MiB of contents, and their metadata.
 const MAX_PAGE_LEN: u64 = 16 * 1024 * 1024;
 
-/// Megabytes over a slow line take their time,
+/// Timeout of a call that transfers records, which are megabytes, perhaps over a slow line.
 const TRANSFER_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// but what was sent is answered soon, or not at all.
+/// Timeout from the end of a request to the beginning of its answer.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Whoever only wants to know whether somebody is there does not wait for long.
+/// Timeout of a probe, which only finds out whether a server answers.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// While somebody waits, there are no more attempts than this,
+/// The most attempts of a call that a person waits for.
 const ATTEMPTS: u32 = 3;
 
-/// and no further one begins after this.
+/// Time after which no further attempt begins.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A request.
@@ -52,12 +52,12 @@ pub(crate) struct Ask<'a, B> {
     pub(crate) idempotency_key: Option<&'a IdempotencyKey>,
 }
 
-/// How hard to try.
+/// Number of attempts that a call is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effort {
-    /// Once: whoever asks comes back by itself.
+    /// One: the caller tries again by itself.
     Once,
-    /// A few times in quick succession, since a person waits.
+    /// A few in quick succession, since a person waits.
     Few,
 }
 
@@ -68,7 +68,7 @@ const TENANT_HEADER: &str = "coditect-tenant";
 #[derive(Clone, Debug)]
 pub(crate) struct Cloud {
     network: Arc<Network>,
-    /// Who follows what is asked.
+    /// Listener for traces of calls.
     pub(crate) tracer: Tracer,
 }
 
@@ -84,7 +84,7 @@ impl Cloud {
         })
     }
 
-    /// A page of records; `from` is an address with its query.
+    /// Fetches a page of records; `from` is an address with its query.
     pub(crate) fn get_page<T: DeserializeOwned>(
         &self,
         from: &Address,
@@ -121,8 +121,8 @@ impl Cloud {
         })
     }
 
-    /// Asks somebody who is not the cloud, or sends a form; once, since what a form brings may be used up by it. Whatever is
-    /// answered is an answer, and comes with its status.
+    /// Calls a server that is not the cloud, with a form or without; once, since a form may carry something that can be used
+    /// only once. Returns the answer whatever its status, with that status.
     pub(crate) fn ask_other(&self, to: &Address, form: Option<&[(&str, &str)]>) -> Result<(u16, String), Error> {
         let answer = match form {
             Some(form) => self.agent(to)?.post(to.as_str()).send_form(form.iter().copied()),
@@ -146,7 +146,7 @@ impl Cloud {
         })
     }
 
-    /// Asks once, and briefly, for those who want to know how the cloud is.
+    /// Calls the cloud once, with a short timeout, to find out whether it works.
     pub(crate) fn probe(&self, to: &Address) -> Result<Probe, Error> {
         let begin = Instant::now();
         let request = marked(self.agent(to)?.get(to.as_str())).config().timeout_global(Some(PROBE_TIMEOUT)).build();
@@ -167,7 +167,7 @@ impl Cloud {
     }
 }
 
-/// Repeats what failed for a reason that may pass.
+/// Retries a call that failed for a transient reason.
 fn patiently<T>(effort: Effort, attempt: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
     let begin = Instant::now();
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(2));
@@ -195,7 +195,7 @@ fn read<T: DeserializeOwned>(
     let header = answer.headers().get("retry-after").and_then(|value| value.to_str().ok()?.trim().parse().ok());
     let status = answer.status();
     let elsewhere = elsewhere(&answer);
-    // Of what is decompressed; the limit of the body itself is of what arrives.
+    // `take` limits the decompressed text; the limit of the body itself is of the bytes that arrive.
     let mut text = String::new();
     let mut body = answer.body_mut().with_config().limit(max_len).reader().take(max_len);
     body.read_to_string(&mut text).map_err(|error| failed(to, &ureq::Error::from(error)))?;
@@ -224,20 +224,20 @@ fn read<T: DeserializeOwned>(
     }
 }
 
-/// An answer, whoever gave it.
+/// Answer to a probe, from the cloud or from another server.
 #[derive(Debug)]
 pub(crate) struct Probe {
     status: StatusCode,
     /// The host that a redirect leads to.
     elsewhere: Option<String>,
-    /// What the other side takes for the time.
+    /// The server's time, as its `Date` header has it.
     pub(crate) date: Option<String>,
     text: String,
     pub(crate) took: Duration,
 }
 
 impl Probe {
-    /// What it says, if it comes from the cloud.
+    /// Returns the answer's JSON, if it comes from the cloud.
     pub(crate) fn read<T: DeserializeOwned>(&self, from: &Address) -> Result<T, Error> {
         match &self.elsewhere {
             Some(host) => Err(redirected(from, host)),
@@ -247,20 +247,20 @@ impl Probe {
     }
 }
 
-/// Whose fault an answer is that is not the cloud's own.
+/// Returns the party at fault for an error status without a problem document of the cloud.
 fn fault_of(status: StatusCode) -> Fault {
     match status {
         StatusCode::NETWORK_AUTHENTICATION_REQUIRED => Fault::Portal,
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Fault::Cloud,
         status if status.is_server_error() => Fault::Cloud,
-        // A refusal of ours would say why.
+        // A refusal by the cloud comes with a problem document.
         _ => Fault::Foreign,
     }
 }
 
 fn failed(to: &Address, error: &ureq::Error) -> Error {
     let (mut cause, mut fault) = outage::cause(error);
-    // What does not get through a proxy is the proxy's, as far as one can see from here.
+    // A call that fails on its way through a proxy counts as the proxy's fault, as far as can be seen from here.
     if let (Fault::Network, Ok(Some(way))) = (fault, Way::to(to)) {
         cause = format!("{cause}, through the proxy {way}");
         fault = Fault::Proxy;
@@ -273,7 +273,7 @@ fn redirected(to: &Address, host: &str) -> Error {
     Error::outage(to, cause, Fault::Portal)
 }
 
-/// What is not our JSON is not our cloud's.
+/// Returns the error for an answer that is not the expected JSON.
 fn foreign(to: &Address, text: &str) -> Error {
     let (cause, fault) = if text.trim_start().starts_with('<') {
         ("a web page came in place of an answer, as from a network's login", Fault::Portal)
@@ -285,7 +285,7 @@ fn foreign(to: &Address, text: &str) -> Error {
     Error::outage(to, cause, fault)
 }
 
-/// The host that a redirect leads to; the rest of the address is of no use to anybody.
+/// Returns the host that a redirect leads to; the rest of the address is of no use.
 fn elsewhere(answer: &Response<Body>) -> Option<String> {
     let location = answer.headers().get("location").filter(|_| answer.status().is_redirection())?;
     let host = location.to_str().ok().and_then(|location| Some(location.parse::<Uri>().ok()?.host()?.to_owned()));

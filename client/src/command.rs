@@ -41,7 +41,7 @@ use crate::printer::Printer;
 use serde_json::json;
 use upkeep::Afterwards;
 
-/// Does what the arguments say.
+/// Executes the command that the arguments name.
 pub(crate) fn execute(arguments: impl Iterator<Item = OsString>) -> ExitStatus {
     let arguments = with_joined_wait(&arguments.collect::<Vec<_>>());
     let (Arguments { mut common, command }, name) = match understood(&arguments) {
@@ -55,7 +55,7 @@ pub(crate) fn execute(arguments: impl Iterator<Item = OsString>) -> ExitStatus {
             Err(error) => return printer.error(&error),
         }
     }
-    // The hook has a log of its own, and no time; nobody waits for the upkeep.
+    // The hook has a log of its own, and no time; no user waits for the upkeep.
     let unnoticed = matches!(command, Command::Hook(_) | Command::Upkeep { .. });
     let afterwards = Afterwards::of(&command, name);
     let status = perform(printer, &common, command).unwrap_or_else(|error| {
@@ -110,12 +110,12 @@ fn perform(printer: Printer, common: &Common, command: Command) -> Result<ExitSt
     }
 }
 
-/// What a hook is called by, as `coditect hook install` has it.
+/// Words that an agent calls its hook with, as `coditect hook install` writes them.
 const TASK_PLAN: [&str; 2] = ["hook", "task-plan"];
 
-/// What was said, and the name of the command with those above it.
+/// Parses the arguments. Returns them with the name of the command, after the names of those above it.
 fn understood(arguments: &[OsString]) -> Result<(Arguments, String), clap::Error> {
-    // Agents wait for it after each use of a tool. To know of all the other commands takes as long as the rest of it.
+    // Agents wait for this hook after each use of a tool. Building the parser of all commands takes as long as the rest of it.
     let (home, words) = match arguments.get(1..).unwrap_or_default() {
         [option, home, words @ ..] if option == "--home" && !home.is_empty() => (Some(home.into()), words),
         words => (None, words),
@@ -137,12 +137,12 @@ fn understood(arguments: &[OsString]) -> Result<(Arguments, String), clap::Error
     Ok((parsed, name))
 }
 
-/// The client that tells its notices to standard error.
+/// Returns a client that prints its notices to standard error.
 fn client(printer: Printer, common: &Common) -> Result<LicenseClient, Error> {
     builder(printer, common).build()
 }
 
-/// Says that what was just stored is not what seats are taken with, where that is so.
+/// Prints a notice if seats are not taken with what was just stored, but with the key of the environment.
 fn tell_of_given_key(printer: Printer, client: &LicenseClient) {
     if !matches!(client.given_key(), Ok(None)) {
         printer.notice(
@@ -151,7 +151,7 @@ fn tell_of_given_key(printer: Printer, client: &LicenseClient) {
     }
 }
 
-/// The same, for those who have something to add.
+/// Returns the builder of a client that prints its notices to standard error, for commands that add to it.
 fn builder(printer: Printer, common: &Common) -> LicenseClientBuilder {
     let builder = LicenseClient::builder().on_notice(move |notice| printer.notice(&notice.to_string()));
     let builder = builder.on_trace(move |trace| printer.trace(trace));
@@ -161,7 +161,7 @@ fn builder(printer: Printer, common: &Common) -> LicenseClientBuilder {
     }
 }
 
-/// Reads standard input; a pipe that stays open is read as far as it is `whole`.
+/// Reads standard input; a pipe that stays open is read until it is `whole`.
 fn standard_input(max_len: usize, whole: impl Fn(&[u8]) -> bool) -> Result<Vec<u8>, Error> {
     let input = read_whole(std::io::stdin(), max_len, whole);
     input.map_err(|cause| Error::File { path: "standard input".into(), cause })
@@ -173,7 +173,7 @@ fn version(printer: Printer) -> ExitStatus {
 }
 
 fn misunderstood(arguments: &[OsString], error: &clap::Error) -> ExitStatus {
-    // What follows is not ours, and may be another program's --json.
+    // Arguments after `--` are not ours, and may be another program's --json.
     let ours = arguments.iter().take_while(|argument| *argument != "--");
     let printer = Printer { json: ours.into_iter().any(|argument| argument == "--json"), quiet: false, verbose: false };
     let fault = match Misunderstanding::of(error, arguments) {

@@ -1,4 +1,4 @@
-//! What the person has chosen: `config.json`, in clear, for there is nothing secret in it.
+//! User settings: `config.json`, in clear, for there is nothing secret in it.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::{Address, Error, Profile, Sso};
 
 const FILE: &str = "config.json";
 
-/// Held while the settings are read, changed and written, so that of two changes at once both are kept.
+/// Lock held while the settings are read, changed and written, so that of two concurrent changes both are kept.
 const LOCK: &str = "config.lock";
 
 /// The settings in a home folder.
@@ -21,7 +21,7 @@ const LOCK: &str = "config.lock";
 /// # let home = folder.path().join("home");
 /// let config = coditect::Config::open(Some(home))?;
 /// assert_eq!(config.cloud_url()?.as_str(), coditect::Address::DEFAULT);
-/// assert!(!config.sync()?, "until somebody has turned it on");
+/// assert!(!config.sync()?, "until it is turned on");
 ///
 /// config.set_cloud_url(&"https://coditect.example.com".parse()?)?;
 /// assert_eq!(config.cloud_url()?.as_str(), "https://coditect.example.com");
@@ -34,18 +34,19 @@ pub struct Config {
 }
 
 impl Config {
-    /// Those in this folder; else in `CODITECT_HOME`, else in `~/.coditect`; of `CODITECT_PROFILE` where one is named.
+    /// Opens the settings in this folder; else in `CODITECT_HOME`, else in `~/.coditect`; those of `CODITECT_PROFILE` where
+    /// one is named.
     pub fn open(home: Option<PathBuf>) -> Result<Self, Error> {
         let path = home.map_or_else(|| Profile::locate(None, None), Ok)?;
         Ok(Self { home: Home::new(path) })
     }
 
-    /// The folder.
+    /// Returns the home folder.
     pub fn path(&self) -> &Path {
         self.home.path()
     }
 
-    /// Makes the home folder and its settings, unless they are there already. The answer is whether they were made.
+    /// Creates the home folder and its settings unless they exist; returns true if they were created.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), coditect::Error> {
@@ -54,7 +55,7 @@ impl Config {
     /// # }
     /// ```
     pub fn init(&self) -> Result<bool, Error> {
-        // Settings that can't be read are told of now, and not at the first use.
+        // Settings that can't be read are reported now, and not at the first use.
         self.read()?;
         self.home.write_new(FILE, &text(&Settings::default()))
     }
@@ -63,22 +64,22 @@ impl Config {
         Self { home }
     }
 
-    /// Where the cloud is: what was set, else [`Address::DEFAULT`].
+    /// Returns the cloud's address: the one that was set, else [`Address::DEFAULT`].
     pub fn cloud_url(&self) -> Result<Address, Error> {
         self.read()?.cloud_url.as_deref().unwrap_or(Address::DEFAULT).parse()
     }
 
-    /// Says where the cloud is.
+    /// Sets the cloud's address.
     pub fn set_cloud_url(&self, url: &Address) -> Result<(), Error> {
         self.change(|settings| settings.cloud_url = Some(url.to_string()))
     }
 
-    /// The cloud is where it is by default again.
+    /// Resets the cloud's address to the default.
     pub fn unset_cloud_url(&self) -> Result<(), Error> {
         self.change(|settings| settings.cloud_url = None)
     }
 
-    /// Whether context sync is turned on. It is not, until somebody has.
+    /// Returns true if context sync is turned on. It is off by default.
     pub fn sync(&self) -> Result<bool, Error> {
         Ok(self.read()?.sync)
     }
@@ -88,7 +89,7 @@ impl Config {
         self.change(|settings| settings.sync = on)
     }
 
-    /// Whether secrets are in the operating system's keychain, where there is one. They are, unless somebody said otherwise.
+    /// Returns true if secrets are kept in the operating system's keychain, where there is one. They are by default.
     pub fn keychain(&self) -> Result<bool, Error> {
         Ok(self.read()?.keychain.unwrap_or(true))
     }
@@ -97,12 +98,12 @@ impl Config {
         self.change(|settings| settings.keychain = Some(on))
     }
 
-    /// The organization's own identity provider that was last signed in with; none if it was the cloud's.
+    /// Returns the organization's own identity provider that was last signed in with; none if it was the cloud's.
     pub fn sso(&self) -> Result<Option<Sso>, Error> {
         Ok(self.read()?.sso)
     }
 
-    /// Says which identity provider to sign in with, in place of the cloud's.
+    /// Sets the identity provider to sign in with, in place of the cloud's.
     pub fn set_sso(&self, sso: Option<Sso>) -> Result<(), Error> {
         if self.read()?.sso == sso {
             return Ok(());
@@ -135,7 +136,7 @@ fn text(settings: &Settings) -> Vec<u8> {
     text
 }
 
-/// The file.
+/// Content of `config.json`.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Settings {
@@ -147,7 +148,7 @@ struct Settings {
     keychain: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sso: Option<Sso>,
-    /// What a newer version has written is kept.
+    /// Fields that a newer version has written, which are kept.
     #[serde(flatten)]
     others: serde_json::Map<String, serde_json::Value>,
 }

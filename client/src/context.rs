@@ -12,21 +12,21 @@
 //! Each kind has a table, and all tables have one shape: what the cloud has, as far as it was pulled. A table is written only
 //! by the sync (`crate::sync`).
 //!
-//! # One place for what is changed here
+//! # One place for local changes
 //!
-//! A change is one row in the queue and nothing else, so there is nothing that could tear. What a person sees of a record is
-//! its newest queued change, or else the row of its table ([`ContextStore::get`]). The sync writes the table before it takes
-//! the change out of the queue; so whoever reads the queue first and the table second never sees an old state again.
+//! A change is one row in the queue and nothing else, so there is nothing that could tear. A user sees a record as its
+//! newest queued change, or else as the row of its table ([`ContextStore::get`]). The sync writes the table before it takes
+//! the change out of the queue; so a caller that reads the queue first and the table second never sees an old state again.
 //!
-//! A change knows the version that it was made from, unless an earlier change of the same record is still queued: then it
-//! will be known when that one is answered. While sync is off, a record has at most one queued change, so that the queue
-//! is never longer than there are records.
+//! A change has the version that it was made from, unless an earlier change of the same record is still queued: then it is
+//! set when that one is answered. While sync is off, a record has at most one queued change, so that the queue is never
+//! longer than there are records.
 //!
 //! # Several processes
 //!
-//! The files are in WAL mode: readers wait for nobody, and writers for each other, briefly. No write transaction is open
-//! during a call of the cloud. What reads before it writes (which version is a change made from?) does both in one
-//! transaction on `sessions.db`.
+//! The files are in WAL mode: readers do not wait, and writers wait only for each other, briefly. No write transaction is
+//! open during a call of the cloud. An operation that reads before it writes (to find the version that a change is made
+//! from) does both in one transaction on `sessions.db`.
 
 mod change;
 mod database;

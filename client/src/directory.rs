@@ -1,4 +1,4 @@
-//! Where each function is, who signs, and with which keys: fetched from one address, and kept sealed.
+//! Directory of the cloud: the address of each function, the issuer, and its keys. Fetched from one address, and stored sealed.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,10 +15,10 @@ use crate::{Address, Error, Fault, LicenseClient};
 
 const FILE: &str = "directory";
 
-/// As long as the keys may be cached.
+/// Age up to which a directory is used without a request: as long as the keys may be cached.
 const FRESH: SignedDuration = SignedDuration::from_hours(1);
 
-/// What the cloud said about itself.
+/// Discovery answer and keys of a cloud, as they are stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Entry {
     cloud_url: String,
@@ -27,7 +27,7 @@ struct Entry {
     jwks: Jwks,
 }
 
-/// The same, ready for use.
+/// Directory of the cloud, with its keys ready for use.
 #[derive(Debug)]
 pub(crate) struct Directory {
     entry: Entry,
@@ -39,22 +39,22 @@ impl Directory {
         Self { keys: KeySet::from_jwks(&entry.jwks), entry }
     }
 
-    /// The `iss` of the cloud's tokens.
+    /// Returns the `iss` of the cloud's tokens.
     pub(crate) fn issuer(&self) -> &str {
         &self.entry.discovery.issuer
     }
 
-    /// The functions, and where they are.
+    /// Returns the address of each function, by its name.
     pub(crate) fn functions(&self) -> &BTreeMap<String, String> {
         &self.entry.discovery.functions
     }
 
-    /// Where people sign in.
+    /// Returns the identity provider, where people sign in.
     pub(crate) fn oidc(&self) -> Option<&Oidc> {
         self.entry.discovery.oidc.as_ref()
     }
 
-    /// The address of a function's endpoint.
+    /// Returns the address of a function's endpoint.
     pub(crate) fn endpoint(&self, function: &str, path: &str) -> Result<Address, Error> {
         let Some(base) = self.entry.discovery.functions.get(function) else {
             let cause = format!("it does not say where its function {function:?} is");
@@ -63,8 +63,8 @@ impl Directory {
         Ok(base.parse::<Address>()?.join(path))
     }
 
-    /// The page where a person without an account chooses a plan, if the cloud has one. Only what a browser opens, and
-    /// nothing that would leave the way there in clear.
+    /// Returns the page where a person without an account chooses a plan, if the cloud has one. Only an address that a browser
+    /// opens, and none with plain http to another machine.
     fn register_url(&self) -> Option<String> {
         let url = self.entry.discovery.register_url.as_deref()?;
         let whole = url.split(['?', '#']).next()?.parse::<Address>().is_ok();
@@ -78,7 +78,8 @@ impl Directory {
 }
 
 impl LicenseClient {
-    /// The page where a person without an account chooses a plan, as the cloud names it; none where keys come from an admin.
+    /// Returns the page where a person without an account chooses a plan, as the cloud names it; none where keys come from an
+    /// admin.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), coditect::Error> {
@@ -96,7 +97,7 @@ impl LicenseClient {
     }
 }
 
-/// Fetches and keeps it.
+/// Fetches and stores the directory.
 #[derive(Debug)]
 pub(crate) struct Directories {
     cloud_url: Address,
@@ -115,7 +116,7 @@ impl Directories {
         &self.cloud_url
     }
 
-    /// What is known without asking, of whatever age.
+    /// Returns the stored directory, of whatever age, without a request.
     pub(crate) fn known(&self) -> Result<Option<Arc<Directory>>, Error> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if current.is_none() {
@@ -124,7 +125,7 @@ impl Directories {
         Ok(current.clone())
     }
 
-    /// What is not older than an hour; or older, while the cloud does not say.
+    /// Returns a directory that is not older than an hour; or an older one, while the cloud is unavailable.
     pub(crate) fn current(&self, now: Timestamp, effort: Effort) -> Result<Arc<Directory>, Error> {
         let known = self.known()?;
         match known {
@@ -140,13 +141,13 @@ impl Directories {
         }
     }
 
-    /// What is known, of whatever age; only a client that knows nothing asks. For calls that must not wait for two others
-    /// first, and whose functions were there a moment ago.
+    /// Returns the stored directory, of whatever age; fetches one only if there is none. For calls that must not wait for two
+    /// others first, and whose functions were there a moment ago.
     pub(crate) fn at_hand(&self, now: Timestamp) -> Result<Arc<Directory>, Error> {
         self.known()?.map_or_else(|| self.fetch(now, Effort::Once), Ok)
     }
 
-    /// Checks what was signed just now. A key that is not known may be new, so the keys are fetched once more.
+    /// Checks a token that was signed just now. A key that is not known may be new, so the keys are fetched once more.
     pub(crate) fn check<C>(
         &self,
         now: Timestamp,
@@ -159,7 +160,7 @@ impl Directories {
         .map_err(Error::Untrusted)
     }
 
-    /// Asks the cloud again, and looks whether what it says can be worked with.
+    /// Fetches the directory again, and checks that it can be used.
     pub(crate) fn refresh(&self, now: Timestamp) -> Result<Arc<Directory>, Error> {
         let directory = self.fetch(now, Effort::Few)?;
         let refuse = |cause: &str| Error::outage(&self.cloud_url, cause, Fault::Foreign);
@@ -191,7 +192,7 @@ impl Directories {
         Ok(directory)
     }
 
-    /// What another cloud said is not used, nor what cannot be opened: it is fetched again at the next question.
+    /// Reads the stored directory. One of another cloud is not used, nor one that cannot be opened: the next call fetches one.
     fn stored(&self) -> Result<Option<Entry>, Error> {
         let json = match self.vault.open(FILE) {
             Err(Error::Sealed { .. }) => None,

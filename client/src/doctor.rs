@@ -1,6 +1,6 @@
-//! What is wrong, if something is: looks at everything that this program stands on, and says what helps.
+//! Diagnostics: checks everything that this program depends on, and names a remedy for each fault.
 //!
-//! Nothing here stops at the first fault. Each look is bounded in time, and those that ask somebody run side by side.
+//! No check stops at the first fault. Each check has a timeout, and those that use the network run in parallel.
 
 mod home;
 mod hook;
@@ -16,35 +16,35 @@ use crate::home::Home;
 use crate::update::{Memory, this_version};
 use crate::{ContextError, Error, LicenseClient, LicenseClientBuilder, Mended, sync};
 
-/// What was found.
+/// Result of all checks.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Diagnosis {
-    /// Whether there is nothing to mend.
+    /// True if no check found a fault.
     pub healthy: bool,
-    /// One by one.
+    /// Results of the single checks.
     pub checks: Vec<Check>,
 }
 
-/// One thing that was looked at.
+/// Result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Check {
-    /// What it is: `clock`, `cloud`, `function`.
+    /// Name of the checked item: `clock`, `cloud`, `function`.
     pub name: String,
-    /// How it is.
+    /// Health of the item.
     pub health: Health,
-    /// The same in words.
+    /// Description of the result.
     pub finding: String,
-    /// What helps, where something does.
+    /// Remedy, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// How long the answer took, where somebody was asked.
+    /// Time that the answer took, if a server was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub milliseconds: Option<u64>,
 }
 
-/// How something is.
+/// Health of a checked item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Health {
@@ -52,12 +52,12 @@ pub enum Health {
     Good,
     /// Not known, or not wrong but worth knowing.
     Unknown,
-    /// To be mended.
+    /// Faulty, and to be repaired.
     Bad,
 }
 
 impl LicenseClientBuilder {
-    /// Looks at everything that the client would stand on. It need not be possible to [`build`](Self::build) it.
+    /// Checks everything that the client depends on, even if the client cannot be [built](Self::build).
     ///
     /// ```no_run
     /// // Asks the network, for some seconds at most.
@@ -85,8 +85,8 @@ impl LicenseClientBuilder {
 }
 
 impl LicenseClientBuilder {
-    /// Makes the databases new that are damaged, with what can be read of them, and keeps the damaged files. The next sync
-    /// fetches what the cloud has.
+    /// Rebuilds damaged databases from the rows that can still be read, and keeps the damaged files. The next sync fetches
+    /// the cloud's data.
     ///
     /// # Errors
     /// [`ContextError::Busy`] while another process syncs; when nothing can be written.
@@ -118,7 +118,7 @@ fn version(home: &Home) -> Check {
 
 fn of_client(client: &LicenseClient) -> Vec<Check> {
     std::thread::scope(|scope| {
-        // What is on the disk is looked at while the network takes its time.
+        // The disk is checked while the network checks wait for answers.
         let outside = scope.spawn(|| network::check(client));
         let mut checks = memory::check(client);
         checks.extend(outside.join().unwrap_or_default());

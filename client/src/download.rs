@@ -1,4 +1,4 @@
-//! Fetching a file that is not JSON, and may be long.
+//! Downloads of files that are not JSON, and may be long.
 
 use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
@@ -7,10 +7,10 @@ use crate::cloud::{ANSWER_TIMEOUT, Cloud, MAX_ANSWER_LEN};
 use crate::update::UpdateError;
 use crate::{Address, Error, Fault, outage};
 
-/// Some megabytes, over the slowest line that anybody would use.
+/// Timeout of a file of some megabytes, over the slowest line in use.
 const TIMEOUT: Duration = Duration::from_secs(600);
 
-/// The same of a file that is no longer than an answer of the cloud.
+/// Timeout of a file that is no longer than an answer of the cloud.
 const SHORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Cloud {

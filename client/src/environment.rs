@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Where everything is kept, in place of `~/.coditect`.
+/// Home folder, in which everything is stored, in place of `~/.coditect`.
 pub const HOME: &str = "CODITECT_HOME";
 
-/// Which profile is used, in place of the default one.
+/// Profile that is used, in place of the default one.
 pub const PROFILE: &str = "CODITECT_PROFILE";
 
 /// `off`: secrets are sealed in the home folder, and the operating system's keychain is left alone.
@@ -18,51 +18,51 @@ pub const HARDWARE_ID: &str = "CODITECT_HARDWARE_ID";
 /// A license key that seats are taken with and nothing is kept of: for CI jobs and containers, which leave no machine behind.
 pub const LICENSE_KEY: &str = "CODITECT_LICENSE_KEY";
 
-/// Where the manifest of new versions is, in place of CODITECT's own: a mirror's.
+/// Address of the manifest of new versions, in place of CODITECT's own: a mirror's.
 pub const UPDATE_URL: &str = "CODITECT_UPDATE_URL";
 
-/// Where Claude Code has its settings, in place of `~/.claude`.
+/// Folder with Claude Code's settings, in place of `~/.claude`.
 pub const AGENT: &str = "CLAUDE_CONFIG_DIR";
 
 /// The minisign public keys that new versions are checked with: read when this program is built, and by builds for tests
 /// when they run.
 const UPDATE_KEY: &str = "CODITECT_UPDATE_KEY";
 
-/// The folder that is used unless a caller names another.
+/// Returns the home folder that is used unless a caller names another.
 pub(crate) fn home() -> Option<PathBuf> {
     let named = read(HOME).map(PathBuf::from);
     named.or_else(|| persons_home().map(|home| home.join(".coditect")))
 }
 
-/// The folder that a person's own files are in.
+/// Returns the user's home directory (`HOME`).
 pub(crate) fn persons_home() -> Option<PathBuf> {
     read("HOME").map(PathBuf::from)
 }
 
-/// The folder of the agent whose plans are recorded: `CLAUDE_CONFIG_DIR`, else `~/.claude`.
+/// Returns the folder of the agent whose plans are recorded: `CLAUDE_CONFIG_DIR`, else `~/.claude`.
 pub(crate) fn agents_folder() -> Option<PathBuf> {
     let named = read(AGENT).map(PathBuf::from);
     named.or_else(|| persons_home().map(|home| home.join(".claude")))
 }
 
-/// The project that an agent works on, as it tells its hooks.
+/// Returns the project that an agent works on, as it passes it to its hooks.
 pub(crate) fn agents_project() -> Option<PathBuf> {
     read("CLAUDE_PROJECT_DIR").map(PathBuf::from)
 }
 
-/// The folders in which programs are found.
+/// Returns the folders in which programs are found.
 pub(crate) fn path() -> Option<OsString> {
     read("PATH")
 }
 
-/// What `CODITECT_PROFILE` says.
+/// Returns the value of `CODITECT_PROFILE`.
 pub(crate) fn profile() -> Option<String> {
     read(PROFILE).map(|name| name.to_string_lossy().into_owned())
 }
 
-/// What `CODITECT_HARDWARE_ID` says.
+/// Returns the value of `CODITECT_HARDWARE_ID`.
 pub(crate) fn hardware_id() -> Option<String> {
-    // What is not UTF-8 is not hex either, and is refused as such.
+    // A value that is not UTF-8 is not hex either, and is refused as such.
     text(HARDWARE_ID)
 }
 
@@ -72,17 +72,17 @@ pub(crate) fn license_key() -> Option<String> {
     std::env::var_os(LICENSE_KEY).map(|value| value.to_string_lossy().into_owned())
 }
 
-/// The proxy that encrypted calls go through: which variable names it, and what it says. The one for https goes first.
+/// Returns the proxy that encrypted calls go through: the variable that names it, and its value. The one for https goes first.
 pub(crate) fn proxy() -> Option<(&'static str, String)> {
     ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].into_iter().find_map(|name| Some((name, text(name)?)))
 }
 
-/// The hosts that need no proxy, with commas between.
+/// Returns the hosts that need no proxy, with commas between.
 pub(crate) fn no_proxy() -> String {
     text("NO_PROXY").or_else(|| text("no_proxy")).unwrap_or_default()
 }
 
-/// The file and the folders with the certificates to believe, in place of the operating system's.
+/// Returns the file and the folders with the certificates to trust, in place of the operating system's.
 pub(crate) fn certificates() -> (Option<PathBuf>, Vec<PathBuf>) {
     let folders = read("SSL_CERT_DIR").map(|folders| std::env::split_paths(&folders).collect());
     (read("SSL_CERT_FILE").map(PathBuf::from), folders.unwrap_or_default())
@@ -92,46 +92,46 @@ fn text(name: &str) -> Option<String> {
     read(name).map(|value| value.to_string_lossy().into_owned())
 }
 
-/// Whether `CODITECT_KEYCHAIN` says that the keychain is not to be used.
+/// Returns true if `CODITECT_KEYCHAIN` turns the keychain off.
 pub(crate) fn keychain_is_off() -> bool {
     read(KEYCHAIN).is_some_and(|value| value == "off")
 }
 
-/// Whether there is a screen on which a person can be asked for a password.
+/// Returns true if there is a screen on which a person can be asked for a password.
 pub(crate) fn has_screen() -> bool {
     cfg!(any(target_os = "macos", windows))
         || ["DISPLAY", "WAYLAND_DISPLAY"].into_iter().any(|name| read(name).is_some())
 }
 
-/// Whether there is a D-Bus of the person's session.
+/// Returns true if there is a D-Bus session bus.
 #[cfg(not(any(target_os = "macos", windows)))]
 pub(crate) fn has_session_bus() -> bool {
     let of_systemd = || read("XDG_RUNTIME_DIR").is_some_and(|folder| PathBuf::from(folder).join("bus").exists());
     read("DBUS_SESSION_BUS_ADDRESS").is_some() || of_systemd()
 }
 
-/// Whether a browser can be shown, as far as the variables say that desktops set.
+/// Returns true if a browser can be shown, as far as the variables that desktops set say so.
 pub fn has_browser() -> bool {
     ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER"].into_iter().any(|name| read(name).is_some())
 }
 
-/// The trace that the caller is in, as OpenTelemetry hands it to programs that are started.
+/// Returns the trace that the caller is in, as OpenTelemetry hands it to programs that are started.
 pub(crate) fn traceparent() -> Option<String> {
     text("TRACEPARENT")
 }
 
-/// What `CODITECT_UPDATE_URL` says.
+/// Returns the value of `CODITECT_UPDATE_URL`.
 pub(crate) fn update_url() -> Option<String> {
     text(UPDATE_URL)
 }
 
-/// The keys that updates are checked with. In a release nobody can change them.
+/// Returns the keys that updates are checked with. In a release they are fixed when it is built.
 pub(crate) fn update_key() -> Option<String> {
     let named = if cfg!(debug_assertions) { text(UPDATE_KEY) } else { None };
     named.or_else(|| option_env!("CODITECT_UPDATE_KEY").map(str::to_owned)).filter(|keys| !keys.trim().is_empty())
 }
 
-/// A variable that is set to nothing counts as not set.
+/// Reads a variable; one that is set to nothing counts as not set.
 fn read(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }

@@ -1,4 +1,4 @@
-//! What can go wrong, as sentences; and for each the command that helps.
+//! Errors of the library, as sentences, each with the command that helps.
 
 use std::fmt;
 use std::io;
@@ -17,7 +17,7 @@ use crate::{Allowance, ContextError, HomeFault, KeychainFault, SignInError, envi
 
 pub use crate::outage::{Fault, Outage};
 
-/// Why a question could not be answered, or the answer is a refusal.
+/// Error of a call that could not be answered, or whose answer is a refusal.
 ///
 /// [`Display`](fmt::Display) says what happened, [`Error::hint`] which command helps, [`Error::code`] is for programs.
 ///
@@ -27,7 +27,7 @@ pub use crate::outage::{Fault, Outage};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;
 /// # let home = folder.path().join("home");
-/// // Nobody listens there.
+/// // No server listens there.
 /// let client = LicenseClient::builder().home(&home).cloud_url("http://127.0.0.1:1".parse()?).build()?;
 /// let key = LicenseKey::parse("CODITECT-PRO-A7F3E9D2C4B1-D3W4")?;
 ///
@@ -61,7 +61,7 @@ pub enum Error {
     Address {
         /// The address.
         url: String,
-        /// What is wrong with it.
+        /// Reason why it cannot be used.
         fault: &'static str,
     },
     /// A file that only its owner may read can be read by others.
@@ -75,7 +75,7 @@ pub enum Error {
     File {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// Cause of the failure.
         cause: io::Error,
     },
     /// A sealed file was changed, or sealed on another machine.
@@ -87,19 +87,19 @@ pub enum Error {
     Keychain {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// Reason why the keychain does not give it.
         fault: KeychainFault,
     },
     /// `config.json` is not what this program writes.
     Settings {
         /// The file.
         path: PathBuf,
-        /// What the parser says.
+        /// Error of the parser.
         cause: serde_json::Error,
     },
     /// There is no home folder to keep things in.
     NoHome,
-    /// The home folder is none that can be used.
+    /// The home folder cannot be used.
     Home {
         /// The folder.
         path: PathBuf,
@@ -113,15 +113,15 @@ pub enum Error {
     },
     /// `CODITECT_HARDWARE_ID` is not an id.
     HardwareId(HardwareIdError),
-    /// Nobody is signed in, or no longer.
+    /// No user is signed in, or no longer.
     SignIn(SignInError),
-    /// Something about the context that is kept here, or its sync.
+    /// Error of the context that is stored here, or of its sync.
     Context(ContextError),
-    /// Something about an agent's hook.
+    /// Error of an agent's hook.
     Hook(HookError),
-    /// Something about the tenant's key.
+    /// Error about the tenant's key.
     Keys(KeysError),
-    /// Something about a new version of this program.
+    /// Error about a new version of this program.
     Update(Box<UpdateError>),
 }
 
@@ -129,14 +129,14 @@ pub enum Error {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Refusal {
-    /// What the cloud said.
+    /// The cloud's problem document.
     pub problem: ProblemDocument,
-    /// The same, unchanged, for those who print it.
+    /// Its JSON, unchanged, for callers that print it.
     pub raw: String,
 }
 
 impl Error {
-    /// The stable word for programs; the server's own where it is the server's problem.
+    /// Returns the stable error code for programs; the server's own code for a problem document of the server.
     pub fn code(&self) -> &str {
         match self {
             Self::NoKey => "no_license_key",
@@ -163,7 +163,7 @@ impl Error {
         }
     }
 
-    /// What to do, with the command that helps.
+    /// Returns advice, with the command that helps.
     pub fn hint(&self) -> String {
         match self {
             Self::NoKey => {
@@ -207,7 +207,7 @@ impl Error {
         }
     }
 
-    /// Whether the cloud, or who signs in for it, could not be asked, so that what is stored may serve.
+    /// Returns true if the cloud, or its identity provider, could not be asked, so that stored answers may be used.
     pub fn is_unavailable(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::SignIn(SignInError::Away(_)))
     }
@@ -316,7 +316,7 @@ impl fmt::Display for Error {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (title, detail) = (&self.problem.title, &self.problem.detail);
-        // The detail is the sentence about this time; the title alone serves where a server left it out.
+        // The detail describes this occurrence; the title is used where a server left it out.
         f.write_str(if detail.is_empty() { title } else { detail })
     }
 }

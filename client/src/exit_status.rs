@@ -1,11 +1,11 @@
-//! What this program's exit codes mean.
+//! Exit codes of this program.
 
 use std::process::ExitCode;
 
 use coditect::{ContextError, Error, ExitClass, ExportFault, KeysError};
 use protocol::problem::Code;
 
-/// How a command ended.
+/// Outcome of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ExitStatus {
     /// Yes.
@@ -16,12 +16,12 @@ pub(crate) enum ExitStatus {
     Broken,
     /// Wrong usage.
     Usage,
-    /// What the command that was run ended with.
+    /// Exit code of the command that was run.
     Passed(u8),
 }
 
 impl ExitStatus {
-    /// An error can be an answer.
+    /// Returns the status of an error, which can also be a no.
     pub(crate) fn of(error: &Error) -> Self {
         match error {
             Error::NoKey | Error::Key(_) | Error::KeyVariable(_) | Error::UsedUp(_) => Self::No,

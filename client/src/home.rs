@@ -1,4 +1,4 @@
-//! The folder that everything is kept in: readable by its owner alone, and written whole or not at all.
+//! Home folder, which holds all files: readable by its owner alone, and written whole or not at all.
 
 mod fault;
 mod owner;
@@ -16,10 +16,10 @@ use crate::{Error, random};
 pub use fault::HomeFault;
 pub(crate) use owner::{Foreign, chown, foreign, is_mine, reopen};
 
-/// Nothing that is kept is larger; what is, was not written by this program.
+/// Maximum size of a file in bytes; a larger one was not written by this program.
 const MAX_FILE_LEN: u64 = 1024 * 1024;
 
-/// The bits that let others than the owner in.
+/// Permission bits that let others than the owner in.
 pub(crate) const OTHERS: u32 = 0o077;
 
 /// The lock for putting a new file in place on a file system without hard links.
@@ -44,12 +44,12 @@ impl Home {
         self.path.join(name)
     }
 
-    /// A file to read, which is not found through a link that another user has made.
+    /// Opens a file for reading, but not through a link that another user has made.
     pub(crate) fn open(&self, name: &str) -> io::Result<File> {
         open(&self.file(name), OpenOptions::new().read(true))
     }
 
-    /// A file's content; none where there is no file.
+    /// Reads a file's content; none where there is no file.
     pub(crate) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
         let path = self.file(name);
         self.check()?;
@@ -58,19 +58,19 @@ impl Home {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(cause) => return Err(Error::File { path, cause }),
         };
-        // Of the open file, not of the path, which could mean another file by now.
+        // Metadata of the open file, not of the path, which could mean another file by now.
         let found = file.metadata().map_err(|cause| Error::file(&path, cause))?;
         let mode = found.mode();
         if mode & OTHERS != 0 {
             return Err(Error::Exposed { path, mode });
         }
-        // With room for its end, so that it is read at once.
+        // With room for one byte more, so that the end is found without a larger buffer.
         let mut content = Vec::with_capacity(usize::try_from(found.len().min(MAX_FILE_LEN)).unwrap_or_default() + 1);
         file.take(MAX_FILE_LEN).read_to_end(&mut content).map_err(|cause| Error::file(&path, cause))?;
         Ok(Some(content))
     }
 
-    /// Whether there is a file, without opening it. One that others can read is refused.
+    /// Returns true if there is a file, without opening it. One that others can read is refused.
     pub(crate) fn holds(&self, name: &str) -> Result<bool, Error> {
         self.check()?;
         let path = self.file(name);
@@ -111,7 +111,7 @@ impl Home {
         })
     }
 
-    /// The same, unless there is such a file already: then it stays, and the answer is `false`.
+    /// Writes a new file, unless there is one of this name already: then that one stays, and the answer is `false`.
     pub(crate) fn write_new(&self, name: &str, content: &[u8]) -> Result<bool, Error> {
         let target = self.file(name);
         let written = self.write_aside(name, content)?;
@@ -164,18 +164,18 @@ impl Home {
         }
     }
 
-    /// Sees to it that there is a file that others than its owner cannot read, without opening it where there is one:
-    /// closing a file lets go of every lock that the process has on it.
+    /// Creates a file that others than its owner cannot read, without opening one that is there already: closing a file
+    /// releases every lock that the process has on it.
     pub(crate) fn reserve(&self, name: &str) -> Result<(), Error> {
         if self.holds(name)? { Ok(()) } else { self.write_new(name, b"").map(drop) }
     }
 
-    /// An empty file to hold locks on.
+    /// Opens an empty file to hold locks on, and creates it where there is none.
     pub(crate) fn lock_file(&self, name: &str) -> Result<File, Error> {
         self.make()?;
         let path = self.file(name);
         let opened = open(&path, OpenOptions::new().read(true).append(true).create(true).mode(0o600));
-        // Where nothing can be written, one that is there still serves.
+        // Where nothing can be written, an existing file still serves.
         let opened = opened.or_else(|cause| match cause.kind() {
             io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
                 open(&path, OpenOptions::new().read(true)).map_err(|_| cause)
@@ -189,7 +189,7 @@ impl Home {
     pub(crate) fn lock(&self, name: &str) -> Result<File, Error> {
         let file = self.lock_file(name)?;
         match file.lock() {
-            // Where the file system has no locks, processes are kept apart as far as one can.
+            // Where the file system has no locks, processes are kept apart as far as possible.
             Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(file),
             other => other.map(|()| file).map_err(|cause| Error::file(&self.file(name), cause)),
         }
@@ -205,7 +205,7 @@ impl Home {
         };
         write().map_err(|cause| {
             let _ = fs::remove_file(&path);
-            // What it was to become; its name meanwhile is of use to nobody.
+            // The path that the file was to have; its temporary one is of no use to the user.
             Error::File { path: self.file(name), cause }
         })?;
         Ok(path)
@@ -217,14 +217,14 @@ impl Home {
         made.map_err(|cause| Error::file(&self.path, cause))?;
         let found = fs::metadata(&self.path).map_err(|cause| Error::file(&self.path, cause))?;
         if found.mode() & OTHERS != 0 {
-            // An empty one, or it would have been refused.
+            // The folder is empty, or it would have been refused.
             let made = fs::set_permissions(&self.path, Permissions::from_mode(0o700));
             made.map_err(|cause| Error::file(&self.path, cause))?;
         }
         Ok(())
     }
 
-    /// Refuses a folder that cannot be one's own and private.
+    /// Refuses a folder that cannot be the user's own and private.
     ///
     /// # Errors
     /// [`Error::Home`], [`Error::Exposed`] or [`Error::File`], which every command that uses the folder ends with.
@@ -234,7 +234,7 @@ impl Home {
             return fault(HomeFault::Tilde);
         }
         if geteuid().is_root() {
-            // Nor may a folder above lead root elsewhere.
+            // A folder above must not lead root elsewhere either.
             for above in self.path.ancestors().skip(1) {
                 refuse_foreign_link(above).map_err(|cause| Error::file(above, cause))?;
             }
@@ -262,7 +262,7 @@ impl Home {
         }
     }
 
-    /// A rename is durable once its folder is. Some file systems cannot do that for folders.
+    /// Syncs the folder to disk, which makes a rename durable. Some file systems cannot do that for folders.
     fn sync(&self) -> io::Result<()> {
         match File::open(&self.path)?.sync_all() {
             Err(error) if lacks_folder_sync(&error) => Ok(()),
@@ -297,7 +297,7 @@ fn is_empty(folder: &Path) -> bool {
     fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
 }
 
-/// Network and container file systems, and those of cameras and phones.
+/// Reports whether an error means that the file system has no hard links, as some of networks, containers, cameras and phones.
 fn lacks_links(error: &io::Error) -> bool {
     use rustix::io::Errno;
     let errno = Errno::from_io_error(error);

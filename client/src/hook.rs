@@ -1,8 +1,8 @@
-//! What an agent calls after each use of a tool, so that its plan becomes task records: `coditect hook task-plan`.
+//! Hook that an agent calls after each use of a tool, so that its plan becomes task records: `coditect hook task-plan`.
 //!
-//! The agent waits for it, so it writes one transaction to the local queue and nothing else: no network, no key, no id of
-//! the machine. It reads the agent's own list rather than one of its own: what the agent listed before, and lists the same
-//! now, is not written again, so that what a person said about a task meanwhile stays.
+//! The agent waits for the hook, so it writes one transaction to the local queue and nothing else: no network, no key, no
+//! machine id. It compares with the agent's own previous list rather than with one of its own: a task that the agent lists
+//! unchanged is not written again, so that a user's edits to it are kept.
 //!
 //! | the agent says | the record |
 //! |---|---|
@@ -10,11 +10,10 @@
 //! | a todo left the list unfinished | status `dropped`: given up, or put in other words; nothing is deleted |
 //! | `TaskCreate`, `TaskUpdate` | id `SESSION:TASK`; what is not said stays |
 //!
-//! Nothing of the agent's input is kept but a task's words, its status and its priority, and of the folder that it works in
-//! the project's name and a digest (`hook/project.rs`).
+//! Of the agent's input, only a task's text, status and priority are kept, and of its working folder only the project's
+//! name and a digest (`hook/project.rs`).
 //!
-//! An agent is never disturbed: what goes wrong is written down ([`AgentHook::trouble`]) and shown by
-//! `coditect hook status`.
+//! Failures never reach the agent: they are recorded ([`AgentHook::trouble`]) and shown by `coditect hook status`.
 
 mod document;
 mod entry;
@@ -39,10 +38,10 @@ use std::path::{Path, PathBuf};
 use crate::home::Home;
 use crate::{Config, Error, environment};
 
-/// An agent's settings, below a project's folder.
+/// Path of an agent's settings file, below a project's folder.
 const PROJECT_SETTINGS: &str = ".claude/settings.json";
 
-/// An agent's settings, in its own folder.
+/// Name of an agent's settings file, in the agent's own folder.
 const SETTINGS: &str = "settings.json";
 
 /// The hook of one home folder.
@@ -72,7 +71,7 @@ pub struct AgentHook {
 }
 
 impl AgentHook {
-    /// That of this folder; else of `CODITECT_HOME`, else of `~/.coditect`.
+    /// Opens the hook of this home folder, else of `CODITECT_HOME`, else of `~/.coditect`.
     ///
     /// # Errors
     /// When there is no home folder.
@@ -80,7 +79,7 @@ impl AgentHook {
         Ok(Self { home: Config::open(home)?.home().clone() })
     }
 
-    /// The agent's settings for all of a person's projects: in `CLAUDE_CONFIG_DIR`, else in `~/.claude`.
+    /// Returns the agent's settings for all of a user's projects: in `CLAUDE_CONFIG_DIR`, else in `~/.claude`.
     ///
     /// # Errors
     /// When there is no home folder.
@@ -94,17 +93,17 @@ impl AgentHook {
         Ok(folder.join(SETTINGS))
     }
 
-    /// The agent's settings for a project alone.
+    /// Returns the agent's settings for one project.
     pub fn project_settings(&self, project: &Path) -> AgentSettings {
         self.settings(project.join(PROJECT_SETTINGS))
     }
 
-    /// The agent's settings in a file.
+    /// Returns the agent's settings in this file.
     pub fn settings(&self, path: PathBuf) -> AgentSettings {
         AgentSettings::new(self.home.clone(), path)
     }
 
-    /// The settings files that the hook was added to from here, as far as is remembered.
+    /// Returns the settings files to which the hook was added from this home folder, as far as is recorded.
     ///
     /// # Errors
     /// When the home folder can't be read.
@@ -112,27 +111,27 @@ impl AgentHook {
         Ok(settings::known(&self.home)?.into_iter().map(|path| self.settings(path)).collect())
     }
 
-    /// The path of this program that stays when a package or version manager updates it: by which it is found in `PATH`, also
-    /// as a script that starts it, else by which it was started.
+    /// Returns the path of this program that stays valid when a package or version manager updates it: the one in `PATH`,
+    /// also of a script that starts it, else the one by which it was started.
     ///
     /// # Errors
-    /// When the operating system doesn't say where it is.
+    /// When the operating system doesn't report the program's path.
     pub fn program() -> Result<PathBuf, Error> {
         let found = std::env::current_exe().map_err(|cause| Error::File { path: "this program".into(), cause })?;
         let started_as = std::env::args_os().next();
         Ok(program::stable(&found, started_as.as_deref(), environment::path().as_deref(), probe::runs_this))
     }
 
-    /// The command for settings that several people have: this program by its name in `PATH`. Where it isn't installed, the
-    /// command does nothing.
+    /// Returns the command for settings that several people share: this program by its name in `PATH`. Where it isn't
+    /// installed, the command does nothing.
     pub fn portable_command() -> String {
         entry::portable_command()
     }
 
-    /// The command that an agent is to run: this program, which is told the home folder if that was named.
+    /// Returns the command that an agent is to run: this program, with the home folder as an option if one is given.
     ///
     /// # Errors
-    /// When the path has characters that no settings file can hold.
+    /// When a path is not UTF-8, so that no settings file can hold it.
     pub fn command(program: &Path, home: Option<&Path>) -> Result<String, Error> {
         let text = |path: &Path| {
             let absolute = std::path::absolute(path).map_err(|cause| Error::file(path, cause))?;
@@ -142,7 +141,7 @@ impl AgentHook {
         Ok(entry::command(&text(program)?, home.map(text).transpose()?.as_deref()))
     }
 
-    /// What last went wrong while an agent was being heard, if something did.
+    /// Returns the last failure to record an agent's event, if there was one.
     ///
     /// # Errors
     /// When the home folder can't be read.

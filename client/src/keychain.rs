@@ -1,8 +1,8 @@
 //! The operating system's keychain: macOS Keychain, Windows Credential Manager, Secret Service (GNOME Keyring, KWallet,
-//! KeePassXC) elsewhere. One item for each home folder, with the secret that the folder's secrets are sealed under.
+//! KeePassXC) elsewhere. It has one item for each home folder: the secret under which the folder's secrets are sealed.
 //!
-//! A keychain may be missing, locked, or wait for a person who isn't there. So each question has a bound, and it is asked
-//! only when a secret is needed.
+//! A keychain may be missing, locked, or wait for a user who isn't present. So each request has a timeout, and is only made
+//! when a secret is needed.
 
 #[cfg_attr(any(target_os = "macos", windows), path = "keychain/native.rs")]
 #[cfg_attr(not(any(target_os = "macos", windows)), path = "keychain/secret_service.rs")]
@@ -15,13 +15,13 @@ use std::time::Duration;
 
 use crate::environment;
 
-/// How long a person may take to unlock it, where there is a screen to be asked on.
+/// Time that the user has to unlock the keychain, if there is a screen for the prompt.
 const PROMPT: Duration = Duration::from_secs(60);
 
-/// How long it may take to answer otherwise.
+/// Time that the keychain has to answer, in addition to that for the prompt.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Why a keychain cannot be used.
+/// Reason why a keychain cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeychainFault {
@@ -29,16 +29,16 @@ pub enum KeychainFault {
     Off,
     /// There is none.
     Missing,
-    /// It is locked, and nobody has unlocked it.
+    /// It is locked, and was not unlocked.
     Locked,
-    /// It does not have what was put into it.
+    /// It no longer has the item that was stored in it.
     Gone,
-    /// Something else, in its own words.
+    /// Another failure, in the keychain's own words.
     Failed(String),
 }
 
 impl KeychainFault {
-    /// What to do about it; none where that is nothing.
+    /// Returns the remedy.
     pub(crate) fn hint(&self) -> &'static str {
         match self {
             Self::Off => {
@@ -71,23 +71,23 @@ impl fmt::Display for KeychainFault {
     }
 }
 
-/// Whether there may be one; it is not asked.
+/// Returns true if there may be a keychain; no request is made.
 pub(crate) fn is_there() -> bool {
     system::is_there()
 }
 
-/// What the item of this name holds.
+/// Reads the item of this name.
 pub(crate) fn read(item: &str) -> Result<String, KeychainFault> {
     let item = item.to_owned();
     bounded(move |prompt| system::read(&item, prompt)?.ok_or(KeychainFault::Gone))
 }
 
-/// Keeps a text under this name. People see the label in their keychain's own program.
+/// Stores a text under this name. Users see the label in their keychain's own program.
 pub(crate) fn write(item: &str, label: &str, text: &str) -> Result<(), KeychainFault> {
     let (item, label, text) = (item.to_owned(), label.to_owned(), text.to_owned());
     bounded(move |prompt| {
         system::write(&item, &label, &text, prompt)?;
-        // What is sealed under it is lost with it, so it is seen to be there.
+        // All that is sealed under the item is lost with it, so it is read back.
         match system::read(&item, prompt)? {
             Some(kept) if kept == text => Ok(()),
             _ => Err(KeychainFault::Failed("it did not keep what it was given".to_owned())),
@@ -101,7 +101,7 @@ pub(crate) fn remove(item: &str) -> Result<(), KeychainFault> {
     bounded(move |prompt| system::remove(&item, prompt))
 }
 
-/// In a thread of its own, which is left to itself if the keychain never answers.
+/// Runs a request with a timeout, in a thread of its own, which is abandoned if the keychain never answers.
 fn bounded<T: Send + 'static>(
     ask: impl FnOnce(Duration) -> Result<T, KeychainFault> + Send + 'static,
 ) -> Result<T, KeychainFault> {

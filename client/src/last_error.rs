@@ -1,4 +1,4 @@
-//! What went wrong last, kept so that it can be looked at when it has scrolled away.
+//! Last error, stored so that it can be looked at when it has scrolled away.
 
 use std::path::PathBuf;
 
@@ -11,25 +11,25 @@ use crate::{Config, Error, clock};
 /// The file, in clear: sentences hold addresses and paths, and no key or token.
 const FILE: &str = "last-error.json";
 
-/// No sentence is longer; what a server sends could be. In characters.
+/// Longest text that is stored, in characters. No sentence of ours is longer; a server's could be.
 const MAX_LEN: usize = 500;
 
-/// What went wrong last in a home folder.
+/// Last error in a home folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LastError {
-    /// When.
+    /// Time of the error.
     pub at: Timestamp,
-    /// For programs, as [`Error::code`].
+    /// Its code for programs, as [`Error::code`].
     pub code: String,
-    /// The sentence.
+    /// Its sentence.
     pub detail: String,
 }
 
 impl LastError {
-    /// Keeps an error in place of the one before, as far as that is possible: this must not be what fails.
+    /// Stores an error in place of the one before, as far as that is possible: this must not be what fails.
     ///
-    /// What the library answers from its own memory although it could not ask the cloud, it keeps by itself.
+    /// The library itself stores the outage when it uses a stored answer because the cloud could not be asked.
     pub fn keep(home: Option<PathBuf>, error: &Error) {
         if let Ok(config) = Config::open(home) {
             Self::keep_in(config.home(), clock::now(), error);

@@ -21,7 +21,7 @@
 //! | may I run one more command? | [`LicenseClient::count_command`], where the plan limits them; needs no cloud |
 //! | for one of the license's seats | [`LicenseClient::acquire`]: a [`Seat`] for as long as the value lives |
 //! | do I still have it? | [`Seat::ended`], or a [`Notice`] |
-//! | what is known here? | [`LicenseClient::status`]: asks nobody |
+//! | what is known here? | [`LicenseClient::status`]: makes no request |
 //! | to keep what it did and decided | [`ContextStore`], [`LicenseClient::context`] |
 //! | what is wrong? | [`LicenseClientBuilder::diagnose`] |
 //!
@@ -42,16 +42,16 @@
 //! ```
 //!
 //! Everything blocks; there is no async runtime underneath. [`LicenseClient`] is shared by threads and cheap to clone;
-//! a [`ContextStore`] or [`Context`] is for one thread at a time. A process that forks makes its client afterwards: the threads that keep seats, and
-//! connections, are the parent's. Nothing is printed: what the person should know arrives at
-//! [`LicenseClientBuilder::on_notice`], and every [`Error`] is a sentence with a [hint](Error::hint). Where
-//! programs decide, [`Error::code`] and [`Notice::code`] are words that stay. Errors, notices and answers get more variants
-//! and fields with new versions; [`Verdict`] and [`Ending`] are complete, so that a `match` of them is, too.
+//! a [`ContextStore`] or [`Context`] is for one thread at a time. A process that forks makes its client afterwards: the
+//! threads that keep seats, and connections, are the parent's. Nothing is printed: notices for the user arrive at
+//! [`LicenseClientBuilder::on_notice`], and every [`Error`] is a sentence with a [hint](Error::hint). For programs,
+//! [`Error::code`] and [`Notice::code`] are stable words. Errors, notices and answers get more variants and fields with new
+//! versions; [`Verdict`] and [`Ending`] are complete, so that a `match` of them is, too.
 //!
 //! # Context
 //!
 //! [`ContextStore`] reads and writes records on this machine. It needs no key and no cloud, and opens within a millisecond.
-//! [`LicenseClient::context`] is the same with its sync:
+//! [`LicenseClient::context`] adds the sync:
 //!
 //! ```no_run
 //! use coditect::{Config, Draft, Kind, LicenseClient};
@@ -71,10 +71,10 @@
 //! # }
 //! ```
 //!
-//! - A change is kept before [`put`](ContextStore::put) returns, and leaves the queue when the cloud has said that it has it.
+//! - A change is stored before [`put`](ContextStore::put) returns, and leaves the queue when the cloud has confirmed it.
 //!   A process that is killed at any moment loses and doubles nothing.
 //! - Of two changes of a record that did not know of each other, the later one is the record's; the other one is in its
-//!   [history](Context::history), and a [`Notice`] tells.
+//!   [history](Context::history), and a [`Notice`] reports it.
 //! - A change that the cloud refuses three times for a fault of its own is parked: [`ContextStore::status`] shows it,
 //!   [`ContextStore::retry`] sends it again. No other failure counts.
 //! - A cloud that was restored from a backup gets back what it had lost and this machine has.
@@ -82,24 +82,24 @@
 //!   refused, and sends nothing.
 //!
 //! With a tenant key ([`LicenseClient::init_tenant_key`]) contents leave this machine encrypted, and the cloud can't read
-//! them. Other machines take the key over with [`LicenseClient::import_tenant_key`]; until then they keep what comes as it
-//! came ([`Entry::locked`]). Whoever loses the key everywhere loses what is in the cloud: nobody can restore it.
+//! them. Other machines take the key over with [`LicenseClient::import_tenant_key`]; until then they keep contents as they
+//! came ([`Entry::locked`]). If the key is lost on every machine, the contents in the cloud are lost: they can't be restored.
 //!
 //! [`hook::AgentHook`] makes records of what an agent plans, within milliseconds.
 //!
-//! # What is kept, and where
+//! # Stored files
 //!
 //! In `~/.coditect`, or the folder that [`LicenseClientBuilder::home`] or `CODITECT_HOME` names, readable by its owner
 //! alone; a file that others can read is refused. `config.json` is in clear. The license key, the sign-in and the tenant key
 //! are sealed with XChaCha20-Poly1305 under a key made from a secret in the operating system's keychain, where there is one,
-//! and this machine's id; the last answer, the last license token, what the cloud said about itself and the latest time seen
-//! the same under the file `secret`. The context is in four SQLite files, `platform.db`, `org.db`, `sessions.db` and
-//! `projects.db`, which are not sealed: their owner's other programs may read them.
+//! and this machine's id; the last answer, the last license token, the cloud's discovery answer and the latest time seen are
+//! sealed in the same way under the file `secret`. The context is in four SQLite files, `platform.db`, `org.db`,
+//! `sessions.db` and `projects.db`, which are not sealed: their owner's other programs may read them.
 //!
 //! That protects what leaves the machine: a copied file, backup or home folder opens nowhere else, unless the machine's id
 //! is copied with it (where the operating system has none, it is kept in the same folder). It does not protect from this
 //! user or root on this machine, who can run this program and so open what it opens, or put back an older copy of
-//! the folder. Tokens are checked at every use, so changing one is of no use to anybody.
+//! the folder. Tokens are checked at every use, so a changed one is refused.
 
 mod access;
 mod address;

@@ -1,4 +1,4 @@
-//! What a license grants, and on whose word.
+//! Licenses: their tier, features and limits, and the source of these.
 
 use jiff::Timestamp;
 use protocol::token::ValidationClaims;
@@ -7,33 +7,33 @@ use serde::Serialize;
 
 use crate::Error;
 
-/// How many commands a day are free.
+/// Number of commands a day in the free tier.
 pub const FREE_COMMANDS_PER_DAY: i64 = 10;
 
-/// What may be used here and now.
+/// License that applies here and now: its tier, features and limits.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct License {
     /// The plan's rank.
     pub tier: Tier,
-    /// What the plan includes.
+    /// Features that the plan includes.
     pub features: Vec<Feature>,
     /// Its limits.
     pub quotas: Quotas,
-    /// On whose word.
+    /// Source of this answer.
     pub source: Source,
-    /// When the cloud said so; none without a key.
+    /// Time of the cloud's answer; none without a key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validated_at: Option<Timestamp>,
-    /// When the cloud will be asked again; none without a key.
+    /// Time from which on the cloud is asked again; none without a key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refresh_after: Option<Timestamp>,
-    /// Until when this serves if the cloud cannot be asked; none without a key.
+    /// Time until which this is used if the cloud cannot be asked; none without a key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grace_until: Option<Timestamp>,
 }
 
-/// Where an answer comes from.
+/// Source of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
@@ -43,14 +43,14 @@ pub enum Source {
     Cache,
     /// The cloud, less than a week ago; at the moment it cannot be asked.
     Grace,
-    /// The token of the last seat, which whoever is signed in took.
+    /// The token of the last seat, which the signed-in user took.
     Seat,
-    /// Nobody: without a key the free tier needs no network and no account.
+    /// No server: without a key the free tier needs no network and no account.
     Free,
 }
 
 impl Source {
-    /// The word that [`License`] has for it as JSON.
+    /// Returns the word that [`License`] has for it as JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Cloud => "cloud",
@@ -63,7 +63,7 @@ impl Source {
 }
 
 impl License {
-    /// The free tier.
+    /// Returns the license of the free tier.
     pub fn free() -> Self {
         Self {
             tier: Tier::Free,
@@ -96,15 +96,15 @@ pub enum Verdict {
     Valid(License),
     /// No; the cloud says why.
     Invalid(InvalidLicense),
-    /// The cloud cannot be asked, and nothing that it said before still serves: [`License::free`] applies.
+    /// The cloud cannot be asked, and no stored answer is valid any more: [`License::free`] applies.
     Lapsed {
-        /// Why the cloud cannot be asked.
+        /// Reason why the cloud cannot be asked.
         outage: Error,
     },
 }
 
 impl Verdict {
-    /// Whether it is a yes.
+    /// Returns true for [`Verdict::Valid`].
     pub fn is_valid(&self) -> bool {
         matches!(self, Self::Valid(_))
     }

@@ -1,6 +1,6 @@
-//! The way out of this machine: through which proxy, and whose certificates are believed.
+//! Network settings: the proxy, and the root certificates that are trusted.
 //!
-//! Nothing of it is looked at before the first encrypted call, so that what needs no cloud needs no network settings either.
+//! They are not read before the first encrypted call, so that commands that need no cloud need no network settings either.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -19,19 +19,19 @@ use crate::{Address, Fault, clock, environment};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where no proxy has any business: this machine itself.
+/// Hosts that are never reached through a proxy: this machine itself.
 const HERE: [&str; 3] = ["localhost", "127.*", "[::1]"];
 
-/// How requests leave this machine.
+/// HTTP agents, made from the network settings at the first call.
 #[derive(Debug)]
 pub(crate) struct Network {
     tracer: Tracer,
     outside: OnceLock<Result<Agent, Blocked>>,
-    /// Plain http, to this machine alone.
+    /// Agent for plain http, to this machine alone.
     inside: OnceLock<Agent>,
 }
 
-/// Why nothing can leave this machine: what the environment says cannot be used.
+/// Reason why no request can leave this machine: a setting of the environment cannot be used.
 #[derive(Clone, Debug)]
 pub(crate) struct Blocked {
     pub(crate) cause: String,
@@ -43,11 +43,11 @@ impl Network {
         Self { tracer, outside: OnceLock::new(), inside: OnceLock::new() }
     }
 
-    /// What asks this address.
+    /// Returns the agent that calls this address.
     pub(crate) fn agent(&self, to: &Address) -> Result<&Agent, Blocked> {
         if to.is_encrypted() {
             if clock::now() < Timestamp::UNIX_EPOCH {
-                // No certificate can be judged by such a clock.
+                // No certificate can be checked by such a clock.
                 let cause = "this machine's clock shows a time before 1970".to_owned();
                 return Err(Blocked { cause, fault: Fault::Expired });
             }
@@ -82,14 +82,14 @@ impl Network {
     }
 }
 
-/// A proxy, and which variable names it.
+/// A proxy, and the variable that names it.
 pub(crate) struct Way {
     proxy: Proxy,
     variable: &'static str,
 }
 
 impl Way {
-    /// The proxy that leads to this address; none where the way is straight.
+    /// Returns the proxy for this address; none if it is called directly.
     pub(crate) fn to(address: &Address) -> Result<Option<Self>, Blocked> {
         let Some(way) = Self::named()? else { return Ok(None) };
         let target: Option<Uri> = address.as_str().parse().ok();
@@ -100,7 +100,7 @@ impl Way {
     fn named() -> Result<Option<Self>, Blocked> {
         let Some((variable, value)) = environment::proxy() else { return Ok(None) };
         let wrong = |_| Blocked {
-            // Not what it says: there may be a password in it.
+            // Without the value: there may be a password in it.
             cause: format!("{variable} is not the address of a proxy, such as http://proxy.example.com:3128"),
             fault: Fault::Proxy,
         };
@@ -112,7 +112,7 @@ impl Way {
         let no_proxy = environment::no_proxy();
         for host in no_proxy.split([',', ' ']).map(|host| host.trim().trim_start_matches('.')) {
             if !host.is_empty() {
-                // As everywhere else, a name stands for what is below it, too.
+                // As in other programs, a name stands for its subdomains, too.
                 builder = builder.no_proxy(host).no_proxy(&format!(".{host}"));
             }
         }
@@ -126,12 +126,13 @@ impl fmt::Display for Way {
     }
 }
 
-/// Whose certificates are believed, for people.
+/// Returns the source of the trusted root certificates, for people.
 pub(crate) fn believed() -> Result<&'static str, Blocked> {
     Ok(roots()?.1)
 }
 
-/// What the environment names; else what the operating system believes; else, as in an empty container, what browsers do.
+/// Returns the trusted root certificates and their source: those that the environment names; else the operating system's; else,
+/// as in an empty container, those of browsers.
 fn roots() -> Result<(RootCerts, &'static str), Blocked> {
     let (file, folders) = environment::certificates();
     if file.is_none() && folders.is_empty() {

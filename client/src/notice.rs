@@ -1,4 +1,4 @@
-//! What the person should know although nobody asked: sentences that the library hands over and never prints.
+//! Notices: unsolicited messages for the user, which the library hands over as sentences and never prints.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,31 +11,31 @@ use protocol::wire::Kind;
 use crate::remaining::{about, more};
 use crate::{Ending, Error, KeychainFault};
 
-/// Something worth telling. [`Display`](fmt::Display) writes it as a sentence.
+/// Unsolicited message for the user. [`Display`](fmt::Display) writes it as a sentence.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Notice {
-    /// The cloud cannot be reached; what it said before still serves.
+    /// The cloud cannot be reached; its last answer is still used.
     CloudUnavailable {
-        /// For how long.
+        /// Time for which it is still used.
         remaining: SignedDuration,
     },
-    /// The cloud cannot be reached; the last license token still serves.
+    /// The cloud cannot be reached; the last license token is still used.
     ContinuingOffline {
-        /// For how long.
+        /// Time for which it is still used.
         remaining: SignedDuration,
     },
-    /// The license has another key, and the one that is stored here is good for a while only.
+    /// The license has another key, and the one that is stored here is valid for a while only.
     KeyReplaced {
-        /// Until when.
+        /// Time until which the stored key is valid.
         until: Timestamp,
     },
-    /// A seat's heartbeats do not arrive. Told once per outage.
+    /// A seat's heartbeats do not arrive. Sent once per outage.
     SeatUnreachable {
-        /// For how long the license token still serves.
+        /// Time for which the license token is still used.
         remaining: SignedDuration,
     },
-    /// They arrive again.
+    /// A seat's heartbeats arrive again.
     SeatRecovered,
     /// The seat was lost and another one taken.
     SeatReacquired,
@@ -43,34 +43,34 @@ pub enum Notice {
     SeatEnded(Ending),
     /// This machine's clock was set back.
     ClockBehind {
-        /// By how much, at least.
+        /// Least time by which it was set back.
         behind: SignedDuration,
     },
     /// This machine's clock and the cloud's are far apart.
     ClockApart {
-        /// How much this machine's is ahead; behind, if negative.
+        /// Time by which this machine's clock is ahead; behind, if negative.
         ahead: SignedDuration,
     },
-    /// By the clock nothing stored serves any more; but it may be the clock that is wrong.
+    /// By the clock no stored answer is valid any more; but it may be the clock that is wrong.
     ClockInDoubt {
-        /// How much later it is by the clock than it is at least.
+        /// Difference between the clock and the earliest possible time.
         ahead: SignedDuration,
     },
     /// A stored answer cannot be trusted, and is fetched anew.
     CacheRefused {
-        /// Why.
+        /// Reason why it cannot be trusted.
         cause: String,
     },
-    /// An answer could not be stored. It serves this once.
+    /// An answer could not be stored. It is used this once.
     NotStored(Error),
     /// The cloud had later changes of these records than those made here, which are in the records' history now.
     ConflictsLost {
-        /// Which.
+        /// The records.
         records: Vec<(Kind, RecordId)>,
     },
     /// The cloud has refused changes of these records for the last time.
     ChangesParked {
-        /// Which.
+        /// The records.
         records: Vec<(Kind, RecordId)>,
     },
     /// The cloud did not know how far this machine had pulled, so everything is fetched again.
@@ -88,34 +88,34 @@ pub enum Notice {
     },
     /// The cloud had lost some of what it once had.
     QueuedAgain {
-        /// How many changes are sent again.
+        /// Number of changes that are sent again.
         count: usize,
     },
     /// Records came whose contents are encrypted with a key that is not here.
     Locked {
-        /// How many.
+        /// Number of these records.
         count: u64,
     },
     /// Records came whose contents are not what was encrypted for them.
     Forged {
-        /// How many.
+        /// Number of these records.
         count: u64,
     },
     /// Records came in clear although the organization encrypted already.
     Exposed {
-        /// How many.
+        /// Number of these records.
         count: u64,
     },
-    /// The keychain could not be used, so what is kept is sealed in the home folder.
+    /// The keychain could not be used, so secrets are sealed in the home folder.
     KeychainNotUsed(KeychainFault),
     /// The license token could not be renewed, for want of a sign-in. The seat is kept meanwhile.
     NotRenewed(Error),
-    /// The operating system does not say which machine this is, so an id was made up.
+    /// The operating system provides no machine id, so an id was made up.
     MachineInvented,
 }
 
 impl Notice {
-    /// The stable word for programs.
+    /// Returns the stable code for programs.
     pub fn code(&self) -> &'static str {
         match self {
             Self::CloudUnavailable { .. } => "cloud_unavailable",
@@ -145,7 +145,7 @@ impl Notice {
         }
     }
 
-    /// What is to be told of encrypted contents.
+    /// Formats the notices about encrypted contents.
     fn write_encryption(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Locked { count } => write!(
@@ -282,7 +282,7 @@ fn listed(records: &[(Kind, RecordId)], one: &str, more: &str) -> String {
     }
 }
 
-/// The command that shows records of a kind, where there is one.
+/// Returns the command that shows records of a kind, where there is one.
 fn command(kind: Kind) -> &'static str {
     match kind {
         Kind::Decision => "decision",
@@ -291,7 +291,7 @@ fn command(kind: Kind) -> &'static str {
     }
 }
 
-/// Who is told.
+/// Listener that receives the notices.
 #[derive(Clone)]
 pub(crate) struct Notify(Arc<dyn Fn(&Notice) + Send + Sync>);
 

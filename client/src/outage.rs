@@ -1,4 +1,4 @@
-//! Why the cloud could not be asked, and whose it is to mend.
+//! Outages: reasons why the cloud could not be asked, and the place of the fault.
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -7,23 +7,23 @@ use rustls::CertificateError;
 
 use crate::error::Refusal;
 
-/// Why the cloud could not be asked.
+/// Reason why the cloud could not be asked.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Outage {
     /// The address that was asked.
     pub url: String,
-    /// What happened: no sentence, but a reason such as "connection refused".
+    /// Cause: no sentence, but a reason such as "connection refused".
     pub cause: String,
-    /// Where the fault lies.
+    /// Place of the fault.
     pub fault: Fault,
-    /// What the cloud said, if it said something.
+    /// Problem document of the cloud, if it sent one.
     pub refusal: Option<Refusal>,
-    /// How many seconds to wait before asking again, if the cloud said.
+    /// Seconds to wait before the next attempt, if the cloud named them.
     pub retry_after: Option<u64>,
 }
 
-/// Where the fault lies, as far as it makes a difference to what helps.
+/// Place of a fault, as far as it makes a difference to the remedy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
@@ -31,19 +31,19 @@ pub enum Fault {
     Network,
     /// The proxy that the environment names does not lead anywhere.
     Proxy,
-    /// What `SSL_CERT_FILE` or `SSL_CERT_DIR` names cannot be used.
+    /// The certificates that `SSL_CERT_FILE` or `SSL_CERT_DIR` names cannot be used.
     Roots,
-    /// The certificate is not good at this machine's time.
+    /// The certificate is not valid at this machine's time.
     Expired,
     /// The certificate was signed by an authority that this machine does not know.
     Authority,
     /// The certificate is another host's.
     Name,
-    /// The other side speaks no TLS that is safe.
+    /// The server supports no version of TLS that is safe.
     Protocol,
-    /// Somebody on the way answered in the cloud's place.
+    /// A captive portal, or another server on the way, answered in the cloud's place.
     Portal,
-    /// Whoever answered is not the cloud.
+    /// The server that answered is not the cloud.
     Foreign,
     /// The cloud answered, and cannot help at the moment.
     Cloud,
@@ -52,12 +52,12 @@ pub enum Fault {
 }
 
 impl Outage {
-    /// An outage before anything came back.
+    /// Returns an outage before anything came back.
     pub(crate) fn new(url: &impl fmt::Display, cause: impl Into<String>, fault: Fault) -> Self {
         Self { url: url.to_string(), cause: cause.into(), fault, refusal: None, retry_after: None }
     }
 
-    /// What to do.
+    /// Returns advice.
     pub(crate) fn hint(&self) -> String {
         let help = match self.retry_after {
             Some(seconds) => format!("Try again in {seconds} seconds; `coditect status` shows what is stored here."),
@@ -69,7 +69,7 @@ impl Outage {
         }
     }
 
-    /// Whether another attempt at once could end otherwise.
+    /// Returns true if an immediate retry could succeed.
     pub(crate) fn may_pass_at_once(&self) -> bool {
         matches!(self.fault, Fault::Network | Fault::Cloud | Fault::Proxy)
     }
@@ -125,7 +125,7 @@ impl Fault {
     }
 }
 
-/// What a failed call means.
+/// Returns the cause of a failed call, and the place of the fault.
 pub(crate) fn cause(error: &ureq::Error) -> (String, Fault) {
     let (cause, fault) = match error {
         ureq::Error::Timeout(_) => ("no answer in time", Fault::Network),
@@ -163,11 +163,11 @@ fn of_tls(error: &rustls::Error) -> (String, Fault) {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 ("its certificate belongs to another host", Fault::Name)
             }
-            // Among them: what signs itself without being an authority.
+            // Among them: self-signed certificates that are no authority's.
             other => return (format!("its certificate cannot be trusted: {other}"), Fault::Authority),
         },
         Tls::PeerIncompatible(_) | Tls::AlertReceived(_) => ("it speaks no TLS that is safe", Fault::Protocol),
-        // What is no TLS at all was not sent by a cloud.
+        // An answer that is no TLS at all was not sent by the cloud.
         Tls::InvalidMessage(_) => ("the answer is no TLS", Fault::Portal),
         other => return (format!("the encrypted connection failed: {other}"), Fault::Protocol),
     };

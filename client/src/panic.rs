@@ -1,13 +1,13 @@
-//! What a person sees when this program makes a mistake of its own: a sentence, and where it happened. The message of a
-//! panic can hold what was being worked on, and so is not shown.
+//! Panic hook: prints a sentence with the place of the panic. The message of a panic can hold the data that was being worked
+//! on, and so is not shown.
 
 use std::io::{self, Write};
 use std::panic::{self, PanicHookInfo};
 
-/// Says so from now on, and ends with exit code 2, whichever thread it happens in.
+/// Installs the hook, which also ends the process with exit code 2, whichever thread panics.
 pub(crate) fn install() {
     panic::set_hook(Box::new(|panicked| {
-        // Nobody is left to be told when standard error is closed.
+        // An error is ignored: there is no place to report that standard error is closed.
         let _ = writeln!(io::stderr().lock(), "{}", sentence(panicked));
         quit();
     }));

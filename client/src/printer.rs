@@ -1,4 +1,4 @@
-//! All that this program prints: data to standard output, words to standard error.
+//! All that this program prints: data to standard output, messages to standard error.
 //!
 //! With `--json`, standard output is one object, also for errors. Colors are for terminals alone.
 
@@ -24,12 +24,12 @@ use crate::terminal::{is_automated, shows_colors};
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
 
-/// A path in an answer: one line, whatever its names are.
+/// Formats a path for an answer: one line, whatever its names are.
 pub(crate) fn shown(path: &Path) -> String {
     one_line(&path.display().to_string())
 }
 
-/// Where everything goes.
+/// Prints answers and messages, as the options ask for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Printer {
     pub(crate) json: bool,
@@ -38,7 +38,7 @@ pub(crate) struct Printer {
 }
 
 impl Printer {
-    /// The answer: the object for programs, or the text for people. The status says what it was.
+    /// Prints the answer: the object for programs, or the text for people. Returns the status.
     pub(crate) fn answer(self, object: &impl Serialize, text: &str, status: ExitStatus) -> ExitStatus {
         if self.json {
             let object = serde_json::to_string(object).expect("answers are text with names");
@@ -48,26 +48,26 @@ impl Printer {
         }
     }
 
-    /// A sentence that nobody asked for.
+    /// Prints an unsolicited sentence.
     pub(crate) fn notice(self, sentence: &str) {
         if !self.quiet {
             words(&one_line(sentence));
         }
     }
 
-    /// What the person must do for this to go on, also when nothing else is wanted. It must be seen, so it is no data.
+    /// Prints what the user must do for this to go on, also with `--quiet`. It must be seen, so it is no data.
     pub(crate) fn instruction(self, text: &str) {
         words(&lines(text));
     }
 
-    /// How far something is: a line that the next one takes the place of. Shown to people at a terminal alone.
+    /// Shows progress: a line that the next one replaces. Shown to people at a terminal alone.
     pub(crate) fn progress(self, line: &str) {
         if self.shows_progress() {
             progress::show(&one_line(line));
         }
     }
 
-    /// What the library does: a line for those who look for a cause, and otherwise a sign of life.
+    /// Prints a step of the library with `--verbose`, and shows it on the progress line.
     pub(crate) fn trace(self, trace: &Trace) {
         ANSWERED.fetch_or(matches!(trace, Trace::Answered { .. }), Ordering::Relaxed);
         if self.verbose && !matches!(trace, Trace::Asking { .. }) {
@@ -78,7 +78,7 @@ impl Printer {
         }
     }
 
-    /// Whether somebody is there to be told what he has not asked for.
+    /// Returns true if a person is there to read unsolicited notices.
     pub(crate) fn has_reader(self) -> bool {
         self.shows_progress() && !is_automated()
     }
@@ -87,7 +87,7 @@ impl Printer {
         !self.json && !self.quiet && io::stderr().is_terminal()
     }
 
-    /// What went wrong, and the command that helps.
+    /// Prints an error, and the command that helps.
     pub(crate) fn error(self, error: &Error) -> ExitStatus {
         let status = ExitStatus::of(error);
         if !self.json {
@@ -99,13 +99,13 @@ impl Printer {
             _ => None,
         };
         match refusal {
-            // The server's own, unchanged.
+            // The server's problem document, unchanged.
             Some(refusal) => self.data(refusal.raw.trim(), status),
             None => self.failure(&error.to_string(), &error.hint(), error.code(), status),
         }
     }
 
-    /// The same for what went wrong here.
+    /// Prints a failure that is no [`Error`], in the same form.
     pub(crate) fn failure(self, sentence: &str, hint: &str, code: &str, status: ExitStatus) -> ExitStatus {
         if self.json {
             self.data(&json!({"code": code, "detail": sentence, "hint": hint}).to_string(), status)
@@ -117,12 +117,12 @@ impl Printer {
         }
     }
 
-    /// Text that is printed as it is: help, version, completions.
+    /// Prints a text as it is: help, version, completions.
     pub(crate) fn text(self, text: &str) -> ExitStatus {
         self.data(text.trim_end(), ExitStatus::Yes)
     }
 
-    /// A help text, which has styles of its own.
+    /// Prints a help text, which has styles of its own.
     pub(crate) fn help(self, text: &StyledStr) -> ExitStatus {
         if self.json {
             let object = json!({ "help": text.to_string().trim_end() });
@@ -135,7 +135,7 @@ impl Printer {
         progress::wipe();
         let mut out = io::stdout().lock();
         match writeln!(out, "{text}").and_then(|()| out.flush()) {
-            // Whoever closed the pipe has read enough.
+            // A reader that closed the pipe has read enough.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 words(&format!(
                     "error: The answer cannot be written: {error}.\nhint: Check where standard output goes."
@@ -147,20 +147,20 @@ impl Printer {
     }
 }
 
-/// Whether somebody out there has answered this process.
+/// True once a server has answered this process.
 static ANSWERED: AtomicBool = AtomicBool::new(false);
 
-/// Whether there is a network, as far as this process has seen.
+/// Returns true if a server has answered this process, so that there is a network.
 pub(crate) fn was_answered() -> bool {
     ANSWERED.load(Ordering::Relaxed)
 }
 
-/// What a line on standard error begins with.
+/// Returns the label that a line on standard error begins with.
 fn label(text: &str, style: Style) -> String {
     if shows_colors(&io::stderr()) { format!("{style}{text}{style:#}") } else { text.to_owned() }
 }
 
-/// Nobody is left to be told when standard error is closed.
+/// Prints a message. An error is ignored: there is no place to report that standard error is closed.
 fn words(text: &str) {
     progress::wipe();
     let _ = writeln!(io::stderr().lock(), "{text}");

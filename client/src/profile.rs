@@ -37,12 +37,12 @@ impl Profile {
         &self.0
     }
 
-    /// Where it keeps everything, under the folder of the default one.
+    /// Returns the profile's home folder, under the folder of the default one.
     pub fn home(&self, under: &Path) -> PathBuf {
         if self.0 == DEFAULT { under.to_owned() } else { under.join(FOLDER).join(&self.0) }
     }
 
-    /// The home folder of a profile: what is named here, else what the environment says.
+    /// Returns the home folder of a profile. Folder and profile are those that are named here, else the environment's.
     ///
     /// # Errors
     /// [`Error::Profile`] when `CODITECT_PROFILE` is no name, [`Error::NoHome`] when there is no home folder.
@@ -55,7 +55,7 @@ impl Profile {
         Ok(profile.or(named.as_ref()).map_or_else(|| under.clone(), |profile| profile.home(&under)))
     }
 
-    /// Whose home folder this is.
+    /// Returns the profile that a home folder belongs to.
     pub(crate) fn of(home: &Path) -> Self {
         let beside = home.parent().and_then(Path::file_name).is_some_and(|folder| folder == FOLDER);
         let name = home.file_name().and_then(|name| name.to_str()?.parse().ok()).filter(|_| beside);

@@ -1,5 +1,5 @@
-//! The line on a person's terminal that says what takes so long: how far something is, or who is being asked. It is on
-//! standard error, is written over itself, and is gone when anything else is printed.
+//! Progress line on the terminal: the progress of a transfer, or the server that is being asked. It is on standard error, is
+//! overwritten in place, and is removed when anything else is printed.
 
 use std::io::{self, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,30 +8,30 @@ use std::time::{Duration, Instant};
 
 use coditect::Trace;
 
-/// What takes longer than this is worth a line,
+/// Time after which a request is shown on the line.
 const MOMENT: Duration = Duration::from_millis(500);
 
-/// which then shows that it is alive.
+/// Time between two frames of the wheel (a spinner).
 pub(crate) const PACE: Duration = Duration::from_millis(100);
 
-/// More wraps around, and can't be written over.
+/// The most characters of the line: a longer one wraps around, and can't be overwritten.
 const MAX_WIDTH: usize = 78;
 
-/// There is one standard error, and so one line.
+/// State of the line: there is one standard error, and so one line.
 static LINE: Mutex<Line> =
     Mutex::new(Line { text: String::new(), width: 0, asking: None, spinning: false, hushed: false });
 static CHANGED: Condvar = Condvar::new();
 
 struct Line {
-    /// How far something is, if that is known.
+    /// Progress, if it is known.
     text: String,
-    /// What stands there now.
+    /// Number of characters that are shown now.
     width: usize,
-    /// Who is being asked, and since when.
+    /// Server that is being asked, and the time since when.
     asking: Option<(String, Instant)>,
-    /// There is a thread that turns the wheel.
+    /// True if there is a thread that turns the wheel.
     spinning: bool,
-    /// The terminal is another program's now.
+    /// True once the terminal belongs to another program.
     hushed: bool,
 }
 
@@ -39,7 +39,7 @@ impl Line {
     fn draw(&mut self, line: &str) {
         let line: String = line.chars().take(MAX_WIDTH).collect();
         let width = line.chars().count();
-        // What is longer than this line is covered by spaces. Nobody is left to be told when standard error is closed.
+        // Spaces cover the rest of a longer line. An error is ignored: there is no place to report that standard error is closed.
         let _ = write!(io::stderr().lock(), "\r{line}{:1$}", "", self.width.saturating_sub(width));
         self.width = width;
     }
@@ -51,7 +51,7 @@ impl Line {
         }
     }
 
-    /// One frame of what has taken longer than a moment.
+    /// Draws one frame for a request that has taken longer than `MOMENT`.
     fn spin(&mut self, frame: usize) {
         let Some((who, since)) = &self.asking else { return };
         let wheel = wheel(frame);
@@ -64,13 +64,13 @@ impl Line {
     }
 }
 
-/// How the wheel stands.
+/// Returns the wheel's character in a frame.
 pub(crate) fn wheel(frame: usize) -> char {
     const FRAMES: [char; 4] = ['|', '/', '-', '\\'];
     FRAMES[frame % FRAMES.len()]
 }
 
-/// How far something is.
+/// Shows progress.
 pub(crate) fn show(text: &str) {
     let mut line = line();
     if !line.hushed {
@@ -79,7 +79,7 @@ pub(crate) fn show(text: &str) {
     }
 }
 
-/// Shows whom a client asks, while it takes longer than a moment.
+/// Shows the server that a client asks, while it takes longer than `MOMENT`.
 pub(crate) fn follow(trace: &Trace) {
     let mut line = line();
     match trace {
@@ -97,14 +97,14 @@ pub(crate) fn follow(trace: &Trace) {
     }
 }
 
-/// Takes the line away, since something else is printed.
+/// Removes the line, since something else is printed.
 pub(crate) fn wipe() {
     let mut line = line();
     line.text.clear();
     line.wipe();
 }
 
-/// The same, for good: the terminal belongs to another program now.
+/// Removes the line for good: the terminal belongs to another program now.
 pub(crate) fn hush() {
     let mut line = line();
     line.hushed = true;
@@ -113,7 +113,7 @@ pub(crate) fn hush() {
     line.wipe();
 }
 
-/// Turns the wheel whenever somebody is being asked, for as long as the process lives.
+/// Turns the wheel whenever a server is being asked, for as long as the process lives.
 fn turn() {
     let mut frame = 0;
     let mut line = line();
@@ -137,7 +137,7 @@ fn line() -> MutexGuard<'static, Line> {
     LINE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The host in an address.
+/// Returns the host in an address.
 fn host(url: &str) -> &str {
     url.split('/').nth(2).unwrap_or(url)
 }

@@ -1,4 +1,4 @@
-//! How long something lasts, in the unit in which people think of it.
+//! Durations as text, in the unit in which people think of them.
 
 use jiff::SignedDuration;
 
@@ -18,7 +18,7 @@ pub(crate) fn about(time: SignedDuration) -> String {
     format!("{count} {unit}")
 }
 
-/// To the nearest, so that five days less a second are five days; and never none.
+/// Rounds a time to the nearest unit, so that five days less a second are five days; and to one unit at least.
 fn count(time: SignedDuration) -> (i64, String) {
     let seconds = time.as_secs();
     let (unit, name) = match seconds {

@@ -1,4 +1,4 @@
-//! A seat: taken, kept by a thread of its own, and given back.
+//! Seats: acquired, kept by heartbeats from a thread of their own, and released.
 
 mod book;
 mod grant;
@@ -29,10 +29,10 @@ use grant::Grant;
 pub(crate) use grant::forget;
 use holders::Holding;
 
-/// One of the license's simultaneous uses, for as long as this value lives.
+/// One of the license's simultaneous uses, held for as long as this value lives.
 ///
-/// A thread sends heartbeats as often as the cloud wants them, and goes on trying while the cloud is away, until the license
-/// token ends. A seat that was lost on the way is taken again, once. Dropping the value gives the seat back.
+/// A thread sends heartbeats at the interval that the cloud sets, and retries while the cloud is unreachable, until the
+/// license token expires. A seat that was lost meanwhile is acquired again, once. Dropping the value releases the seat.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), coditect::Error> {
@@ -55,15 +55,15 @@ pub struct Seat {
     holding: Option<Holding>,
 }
 
-/// While a machine sleeps, its timers stand still. So one looks every few seconds whether it did.
+/// Longest single wait: timers stand still while a machine sleeps, so the elapsed time is checked every few seconds.
 const NAP: Duration = Duration::from_secs(5);
 
-/// Why there is no seat any more. [`Display`](fmt::Display) says it in a sentence.
+/// Reason why a seat has ended. [`Display`](fmt::Display) writes it as a sentence.
 #[derive(Debug, Clone)]
 pub enum Ending {
-    /// The cloud says so.
+    /// The cloud has ended the seat.
     Refused(Box<Refusal>),
-    /// The cloud could not be reached for as long as the license token was good.
+    /// The cloud could not be reached before the license token expired.
     Unreachable,
 }
 
@@ -79,7 +79,7 @@ impl fmt::Display for Ending {
     }
 }
 
-/// What the value and its thread both know.
+/// State that a seat shares with its thread.
 #[derive(Debug)]
 struct Shared {
     client: Arc<Inner>,
@@ -90,7 +90,7 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     grant: Grant,
-    /// Runs since the license token came.
+    /// Runs since the license token was received.
     since: Stopwatch,
     ending: Option<Ending>,
     stopping: bool,
@@ -98,10 +98,11 @@ struct State {
 }
 
 impl LicenseClient {
-    /// Takes a seat: of whoever is signed in, else of the license key's license.
+    /// Acquires a seat: with a license key of the environment, else for the signed-in user, else with the stored license
+    /// key.
     ///
-    /// While the cloud cannot be reached, the last license token of this machine serves, for as long as it is good, and the
-    /// seat is asked for until the cloud answers.
+    /// While the cloud cannot be reached, the last license token of this machine is used as long as it is valid, and the
+    /// cloud is asked for the seat until it answers.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), coditect::Error> {
@@ -118,7 +119,7 @@ impl LicenseClient {
     /// [`Error::Unavailable`] when the cloud cannot be reached and no license token serves.
     pub fn acquire(&self) -> Result<Seat, Error> {
         let credential = self.credential()?;
-        // First, so that a process that is just leaving does not give this one's seat back.
+        // Joined first, so that a process that is just leaving does not release this one's seat.
         let holding = Holding::join(&self.inner.home)?;
         let attempt = grant::new_attempt();
         let (grant, reached) = match grant::acquire(&self.inner, &credential, &attempt, Effort::Few) {
@@ -159,7 +160,7 @@ impl LicenseClient {
         Ok(Seat { shared, heart: Some(heart), holding: Some(holding) })
     }
 
-    /// The seats that this machine has, without asking the cloud.
+    /// Returns the seats that this machine holds, without asking the cloud.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), coditect::Error> {
@@ -174,8 +175,8 @@ impl LicenseClient {
         Ok(book::entries(&self.inner)?.into_iter().map(|entry| entry.seat).collect())
     }
 
-    /// Gives a seat back that was [left](Seat::leave), by whichever process. The answer is whether it is free now: not while
-    /// a process of this machine keeps the same session, which then gives it back; nor if no such seat was left.
+    /// Releases a seat that any process has [left](Seat::leave). Returns true if the seat is free now: false while a
+    /// process of this machine keeps the same session, which then releases it, or if no such seat was left.
     ///
     /// # Errors
     /// When the cloud cannot be reached. The seat then comes free by itself within minutes.
@@ -194,7 +195,7 @@ impl LicenseClient {
         grant::forget(&self.inner)
     }
 
-    /// What the last license token grants, while it is good.
+    /// Returns the license that the last license token grants, while the token is valid.
     pub(crate) fn seat_license(&self) -> Result<Option<License>, Error> {
         Ok(grant::last(&self.inner)?.as_ref().map(Grant::license))
     }
@@ -205,47 +206,49 @@ impl LicenseClient {
 }
 
 impl Seat {
-    /// What the cloud calls this use. It changes when a lost seat is taken again.
+    /// Returns the id of the session. It changes when a lost seat is acquired again.
     pub fn session_id(&self) -> SessionId {
         self.shared.state().grant.session_id
     }
 
-    /// The proof that is checked offline. It is renewed from time to time.
+    /// Returns the license token, which can be verified offline. It is renewed from time to time.
     pub fn license_token(&self) -> String {
         self.shared.state().grant.token.clone()
     }
 
-    /// Until when the license token, and so this seat, serves without the cloud.
+    /// Returns the time until which the license token, and so this seat, is valid without the cloud.
     pub fn expires_at(&self) -> Timestamp {
         self.shared.state().grant.expires_at
     }
 
-    /// When the seat is free for others, unless a heartbeat comes before; the token's end, if the cloud has not said.
+    /// Returns the time at which the seat becomes free for others, unless a heartbeat comes before; the token's expiry, if
+    /// the cloud has not named a time.
     pub fn seat_expires_at(&self) -> Timestamp {
         self.shared.state().grant.seat_expires_at
     }
 
-    /// The license's tier.
+    /// Returns the license's tier.
     pub fn tier(&self) -> Tier {
         self.shared.state().grant.tier
     }
 
-    /// What the plan includes.
+    /// Returns the features that the plan includes.
     pub fn features(&self) -> Vec<Feature> {
         self.shared.state().grant.features.clone()
     }
 
-    /// The plan's limits.
+    /// Returns the plan's limits.
     pub fn quotas(&self) -> Quotas {
         self.shared.state().grant.quotas.clone()
     }
 
-    /// What may be used with it.
+    /// Returns the license that the seat grants.
     pub fn license(&self) -> License {
         self.shared.state().grant.license()
     }
 
-    /// How many seats the license had, and how many were taken, when this one was; none if the cloud has not said.
+    /// Returns the number of seats of the license, and of those taken when this one was acquired; `None` if the cloud has
+    /// not reported them.
     pub fn seats(&self) -> Option<SeatCounts> {
         self.shared.state().grant.seats
     }
@@ -253,19 +256,19 @@ impl Seat {
     /// Counts a command, as [`LicenseClient::count_command`] does, with the limit that came with this seat.
     ///
     /// # Errors
-    /// The same.
+    /// Those of [`LicenseClient::count_command`].
     pub fn count_command(&self) -> Result<Option<Allowance>, Error> {
         allowance::count(&self.shared.client, &self.quotas())
     }
 
-    /// Why there is no seat any more; none while there is.
+    /// Returns the reason why the seat has ended; `None` while it is held.
     pub fn ended(&self) -> Option<Ending> {
         self.shared.state().ending.clone()
     }
 
-    /// Gives the seat back now, and says how that went, which dropping does not.
+    /// Releases the seat now, and returns the result, which dropping does not.
     ///
-    /// If another process of this machine uses the same session, it keeps it.
+    /// If another process of this machine uses the same session, that process keeps the seat.
     ///
     /// # Errors
     /// When the cloud cannot be reached. The seat then comes free by itself within minutes.
@@ -273,11 +276,12 @@ impl Seat {
         self.finish()
     }
 
-    /// Leaves the seat to itself: nobody keeps it, and it is free at [`seat_expires_at`](Self::seat_expires_at). Until then
-    /// this machine can [take](LicenseClient::acquire) it again, and [give it back](LicenseClient::release_left).
+    /// Stops the heartbeats without releasing the seat, which becomes free at [`seat_expires_at`](Self::seat_expires_at).
+    /// Until then this machine can [acquire](LicenseClient::acquire) it again, and [release](LicenseClient::release_left)
+    /// it.
     ///
     /// # Errors
-    /// When it cannot be noted, so that nobody could give it back.
+    /// When it cannot be recorded, so that the seat could not be released later.
     pub fn leave(mut self) -> Result<(), Error> {
         self.stop();
         let mut entry = self.shared.state().entry.clone();
@@ -285,12 +289,12 @@ impl Seat {
         book::enter(&self.shared.client, &entry)
     }
 
-    /// Stops the thread. The answer is whether that had been done before.
+    /// Stops the thread. Returns true if it had been stopped before.
     fn stop(&mut self) -> bool {
         let Some(heart) = self.heart.take() else { return true };
         self.shared.state().stopping = true;
         self.shared.wake.notify_all();
-        // It may be in the middle of taking a lost seat again, which would otherwise be taken after the release.
+        // The thread may be acquiring a lost seat again, which would otherwise happen after the release.
         let _ = heart.join();
         false
     }
@@ -300,14 +304,15 @@ impl Seat {
             return Ok(());
         }
 
-        // Held until the cloud has answered, so that whoever starts meanwhile waits and then takes a seat of its own.
+        // Held until the cloud has answered, so that a process that starts meanwhile waits and then acquires a seat of its
+        // own.
         let last = self.holding.take().and_then(Holding::leave);
         let client = &self.shared.client;
         let (entry, ended) = {
             let state = self.shared.state();
             (state.entry.clone(), state.ending.is_some())
         };
-        // An entry whose process has ended counts for nothing.
+        // A failure is ignored, since an entry whose process has ended does not count.
         let _ = book::strike(client, &entry);
         let session = entry.seat.session_id;
         if last.is_none() || ended || matches!(book::left(client, session), Ok(Some(_))) {
@@ -327,7 +332,7 @@ fn give_back(client: &Inner, session_id: SessionId, token: &str) -> Result<(), E
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        // Nobody is there to hear of a failure, and a seat that is not given back comes free by itself.
+        // A failure cannot be reported from here, and a seat that is not released becomes free by itself.
         let _ = self.finish();
     }
 }
@@ -337,8 +342,8 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for so long since then; the answer is `false` when it is time to stop. A machine that has slept meanwhile finds
-    /// out soon after.
+    /// Waits until this time has passed since the stopwatch's start; returns `false` if the thread is to stop. Time that
+    /// the machine sleeps counts as well, and is noticed within [`NAP`] after it wakes.
     fn wait(&self, since: &Stopwatch, time: Duration) -> bool {
         let mut state = self.state();
         while !state.stopping {
@@ -353,7 +358,7 @@ impl Shared {
 }
 
 impl State {
-    /// How long the license token is still good.
+    /// Returns the time for which the license token is still valid.
     fn remaining(&self) -> Duration {
         self.grant.lifetime.saturating_sub(self.since.elapsed())
     }

@@ -1,8 +1,9 @@
-//! Signing in with an identity provider (OpenID Connect): by authorization code with PKCE in a browser on this machine, or by
-//! a code that is entered in a browser elsewhere.
+//! Signing in with an identity provider (OpenID Connect): by authorization code with PKCE in a browser on this machine, or
+//! by a code that is entered in a browser elsewhere (device authorization grant).
 //!
-//! The ID token is what the cloud is asked with. It lives for about an hour; the refresh token that came with it makes the
-//! next one, and is replaced each time. Whoever is signed in takes seats as himself, whether there is a license key or not.
+//! The ID token is the bearer token of requests to the cloud. It lives for about an hour; the refresh token that came with
+//! it gets the next one, and is replaced each time (rotation). A signed-in user takes seats under their own name, whether a
+//! license key is stored or not.
 
 mod browser;
 mod device;
@@ -31,7 +32,7 @@ use provider::Provider;
 pub struct Sso {
     /// Its issuer URL.
     pub issuer: String,
-    /// What this program is to it; what it is to the cloud's own provider, where none is given.
+    /// This program's client id at the provider; that at the cloud's own provider, if none is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
 }
@@ -73,13 +74,13 @@ impl LicenseClient {
     /// ```
     ///
     /// # Errors
-    /// As [`begin_sign_in`](Self::begin_sign_in), and when the provider has no such sign-in.
+    /// Those of [`begin_sign_in`](Self::begin_sign_in), and an error when the provider has no such sign-in.
     pub fn begin_device_sign_in(&self, sso: Option<&Sso>) -> Result<DeviceSignIn, Error> {
         let (provider, sso) = self.provider(sso)?;
         DeviceSignIn::begin(self.clone(), provider, sso)
     }
 
-    /// Who is signed in, without asking anybody.
+    /// Returns the signed-in user, without a network request.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), coditect::Error> {
@@ -92,21 +93,21 @@ impl LicenseClient {
     /// ```
     ///
     /// # Errors
-    /// When what is kept cannot be opened.
+    /// When the stored sign-in cannot be opened.
     pub fn signed_in(&self) -> Result<Option<SignedIn>, Error> {
         who(&self.inner)
     }
 
-    /// Whether somebody is signed in. Nothing is opened for it.
+    /// Returns true if a user is signed in, without opening the stored sign-in.
     ///
     /// # Errors
-    /// When others can read what is kept.
+    /// When other users can read the stored sign-in.
     pub fn is_signed_in(&self) -> Result<bool, Error> {
         is_signed_in(&self.inner)
     }
 
-    /// Forgets who was signed in, and asks the provider to revoke what it gave. Its answer is not waited for in vain: what is
-    /// kept here is gone in any case.
+    /// Signs the user out, and asks the provider to revoke the refresh token. The stored sign-in is deleted whatever the
+    /// provider answers.
     ///
     /// # Errors
     /// When the files cannot be removed.
@@ -114,11 +115,11 @@ impl LicenseClient {
         session::sign_out(&self.inner)
     }
 
-    /// The provider, and whether it is another than the cloud's.
+    /// Returns the provider, and its [`Sso`] if it is not the cloud's.
     fn provider(&self, asked: Option<&Sso>) -> Result<(Provider, Option<Sso>), Error> {
         let remembered = Config::in_home(self.inner.home.clone()).sso()?;
         let sso = match (asked, remembered) {
-            // Asked for by its address alone, it has the client id that it had.
+            // A provider that is given by its issuer alone keeps its previous client id.
             (Some(asked), Some(last)) if asked.client_id.is_none() && asked.issuer == last.issuer => Some(last),
             (Some(asked), _) => Some(asked.clone()),
             (None, last) => last,
@@ -143,7 +144,8 @@ impl LicenseClient {
     }
 }
 
-/// An address that the provider named: with what [`Address`] demands, but it may have a query or end with a slash.
+/// Parses an address that the provider named: it must meet the demands of [`Address`], but may have a query or end with a
+/// slash.
 fn endpoint(text: &str) -> Result<Address, Error> {
     let base = text.find('?').map_or(text, |query| &text[..query]);
     let base = base.trim_end_matches('/');

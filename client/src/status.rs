@@ -1,4 +1,4 @@
-//! What this machine knows, without asking the cloud.
+//! Status of this machine, without asking the cloud.
 
 use std::path::PathBuf;
 
@@ -11,50 +11,50 @@ use crate::context::{ContextStore, Database};
 use crate::text::lossy;
 use crate::{Allowance, Error, HeldSeat, LastError, LastRefusal, License, LicenseClient, SyncStatus, last_refusal};
 
-/// What this machine knows.
+/// Status of this machine: what is stored here.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Status {
-    /// What time it is, as far as this machine can be believed.
+    /// Current time, as far as this machine's clock can be trusted.
     pub at: Timestamp,
-    /// Who is signed in. Seats are taken for them, whether there is a license key or not.
+    /// The signed-in user. Seats are taken for them, regardless of a stored license key.
     pub signed_in_as: Option<String>,
     /// The license key's beginning, if one has been activated, or the environment has one.
     pub license_key: Option<String>,
-    /// True if the key is the environment's (`CODITECT_LICENSE_KEY`), of which nothing is kept.
+    /// True if the key is the environment's (`CODITECT_LICENSE_KEY`), of which nothing is stored.
     pub license_key_is_given: bool,
-    /// Why the key or the sign-in that is kept cannot be read.
+    /// Reason why the stored key or sign-in cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub locked: Option<String>,
-    /// What may be used; none if the last answer no longer serves.
+    /// License that applies; none if the last answer is not valid any more.
     pub license: Option<License>,
-    /// The cloud's last refusal of the license key that is kept, unless something may be used.
+    /// The cloud's last refusal of the stored license key, unless a license applies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_refusal: Option<LastRefusal>,
     /// The commands of today, where they are limited.
     pub commands_today: Option<Allowance>,
     /// The seats that this machine has.
     pub seats: Vec<HeldSeat>,
-    /// Until when the last seat's token lets a command start while the cloud is away.
+    /// Time until which the last seat's token lets a command start while the cloud is unavailable.
     pub seat_token_until: Option<Timestamp>,
-    /// How the sync is doing; none where there is no context, or none that can be read.
+    /// State of the sync; none where there is no context, or none that can be read.
     pub sync: Option<SyncStatus>,
-    /// Why the context cannot be read.
+    /// Reason why the context cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sync_error: Option<String>,
-    /// What went wrong last.
+    /// Last error.
     pub last_error: Option<LastError>,
-    /// Where the cloud is.
+    /// Address of the cloud.
     pub cloud_url: String,
     /// This machine's id.
     pub hardware_id: HardwareId,
-    /// The folder in which everything is kept.
+    /// Home folder, in which everything is stored.
     #[serde(serialize_with = "lossy")]
     pub home: PathBuf,
 }
 
 impl LicenseClient {
-    /// What this machine knows, without asking the cloud.
+    /// Returns this machine's status, without asking the cloud.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -110,7 +110,7 @@ impl LicenseClient {
         })
     }
 
-    /// Whoever only looks makes no database.
+    /// Returns the state of the sync. A status makes no database.
     fn sync_status(&self) -> Result<Option<SyncStatus>, Error> {
         if !self.inner.home.holds(Database::Sessions.file())? {
             return Ok(None);

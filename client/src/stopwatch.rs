@@ -1,16 +1,16 @@
-//! How long ago something was, by clocks that nobody can set. A machine's sleep counts, as far as its system tells.
+//! Stopwatch by clocks that cannot be set. Time in which the machine sleeps counts, where the system reports it.
 
 use std::time::{Duration, Instant};
 
 use crate::Uptime;
 use crate::clock::Timekeeper;
 
-/// Runs from its making on.
+/// Stopwatch that runs from its creation on.
 #[derive(Clone, Debug)]
 pub(crate) struct Stopwatch {
-    /// Stands still while the machine sleeps.
+    /// Monotonic clock, which stands still while the machine sleeps.
     begin: Instant,
-    /// Doesn't, but is not to be had everywhere.
+    /// Uptime, which counts on meanwhile, but is not available everywhere.
     uptime: Option<Uptime>,
     time: Timekeeper,
 }

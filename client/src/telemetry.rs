@@ -1,9 +1,9 @@
-//! Telemetry: off, until somebody turns it on. Then, for each command, its name, how it ended, about how long it took, the
+//! Telemetry: off, until the user turns it on. Then, for each command, its name, its outcome, its approximate duration, the
 //! version, the operating system and the processor are counted, under a random number that is made when it is turned on and
-//! deleted when it is turned off. No argument, no path, no time of day, and nothing that says whose machine it is.
+//! deleted when it is turned off. No argument, no path, no time of day, and nothing that identifies the machine's owner.
 //!
-//! It is queued in a file of a bounded length, and sent by a process that nobody waits for, after a command that was on the
-//! network anyway. [`Telemetry::pending`] are the very bytes.
+//! It is queued in a file of a bounded length, and sent by a process that is not waited for, after a command that was on the
+//! network anyway. [`Telemetry::pending`] returns the very bytes.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -18,22 +18,22 @@ use serde::{Deserialize, Serialize};
 use crate::home::Home;
 use crate::{Config, Error, Fault, LicenseClient, outage, random};
 
-/// Who this installation is; there is such a file while telemetry is on.
+/// File with this installation's id; it exists while telemetry is on.
 const IDENTITY: &str = "telemetry.json";
 
-/// What was counted, a line of JSON each.
+/// File with the events that wait to be sent, a line of JSON each.
 const QUEUE: &str = "telemetry-queue.jsonl";
 
-/// What is being sent: what the queue was when that began.
+/// File with the events that are being sent: the queue as it was when that began.
 const SENDING: &str = "telemetry-sending.jsonl";
 
-/// Held by the one process that sends.
+/// File that is locked by the one process that sends.
 const LOCK: &str = "telemetry.lock";
 
-/// What comes when the queue is as long as this, in bytes, is not counted. It is fewer events than one request takes.
+/// Longest queue, in bytes; further events are not counted. It is fewer events than one request takes.
 const MAX_QUEUE_LEN: u64 = 8 * 1024;
 
-/// Nobody waits, but no process stays for longer.
+/// Timeout of a request: it is not waited for, but no process stays for longer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Telemetry of a home folder.
@@ -45,7 +45,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// # let folder = tempfile::tempdir()?;
 /// # let home = folder.path().join("home");
 /// let telemetry = Telemetry::open(Some(home))?;
-/// assert!(!telemetry.status()?.on, "until somebody turns it on");
+/// assert!(!telemetry.status()?.on, "until it is turned on");
 /// telemetry.turn_on()?;
 /// assert!(telemetry.status()?.on);
 /// telemetry.turn_off()?; // and deletes what waits
@@ -57,16 +57,16 @@ pub struct Telemetry {
     home: Home,
 }
 
-/// Whether it is on, and what waits.
+/// State of telemetry.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct TelemetryStatus {
-    /// Whether commands are counted.
+    /// True if commands are counted.
     pub on: bool,
-    /// Under which number.
+    /// Random number that they are counted under.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub installation_id: Option<InstallationId>,
-    /// How many were counted, and not sent yet.
+    /// Number of commands that were counted, and not sent yet.
     pub waiting: usize,
 }
 
@@ -76,15 +76,15 @@ struct Identity {
 }
 
 impl Telemetry {
-    /// That of this home folder; else of the one that the environment names.
+    /// Opens the telemetry of this home folder; else of the one that the environment names.
     pub fn open(home: Option<PathBuf>) -> Result<Self, Error> {
         Ok(Self { home: Config::open(home)?.home().clone() })
     }
 
-    /// Counts from now on.
+    /// Turns telemetry on: commands are counted from now on.
     pub fn turn_on(&self) -> Result<(), Error> {
         if self.identity()?.is_none() {
-            // What somebody else was counting when it was turned off is not this one's.
+            // Events that another process was still counting when it was turned off do not belong to this id.
             self.delete_queue()?;
             let installation_id = InstallationId::from_uuid(random::uuid());
             let identity = Identity { installation_id };
@@ -93,22 +93,22 @@ impl Telemetry {
         Ok(())
     }
 
-    /// Counts nothing any more, and deletes what waits.
+    /// Turns telemetry off, and deletes the events that wait.
     pub fn turn_off(&self) -> Result<(), Error> {
         self.home.remove(IDENTITY)?;
         self.delete_queue()
     }
 
-    /// Whether it is on, and what waits.
+    /// Returns the state of telemetry.
     pub fn status(&self) -> Result<TelemetryStatus, Error> {
         let installation_id = self.identity()?;
         let waiting = self.events(SENDING)?.len() + self.events(QUEUE)?.len();
         Ok(TelemetryStatus { on: installation_id.is_some(), installation_id, waiting })
     }
 
-    /// Counts a command, if it is on, and says whether it is. What can't be written is not counted.
+    /// Counts a command if telemetry is on, and returns true if it is. An event that can't be written is not counted.
     pub fn count(&self, command: &str, exit: ExitClass, took: Duration) -> bool {
-        // Where it is off, there is nothing but a file that isn't there.
+        // While it is off, this only looks for a file that isn't there.
         let is_on = matches!(self.identity(), Ok(Some(_)));
         if is_on && let Some(event) = event(command, exit, took) {
             let _ = self.append(&event);
@@ -116,7 +116,7 @@ impl Telemetry {
         is_on
     }
 
-    /// The body of the next request, to the byte; none if nothing waits.
+    /// Returns the body of the next request, to the byte; none if nothing waits.
     pub fn pending(&self) -> Result<Option<Vec<u8>>, Error> {
         let Some(installation_id) = self.identity()? else { return Ok(None) };
         let mut events = self.events(SENDING)?;
@@ -129,7 +129,7 @@ impl Telemetry {
         Ok(Some(serde_json::to_vec(&request).expect("events are text with names")))
     }
 
-    /// The file is opened for one write of one line, so that two processes never mix theirs.
+    /// Appends an event to the queue. The file is opened for one write of one line, so that two processes never mix theirs.
     fn append(&self, event: &TelemetryEvent) -> io::Result<()> {
         let mut line = serde_json::to_vec(event)?;
         line.push(b'\n');
@@ -141,14 +141,14 @@ impl Telemetry {
         Ok(())
     }
 
-    /// A file that isn't one of ours says nothing.
+    /// Returns this installation's id; none if the file isn't one of ours.
     fn identity(&self) -> Result<Option<InstallationId>, Error> {
         let text = self.home.read(IDENTITY)?;
         let identity = text.and_then(|text| serde_json::from_slice::<Identity>(&text).ok());
         Ok(identity.map(|identity| identity.installation_id))
     }
 
-    /// What is in a file; a line that was cut short is left out.
+    /// Returns the events in a file; a line that was cut short is left out.
     fn events(&self, file: &str) -> Result<Vec<TelemetryEvent>, Error> {
         let text = self.home.read(file)?.unwrap_or_default();
         Ok(text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect())
@@ -161,8 +161,8 @@ impl Telemetry {
 }
 
 impl LicenseClient {
-    /// Sends what waits, if telemetry is on and the cloud takes it. What fails for a reason that may pass stays, and is sent
-    /// another time; if an answer was lost, it arrives twice.
+    /// Sends the events that wait, if telemetry is on and the cloud takes it. After a transient failure they stay, and are sent
+    /// another time; if an answer was lost, they arrive twice.
     ///
     /// # Errors
     /// When a file can't be read or written, or the cloud can't be asked.
@@ -172,7 +172,7 @@ impl LicenseClient {
             return Ok(());
         }
         let lock = telemetry.home.lock_file(LOCK)?;
-        // Somebody else is at it.
+        // Another process is sending.
         if lock.try_lock().is_err() {
             return Ok(());
         }
@@ -190,11 +190,11 @@ impl LicenseClient {
         Ok(())
     }
 
-    /// Whether there is nothing more to be done about these events.
+    /// Sends these events. Returns true if there is nothing more to be done about them.
     fn post_telemetry(&self, body: &[u8]) -> Result<bool, Error> {
         let client = &self.inner;
         let directory = client.directories.at_hand(client.time.wall())?;
-        // A cloud that doesn't name it has no use for it.
+        // A cloud that doesn't name this function takes no telemetry.
         let Ok(to) = directory.endpoint("telemetry", "/api/v1/telemetry") else { return Ok(false) };
         let request = client.cloud.agent(&to)?.post(to.as_str()).header("content-type", "application/json");
         let answer = request.config().timeout_global(Some(TIMEOUT)).build().send(body);
@@ -203,12 +203,12 @@ impl LicenseClient {
             Error::outage(&to, cause, fault)
         })?;
         let status = status.status();
-        // What it refuses today it refuses tomorrow.
+        // Events that are refused once are refused again.
         Ok(status.is_success() || status.is_client_error() && !matches!(status.as_u16(), 404 | 408 | 429))
     }
 }
 
-/// None for what is no name of a command.
+/// Returns the event of a command; none if the text is no name of a command.
 fn event(command: &str, exit: ExitClass, took: Duration) -> Option<TelemetryEvent> {
     Some(TelemetryEvent {
         command: CommandName::parse(command).ok()?,

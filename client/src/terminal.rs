@@ -1,11 +1,11 @@
-//! The person in front of the terminal: asked for a passphrase, which is not shown, or for a yes; and shown colors.
+//! The user's terminal: questions for a passphrase, which is not shown, or for a yes; and colors.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Read, Write};
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
-/// More is no passphrase.
+/// Longest line that is read, in bytes: no passphrase is longer.
 const MAX_LEN: usize = 1024;
 
 const INTERRUPT: u8 = 0x03;
@@ -13,14 +13,14 @@ const END: u8 = 0x04;
 const ERASE: [u8; 2] = [0x08, 0x7f];
 const ERASE_ALL: u8 = 0x15;
 
-/// Whether a stream is a terminal that shows colors, and nobody has said that he doesn't want any.
+/// Returns true if a stream is a terminal that shows colors, and the user has not turned them off (`NO_COLOR`).
 pub(crate) fn shows_colors(stream: &impl IsTerminal) -> bool {
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let unable = std::env::var_os("TERM").is_none_or(|terminal| terminal.is_empty() || terminal == "dumb");
     !unwanted && !unable && stream.is_terminal()
 }
 
-/// Whether this is a machine that builds or tests, whose terminals nobody looks at.
+/// Returns true on a machine that builds or tests (`CI`), whose terminals no person looks at.
 pub(crate) fn is_automated() -> bool {
     std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false")
 }
@@ -29,13 +29,13 @@ pub(crate) fn is_automated() -> bool {
 pub(crate) struct Terminal(File);
 
 impl Terminal {
-    /// None where there is nobody.
+    /// Opens the terminal; none where there is none.
     pub(crate) fn open() -> Option<Self> {
         let file = OpenOptions::new().read(true).write(true).open("/dev/tty").ok()?;
         file.is_terminal().then_some(Self(file))
     }
 
-    /// Asks for a line, and shows what is typed. None when the person gave up.
+    /// Asks for a line, and shows what is typed. Returns none if the user gave up.
     pub(crate) fn ask(&mut self, question: &str) -> io::Result<Option<String>> {
         write!(self.0, "{question}")?;
         let mut line = Vec::new();
@@ -49,14 +49,14 @@ impl Terminal {
         }
     }
 
-    /// Asks for a line, and for further ones while what was typed so far goes on, and shows nothing. None when the person gave
-    /// up; an empty line ends it.
+    /// Asks for a line without showing it, and for further ones while `goes_on` returns true for what was typed so far. Returns
+    /// none if the user gave up; an empty line ends it.
     pub(crate) fn ask_secretly(
         &mut self,
         question: &str,
         goes_on: impl Fn(&str) -> bool,
     ) -> io::Result<Option<String>> {
-        // First, because what was typed by then is thrown away: who sees the question may answer at once.
+        // First, because input that was typed by then is thrown away: a user who sees the question may answer at once.
         let hidden = Hidden::new(&self.0)?;
         write!(self.0, "{question}")?;
         let mut answer = self.hidden_line();
@@ -74,8 +74,8 @@ impl Terminal {
         answer
     }
 
-    /// Byte by byte, since the terminal edits nothing while it shows nothing; Ctrl-C arrives as one, so that the terminal is
-    /// always left as it was.
+    /// Reads a line byte by byte, since the terminal edits nothing while it shows nothing; Ctrl-C arrives as one, so that the
+    /// terminal is always left as it was.
     fn hidden_line(&mut self) -> io::Result<Option<String>> {
         let mut line = Vec::new();
         loop {
@@ -100,7 +100,7 @@ impl Terminal {
     }
 }
 
-/// A terminal that shows nothing, until this is dropped.
+/// Turns the terminal's echo off, until this is dropped.
 struct Hidden {
     file: File,
     before: Termios,
@@ -119,7 +119,7 @@ impl Hidden {
 
 impl Drop for Hidden {
     fn drop(&mut self) {
-        // What was typed too early stays with the terminal; there is nobody to tell that it could not be set back.
+        // Input that was typed too early stays with the terminal. An error is ignored: there is no place to report it.
         let _ = tcsetattr(&self.file, OptionalActions::Now, &self.before);
     }
 }

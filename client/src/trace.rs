@@ -1,4 +1,4 @@
-//! What the library does, for those who look for a cause: whom it asks, how long that takes, and what stored answers serve.
+//! Traces of the library's steps, for diagnosis: the requests, how long they take, and the stored answers that are used.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use crate::mark::REQUEST_ID;
 use crate::outage;
 use crate::remaining::about;
 
-/// A step. [`Display`](fmt::Display) writes it as a line, and nothing secret is ever in it: of an address there is no query,
-/// and of a request or an answer no body, and no header but the request's id.
+/// Step of the library. [`Display`](fmt::Display) writes it as a line, and nothing secret is ever in it: of an address there is
+/// no query, and of a request or an answer no body, and no header but the request's id.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Trace {
@@ -33,9 +33,9 @@ pub enum Trace {
         url: String,
         /// The HTTP status.
         status: u16,
-        /// How long that took.
+        /// Time until the answer began to arrive.
         took: Duration,
-        /// What it is found by in the cloud's log; none where somebody else was asked.
+        /// Id of the request in the cloud's log; none where another server was asked.
         request_id: Option<String>,
     },
     /// No answer came.
@@ -46,16 +46,16 @@ pub enum Trace {
         url: String,
         /// A reason such as "connection refused".
         cause: String,
-        /// How long that took.
+        /// Time until the failure.
         took: Duration,
-        /// What it is found by in the cloud's log, if it came that far; none where somebody else was asked.
+        /// Id of the request in the cloud's log, if it came that far; none where another server was asked.
         request_id: Option<String>,
     },
-    /// Nobody was asked, since something stored serves.
+    /// No request was made, since a stored answer is used.
     Remembered {
-        /// What.
+        /// Name of the stored answer.
         what: &'static str,
-        /// How old it is.
+        /// Age of the stored answer.
         age: SignedDuration,
     },
 }
@@ -75,7 +75,7 @@ impl fmt::Display for Trace {
     }
 }
 
-/// How a line says which request it was.
+/// Formats the request's id at the end of a line.
 struct Named<'a>(Option<&'a str>);
 
 impl fmt::Display for Named<'_> {
@@ -86,7 +86,7 @@ impl fmt::Display for Named<'_> {
 
 type Listener = dyn Fn(&Trace) + Send + Sync;
 
-/// Who follows.
+/// Listener for traces, if there is one.
 #[derive(Clone, Default)]
 pub(crate) struct Tracer(Option<Arc<Listener>>);
 
@@ -116,7 +116,7 @@ impl Tracer {
         let took = begin.elapsed();
         self.send(|| match &answer {
             Ok(answer) => {
-                // The cloud's word, in case it took another one.
+                // The answer's id, in case the cloud has chosen another one.
                 let request_id = asked.map(|asked| id(answer.headers()).unwrap_or(asked));
                 Trace::Answered { method, url, status: answer.status().as_u16(), took, request_id }
             }
@@ -142,7 +142,7 @@ fn id(headers: &HeaderMap) -> Option<String> {
     Some(headers.get(REQUEST_ID)?.to_str().ok()?.to_owned())
 }
 
-/// Neither a query nor a name and password.
+/// Returns an address without its query, name and password.
 fn without_query(uri: &Uri) -> String {
     let (scheme, host) = (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default());
     let port = uri.port_u16().map(|port| format!(":{port}")).unwrap_or_default();

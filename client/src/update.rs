@@ -1,13 +1,12 @@
-//! New versions of this program: where they are, who signed them, and how one takes the place of this one.
+//! Self-update: finds new versions of this program, verifies their signature, and installs them.
 //!
-//! A manifest says which version is the newest and, for each system, which file it is, how long, and with which SHA-256. It
-//! is believed once its signature is that of a key which was built in, so that neither the server nor anybody on the way
-//! can make this machine run something of theirs. What an attacker who can't sign could do is send an old manifest with its
-//! good signature; one that is older than the latest one seen here is refused, and a version that is older than this one is
-//! never installed.
+//! A manifest names the newest version and, for each system, the file, its size and its SHA-256. It is trusted once its
+//! signature is that of a key which was built in, so that neither the server nor an attacker on the network can make this
+//! machine run a program of theirs. An attacker who can't sign could still send an old manifest with its valid signature
+//! (replay); one that is older than the latest one seen here is refused, and a version that is older than this one is never
+//! installed.
 //!
-//! A crash at any point leaves the program that was there: the new one is written beside it, checked, run once, and renamed
-//! over it.
+//! A crash at any point leaves the old program: the new one is written beside it, checked, run once, and renamed over it.
 
 mod error;
 mod manifest;
@@ -31,10 +30,10 @@ use crate::{Address, Error, LicenseClient, clock, environment};
 use manifest::{Keys, Manifest};
 use place::Place;
 
-/// Where the manifest is, unless `CODITECT_UPDATE_URL` says otherwise.
+/// Address of the manifest, unless `CODITECT_UPDATE_URL` names another.
 const MANIFEST: &str = "https://download.coditect.ai/stable/manifest.json";
 
-/// The longest manifest, and signature: a few kilobytes each.
+/// Largest manifest, and signature, in bytes: both have a few kilobytes.
 const MAX_MANIFEST_LEN: u64 = 64 * 1024;
 
 /// Finds, and installs, new versions.
@@ -65,24 +64,24 @@ pub struct Newest {
 }
 
 impl Newest {
-    /// Its number.
+    /// Returns its number.
     pub fn version(&self) -> String {
         self.manifest.version.to_string()
     }
 
-    /// When it was released.
+    /// Returns the time of its release.
     pub fn released_at(&self) -> Timestamp {
         self.manifest.released_at
     }
 
-    /// Whether it is newer than this program.
+    /// Returns true if it is newer than this program.
     pub fn is_newer(&self) -> bool {
         self.manifest.version > this_version()
     }
 }
 
 impl LicenseClient {
-    /// What finds new versions of this program.
+    /// Returns an updater, which finds new versions of this program.
     ///
     /// # Errors
     /// [`UpdateError::NoKey`] if this program was built without a key to check them with.
@@ -94,20 +93,20 @@ impl LicenseClient {
     }
 }
 
-/// Whether this program can look for updates at all.
+/// Returns true if this program can look for updates at all.
 pub fn is_possible() -> bool {
     matches!(Keys::built_in(), Ok(Some(_)))
 }
 
 impl Updater {
-    /// Asks which version is the newest, and remembers it.
+    /// Asks the server for the newest version, and records it.
     ///
     /// # Errors
     /// [`Error::Update`] when the manifest can't be fetched, isn't signed, or is older than one that was seen before.
     pub fn check(&self) -> Result<Newest, Error> {
         let manifest = self.fetch(&self.manifest)?;
         let signature = self.fetch(&self.manifest.join(".minisig"))?;
-        // Nothing in it is believed before this.
+        // Nothing in the manifest is trusted before this.
         self.keys.check(&manifest, &signature)?;
         let manifest = Manifest::parse(&manifest, clock::now())?;
         let _held = Memory::hold(&self.home);
@@ -119,12 +118,13 @@ impl Updater {
         Ok(Newest { manifest })
     }
 
-    /// Puts it in this program's place. The path is the program's. `progress` is told how many bytes of how many are there.
+    /// Replaces this program with the newest version, and returns the program's path. `progress` receives the number of
+    /// bytes written so far, and the total.
     ///
     /// # Errors
     /// [`Error::Update`] when it isn't newer, when this program was installed by something that also updates it, when its
-    /// place can't be written to, or when what was fetched is not what the manifest says, or doesn't start. Then everything
-    /// is as it was.
+    /// folder can't be written to, or when the fetched file does not match the manifest, or doesn't start. Then nothing has
+    /// changed.
     pub fn install(&self, newest: &Newest, progress: impl FnMut(u64, u64)) -> Result<PathBuf, Error> {
         let (version, here) = (&newest.manifest.version, this_version());
         if *version <= here {
@@ -151,7 +151,7 @@ impl Updater {
     }
 }
 
-/// The version of this program.
+/// Returns the version of this program.
 pub(crate) fn this_version() -> Version {
     Version::parse(env!("CARGO_PKG_VERSION")).expect("a crate's version is one")
 }

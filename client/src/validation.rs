@@ -1,4 +1,4 @@
-//! "May I run?", as product.md's validation says: the last answer while it is young, else the cloud, else the grace.
+//! Validation of a license, as product.md describes it: the last answer while it is young, else the cloud, else the grace period.
 
 use jiff::{SignedDuration, Timestamp};
 use protocol::id::ClientVersion;
@@ -17,10 +17,10 @@ use crate::license::{License, Source, Verdict};
 use crate::notice::Notice;
 use crate::{Error, LastError, LicenseClient, last_refusal, sign_in};
 
-/// The sealed file with the token. The token is all that is kept: it is checked at every use.
+/// Sealed file with the token of the last answer. Only the token is stored: it is checked at every use.
 const FILE: &str = "validation";
 
-/// An answer that is younger is used without a call, whatever it says of itself.
+/// Age below which an answer is used without a call, unless the answer itself asks for an earlier one.
 const YOUNG: SignedDuration = SignedDuration::from_hours(24);
 
 impl LicenseClient {
@@ -45,7 +45,7 @@ impl LicenseClient {
     /// ```
     ///
     /// # Errors
-    /// When the question could not be answered for another reason than that the cloud is away: files that others can read,
+    /// When the question could not be answered for another reason than an unavailable cloud: files that others can read,
     /// an answer that is not signed by the cloud, a request that it refused.
     pub fn validate(&self) -> Result<Verdict, Error> {
         if self.given_key()?.is_some() {
@@ -64,7 +64,7 @@ impl LicenseClient {
             self.inner.cloud.tracer.remembered("the validation", age);
             return Ok(Verdict::Valid(License::of(claims.clone(), Source::Cache)));
         }
-        // Not before: the keychain need not be asked for an answer that is stored.
+        // Not read before, so that the keychain is not asked when a stored answer is used.
         let Some(key) = self.license_key()? else { return self.validate_without_key() };
         match self.ask_for_validation(&key) {
             Ok((verdict, Some(token))) => {
@@ -103,7 +103,7 @@ impl LicenseClient {
         }
     }
 
-    /// Asks whether a key is good on this machine, and if it is, keeps it and the answer.
+    /// Asks whether a key is valid on this machine, and if it is, stores it and the answer.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -121,7 +121,7 @@ impl LicenseClient {
     pub fn activate(&self, key: &LicenseKey) -> Result<Verdict, Error> {
         let (verdict, token) = self.ask_for_validation(key)?;
         if let Some(token) = token {
-            // What the former key was told goes first, so that a crash leaves no answer that is another key's.
+            // Answers for the former key are deleted first, so that a crash leaves no answer that is another key's.
             self.inner.vault.remove(FILE)?;
             self.forget_seat_token()?;
             self.store_key(key)?;
@@ -132,7 +132,7 @@ impl LicenseClient {
         Ok(verdict)
     }
 
-    /// Makes the person who is signed in the owner of what was bought under the person's address. The cloud refuses it for
+    /// Makes the signed-in user the owner of a license that was bought under the user's email address. The cloud refuses that for
     /// keys of any other origin.
     fn confirm_purchase(&self, key: &LicenseKey) -> Result<(), Error> {
         if !self.is_signed_in()? {
@@ -147,8 +147,8 @@ impl LicenseClient {
         client.cloud.post::<_, ClaimAnswer>(&ask, Effort::Once).map(drop)
     }
 
-    /// Gives this machine's place on the license back, so that another one can be activated, and forgets the license key and
-    /// all that was said of it. The answer is from when on another machine can be activated; none: now.
+    /// Gives this machine's place on the license back, so that another one can be activated, and deletes the license key and
+    /// all answers about it. Returns the time from which on another machine can be activated; none: now.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -162,7 +162,7 @@ impl LicenseClient {
     /// ```
     ///
     /// # Errors
-    /// [`Error::NoKey`] where none is kept; [`Error::Unavailable`] when the cloud cannot be reached: then everything stays, for
+    /// [`Error::NoKey`] where none is stored; [`Error::Unavailable`] when the cloud cannot be reached: then everything stays, for
     /// the place could not be given back any more.
     pub fn deactivate(&self) -> Result<Option<Timestamp>, Error> {
         let key = self.license_key()?.ok_or(Error::NoKey)?;
@@ -173,11 +173,11 @@ impl LicenseClient {
         let ask = Ask { to, body: &body, bearer: None, idempotency_key: None };
         let next = match client.cloud.post::<_, DeactivateAnswer>(&ask, Effort::Few) {
             Ok(answer) => answer.next_activation_at,
-            // A key that opens nothing any more has no places either.
+            // A key that is not valid any more has no places either.
             Err(Error::Refused(refusal)) if refusal.problem.known_code() == Some(Code::InvalidLicenseKey) => None,
             Err(error) => return Err(error),
         };
-        // The key last: a crash before leaves one that can be given back again.
+        // The key is deleted last, so that after a crash it can be deactivated again.
         client.vault.remove(FILE)?;
         last_refusal::forget(client);
         self.forget_seat_token()?;
@@ -185,7 +185,7 @@ impl LicenseClient {
         Ok(next)
     }
 
-    /// What may be used, as far as it is known without asking anybody; none if no answer serves any more.
+    /// Returns the license that applies, as far as it is known without a request; none if no answer is valid any more.
     pub(crate) fn known_license(&self) -> Result<Option<License>, Error> {
         if self.given_key()?.is_some() {
             return Ok(None);
@@ -197,7 +197,7 @@ impl LicenseClient {
         }
     }
 
-    /// What the last answer still grants, without asking anybody; none if there is no key, or the answer no longer serves.
+    /// Returns the license of the last answer, without a request; none if there is no key, or the answer is not valid any more.
     pub(crate) fn remembered_license(&self) -> Result<Option<License>, Error> {
         let moment = self.inner.time.look()?;
         let stored = self.stored_validation(moment.now)?.filter(|_| moment.anchored);
@@ -207,7 +207,7 @@ impl LicenseClient {
         }))
     }
 
-    /// The cloud's answer, and its token if it is a yes.
+    /// Asks the cloud. Returns its answer, and the answer's token if it is a yes.
     fn ask_for_validation(&self, key: &LicenseKey) -> Result<(Verdict, Option<String>), Error> {
         let client = &self.inner;
         let directory = client.directories.current(client.time.wall(), Effort::Few)?;
@@ -237,7 +237,7 @@ impl LicenseClient {
 
     fn fall_back(&self, stored: Option<ValidationClaims>, moment: Moment, outage: Error) -> Result<Verdict, Error> {
         LastError::keep_in(&self.inner.home, self.inner.time.wall(), &outage);
-        // Without a mark, nobody knows how much of the grace is over.
+        // Without a stored mark of the time, it is not known how much of the grace period is over.
         let Some(claims) = stored.filter(|_| moment.anchored) else {
             self.tell_doubt(moment)?;
             return Ok(Verdict::Lapsed { outage });
@@ -248,7 +248,7 @@ impl LicenseClient {
         Ok(Verdict::Valid(license))
     }
 
-    /// Says so if the last answer would still serve, unless the clock is right.
+    /// Sends a notice that the clock may be wrong, if the last answer is still valid at the earliest possible time.
     pub(crate) fn tell_doubt(&self, moment: Moment) -> Result<(), Error> {
         if moment.anchored && self.stored_validation(moment.floor)?.is_some() {
             self.inner.time.doubt(moment);
@@ -256,7 +256,7 @@ impl LicenseClient {
         Ok(())
     }
 
-    /// The last answer, if it is good at this time. One that is not genuine is told about and dropped.
+    /// Returns the last answer, if it is valid at this time. One that is not genuine is deleted, with a notice.
     fn stored_validation(&self, now: Timestamp) -> Result<Option<ValidationClaims>, Error> {
         let token = match self.inner.vault.open(FILE) {
             Err(error @ Error::Sealed { .. }) => return self.drop_validation(error.to_string()),
@@ -300,12 +300,12 @@ fn is_young(claims: &ValidationClaims, now: Timestamp) -> bool {
     age < YOUNG.as_secs() && now.as_second() < claims.refresh_after
 }
 
-/// The next validation asks the cloud, which has just refused the license elsewhere.
+/// Deletes the last answer, so that the next validation asks the cloud, which has just refused the license elsewhere.
 pub(crate) fn forget(client: &Inner) -> Result<(), Error> {
     client.vault.remove(FILE)
 }
 
-/// When a token was signed, as a time.
+/// Returns the time at which a token was signed.
 pub(crate) fn signed_at(iat: i64) -> Result<Timestamp, TokenError> {
     Timestamp::from_second(iat).map_err(|_| TokenError::Malformed)
 }

@@ -1,15 +1,15 @@
-//! What is kept sealed: XChaCha20-Poly1305 under a key derived from a random secret and this machine's id.
+//! Sealed files: XChaCha20-Poly1305 under a key derived from a random secret and this machine's id.
 //!
-//! There are two secrets. One lies beside the files; under it is what need not be secret, but genuine: the last answer, what the
-//! cloud said of itself, the latest time. The other is in the operating system's keychain, where there is one; under it are
-//! the license key, the sign-in and the tenant's key. Where there is no keychain, they are under the first, too. Each file says
-//! which it is, so that the folder can be in the middle of moving from one to the other.
+//! There are two secrets. One lies beside the files, and seals data that need not be secret, but genuine: the last answer,
+//! the cloud's description of itself, the latest time. The other is in the operating system's keychain, where there is one,
+//! and seals the license key, the sign-in and the tenant's key. Where there is no keychain, the first one seals these, too.
+//! Each file records which one seals it, so that the folder can be in the middle of moving from one to the other.
 //!
-//! It protects what is copied off the machine: a backup, a home folder on a server, a stolen file. Neither the file nor the
-//! whole folder opens elsewhere, unless the machine's id was copied too, or is itself kept in the folder (where the
-//! operating system gives none). And whatever was changed by accident, or by somebody without the secret, is noticed. It
-//! does not protect from whoever is this user, or root, on this machine: they can run this program, so they can open what
-//! it opens, and put back an older copy of a file.
+//! Sealing protects files that are copied off the machine: a backup, a home folder on a server, a stolen file. Neither the
+//! file nor the whole folder opens elsewhere, unless the machine's id was copied too, or is itself kept in the folder (where
+//! the operating system gives none). A change by accident, or by a party without the secret, is detected. Sealing does not
+//! protect from processes of this user, or root, on this machine: they can run this program, so they can open what it opens,
+//! and put back an older copy of a file.
 
 mod secret;
 
@@ -31,18 +31,18 @@ use secret::Secret;
 
 const NONCE_LEN: usize = 24;
 
-/// Held while secrets are sealed, so that none is sealed in one place while all move to the other.
+/// Lock held while secrets are sealed, so that none is sealed in one place while all move to the other.
 const LOCK: &str = "vault.lock";
 
-/// What a sealed file begins with; then comes the secret that it is sealed under.
+/// Magic bytes at the beginning of a sealed file; the place of the secret that seals it follows.
 const MAGIC: &[u8] = b"coditect";
 
-/// Which secret a file is sealed under, as its first byte after the magic says.
+/// Place of the secret that seals a file: the first byte after the magic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// The one beside it.
+    /// The secret beside the file.
     Home = 1,
-    /// The one in the keychain.
+    /// The secret in the keychain.
     Keychain = 2,
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct Vault {
     home: Home,
     machine: HardwareId,
     notify: Notify,
-    /// Whether the keychain may be asked.
+    /// True if the keychain may be asked.
     keychain: bool,
     /// The keychain's secret, once it has been asked.
     asked: Arc<Mutex<Option<Secret>>>,
@@ -63,7 +63,7 @@ impl Vault {
         Self { home, machine, notify, keychain, asked: Arc::default() }
     }
 
-    /// A file's content; none where there is no file. Only what is sealed under the keychain's secret asks the keychain.
+    /// Opens a file; none where there is no file. The keychain is asked only for a file that is sealed under its secret.
     pub(crate) fn open(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
         let Some(file) = self.home.read(name)? else { return Ok(None) };
         let sealed = || Error::Sealed { path: self.home.file(name) };
@@ -83,7 +83,8 @@ impl Vault {
         self.seal_under(Place::Home, &secret::beside_or_new(&self.home)?, name, content)
     }
 
-    /// The same under the keychain's secret, where there is a keychain. One that cannot be used at the moment is told about.
+    /// Seals a content under the keychain's secret, else under the one beside the files. If there is a keychain that cannot
+    /// be used at the moment, a notice reports it.
     pub(crate) fn seal_secretly(&self, name: &str, content: &[u8]) -> Result<(), Error> {
         let _held = self.hold()?;
         self.seal_held(name, content)
@@ -111,7 +112,7 @@ impl Vault {
         }
     }
 
-    /// The same files, with or without the keychain.
+    /// Returns a vault of the same files, with or without the keychain.
     pub(crate) fn with_keychain(&self, keychain: bool) -> Self {
         Self { keychain, asked: Arc::default(), ..self.clone() }
     }
@@ -134,17 +135,17 @@ impl Vault {
         Ok(())
     }
 
-    /// Whether the keychain can be used. Nothing is put into it.
+    /// Checks that the keychain can be used. Nothing is put into it.
     pub(crate) fn keychain(&self) -> Result<Result<(), KeychainFault>, Error> {
         if self.keychain { secret::look(&self.home) } else { Ok(Err(KeychainFault::Off)) }
     }
 
-    /// Where a file is.
+    /// Returns the path of a file.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.home.file(name)
     }
 
-    /// Whether there is such a file; it is not opened.
+    /// Returns true if there is such a file; it is not opened.
     pub(crate) fn holds(&self, name: &str) -> Result<bool, Error> {
         self.home.holds(name)
     }
@@ -162,18 +163,18 @@ impl Vault {
         self.home.write(name, &[MAGIC, &[place as u8], &nonce, &text].concat())
     }
 
-    /// The keychain's secret, for a file that needs it.
+    /// Returns the keychain's secret, for a file that needs it.
     fn of_keychain(&self, name: &str) -> Result<Secret, Error> {
         let kept = self.asked(|| secret::kept(&self.home))?;
         kept.map_err(|fault| Error::Keychain { path: self.home.file(name), fault })
     }
 
-    /// The keychain's secret, made if there is none yet.
+    /// Returns the keychain's secret, made if there is none yet.
     fn for_keychain(&self) -> Result<Result<Secret, KeychainFault>, Error> {
         self.asked(|| secret::kept_or_new(&self.home))
     }
 
-    /// Asks the keychain once, unless it fails.
+    /// Asks the keychain, and keeps its answer unless it fails.
     fn asked(
         &self,
         ask: impl FnOnce() -> Result<Result<Secret, KeychainFault>, Error>,

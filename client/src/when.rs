@@ -10,10 +10,10 @@ const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
-/// Up to here, hours are what people count in.
+/// Time below which people count in hours.
 const TWO_DAYS: i64 = 2 * DAY;
 
-/// Who reads, and when.
+/// Reader of times: the current time, and the reader's time zone.
 pub(crate) struct Reader {
     now: Timestamp,
     /// A person's own time zone; programs read UTC.
@@ -21,7 +21,7 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Of what is printed to standard output.
+    /// Returns the reader of what is printed to standard output.
     pub(crate) fn of_answers(now: Timestamp) -> Self {
         Self { now, zone: io::stdout().is_terminal().then(TimeZone::system) }
     }
@@ -55,7 +55,7 @@ pub(crate) fn age(now: Timestamp, time: Timestamp) -> String {
     }
 }
 
-/// To the nearest unit. None if it is less than a minute.
+/// Rounds a time to the nearest unit. None if it is less than a minute.
 fn about(time: SignedDuration) -> Option<String> {
     let seconds = time.as_secs().abs();
     let (unit, name) = match seconds {

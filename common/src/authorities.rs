@@ -1,4 +1,4 @@
-//! Who vouches for Postgres and Redis: the web's certificate authorities, or a deployment's own.
+//! Certificate authorities that TLS to Postgres and Redis trusts: the web's, or a deployment's own.
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -13,16 +13,16 @@ pub struct Authorities {
 }
 
 impl Authorities {
-    /// Those of the environment. `None` when the mistake is noted.
+    /// Reads `CA_CERTIFICATES`; without it there are none. `None` when a mistake was noted.
     #[must_use]
     pub fn ask(setup: &mut Setup) -> Option<Self> {
         setup.optional(&config::CA_CERTIFICATES, Self::parse).map(Option::unwrap_or_default)
     }
 
-    /// Parses certificates, PEM.
+    /// Parses PEM certificates.
     ///
     /// # Errors
-    /// A sentence for the mistake's list.
+    /// A sentence for the list of mistakes.
     pub fn parse(pem: &str) -> Result<Self, String> {
         let wrong = "must be certificates in PEM: -----BEGIN CERTIFICATE-----, …";
         let own: Vec<_> =
@@ -34,14 +34,14 @@ impl Authorities {
         Ok(Self { pem: Some(pem.to_owned()), own })
     }
 
-    /// TLS that trusts the web's authorities and these.
+    /// Returns a TLS client configuration that trusts the web's authorities and these.
     pub(crate) fn tls(&self) -> rustls::ClientConfig {
         let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.into() };
         roots.add_parsable_certificates(self.own.iter().cloned());
         rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()
     }
 
-    /// These alone, as Redis's client takes them.
+    /// Returns these authorities alone, in the form that the Redis client takes.
     pub(crate) fn for_redis(&self) -> Option<redis::TlsCertificates> {
         let pem = self.pem.as_ref()?;
         Some(redis::TlsCertificates { client_tls: None, root_cert: Some(pem.clone().into_bytes()) })

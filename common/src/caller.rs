@@ -1,8 +1,8 @@
-//! Who is asking.
+//! Authentication of the callers of requests.
 //!
-//! [`Caller`] is somebody who may use a tenant's licenses: a user of a configured issuer, or whoever holds a license key
+//! [`Caller`] is a party that may use a tenant's licenses: a user of a configured issuer, or the holder of a license key
 //! (by an access token from `auth/license`). [`SessionCaller`] is one of these or the session itself, by its license
-//! token. Handlers take one of them as an argument; a request without a credential that can be believed never reaches them.
+//! token. Handlers take one of them as an argument; a request without a valid credential never reaches them.
 
 mod membership;
 
@@ -31,7 +31,7 @@ use crate::request;
 
 pub use membership::TENANT_HEADER;
 
-/// Tokens whose signature was checked are remembered, because heartbeats bring the same one every few minutes.
+/// Maximum number of verified tokens in the cache, which exists because heartbeats bring the same one every few minutes.
 const REMEMBERED_TOKENS: usize = 20_000;
 
 /// The address a request comes from.
@@ -39,7 +39,8 @@ const REMEMBERED_TOKENS: usize = 20_000;
 pub struct ClientAddress(pub IpAddr);
 
 impl ClientAddress {
-    /// With trusted proxies, the entry the outermost of them appended; a caller can only invent entries before it.
+    /// Returns the entry of `X-Forwarded-For` that the outermost trusted proxy appended (a caller can only invent entries before
+    /// it), else the peer's address.
     pub(crate) fn of(peer: Option<SocketAddr>, headers: &HeaderMap, proxy_hops: usize) -> Self {
         let forwarded = headers.get_all("x-forwarded-for").iter().filter_map(|v| v.to_str().ok());
         let entries: Vec<&str> = forwarded.flat_map(|v| v.split(',')).map(str::trim).collect();
@@ -60,7 +61,7 @@ impl ClientAddress {
     }
 }
 
-/// An address as proxies write it: alone, with its port, in brackets.
+/// Parses an address as proxies write it: alone, with its port, in brackets.
 fn parsed(entry: &str) -> Option<IpAddr> {
     let entry = entry.trim_matches('"');
     let alone = || entry.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
@@ -76,21 +77,21 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
     }
 }
 
-/// What a user may do in its tenant.
+/// Role of a user in its tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Everything.
+    /// May do everything.
     Owner,
-    /// Everything but what concerns the contract.
+    /// May do everything except what concerns the contract.
     Admin,
-    /// Uses what the tenant has.
+    /// May use what the tenant has.
     Member,
 }
 
-/// Somebody who may use a tenant's licenses.
+/// A party that may use a tenant's licenses.
 #[derive(Debug, Clone, Copy)]
 pub enum Caller {
-    /// Whoever holds a license key: may use that one license.
+    /// The holder of a license key, who may use that one license.
     License {
         /// The license's tenant.
         tenant: TenantId,
@@ -103,15 +104,15 @@ pub enum Caller {
         tenant: TenantId,
         /// The user.
         user: UserId,
-        /// What the user may do.
+        /// The user's role.
         role: Role,
-        /// An active purchase under the user's address waits to be confirmed.
+        /// True if an active purchase under the user's address waits to be confirmed.
         has_claim: bool,
     },
 }
 
 impl Caller {
-    /// The tenant whose things the caller may see.
+    /// Returns the tenant whose data the caller may see.
     #[must_use]
     pub fn tenant(&self) -> TenantId {
         match self {
@@ -119,7 +120,7 @@ impl Caller {
         }
     }
 
-    /// Who a seat is taken for: the user, or the license where only the key is known.
+    /// Returns the id that a seat is taken for: the user's, or the license's where only the key is known.
     #[must_use]
     pub fn subject(&self) -> Uuid {
         match self {
@@ -128,7 +129,7 @@ impl Caller {
         }
     }
 
-    /// The user, when it is one.
+    /// Returns the user, if the caller is one.
     #[must_use]
     pub fn user(&self) -> Option<UserId> {
         match self {
@@ -137,14 +138,14 @@ impl Caller {
         }
     }
 
-    /// Who holds a seat: one subject on one device.
+    /// Returns the holder of a seat: one subject on one device.
     #[must_use]
     pub fn holder(&self, device: &HardwareId) -> String {
         format!("{}/{}", self.subject(), device.as_str())
     }
 }
 
-/// Somebody who may keep a session, or give it back.
+/// A party that may keep a session, or release it.
 #[derive(Debug, Clone, Copy)]
 pub enum SessionCaller {
     /// The session itself.
@@ -161,7 +162,7 @@ pub enum SessionCaller {
 }
 
 impl SessionCaller {
-    /// The tenant whose things the caller may see.
+    /// Returns the tenant whose data the caller may see.
     #[must_use]
     pub fn tenant(&self) -> TenantId {
         match self {
@@ -175,7 +176,7 @@ impl SessionCaller {
 #[derive(Debug, Clone)]
 pub struct SignedIn(pub Identity);
 
-/// Checks credentials; clones share what they remember.
+/// Checks credentials; clones share the cache of verified tokens.
 #[derive(Debug, Clone)]
 pub struct Callers(Arc<Inner>);
 
@@ -188,24 +189,24 @@ struct Inner {
     remembered: Cache<[u8; 32], Remembered>,
 }
 
-/// What a token of ours said whose signature was checked.
+/// Claims of a token of ours whose signature was verified, for the cache.
 #[derive(Debug, Clone, Copy)]
 struct Remembered {
     caller: SessionCaller,
     starts: i64,
     expires: i64,
-    /// The set of keys it was checked with: a key that was retired since is believed no more.
+    /// Version of the key set that verified it: with another set it is verified again, because the key may be retired.
     keys_version: u64,
 }
 
 impl Callers {
-    /// Asks for what checking credentials takes: the database for keys and users, the issuers.
+    /// Reads the configuration for checking credentials: the database for keys and users, the issuers.
     pub fn ask(setup: &mut Setup) -> Option<Self> {
         Self::from_setup(setup, false)
     }
 
-    /// The checks of a function that reads or writes contents: a person of several tenants has to name the tenant, because the
-    /// end of a license must not send one tenant's contents to another.
+    /// Reads the configuration for a function that reads or writes contents: a person of several tenants has to name the tenant,
+    /// because the end of a license must not send one tenant's contents to another.
     pub fn ask_for_contents(setup: &mut Setup) -> Option<Self> {
         Self::from_setup(setup, true)
     }
@@ -231,7 +232,7 @@ impl Callers {
         let now = Timestamp::now();
         let digest = digest::digest(&digest::SHA256, bearer.as_bytes());
         let digest: [u8; 32] = digest.as_ref().try_into().expect("SHA-256 has 32 bytes");
-        // Asked before the keys are: what was verified with newer ones is verified again at worst.
+        // Read before the keys: at worst, a token that newer keys verified is verified again.
         let version = self.0.keys.version();
         if let Some(known) = self.0.remembered.get(&digest).filter(|r| r.keys_version == version) {
             return token::check_times(now, Some(known.starts), known.expires).map(|()| known.caller).map_err(refused);
@@ -252,7 +253,7 @@ impl Callers {
         Ok(SessionCaller::Subject(caller))
     }
 
-    /// The audience tells an access token from a license token; each is then checked whole.
+    /// Verifies an access token or a license token, which differ by their audience; each gets its complete check.
     fn verify(&self, bearer: &str, keys: &KeySet, keys_version: u64, now: Timestamp) -> Result<Remembered, TokenError> {
         match token::verify_access(bearer, keys, self.0.issuers.own(), now) {
             Err(TokenError::Audience) => {
@@ -270,7 +271,7 @@ impl Callers {
     }
 }
 
-/// Who a token says it is from, to choose the keys that it is then checked with.
+/// Returns the issuer that a token names, to choose the keys that it is then verified with.
 fn unverified_issuer(token: &str) -> Result<String, TokenError> {
     #[derive(serde::Deserialize)]
     struct Claims {

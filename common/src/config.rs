@@ -1,7 +1,7 @@
 //! Configuration: environment variables, read once, checked together.
 //!
-//! A function's `State` asks a [`Setup`] for what it needs; asking is declaring. Whatever is missing or wrong is noted and
-//! reported at once, so that a misconfigured container names all of its mistakes in its first log line.
+//! A function's `State` asks a [`Setup`] for the variables it needs, which also declares them. Missing and wrong ones are noted
+//! and reported together, so that a misconfigured container names all of its mistakes at its start.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -17,9 +17,9 @@ use crate::redis::Redis;
 pub struct Variable {
     /// The variable's name.
     pub name: &'static str,
-    /// What it means, as a sentence.
+    /// Its meaning, as a sentence.
     pub meaning: &'static str,
-    /// What holds when it isn't set; `None`: it must be set.
+    /// The default when it isn't set; `None` if it must be set.
     pub default: Option<&'static str>,
     /// A value that works, for messages and the reference.
     pub example: &'static str,
@@ -37,16 +37,17 @@ macro_rules! variables {
 }
 
 variables! {
-    /// Where to listen: a port on all interfaces, or `address:port`.
+    /// Address to listen on: a port on all interfaces, or `address:port`.
     PORT, Some("8080"), "127.0.0.1:8080";
     /// Postgres, as this function's own role. `sslmode=require` in the URL turns TLS on.
     DATABASE_URL, None, "postgresql://coditect_acquire:secret@10.0.0.5/coditect?sslmode=require";
-    /// Certificate authorities of Postgres and Redis, PEM, where they are not the web's: Cloud SQL and Memorystore have their own.
+    /// Certificate authorities of Postgres and Redis, PEM, where they are not the web's: Cloud SQL and Memorystore have their
+    /// own.
     CA_CERTIFICATES, Some("the web's"), "-----BEGIN CERTIFICATE-----…";
     /// Redis: `redis://`, `rediss://` (TLS) or `unix://`; several, separated by commas, are the nodes of a cluster.
     REDIS_URL, None, "rediss://:secret@10.0.0.6:6378";
-    /// How many Redis replicas must hold a grant before its client hears of it. Set it to the number of replicas wherever
-    /// a replica can be promoted, so that a failover can't hand the same seat out twice.
+    /// Number of Redis replicas that must hold a grant before its client gets the answer. Set it to the number of replicas
+    /// wherever a replica can be promoted, so that a failover can't hand the same seat out twice.
     REDIS_REPLICAS, Some("0"), "1";
     /// The RSA-4096 key that signs tokens: a Cloud KMS key version, or a PEM file.
     SIGNING_KEY, None, "kms:projects/p/locations/europe-west1/keyRings/coditect/cryptoKeys/licenses/cryptoKeyVersions/1";
@@ -54,8 +55,8 @@ variables! {
     KMS_ENDPOINT, Some("Google's"), "http://127.0.0.1:9011";
     /// The `iss` of our tokens; every function of a deployment has the same.
     PUBLIC_URL, None, "https://api.coditect.ai";
-    /// The key under which license keys are hashed: 32 bytes in hex. Two, separated by a comma, while the first takes over
-    /// from the second, which without this makes every license key unknown: docs/disaster-recovery.md says how.
+    /// The key under which license keys are hashed: 32 bytes in hex. During a rotation two, separated by a comma: the new one,
+    /// then the former one, without which every license key would be unknown. docs/disaster-recovery.md has the steps.
     LICENSE_KEY_PEPPER, None, "64 hex digits, as from `openssl rand -hex 32`";
     /// The OpenID Connect issuers whose ID tokens are accepted: a JSON list. Each names the users that it may speak for, and is
     /// refused otherwise: `tenants` (a list of tenant ids, or `"*"` for every tenant), `domains` (a list of e-mail domains), or
@@ -66,11 +67,11 @@ variables! {
     OIDC_ISSUERS, Some("none"), r#"[{"issuer":"https://login.example.com","audience":"coditect","tenants":"*"}]"#;
     /// Seconds a seat lasts without a heartbeat.
     SEAT_TTL_SECONDS, Some("360"), "360";
-    /// Seconds between heartbeats, as clients are told.
+    /// Seconds between heartbeats, which clients receive with their seat.
     HEARTBEAT_INTERVAL_SECONDS, Some("300"), "300";
-    /// Seconds a license token is valid: how long a client goes on when the cloud can't be reached.
+    /// Seconds a license token is valid, and so the time for which a client goes on when the cloud can't be reached.
     LICENSE_TOKEN_TTL_SECONDS, Some("86400"), "86400";
-    /// How many proxies in front of the function append to `X-Forwarded-For`. 0: the address of the TCP peer is the caller's.
+    /// Number of proxies in front of the function that append to `X-Forwarded-For`. 0: the TCP peer's address is the caller's.
     TRUSTED_PROXY_HOPS, Some("0"), "1";
     /// Function name → URL, for the discovery document: a JSON object.
     FUNCTION_URLS, Some("PUBLIC_URL for all"), r#"{"validate":"https://validate.example.com"}"#;
@@ -90,7 +91,7 @@ variables! {
     MAIL_FROM, Some("CODITECT <no-reply@coditect.ai>"), "CODITECT <licenses@example.com>";
     /// For `ops roles`: a JSON object, database role → the password that it gets.
     ROLE_PASSWORDS, Some("none"), r#"{"coditect_acquire":"at least 16 characters"}"#;
-    /// What is logged: a `tracing` filter. Facts, of which metrics are made, are logged whatever it says.
+    /// Filter of the log, in the syntax of `tracing`. Facts, of which metrics are made, are logged whatever it says.
     RUST_LOG, Some("info"), "info,common=debug";
     /// `json` (Cloud Logging's format) or `pretty`.
     LOG_FORMAT, Some("json"), "pretty";
@@ -99,27 +100,28 @@ variables! {
     /// An OpenTelemetry collector, by OTLP over HTTP with protobuf; `/v1/traces` is appended. Without it no spans are made.
     /// `OTEL_EXPORTER_OTLP_HEADERS` and `OTEL_BSP_*` hold for it as OpenTelemetry has them.
     OTEL_EXPORTER_OTLP_ENDPOINT, Some("none"), "http://127.0.0.1:4318";
-    /// Which part of the requests is traced. What a caller records, as its `traceparent` says, is recorded here too.
+    /// Part of the requests that is traced. A request that its caller records, as its `traceparent` says, is always traced.
     OTEL_TRACES_SAMPLER_ARG, Some("1"), "0.05";
-    /// A license key of a tenant that is there for smoke tests: with it `ops smoke` validates it, takes a seat, keeps it and gives
-    /// it back, and finds the other functions by `FUNCTION_URLS`, or beside the revision's URL on Cloud Run. `none` is as if not set.
+    /// A license key of a tenant that is there for smoke tests: with it `ops smoke` validates it, takes a seat, keeps it and
+    /// gives it back, and finds the other functions by `FUNCTION_URLS`, or beside the revision's URL on Cloud Run. `none` is as
+    /// if not set.
     SMOKE_LICENSE_KEY, Some("only what everybody may ask is asked"), "CODITECT-PRO-A7F3E9D2C4B1-D3W4";
-    /// Where `all-in-one` answers `/metrics` to Prometheus: a port on loopback, or `address:port`. It is not for the public.
+    /// Address of `/metrics` of `all-in-one`, for Prometheus: a port on loopback, or `address:port`. It is not for the public.
     METRICS_LISTEN, Some("none: nothing is counted"), "127.0.0.1:9464";
-    /// The enterprise license file of an installation of its own, which says how many users `all-in-one` may serve, and until
-    /// when. Without it there is no such limit, for development and tests; a release for customers doesn't start then.
+    /// The enterprise license file of an on-premises installation, which limits the number of users that `all-in-one` may serve,
+    /// and the time. Without it there is no such limit, for development and tests; a release for customers doesn't start then.
     ENTERPRISE_LICENSE, Some("none"), "/run/secrets/enterprise-license";
-    /// The vendor's public keys, by which that file is believed: the path of a JWKS file. Releases for customers have them
-    /// built in, and refuse others. Where it is set, there must be an `ENTERPRISE_LICENSE`.
+    /// The vendor's public keys, which verify the enterprise license file: the path of a JWKS file. Releases for customers have
+    /// them built in, and refuse others. Where it is set, there must be an `ENTERPRISE_LICENSE`.
     ENTERPRISE_KEYS, Some("those built in"), "/etc/coditect/vendor.jwks.json";
 }
 
-/// One thing that is wrong with the configuration. Never holds the value: it may be a secret.
+/// A mistake in the configuration. It never holds the value, which may be a secret.
 #[derive(Debug)]
 pub struct Mistake {
     /// The variable.
     pub variable: &'static str,
-    /// What is wrong with it.
+    /// The problem, such as "is not set".
     pub problem: String,
     /// A value that works.
     pub example: &'static str,
@@ -134,10 +136,10 @@ impl fmt::Display for Mistake {
 /// A boxed future, as readiness checks and start-up tasks are kept.
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 type Check = Box<dyn Fn() -> BoxFuture<Result<(), String>> + Send + Sync>;
-/// Readiness checks by what they look at.
+/// Readiness checks by the name of their dependency.
 pub(crate) type Checks = BTreeMap<&'static str, Check>;
 
-/// What a function asked for while its `State` was built.
+/// The configuration of a function, and everything it asked for while its `State` was built.
 #[derive(Default)]
 pub struct Setup {
     variables: HashMap<String, String>,
@@ -156,7 +158,7 @@ impl fmt::Debug for Setup {
 }
 
 impl Setup {
-    /// Reads the process's environment. What isn't text there is none of ours.
+    /// Reads the process's environment. Variables that are not UTF-8 are none of ours and are ignored.
     #[must_use]
     pub fn from_env() -> Self {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
@@ -171,24 +173,24 @@ impl Setup {
         Self { variables, ..Self::default() }
     }
 
-    /// The names of the variables that were asked for so far.
+    /// Returns the names of the variables that were asked for so far.
     #[must_use]
     pub fn asked(&self) -> &BTreeSet<&'static str> {
         &self.asked
     }
 
-    /// The mistakes noted so far.
+    /// Returns the mistakes noted so far.
     #[must_use]
     pub fn mistakes(&self) -> &[Mistake] {
         &self.mistakes
     }
 
-    /// Whether a variable is set: all-in-one leaves out what needs one that an installation has no use for.
+    /// Returns true if a variable is set: all-in-one leaves out parts that need one which an installation has no use for.
     pub fn is_set(&mut self, variable: &'static Variable) -> bool {
         self.read(variable).is_some()
     }
 
-    /// A variable that must be set. `None` when it isn't, or when `parse` refuses it; the mistake is noted.
+    /// Reads a variable that must be set. `None` when it isn't, or when `parse` refuses it; the mistake is noted.
     pub fn required<T>(
         &mut self,
         variable: &'static Variable,
@@ -200,7 +202,7 @@ impl Setup {
         }
     }
 
-    /// A variable that may be left out: `None` inside when it is. The outer `None` means that a mistake was noted.
+    /// Reads a variable that may be left out: `None` inside when it is. The outer `None` means that a mistake was noted.
     pub fn optional<T>(
         &mut self,
         variable: &'static Variable,
@@ -212,7 +214,7 @@ impl Setup {
         }
     }
 
-    /// A variable with a default, which is parsed like a value.
+    /// Reads a variable with a default, which is parsed like a value.
     pub fn defaulted<T>(
         &mut self,
         variable: &'static Variable,
@@ -222,7 +224,7 @@ impl Setup {
         self.parsed(variable, &value.unwrap_or_default(), parse)
     }
 
-    /// The database, shared by all who ask within a process.
+    /// Returns the database, which all callers within a process share.
     pub fn postgres(&mut self) -> Option<Db> {
         if self.postgres.is_none() {
             let authorities = Authorities::ask(self);
@@ -240,7 +242,7 @@ impl Setup {
         self.postgres.clone()
     }
 
-    /// Redis, shared by all who ask within a process.
+    /// Returns Redis, which all callers within a process share.
     pub fn redis(&mut self) -> Option<Redis> {
         if self.redis.is_none() {
             let replicas = self.defaulted(&REDIS_REPLICAS, number::<u8>);
@@ -260,7 +262,7 @@ impl Setup {
         self.redis.clone()
     }
 
-    /// Adds a dependency to `/ready`: `check` says what is wrong with it, for the log.
+    /// Adds a dependency to `/ready`: `check` returns its problem, for the log.
     pub fn ready_when<F>(&mut self, name: &'static str, check: impl Fn() -> F + Send + Sync + 'static)
     where
         F: Future<Output = Result<(), String>> + Send + 'static,
@@ -268,7 +270,7 @@ impl Setup {
         self.checks.insert(name, Box::new(move || Box::pin(check())));
     }
 
-    /// Something to do in the background as soon as the function serves.
+    /// Adds a task to run in the background as soon as the function serves.
     pub fn at_start(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.push(Box::pin(task));
     }
@@ -298,7 +300,7 @@ impl Setup {
 /// Parses a number, for [`Setup::defaulted`].
 ///
 /// # Errors
-/// A sentence for the mistake's list.
+/// A sentence for the list of mistakes.
 pub fn number<N: std::str::FromStr>(value: &str) -> Result<N, String> {
     value.parse().map_err(|_| format!("must be a number in the range of a {}", std::any::type_name::<N>()))
 }
@@ -306,7 +308,7 @@ pub fn number<N: std::str::FromStr>(value: &str) -> Result<N, String> {
 /// Parses a number of seconds that is at least 1.
 ///
 /// # Errors
-/// A sentence for the mistake's list.
+/// A sentence for the list of mistakes.
 pub fn seconds(value: &str) -> Result<u32, String> {
     number::<u32>(value)
         .ok()
@@ -317,7 +319,7 @@ pub fn seconds(value: &str) -> Result<u32, String> {
 /// Parses an absolute http or https URL and takes a trailing slash away.
 ///
 /// # Errors
-/// A sentence for the mistake's list.
+/// A sentence for the list of mistakes.
 pub fn url(value: &str) -> Result<String, String> {
     reqwest::Url::parse(value)
         .ok()
@@ -329,7 +331,7 @@ pub fn url(value: &str) -> Result<String, String> {
 /// Parses `FUNCTION_URLS`.
 ///
 /// # Errors
-/// A sentence for the mistake's list.
+/// A sentence for the list of mistakes.
 pub fn function_urls(value: &str) -> Result<BTreeMap<String, String>, String> {
     let urls: BTreeMap<String, String> =
         serde_json::from_str(value).map_err(|_| "must be a JSON object of function names and URLs".to_owned())?;

@@ -1,32 +1,32 @@
-//! What happened in the product, as operators count it.
+//! Facts: events in the product that operators count.
 //!
-//! A [`Fact`] is told once, where it has become true. Each writes one line of the log, `{"fact":"seat_granted", …}`, from
-//! which log-based metrics are made, because a process that scales to zero can't be asked; and each is counted for
-//! [`crate::metrics`] where those are on. `docs/observability.md` is made of what is written here.
+//! A [`Fact`] is recorded once, where it has become true. Each writes one line of the log, `{"fact":"seat_granted", …}`, from
+//! which log-based metrics are made, because a process that scales to zero can't be scraped; and each is counted for
+//! [`crate::metrics`] where those are on. `docs/observability.md` is generated from this file.
 
 use uuid::Uuid;
 
-/// The target of the lines, which are written whatever `RUST_LOG` says.
+/// The `tracing` target of the lines, which are written whatever `RUST_LOG` says.
 pub(crate) const TARGET: &str = "fact";
 
-/// What a field is for.
+/// Kind of a field, which decides its use in metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// One of few words: a label of the fact's metrics.
     Label,
-    /// Which thing it happened to: in the log only.
+    /// The id of the thing it happened to: in the log only.
     Id,
     /// A number to read: in the log only.
     Number,
-    /// A number to add up.
+    /// A number to add up: a counter.
     Count,
-    /// Seconds that somebody waited: a distribution.
+    /// Seconds that a caller waited: a distribution.
     Latency,
-    /// Seconds that something lay about: a distribution over hours.
+    /// Age of a thing in seconds: a distribution over hours.
     Age,
-    /// A part of 1: a distribution.
+    /// A fraction of 1: a distribution.
     Share,
-    /// Where something stands when it is looked at: a gauge.
+    /// A current number: a gauge.
     Level,
 }
 
@@ -35,9 +35,9 @@ pub enum Kind {
 pub struct Field {
     /// Its name in the log.
     pub name: &'static str,
-    /// What it is for.
+    /// Its kind.
     pub kind: Kind,
-    /// What it means.
+    /// Its meaning.
     pub meaning: &'static str,
 }
 
@@ -46,7 +46,7 @@ pub struct Field {
 pub struct Description {
     /// Its name in the log.
     pub name: &'static str,
-    /// What it means.
+    /// Its meaning.
     pub meaning: &'static str,
     /// Its fields.
     pub fields: &'static [Field],
@@ -111,7 +111,7 @@ macro_rules! facts {
         },)+];
 
         impl Fact<'_> {
-            /// Tells it: once it is true, and once.
+            /// Records it: writes its line and counts it. To be called once, when it has become true.
             pub fn tell(&self) {
                 self.measure();
                 match self {
@@ -123,7 +123,7 @@ macro_rules! facts {
                 }
             }
 
-            /// Counts it for metrics alone: what is looked up whenever somebody reads them is no line of the log.
+            /// Counts it for metrics alone, without a line of the log: for levels that are looked up at every read.
             #[expect(clippy::cast_precision_loss, reason = "metrics count in floating point")]
             pub fn measure(&self) {
                 match self {
@@ -135,22 +135,22 @@ macro_rules! facts {
 }
 
 facts! {
-    /// A holder has a seat.
+    /// A holder got a seat, or has it already.
     SeatGranted = "seat_granted" {
         /// The license.
         license: Id,
         /// The plan's code.
         plan: Label,
-        /// `new`, or `known`: it asked again for the seat that it had.
+        /// `new`, or `known`: the holder asked again for the seat that it had.
         session: Label,
         /// The license's seats.
         limit: Number,
-        /// How many are in use, this one included.
+        /// Seats in use, this one included.
         in_use: Number,
         /// The part of the seats that is in use.
         used: Share,
     }
-    /// Somebody got no seat.
+    /// A caller got no seat.
     SeatDenied = "seat_denied" {
         /// The license.
         license: Id,
@@ -162,109 +162,109 @@ facts! {
         /// The license's seats.
         limit: Number,
     }
-    /// Seats whose holders had fallen silent passed to others.
+    /// Seats without a heartbeat in time passed to other holders.
     SeatExpired = "seat_expired" {
         /// The license.
         license: Id,
         /// The plan's code.
         plan: Label,
-        /// How many.
+        /// Number of seats.
         seats: Count,
     }
     /// A plan's seats were counted, over all licenses that can be used: by `ops seat usage`, or for `/metrics`.
     SeatsInUse = "seats_in_use" {
         /// The plan's code.
         plan: Label,
-        /// How many licenses of the plan there are.
+        /// Number of licenses of the plan.
         licenses: Number,
-        /// Their seats.
+        /// Seats of these licenses.
         limit: Level,
-        /// How many of them are taken.
+        /// Seats in use.
         in_use: Level,
-        /// The part that is.
+        /// The part of the seats that is in use.
         used: Share,
     }
-    /// Redis knew nothing of a license, and was told by Postgres.
+    /// The sessions of a license that Redis did not know were restored from Postgres.
     SeatsRestored = "seats_restored" {
         /// The license.
         license: Id,
         /// `applied`, or `outdated`: a later restore was there first.
         outcome: Label,
-        /// How many sessions came back; none at a license's first use.
+        /// Number of restored sessions; 0 at a license's first use.
         sessions: Count,
-        /// How long it took.
+        /// Duration of the restore.
         seconds: Latency,
     }
-    /// Somebody asked whether a license key may be used.
+    /// A caller asked whether a license key may be used.
     Validated = "validated" {
-        /// The plan's code; `none` where nobody's key was asked about.
+        /// The plan's code; `none` where the key belongs to no license.
         plan: Label,
-        /// `valid`, or the reason why not, as clients are told it.
+        /// `valid`, or the reason why not, as clients receive it.
         outcome: Label,
     }
-    /// A token was to be signed.
+    /// A token was signed, or its signing failed.
     Signed = "signed" {
-        /// Who keeps the key: `kms` or `file`.
+        /// Keeper of the key: `kms` or `file`.
         keeper: Label,
         /// `made` or `failed`.
         outcome: Label,
-        /// How long it took, with all attempts.
+        /// Duration of the signing, with all attempts.
         seconds: Latency,
     }
-    /// An event of Stripe was taken.
+    /// An event of Stripe was received.
     StripeEvent = "stripe_event" {
         /// The event's type, in Stripe's words.
         kind: Label,
         /// `applied`, `known`, `waiting`, `failed` or `ignored`.
         outcome: Label,
-        /// How long after it happened.
+        /// Time since the event happened.
         lag_seconds: Age,
     }
-    /// An entry of the outbox was tried.
+    /// The delivery of an outbox entry was attempted.
     OutboxTried = "outbox_tried" {
         /// `mail` or `seats`.
         kind: Label,
         /// `delivered`, `put_off` or `given_up`.
         outcome: Label,
-        /// Which attempt it was.
+        /// Number of the attempt.
         attempt: Number,
-        /// How old the entry was.
+        /// Age of the entry.
         age_seconds: Age,
     }
-    /// The outbox was gone through.
+    /// A round of deliveries from the outbox has ended.
     OutboxRound = "outbox_round" {
         /// `done`, or `broken`: the database or the output went away.
         outcome: Label,
-        /// How many entries were delivered.
+        /// Number of entries that were delivered.
         delivered: Number,
-        /// How many were not.
+        /// Number of entries that were not delivered.
         failed: Number,
     }
-    /// What has to be delivered was counted: after each round of the outbox, or for `/metrics`.
+    /// The entries of the outbox were counted: after each round of deliveries, or for `/metrics`.
     OutboxLevel = "outbox_level" {
-        /// How many entries wait to be delivered.
+        /// Number of entries that wait to be delivered.
         waiting: Level,
-        /// How old the oldest of them is.
+        /// Age of the oldest waiting entry.
         oldest_seconds: Level,
-        /// How many were given up, and wait for somebody.
+        /// Number of entries that were given up, and wait for an operator.
         dead: Level,
     }
-    /// Records came to the cloud.
+    /// Records were pushed to the cloud.
     ContextPushed = "context_pushed" {
-        /// How many were new or changed something, deletions included.
+        /// Number of records that were new or changed something, deletions included.
         records: Count,
-        /// How many were there already.
+        /// Number of records that the cloud had already.
         duplicates: Count,
-        /// How many met another change of the same record.
+        /// Number of records that conflicted with another change of the same record.
         conflicts: Count,
-        /// How many were refused.
+        /// Number of records that were refused.
         rejected: Count,
         /// The size of the push, decompressed.
         bytes: Count,
     }
-    /// Records left the cloud; a poll that found nothing new is not told.
+    /// Records were pulled from the cloud; a poll that found nothing new is not recorded.
     ContextPulled = "context_pulled" {
-        /// How many.
+        /// Number of records.
         records: Count,
         /// The size of the page, not compressed.
         bytes: Count,
@@ -277,7 +277,7 @@ facts! {
         plan: Label,
         /// `stripe` or `operator`.
         by: Label,
-        /// Its seats.
+        /// The license's seats.
         seats: Number,
     }
     /// A license can't be used any more.

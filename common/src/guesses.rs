@@ -2,11 +2,11 @@
 //!
 //! Only failed attempts count, per client address (per /64 of IPv6) and per key, and the same wrong key from the same address
 //! counts once: a job that repeats a mistyped key takes nothing from its neighbors, and learns nothing. An attempt's answer
-//! waits until it is counted, so that of many at once no more than the limit are told that their key is wrong.
+//! waits until it is counted, so that of many concurrent attempts no more than the limit learn that their key is wrong.
 //!
 //! An address with too many failures is not shut out: its good keys are answered, its wrong ones refused. But its attempts then
-//! go through a lane, one at a time and each for a while, so that it can try no more than some hundreds of keys in a minute,
-//! of 2^60.
+//! go through a lane, one at a time and each for at least 100 ms, so that it can try no more than some hundreds of keys in a
+//! minute, of 2^60.
 //!
 //! [`limit`] is a layer on the routes that take keys; a handler marks a failed attempt with [`FailedGuess`]. The headers are
 //! those of draft-ietf-httpapi-ratelimit-headers-10.
@@ -33,14 +33,14 @@ use crate::redis::Redis;
 const PER_ADDRESS: u32 = 60;
 /// Failed attempts that may be made with one wrong key in a window.
 const PER_KEY: u32 = 20;
-/// Seconds of a window.
+/// Length of a window in seconds.
 const WINDOW_SECONDS: u32 = 60;
 
 /// Minimum duration of an attempt by an address over its limit, for which the next attempt in its lane waits.
 const LANE_PACE: Duration = Duration::from_millis(100);
 /// Time limit for an attempt to wait for its turn in the lane.
 const LANE_WAIT: Duration = Duration::from_millis(3000);
-/// Addresses over their limit share this many lanes. Two in one lane only wait for each other.
+/// Number of lanes that addresses over their limit share. Two in one lane only wait for each other.
 const LANES: usize = 64;
 
 static COUNT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("guesses.lua")));
@@ -65,7 +65,7 @@ impl IntoResponseParts for FailedGuess {
     }
 }
 
-/// How many attempts were counted in this window, and when it ends.
+/// Number of attempts counted in the current window, and the seconds until it ends.
 #[derive(Debug, Clone, Copy)]
 struct Window {
     count: u32,
@@ -73,7 +73,7 @@ struct Window {
 }
 
 impl Guesses {
-    /// The counters of this deployment.
+    /// Returns the counters of this deployment.
     pub fn ask(setup: &mut Setup) -> Option<Self> {
         let lanes = Arc::new(std::array::from_fn(|_| Semaphore::new(1)));
         setup.redis().map(|redis| Self { redis, lanes })
@@ -93,7 +93,7 @@ impl Guesses {
     }
 }
 
-/// The layer: looks whether an address has failed too often, counts a failure, and says in headers what is left.
+/// Middleware that checks whether an address has failed too often, counts a failure, and adds the rate-limit headers.
 pub async fn limit(State(guesses): State<Guesses>, address: ClientAddress, request: Request, next: Next) -> Response {
     let network = address.network();
     let key = format!("address:{network}");
@@ -122,7 +122,7 @@ pub async fn limit(State(guesses): State<Guesses>, address: ClientAddress, reque
     }
 }
 
-/// Counts a failure; whether there were too many, of the address or with the key.
+/// Counts a failure; returns the window, and true if there were too many, of the address or with the key.
 async fn failed(guesses: &Guesses, address: &str, hash: &str) -> Result<(Window, bool), Problem> {
     let (of_both, of_key) = (format!("{address}:key:{hash}"), format!("key:{hash}"));
     let (of_both, of_key) = tokio::join!(guesses.count(&of_both, 1), guesses.count(&of_key, 1));
@@ -138,7 +138,7 @@ fn refused(window: Window) -> Response {
     with_headers(Problem::rate_limited(window.reset_seconds).into_response(), window)
 }
 
-/// Answers an attempt of an address over its limit, in its turn. `None`: others wait already.
+/// Answers an attempt of an address over its limit, in its turn; `None` if its turn did not come in time.
 async fn through_the_lane(lane: &Semaphore, request: Request, next: Next) -> Option<Response> {
     // Reads the body before the turn, so that a body that does not come holds up no other attempt.
     let (parts, body) = request.into_parts();

@@ -1,9 +1,9 @@
 //! The public keys that our own tokens are verified with.
 //!
-//! They live in Postgres, published by the functions that sign, so that a function that only verifies needs no right to
-//! the signing key. They are read once, again after an hour in the background, and when a token names a key that isn't
-//! known, but then at most every few seconds: an invented `kid` costs nothing. Known ones serve however long Postgres is
-//! away.
+//! They are stored in Postgres, published by the functions that sign, so that a function that only verifies needs no right
+//! to the signing key. They are read once, again after an hour in the background, and when a token names a key that isn't
+//! known, but then at most every few seconds: an invented `kid` costs nothing. Known keys stay in use however long Postgres
+//! is unavailable.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,9 +14,10 @@ use crate::postgres::Db;
 use crate::problem::Problem;
 use crate::refreshed::{Pace, Refreshed};
 
-/// Keys are believed without looking again as long as `jwks.json` may be cached; the pause bounds what unknown keys cost.
+/// Refresh intervals: keys are used without a refresh as long as `jwks.json` may be cached; the pause bounds the cost of
+/// unknown keys.
 const PACE: Pace = Pace { max_age: Duration::from_secs(3600), pause: Duration::from_secs(5) };
-/// How often a new process looks for the first key.
+/// Interval at which a new process polls for the first key.
 const FIRST_KEY_POLL: Duration = Duration::from_millis(200);
 
 const KEYS_CURRENT: &str =
@@ -32,7 +33,7 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Keys that are read from `db` when they are first needed.
+    /// Returns keys that are read from `db` when they are first needed.
     #[must_use]
     pub fn new(db: Db) -> Self {
         let source = db.clone();
@@ -40,14 +41,14 @@ impl Keys {
         Self { db, loaded }
     }
 
-    /// Reads the keys as soon as there are any, so that the first request, or an outage, doesn't find us without.
+    /// Polls until there are keys, so that the process has them before the first request, or an outage.
     pub async fn prepare(self) {
         while !self.loaded.again().await.is_ok_and(|known| !known.value.is_empty()) {
             tokio::time::sleep(FIRST_KEY_POLL).await;
         }
     }
 
-    /// What is wrong with the keys, for `/ready`.
+    /// Checks that there are keys, for `/ready`.
     ///
     /// # Errors
     /// A sentence for the log.
@@ -56,7 +57,7 @@ impl Keys {
         if keys.is_empty() { Err("no signing key was published yet".to_owned()) } else { Ok(()) }
     }
 
-    /// The keys. Old ones serve while newer ones can't be read.
+    /// Returns the keys. Old ones stay in use while newer ones can't be read.
     ///
     /// # Errors
     /// `503` when no keys were ever read and Postgres doesn't answer.
@@ -64,7 +65,7 @@ impl Keys {
         self.loaded.current().await.map(|known| known.value)
     }
 
-    /// The keys, looked for again because a token names one that isn't among those known.
+    /// Returns the keys, read again because a token names an unknown one, unless that was done within the pause.
     ///
     /// # Errors
     /// `503` when Postgres doesn't answer.
@@ -72,13 +73,13 @@ impl Keys {
         self.loaded.newer().await.map(|known| known.value)
     }
 
-    /// Which set of keys is in force: changes whenever they are read again, which this does in time.
+    /// Returns the version of the key set, which changes whenever the keys are read again; starts that when they are too old.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.loaded.known().map_or(0, |known| known.version)
     }
 
-    /// Makes a signing key known to all who verify.
+    /// Publishes a signing key to all functions, so that they can verify its tokens.
     ///
     /// # Errors
     /// `503` when Postgres doesn't answer.
@@ -86,7 +87,7 @@ impl Keys {
         self.db.outside_tenants((KEY_PUBLISH, &[&kid, &pem])).await.map(drop)
     }
 
-    /// Key ids and PEMs in force, newest first, for `jwks.json`.
+    /// Returns the ids and PEMs of the keys in force, newest first, for `jwks.json`.
     ///
     /// # Errors
     /// `503` when Postgres doesn't answer.

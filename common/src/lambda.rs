@@ -1,4 +1,4 @@
-//! A function where AWS Lambda runs it: requests come one at a time from Lambda's runtime API, as events of API Gateway's
+//! Runs a function under AWS Lambda: requests come one at a time from Lambda's runtime API, as events of API Gateway's
 //! second format (function URLs have it too), instead of from a port. The routes, limits and answers are the same.
 //!
 //! Between two requests the process is frozen: background work goes on with the next one.
@@ -13,7 +13,7 @@ use lambda_http::{Request, RequestExt as _};
 use tower::ServiceExt as _;
 use tower_http::normalize_path::NormalizePath;
 
-/// Whether this process was started by Lambda, which says so by itself; it is no setting of ours.
+/// Returns true if Lambda started this process. Lambda sets the variable by itself; it is no setting of ours.
 pub(crate) fn is_there() -> bool {
     std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some()
 }
@@ -30,7 +30,7 @@ pub(crate) async fn serve(service: NormalizePath<Router>) -> ExitCode {
     }
 }
 
-/// API Gateway is the peer's address's only witness: there is no connection to look at.
+/// Takes the peer's address from API Gateway's event, because there is no connection that has it.
 fn with_peer(mut request: Request) -> Request {
     let Some(RequestContext::ApiGatewayV2(context)) = request.request_context_ref() else { return request };
     let address = context.http.source_ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok());

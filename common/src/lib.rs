@@ -1,18 +1,18 @@
-//! What every function needs, and only that.
+//! Code that every function needs, and only that.
 //!
 //! - [`config`]: environment variables, read once, every mistake reported together.
-//! - [`authorities`]: who vouches for Postgres and Redis.
+//! - [`authorities`]: the certificate authorities of Postgres and Redis.
 //! - [`serve`]: a process around a function's routes: listening, limits, readiness, shutdown.
 //! - `lambda`: the same process under AWS Lambda's runtime API, with the feature `lambda`.
 //! - [`logs`]: log lines in Cloud Logging's format.
-//! - [`fact`]: what operators count.
-//! - [`metrics`]: the same for Prometheus, where one process answers everything.
+//! - [`fact`]: events that operators count.
+//! - [`metrics`]: metrics for Prometheus, where one process serves all functions.
 //! - [`trace`]: traces, and spans for a collector.
-//! - [`request`]: which request is being answered.
+//! - [`request`]: the request that is being answered.
 //! - [`problem`]: the one error type.
 //! - [`body`]: JSON in, JSON out.
 //! - [`query`]: the parameters of a query.
-//! - [`caller`]: who is asking: access tokens, license tokens, OpenID Connect.
+//! - [`caller`]: authentication of callers: access tokens, license tokens, OpenID Connect.
 //! - [`keys`]: the public keys that our tokens are verified with.
 //! - [`oidc`]: the ID tokens of configured issuers.
 //! - [`license_key`]: the keyed hash under which a license key is found, and its seal.
@@ -20,9 +20,9 @@
 //! - [`guesses`]: the rate limit on guessing license keys.
 //! - [`idempotency`]: requests that may be repeated under a key.
 //! - [`other_license`]: another license of the tenant that can be used instead.
-//! - [`outbox`]: what is written with its cause and delivered later.
+//! - [`outbox`]: messages that are written with their cause and delivered later.
 //! - [`postgres`]: transactions of one tenant.
-//! - `refreshed`: what is read from elsewhere and gets old.
+//! - `refreshed`: values that are read from elsewhere and refreshed.
 //! - [`redis`]: scripts over multiplexed connections.
 //! - [`openapi`]: the OpenAPI document.
 //! - `probe`: a container's health check.

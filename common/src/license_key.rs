@@ -11,8 +11,8 @@ use crate::postgres::Db;
 const REHASH_REQUEST: &str = "/* license_key_rehash_request */ select license_key_rehash_request($1, $2, $3)";
 
 /// Hashes license keys: HMAC-SHA-256 of the canonical key under a pepper that the database never sees, so that a stolen
-/// table can't be searched for keys. While one pepper takes over from another there are two: what is new is hashed under
-/// the first, and what is found under the second is handed over to be hashed anew, because only now the key is at hand.
+/// table can't be searched for keys. During a rotation there are two peppers: new keys are hashed under the first, and a key
+/// that is found under the second is handed over to be hashed anew, because only its use reveals the key itself.
 #[derive(Clone)]
 pub struct KeyHasher {
     current: Pepper,
@@ -32,7 +32,7 @@ impl std::fmt::Debug for KeyHasher {
 }
 
 impl KeyHasher {
-    /// The hasher of this deployment.
+    /// Returns the hasher of this deployment.
     pub fn ask(setup: &mut Setup) -> Option<Self> {
         setup.required(&config::LICENSE_KEY_PEPPER, |value| {
             let (current, other) = value.split_once(',').map_or((value, None), |(one, two)| (one, Some(two)));
@@ -40,29 +40,29 @@ impl KeyHasher {
         })
     }
 
-    /// The hash of a key, as `licenses.key_hash` holds it.
+    /// Returns the hash of a key, as `licenses.key_hash` holds it.
     #[must_use]
     pub fn hash(&self, key: &LicenseKey) -> [u8; 32] {
         self.current.hash(key)
     }
 
-    /// The hash of what was given for a key, readable or not, under which failed attempts are counted.
+    /// Returns the hash of a text that was sent as a key, well formed or not, under which failed attempts are counted.
     #[must_use]
     pub fn hash_text(&self, text: &str) -> [u8; 32] {
         self.current.hash_text(text)
     }
 
-    /// The hashes under which a key may be found, in the order in which to look: while there are two peppers, somebody may
-    /// hash it anew between the first look and the second.
+    /// Returns the hashes under which a key may be found, in the order of the look-ups. With two peppers the first hash comes
+    /// again at the end, because the key may be hashed anew between the first look-up and the second.
     #[must_use]
     pub fn hashes(&self, key: &LicenseKey) -> Vec<[u8; 32]> {
         let current = self.current.hash(key);
         self.other.as_ref().map_or_else(|| vec![current], |other| vec![current, other.hash(key), current])
     }
 
-    /// Asks for a key that was found under this hash to be hashed anew, where another pepper has taken over. The outbox gets
-    /// the key, sealed: a hash alone would prove nothing, and so this role may write none. If it fails, the next use asks
-    /// again; no answer depends on it.
+    /// Requests that a key be hashed anew that was found under a former pepper's hash. The outbox gets the key, sealed: a hash
+    /// alone would prove nothing, and so this role may write none. If it fails, the next use requests it again; no answer
+    /// depends on it.
     pub async fn request_rehash(&self, db: &Db, key: &LicenseKey, found: [u8; 32]) {
         if found != self.current.hash(key) {
             let entry = Uuid::now_v7();
@@ -81,7 +81,7 @@ impl KeyHasher {
         [nonce.as_ref().as_slice(), &bytes].concat()
     }
 
-    /// Decrypts what was sealed for this entry; `None` when it was not, or under another pepper.
+    /// Decrypts a key that was sealed for this entry; `None` if it was sealed for another one, or under an unknown pepper.
     #[must_use]
     pub fn unseal(&self, entry: Uuid, sealed: &[u8]) -> Option<String> {
         self.current.unseal(entry, sealed).or_else(|| self.other.as_ref()?.unseal(entry, sealed))

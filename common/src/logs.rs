@@ -1,8 +1,8 @@
 //! Log lines: one JSON object each, with the field names that Cloud Logging understands.
 //!
 //! A request that went well is a debug line (Cloud Run writes its own request log); the caller's mistakes are debug
-//! lines too; what is ours is a warning (a dependency was down) or an error, with its cause. What operators count is a
-//! line of [`crate::fact`]. Whatever is written while a request is answered says which one it is.
+//! lines too; our own failures are a warning (a dependency was down) or an error, with the cause. Events that operators
+//! count are lines of [`crate::fact`]. Every line that is written while a request is answered has the request's id.
 
 use std::fmt;
 use std::io::{stderr, stdout};
@@ -24,7 +24,7 @@ use crate::problem::Problem;
 use crate::trace::{self, Exporter};
 use crate::{fact, request};
 
-/// How lines look.
+/// Format of the lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Format {
     /// For Cloud Logging.
@@ -38,7 +38,7 @@ impl Format {
     /// Parses `LOG_FORMAT`.
     ///
     /// # Errors
-    /// A sentence for the mistake's list.
+    /// A sentence for the list of mistakes.
     pub fn parse(value: &str) -> Result<Self, String> {
         match value {
             "json" => Ok(Self::Json),
@@ -51,28 +51,28 @@ impl Format {
 /// Parses `RUST_LOG`.
 ///
 /// # Errors
-/// A sentence for the mistake's list.
+/// A sentence for the list of mistakes.
 pub fn filter(value: &str) -> Result<Targets, String> {
     value.parse().map_err(|_| "must be a tracing filter, such as info or info,common=debug".to_owned())
 }
 
-/// Where lines go, and what they have in common.
+/// Settings of the log.
 #[derive(Debug)]
 pub struct Log {
-    /// What writes them.
+    /// Name of the function that writes the lines.
     pub function: &'static str,
-    /// How they look.
+    /// Format of the lines.
     pub format: Format,
-    /// What is written. Facts are, whatever it says: metrics are made of them.
+    /// Filter of the lines. Facts are written whatever it says, because metrics are made of them.
     pub filter: Targets,
     /// The Google Cloud project that has the traces.
     pub project: Option<String>,
-    /// To standard error: standard output is for something else.
+    /// True to write to standard error, where standard output is for something else.
     pub aside: bool,
 }
 
 impl Log {
-    /// Asks for what can be configured. What is wrong is noted, and the default taken, so that it can be said.
+    /// Reads the settings. A mistake is noted, and a default is used, so that there is a log to report it in.
     pub fn ask(setup: &mut Setup, function: &'static str) -> Self {
         let format = setup.defaulted(&config::LOG_FORMAT, Format::parse).unwrap_or_default();
         let filter = setup.defaulted(&config::RUST_LOG, filter).unwrap_or_default();
@@ -85,12 +85,12 @@ impl Log {
         self.start_with(None);
     }
 
-    /// The same, and makes spans where there is somebody to send them to.
+    /// Starts logging, and makes spans where there is an exporter to send them.
     pub(crate) fn start_with(self, exporter: Option<&Exporter>) {
         let filter = self.filter.clone().with_target(fact::TARGET, LevelFilter::INFO);
         let filter = filter.with_target(trace::SPANS, LevelFilter::OFF);
-        // A filter of one layer is asked at each span and line. Without a collector one filter is for all: what it refuses
-        // is refused once, where it stands.
+        // A filter of one layer is evaluated at each span and line. Without a collector one filter is for all layers: its
+        // refusal is cached at the call site.
         let _ = match exporter {
             None => tracing_subscriber::registry().with(filter).with(self.lines()).try_init(),
             Some(exporter) => {
@@ -116,7 +116,7 @@ struct CloudFormat {
 }
 
 impl CloudFormat {
-    /// What every line of a request says, whoever writes it.
+    /// Adds the fields that every line of a request has.
     fn add_request(&self, fields: &mut Fields, request: &request::Current) {
         let id = request.id.to_str().unwrap_or_default();
         fields.put("request_id", id);
@@ -184,11 +184,11 @@ impl field::Visit for Fields {
     }
 }
 
-/// What is said of a request once it is answered.
+/// Line of the log for an answered request.
 #[derive(Debug)]
 pub(crate) struct RequestLine<'a> {
     pub(crate) method: &'a Method,
-    /// The route's template: a path may hold what is nobody's business.
+    /// The route's template, because a path may hold confidential data.
     pub(crate) route: &'a str,
     pub(crate) status: u16,
     pub(crate) elapsed: Duration,

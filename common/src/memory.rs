@@ -1,7 +1,7 @@
-//! The memory of a process that large requests and answers may take together.
+//! Limits of the memory that large requests and answers of a process may take together.
 //!
-//! Bodies and answers of a few kilobytes are bounded by the number of requests that run at once. What is larger reserves its
-//! bytes first, waits a moment where others have them, and is then told to come again: a process never takes more.
+//! Bodies and answers of a few kilobytes are bounded by the number of requests that run at once. A larger one reserves its
+//! bytes first, waits a moment where others have them, and is then refused with `503`: a process never takes more.
 //! `terraform/modules/deployment/functions.tf` counts with these budgets.
 
 use std::time::Duration;
@@ -11,10 +11,10 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::problem::Problem;
 
-/// Bodies that are arriving. They are reserved while they come, so that only those who send much hold much.
+/// Budget of bodies that are arriving. Bytes are reserved while they arrive, so that only senders of much hold much.
 pub static BODIES: Budget = Budget::new(BODIES_MIB << 20);
-/// Bodies that are unpacked and worked on, and answers until they are sent. A request that waits for it may hold some
-/// of [`BODIES`], never the other way around.
+/// Budget of bodies that are decompressed and processed, and of answers until they are sent. A request that waits for it may
+/// hold some of [`BODIES`], never the other way around.
 pub static WORK: Budget = Budget::new(WORK_MIB << 20);
 
 const BODIES_MIB: u32 = 32;
@@ -23,14 +23,14 @@ const WORK_MIB: u32 = 96;
 /// Time limit for a request to wait for memory, after which it is answered with `503`.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// So many bytes for all requests of a process.
+/// A number of bytes for all requests of a process.
 #[derive(Debug)]
 pub struct Budget {
     free: Semaphore,
     total: u32,
 }
 
-/// Bytes of a budget, until they are dropped.
+/// Reserved bytes of a budget, which are given back on drop.
 #[derive(Debug)]
 pub struct Reserved(SemaphorePermit<'static>);
 
@@ -39,12 +39,12 @@ impl Budget {
         Self { free: Semaphore::const_new(bytes as usize), total: bytes }
     }
 
-    /// Takes bytes of the budget.
+    /// Reserves bytes of the budget.
     ///
     /// # Errors
-    /// `503` when others have them.
+    /// `503` when other requests hold them for too long.
     pub async fn reserve(&'static self, bytes: usize) -> Result<Reserved, Problem> {
-        // One that would need more than all of it is alone with it.
+        // A request that needs more than the whole budget takes all of it.
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.total);
         match tokio::time::timeout(WAIT, self.free.acquire_many(bytes)).await {
             Ok(permit) => permit.map(Reserved).map_err(Problem::internal_error),
@@ -54,7 +54,7 @@ impl Budget {
 }
 
 impl Reserved {
-    /// Gives back what is not needed any more.
+    /// Gives back all but `bytes`.
     pub fn shrink(&mut self, bytes: usize) {
         let more = self.0.num_permits().saturating_sub(bytes);
         drop(self.0.split(more));
@@ -65,7 +65,7 @@ impl Reserved {
         self.0.merge(more.0);
     }
 
-    /// Bytes that keep their reservation as long as they are there.
+    /// Returns bytes that keep their reservation until they are dropped.
     #[must_use]
     pub fn keep(self, bytes: Vec<u8>) -> Bytes {
         struct Kept(Vec<u8>, #[expect(dead_code, reason = "dropped with the bytes")] Reserved);

@@ -1,4 +1,4 @@
-//! Metrics for Prometheus, where one process answers everything: `/metrics` at an address of its own, which the public's
+//! Metrics for Prometheus, where one process serves all functions: `/metrics` at an address of its own, which the public
 //! proxy doesn't know. In the cloud, where processes come and go, metrics are made of the log instead.
 
 use std::collections::HashMap;
@@ -31,7 +31,7 @@ type Labels = Vec<(&'static str, String)>;
 type Counters = Family<Labels, Counter>;
 type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
 
-/// There is one set per process, like the log.
+/// Metrics of the process: one set, like the log.
 static METRICS: OnceLock<Metrics> = OnceLock::new();
 
 struct Metrics {
@@ -55,8 +55,8 @@ enum FieldMetric {
     Level(Family<Labels, Gauge>),
 }
 
-/// Asks where metrics are to be read, and counts from now on if they are; `look` is done whenever they are read. `None` when
-/// the configuration has a mistake.
+/// Reads `METRICS_LISTEN`; if it is set, counts from now on and serves `/metrics`. `look` runs at every read of the metrics.
+/// `None` when the configuration has a mistake.
 pub fn ask<F: Future<Output = ()> + Send + 'static>(
     setup: &mut Setup,
     look: impl Fn() -> F + Clone + Send + Sync + 'static,
@@ -98,7 +98,7 @@ fn text() -> String {
     text
 }
 
-/// Says how much of an enterprise license there is: a `limit` of `users` or `days_left`.
+/// Sets a gauge of the enterprise license, by its `limit`: `users` or `days_left`.
 pub fn enterprise_license(limit: &'static str, amount: i64) {
     if let Some(metrics) = METRICS.get() {
         metrics.license.get_or_create(&vec![("limit", limit.to_owned())]).set(amount);
@@ -108,7 +108,7 @@ pub fn enterprise_license(limit: &'static str, amount: i64) {
 /// Counts a request that was answered.
 pub(crate) fn request(function: &'static str, route: &str, method: &str, status: u16, elapsed: Duration) {
     let Some(metrics) = METRICS.get() else { return };
-    // Anybody can invent methods, each of which would stay in memory.
+    // Any client can invent methods, each of which would stay in memory.
     let method =
         if ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"].contains(&method) { method } else { "other" };
     let place = [("function", function.to_owned()), ("route", route.to_owned())];

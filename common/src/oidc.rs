@@ -1,8 +1,8 @@
 //! ID tokens of configured OpenID Connect issuers (OpenID Connect Core 1.0, section 3.1.3.7).
 //!
 //! An issuer's keys are fetched once, again after an hour in the background, and when a token names an unknown key, but then at
-//! most every half minute: tokens with invented key ids can't make us knock at the issuer's door. A caller with a known key
-//! never waits for an issuer that is slow, and those who must wait share one attempt.
+//! most every half minute: tokens with invented key ids can't flood the issuer with requests. A caller with a known key never
+//! waits for an issuer that is slow, and callers that must wait share one attempt.
 
 mod claims;
 
@@ -26,9 +26,9 @@ use claims::IssuerConfig;
 
 /// Maximum age of an issuer's keys, and the pause between fetches for unknown keys or after failures.
 const PACE: Pace = Pace { max_age: Duration::from_secs(3600), pause: Duration::from_secs(30) };
-/// How long one fetch may take.
+/// Time limit of one fetch.
 const FETCH_TIMEOUT: Duration = Duration::from_millis(1500);
-/// The largest document an issuer may send: discovery documents and key sets are a few kilobytes.
+/// Maximum size of a document from an issuer: discovery documents and key sets are a few kilobytes.
 const DOCUMENT_LIMIT_BYTES: usize = 256 * 1024;
 /// Maximum number of redirects that a fetch follows.
 const REDIRECTS_MAX: usize = 2;
@@ -51,13 +51,13 @@ impl Issuers {
         Some(Self(Arc::new(Known { own: own?, others: others?.unwrap_or_default() })))
     }
 
-    /// The name under which this deployment issues tokens.
+    /// Returns the name under which this deployment issues tokens.
     #[must_use]
     pub fn own(&self) -> &str {
         &self.0.own
     }
 
-    /// The issuer that is configured first.
+    /// Returns the issuer that is configured first.
     #[must_use]
     pub fn first(&self) -> Option<&Issuer> {
         self.0.others.first()
@@ -66,7 +66,7 @@ impl Issuers {
     /// Checks an ID token of one of the issuers, which the token itself names.
     ///
     /// # Errors
-    /// `401 invalid_token` when no issuer is of that name or the token can't be believed; `503` as for [`Issuer::verify`].
+    /// `401 invalid_token` when no issuer has that name or the token is not valid; `503` as for [`Issuer::verify`].
     pub(crate) async fn verify(&self, named: &str, token: &str, now: i64) -> Result<Identity, Problem> {
         match self.0.others.iter().find(|issuer| issuer.name() == named) {
             Some(issuer) => issuer.verify(token, now).await,
@@ -82,7 +82,7 @@ pub struct Issuer {
     keys: Refreshed<KeySet>,
 }
 
-/// Where an issuer's keys come from.
+/// Source of an issuer's keys.
 #[derive(Debug, Clone)]
 struct Source {
     config: IssuerConfig,
@@ -93,7 +93,7 @@ impl Issuer {
     /// Parses `OIDC_ISSUERS`.
     ///
     /// # Errors
-    /// A sentence for the mistake's list.
+    /// A sentence for the list of mistakes.
     pub fn parse_all(value: &str) -> Result<Vec<Self>, String> {
         let configs: Vec<IssuerConfig> =
             serde_json::from_str(value).map_err(|e| format!("must be a JSON list of issuers: {e}"))?;
@@ -117,13 +117,13 @@ impl Issuer {
             .collect()
     }
 
-    /// The issuer's name, as in `iss`.
+    /// Returns the issuer's name, as in `iss`.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.claims.issuer
     }
 
-    /// The audience its tokens must have: our client id there.
+    /// Returns the audience that its tokens must have: our client id there.
     #[must_use]
     pub fn audience(&self) -> &str {
         &self.claims.audience
@@ -132,12 +132,12 @@ impl Issuer {
     /// Checks a token: signature, type, issuer, audience, authorized party, times, and the form of its claims.
     ///
     /// # Errors
-    /// `401 invalid_token` when it can't be believed; `503` when the issuer's keys can't be fetched.
+    /// `401 invalid_token` when it is not valid; `503` when the issuer's keys can't be fetched.
     pub async fn verify(&self, token: &str, now: i64) -> Result<Identity, Problem> {
         let refused = |e: TokenError| Problem::invalid_token(e.to_string());
         let claims: Map<String, Value> = match verify_claims(token, &self.keys.current().await?.value) {
             Err(TokenError::UnknownKey { .. }) => {
-                // Where the issuer can't be asked, those known decide.
+                // While the issuer can't be reached, the known keys decide.
                 let newer = self.keys.newer().await.or_else(|problem| self.keys.known().ok_or(problem))?;
                 verify_claims(token, &newer.value)
             }
@@ -199,8 +199,8 @@ impl Source {
     }
 }
 
-/// Access and logout tokens may be JWTs by the same keys for the same audience; their header says what they are
-/// (RFC 8725, section 3.11). An ID token says nothing, or that it is a JWT.
+/// Checks that a token's header has no `typ`, or `JWT`, as that of an ID token. Access and logout tokens may be JWTs by the
+/// same keys for the same audience; their `typ` names their kind (RFC 8725, section 3.11).
 fn may_be_id_token(token: &str) -> bool {
     #[derive(Deserialize)]
     struct Header {
@@ -214,7 +214,7 @@ fn may_be_id_token(token: &str) -> bool {
         .is_some_and(|Header { typ }| typ.is_none_or(|typ| typ.eq_ignore_ascii_case("jwt")))
 }
 
-/// Keys fetched over plain http could be anybody's; a loopback address is this machine.
+/// Parses a URL that must be https or a loopback address, which is this machine: keys fetched over plain http could be forged.
 fn secure_url(url: &str) -> Result<reqwest::Url, String> {
     let parsed = reqwest::Url::parse(url).map_err(|e| format!("{url}: {e}"))?;
     if parsed.scheme() == "https" || is_loopback(&parsed) { Ok(parsed) } else { Err(format!("{url} must be https")) }

@@ -1,19 +1,19 @@
-//! What must reach the outside world: written in the transaction of its cause, delivered at least once by
-//! `ops outbox deliver`.
+//! Transactional outbox: messages to the outside world, written in the transaction of their cause and delivered at least
+//! once by `ops outbox deliver`.
 
 use protocol::id::LicenseId;
 use serde::{Deserialize, Serialize};
 
 use crate::{Db, Fact, Problem};
 
-/// Adds an entry: id, kind, what it is about (the same thing is not sent twice), payload, sealed license key.
+/// Adds an entry: id, kind, subject (the same one is not sent twice), payload, sealed license key.
 pub const OUTBOX_ADD: &str = "/* outbox_add */
     insert into outbox (id, tenant_id, kind, once, payload, secret) values ($1, current_tenant(), $2, $3, $4, $5)
     on conflict (tenant_id, once) do nothing";
 
 const WAITING: &str = "/* outbox_waiting */ select waiting, oldest_seconds, dead from outbox_waiting()";
 
-/// What waits in the outboxes of all tenants, to be told. For operators, and the role of all functions.
+/// Counts the entries that wait in the outboxes of all tenants, for the fact. For operators, and `coditect_all`.
 ///
 /// # Errors
 /// `503` when Postgres doesn't answer.
@@ -33,12 +33,12 @@ pub struct Mail {
     pub license_id: LicenseId,
     /// The plan's code.
     pub plan: String,
-    /// What it says.
+    /// Its subject.
     #[serde(flatten)]
     pub about: About,
 }
 
-/// What a mail says.
+/// Subject of a mail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "about", rename_all = "snake_case")]
 pub enum About {
@@ -46,23 +46,23 @@ pub enum About {
     LicenseKey {
         /// Seats bought.
         seats: i32,
-        /// Where the key replaces another one: until when that one is good, in seconds since 1970.
+        /// The end of the key that this one replaces, if any, in seconds since 1970.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         replaces_key_until: Option<i64>,
     },
     /// A payment failed, or needs the customer's confirmation; the license goes on meanwhile.
     PaymentFailed {
-        /// The customer has to confirm the payment at the bank.
+        /// True if the customer has to confirm the payment at the bank.
         action_required: bool,
         /// Stripe's page to pay at.
         url: Option<String>,
     },
     /// The trial ends soon.
     TrialEnding {
-        /// When, in seconds since 1970.
+        /// When the trial ends, in seconds since 1970.
         at: i64,
     },
-    /// The subscription was cancelled, or given up after failed payments.
+    /// The subscription was canceled, or given up after failed payments.
     Ending {
         /// When the license ends, in seconds since 1970.
         at: i64,
@@ -74,7 +74,7 @@ pub enum About {
     },
 }
 
-/// The payload of `seats`: a license whose limit and state Redis has to be told.
+/// The payload of `seats`: a license whose limit and state have to be sent to Redis.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeatsChanged {
     /// The license.

@@ -6,16 +6,16 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// `/ready` itself gives up after two seconds.
+/// Time limit of the check; `/ready` itself gives up after two seconds.
 const TIMEOUT: Duration = Duration::from_secs(4);
 const WORD: &str = "health";
 
-/// Whether the process was started to ask, and not to answer.
+/// Returns true if the process was started as a health check, and not to serve.
 pub(crate) fn is_asked() -> bool {
     std::env::args_os().nth(1).is_some_and(|word| word == WORD)
 }
 
-/// 0 where the process that listens there is ready, 1 where it isn't.
+/// Returns the exit code 0 if the process that listens there is ready, 1 if it isn't.
 pub(crate) fn ask(listen: SocketAddr) -> ExitCode {
     let address = if listen.ip().is_unspecified() { (Ipv4Addr::LOCALHOST, listen.port()).into() } else { listen };
     if is_ready(address).unwrap_or(false) { ExitCode::SUCCESS } else { ExitCode::FAILURE }

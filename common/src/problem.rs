@@ -1,4 +1,4 @@
-//! The one error type: what the caller reads, and apart from it what the log reads.
+//! The one error type: a problem document for the caller, and apart from it the cause for the log.
 //!
 //! Constructors are named by meaning. The internal half is never serialized; it is logged once, where the request is
 //! answered (`serve`), ours as errors, the caller's as debug lines.
@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use protocol::problem::{Code, FieldError, ProblemDocument};
 use protocol::wire::{Feature, OtherLicense, SeatCounts};
 
-/// What `Retry-After` says when a dependency is down: long enough to let it come back, short enough to be tried.
+/// Seconds of `Retry-After` when a dependency is down: long enough to let it come back, short enough to be tried.
 const RETRY_AFTER_OUTAGE_SECONDS: u32 = 2;
 /// The answer to a key that was replaced by another one and is no longer good.
 pub const KEY_REPLACED: &str = "This license key was replaced by another one. The owner of your organization got the new key by \
@@ -28,7 +28,7 @@ struct Inner {
     internal: Option<Arc<str>>,
 }
 
-/// The caller's half: everything a constructor does not say comes from the code itself.
+/// Makes the caller's half: everything a constructor does not set comes from the code itself.
 fn document(code: Code) -> ProblemDocument {
     ProblemDocument::new(code)
 }
@@ -50,19 +50,19 @@ impl Problem {
         self
     }
 
-    /// The stable code.
+    /// Returns the stable code.
     #[must_use]
     pub fn code(&self) -> Code {
         self.0.code
     }
 
-    /// What the log says about the cause; never shown to the caller.
+    /// Returns the cause for the log; never shown to the caller.
     #[must_use]
     pub fn internal(&self) -> Option<&str> {
         self.0.internal.as_deref()
     }
 
-    /// Something of ours broke.
+    /// An internal error.
     pub fn internal_error(cause: impl Display) -> Self {
         Self::of(
             Code::Internal,
@@ -159,19 +159,19 @@ impl Problem {
         )
     }
 
-    /// No route here.
+    /// There is no such route.
     #[must_use]
     pub fn no_such_route() -> Self {
         Self::of(Code::NotFound, "There is nothing at this address. The routes are listed at /openapi.json.")
     }
 
-    /// The thing isn't there, or belongs to another tenant; the two are not told apart.
+    /// The thing isn't there, or belongs to another tenant; the answer does not distinguish the two.
     #[must_use]
     pub fn not_found(what: &'static str) -> Self {
         Self::of(Code::NotFound, format!("There is no such {what}. Check its id and whose credentials you are using."))
     }
 
-    /// Somebody who has bought nothing wants to change what they pay for.
+    /// A tenant that has bought nothing wants to change its purchase.
     #[must_use]
     pub fn nothing_bought() -> Self {
         Self::of(
@@ -202,17 +202,17 @@ impl Problem {
             .retry_after(RETRY_AFTER_OUTAGE_SECONDS)
     }
 
-    /// The credential is missing or can't be believed.
+    /// The credential is missing or not valid.
     pub fn invalid_token(detail: impl Into<String>) -> Self {
         Self::of(Code::InvalidToken, detail)
     }
 
-    /// A webhook's signature can't be believed.
+    /// A webhook's signature is not valid.
     pub fn invalid_signature(detail: impl Into<String>) -> Self {
         Self::of(Code::InvalidSignature, detail)
     }
 
-    /// The license key can't be used. One answer for all causes, so that it tells a guesser nothing.
+    /// The license key can't be used. There is one answer for all causes, so that a guesser learns nothing.
     #[must_use]
     pub fn invalid_license_key() -> Self {
         Self::of(
@@ -237,7 +237,7 @@ impl Problem {
         })
     }
 
-    /// A good credential without the right.
+    /// A valid credential without the right.
     pub fn forbidden(detail: impl Into<String>) -> Self {
         Self::of(Code::Forbidden, detail)
     }
@@ -318,7 +318,7 @@ impl Problem {
         )
     }
 
-    /// A caller has as many keys within 24 hours as it may.
+    /// A caller has used as many `Idempotency-Key`s within 24 hours as it may.
     #[must_use]
     pub fn idempotency_keys_used_up(retry_after_seconds: u32) -> Self {
         Self::of(
@@ -345,7 +345,7 @@ impl Problem {
         self.with(|d| d.retry_after_seconds = Some(u64::from(seconds)))
     }
 
-    /// The response, with the request's id in it.
+    /// Returns the response, with the request's id in it.
     pub(crate) fn render(&self, request_id: &str) -> Response {
         let mut document = self.0.document.clone();
         request_id.clone_into(&mut document.request_id);
@@ -369,7 +369,7 @@ impl Problem {
     }
 }
 
-/// "40 seconds", "6 minutes": rounded up, so that waiting that long is enough.
+/// Formats a time, such as "40 seconds" or "6 minutes": rounded up, so that waiting that long is enough.
 #[must_use]
 pub fn spoken_seconds(seconds: u32) -> String {
     let (count, unit) = match seconds {

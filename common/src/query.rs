@@ -1,4 +1,4 @@
-//! What stands behind the question mark.
+//! Query parameters of a request's URL.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use crate::problem::Problem;
 
-/// The parameters of a query; what is wrong with them is `422`.
+/// The query parameters of a request; wrong ones are answered with `422`.
 #[derive(Debug)]
 pub struct Query<T>(pub T);
 
@@ -24,7 +24,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// How many to answer with: the caller's wish from 1 to `most`, else `usual`.
+/// Returns the number of items to answer with: the caller's wish from 1 to `most`, else `usual`.
 ///
 /// # Errors
 /// `422` when it is out of range.

@@ -15,9 +15,9 @@ use crate::authorities::Authorities;
 use crate::problem::Problem;
 use crate::span;
 
-/// How long a connection or an answer may take. The scripts take microseconds; what lasts longer is an outage.
+/// Time limit of a connection or an answer. The scripts take microseconds; anything longer is an outage.
 const TIMEOUT: Duration = Duration::from_millis(1000);
-/// One multiplexed connection is bound by one core of Redis's I/O; a second one adds a fifth, a third nothing.
+/// Number of multiplexed connections. One is bound by one core of Redis's I/O; a second one adds a fifth, a third nothing.
 const CONNECTIONS: usize = 2;
 /// Connections that `WAIT` may block, each for one request at a time.
 const WAITING_CONNECTIONS: u32 = 8;
@@ -44,7 +44,7 @@ impl std::fmt::Debug for Redis {
 }
 
 impl Redis {
-    /// A handle for a URL, or for several of a cluster's nodes separated by commas. Must be called within a runtime.
+    /// Makes a handle for a URL, or for several of a cluster's nodes separated by commas. Must be called within a runtime.
     ///
     /// # Errors
     /// A sentence, without the URL's secrets, when a URL is not one of Redis.
@@ -82,8 +82,8 @@ impl Redis {
         Ok(Self(Arc::new(Inner { replicas, next: AtomicUsize::new(0), server })))
     }
 
-    /// Runs a script by its hash; loads it when the server doesn't know it. `name` is what it is called in traces. Where its
-    /// connection breaks it is run once more on a new one: every script may be, because the second run finds what the first did.
+    /// Runs a script by its hash; loads it when the server doesn't know it. `name` is its name in traces. If its connection
+    /// breaks it is run once more on a new one, which is safe for every script, because the second run finds what the first did.
     ///
     /// # Errors
     /// `503` when Redis doesn't answer in time, `500` when the script fails.
@@ -92,7 +92,7 @@ impl Redis {
         name: &'static str,
         script: &ScriptInvocation<'_>,
     ) -> Result<T, Problem> {
-        // A second run uses the same connection: it is the one that has noticed.
+        // A second run uses the same connection manager: it is the one that has noticed the break.
         let place = self.0.next.fetch_add(1, Ordering::Relaxed) % CONNECTIONS;
         let invoke = async || match &self.0.server {
             Server::Single { managers, .. } => script.invoke_async(&mut managers[place].clone()).await,
@@ -150,7 +150,7 @@ impl Redis {
     /// Asks Redis whether it is there, for `/ready`.
     ///
     /// # Errors
-    /// What is wrong, for the log.
+    /// A description of the problem, for the log.
     pub async fn ping(&self) -> Result<(), String> {
         let script = redis::Script::new("return 1");
         let answer: Result<u8, _> = self.run("ping", &script.prepare_invoke()).await;
@@ -198,7 +198,8 @@ impl bb8::ManageConnection for Waiting {
     }
 }
 
-/// A script that fails, or an answer that isn't what it promised, is a mistake of ours; the rest is the server's state.
+/// Checks whether an error is a mistake of ours: a script that fails, or an answer of a wrong type. The rest is the server's
+/// state.
 fn is_ours(error: &RedisError) -> bool {
     matches!(error.kind(), ErrorKind::UnexpectedReturnType | ErrorKind::Parse)
         || (error.code() == Some("ERR") && error.detail().is_some_and(|d| d.contains("script")))

@@ -1,6 +1,6 @@
 //! The request that is being answered, as far as the lines of the log, metrics and outgoing calls have to know of it.
 //!
-//! It is the task's own, so that whatever is written on the way to the answer says which request it belongs to, and no
+//! It is task-local, so that every line that is written on the way to the answer names the request it belongs to, and no
 //! signature has to carry it.
 
 use std::sync::{Arc, OnceLock};
@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use protocol::id::TenantId;
 use protocol::trace::TraceContext;
 
-/// A caller's own request id is kept up to this length.
+/// Maximum length of a caller's own request id; a longer one is replaced.
 const ID_MAX_BYTES: usize = 128;
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -17,11 +17,11 @@ tokio::task_local! {
     static CURRENT: Arc<Current>;
 }
 
-/// What is known of a request.
+/// Context of a request.
 #[derive(Debug)]
 pub(crate) struct Current {
     pub(crate) id: HeaderValue,
-    /// Its span, or where the caller's trace stands when none are made here.
+    /// Its span, or its caller's when none are made here.
     pub(crate) trace: Option<TraceContext>,
     function: OnceLock<&'static str>,
     tenant: OnceLock<TenantId>,
@@ -32,33 +32,33 @@ impl Current {
         Arc::new(Self { id, trace, function: OnceLock::new(), tenant: OnceLock::new() })
     }
 
-    /// Which function answers it, where a process has several.
+    /// Returns the function that answers it, where a process has several.
     pub(crate) fn function(&self) -> Option<&'static str> {
         self.function.get().copied()
     }
 
-    /// Whose it is, once that is known.
+    /// Returns its tenant, once that is known.
     pub(crate) fn tenant(&self) -> Option<TenantId> {
         self.tenant.get().copied()
     }
 }
 
-/// Answers a request: everything on the way belongs to it.
+/// Runs a future within a request: everything on the way belongs to it.
 pub(crate) async fn within<T>(current: Arc<Current>, answer: impl Future<Output = T>) -> T {
     CURRENT.scope(current, answer).await
 }
 
-/// Does something that belongs to a request.
+/// Runs a closure within a request.
 pub(crate) fn within_sync<T>(current: Arc<Current>, act: impl FnOnce() -> T) -> T {
     CURRENT.sync_scope(current, act)
 }
 
-/// Looks at the request that is being answered, if one is.
+/// Calls `look` with the request that is being answered, if there is one.
 pub(crate) fn current<T>(look: impl FnOnce(&Current) -> Option<T>) -> Option<T> {
     CURRENT.try_with(|current| look(current)).ok().flatten()
 }
 
-/// Notes whose the request is, for the log. What is noted first stands.
+/// Notes the request's tenant, for the log. The first call wins.
 pub fn is_of(tenant: TenantId) {
     current(|request| request.tenant.set(tenant).ok());
 }
@@ -68,7 +68,7 @@ pub fn is_for(function: &'static str) {
     current(|request| request.function.set(function).ok());
 }
 
-/// The caller's own id for the request, or a new one.
+/// Returns the caller's own id for the request, or a new one.
 pub(crate) fn id(headers: &HeaderMap) -> HeaderValue {
     let sane = |v: &&HeaderValue| {
         let bytes = v.as_bytes();

@@ -46,25 +46,25 @@ use crate::trace::{self, Exporter};
 use crate::{metrics, openapi, probe, span};
 use to_the_end::ToTheEnd;
 
-/// The longest a request may take before it is given up.
+/// Time limit of a request, after which it is given up.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum number of requests that a process answers at once, also for callers that are gone; others get `503`.
 const RUNNING_LIMIT: u32 = 1024;
-/// The longest a readiness check may take.
+/// Time limit of a readiness check.
 const READY_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long running requests may go on after `SIGTERM`; Cloud Run kills after 10 seconds.
+/// Time for which running requests may go on after `SIGTERM`; Cloud Run kills after 10 seconds.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(8);
-/// Smaller answers cost more to compress than to send.
+/// Size above which answers are compressed; smaller ones cost more to compress than to send.
 const COMPRESS_ABOVE_BYTES: u64 = 1024;
-/// The route that says that the process lives: never refused.
+/// The liveness route, which is never refused.
 const HEALTH: &str = "/health";
-/// What the route of a request is called that found none.
+/// Name of the route of a request that matched none.
 const NO_ROUTE: &str = "none";
 
 /// `EX_USAGE` of sysexits: the configuration is wrong, and trying again doesn't help.
 const EXIT_CONFIGURATION: u8 = 64;
 
-/// Runs a function until it is told to stop.
+/// Runs a function until it receives a signal to stop.
 pub fn run<S: Clone + Send + Sync + 'static>(
     name: &'static str,
     connect: fn(&mut Setup) -> Option<S>,
@@ -125,7 +125,7 @@ fn failed_start(mistakes: &[String]) -> ExitCode {
 
 /// Chooses the cryptography that TLS and tokens use, once per process.
 pub fn install_crypto() {
-    // Both say so when it was chosen before, as it is in tests that start several functions.
+    // Both return an error when one was installed before, as in tests that start several functions.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
 }
@@ -158,7 +158,7 @@ struct Shared {
 }
 
 impl App {
-    /// Puts what every function has around its routes. `None` when the configuration has a mistake.
+    /// Adds the layers and routes that every function has. `None` when the configuration has a mistake.
     pub fn new(name: &'static str, mut setup: Setup, routes: OpenApiRouter) -> Option<Self> {
         let proxy_hops = setup.defaulted(&config::TRUSTED_PROXY_HOPS, config::number)?;
         let (router, api) = routes.split_for_parts();
@@ -185,7 +185,7 @@ impl App {
         Some(Self { service, tasks, name, running })
     }
 
-    /// Answers what AWS Lambda hands out, until it ends the process.
+    /// Answers the events of AWS Lambda, until it ends the process.
     #[cfg(feature = "lambda")]
     async fn serve_lambda(self) -> ExitCode {
         for task in self.tasks {
@@ -208,7 +208,7 @@ impl App {
         };
         let serving = async {
             connection::serve(listener, self.service, graceful).await;
-            // Handlers whose callers are gone.
+            // Waits for handlers whose callers are gone.
             drop(self.running.acquire_many(RUNNING_LIMIT).await);
         };
         let hurry = async {
@@ -263,7 +263,7 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     response
 }
 
-/// The first and last thing that sees a request.
+/// Outermost middleware: the first and last code that sees a request.
 async fn edge(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let (mut request, unread) = unread::watch(request);
@@ -316,7 +316,7 @@ async fn run_to_the_end(
     answer.unwrap_or_else(|_| Problem::timed_out().into_response())
 }
 
-/// Tells of a request that was answered: the log, the metrics, the trace.
+/// Records an answered request in the log, the metrics and the trace.
 fn conclude(
     process: &'static str,
     current: Arc<Current>,
@@ -343,7 +343,7 @@ fn conclude(
     });
 }
 
-/// What layers and routes said in headers (`Allow`, `RateLimit`) stays on a problem's document.
+/// Copies headers that layers and routes have set (`Allow`, `RateLimit`) to a rendered problem document.
 fn keep_headers(mut rendered: Response, original: &Response) -> Response {
     for (name, value) in original.headers() {
         if name != axum::http::header::CONTENT_LENGTH && !rendered.headers().contains_key(name) {

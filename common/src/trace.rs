@@ -1,7 +1,7 @@
-//! Traces: where a request stands in its caller's, and the spans that are sent to a collector where one is configured.
+//! Traces: the position of a request in its caller's trace, and the spans that are sent to a collector if one is configured.
 //!
-//! The caller's `traceparent` (W3C Trace Context) is in every line of the log and goes on to whatever is called, with or
-//! without a collector. Spans are made only with one: without, they are disabled where they stand, at the cost of a look.
+//! The caller's `traceparent` (W3C Trace Context) is in every line of the log and is passed on in outgoing calls, with or
+//! without a collector. Spans are made only with one: without it, they are disabled at their call sites, at the cost of a check.
 //!
 //! A collector that is away costs spans and nothing else: they are sent by a thread of their own from a bounded queue.
 
@@ -17,10 +17,10 @@ pub(crate) use exporter::Exporter;
 
 use crate::request;
 
-/// The target of all spans, which no filter of the log lets through and the collector's alone does.
+/// The `tracing` target of all spans, which no filter of the log lets through and the collector's alone does.
 pub const SPANS: &str = "coditect_span";
 
-/// Makes a span of the trace, named by its first word.
+/// Makes a span of the trace, named by its first argument.
 #[macro_export]
 macro_rules! span {
     ($name:literal $(, $($fields:tt)*)?) => {
@@ -29,7 +29,7 @@ macro_rules! span {
 }
 pub use tracing;
 
-/// Where a caller says that it stands.
+/// Returns the trace context of the caller's `traceparent` header.
 pub(crate) fn of_caller(headers: &HeaderMap) -> Option<TraceContext> {
     TraceContext::parse(headers.get("traceparent")?.to_str().ok()?)
 }
@@ -44,14 +44,14 @@ fn of(span: &Span) -> Option<TraceContext> {
     })
 }
 
-/// Where this task stands: in its innermost span, or where the caller's trace stands when none are made here.
+/// Returns the trace context of this task: its innermost span, or the caller's context when no spans are made here.
 fn current() -> Option<TraceContext> {
     let span = Span::current();
     let own = if span.is_disabled() { None } else { of(&span) };
     own.or_else(|| request::current(|request| request.trace))
 }
 
-/// Puts a request's span under its caller's, and answers where the request then stands.
+/// Makes a request's span a child of its caller's, and returns the request's trace context.
 pub(crate) fn adopt(span: &Span, caller: Option<TraceContext>) -> Option<TraceContext> {
     if span.is_disabled() {
         return caller;
@@ -66,7 +66,7 @@ pub(crate) fn adopt(span: &Span, caller: Option<TraceContext>) -> Option<TraceCo
     of(span).or(caller)
 }
 
-/// The `traceparent` of a span that is recorded, for what is told of it elsewhere.
+/// Returns the `traceparent` of a span that is recorded, to be noted by other systems.
 pub(crate) fn recorded(span: &Span) -> Option<String> {
     if span.is_disabled() {
         return None;
@@ -74,7 +74,7 @@ pub(crate) fn recorded(span: &Span) -> Option<String> {
     of(span).filter(|context| context.sampled).map(|context| context.to_string())
 }
 
-/// Lets an outgoing call be seen in the trace it is made for.
+/// Adds the current `traceparent` to an outgoing call.
 pub fn told(call: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
     match current() {
         Some(context) => call.header("traceparent", context.to_string()),

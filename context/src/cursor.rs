@@ -1,8 +1,8 @@
-//! Positions in a stream, as clients hold them: opaque, and authenticated under a key of the tenant's that lies with its data.
+//! Positions in a stream, as clients hold them: opaque, and authenticated under a key of the tenant that is stored with its data.
 //!
 //! A cursor is a number with what makes it mean something: the tenant, the epoch that operators raise after a restore, and
 //! the write-ahead log's timeline, which Postgres raises by itself when it goes on from an earlier point or on another
-//! server. With either of them changed, numbers may have been given twice, and the client has to start over.
+//! server. With either of them changed, numbers may have been assigned twice, and the client has to start over.
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
@@ -11,14 +11,15 @@ use common::Problem;
 
 use crate::head::Head;
 
-/// Epoch and timeline, four bytes each, the number, eight, and the first half of an HMAC-SHA-256.
+/// Length of a cursor's body: epoch and timeline, four bytes each, and the number, eight. The first half of an HMAC-SHA-256
+/// follows.
 const BODY_LEN: usize = 16;
 const TAG_LEN: usize = 16;
 
-/// Beyond any number that is given, and with room for what is added to it.
+/// Maximum position: beyond any number that is assigned, and with room for what is added to it.
 const MAX_SEQ: i64 = 1 << 62;
 
-/// What a cursor goes through; one of another listing is not taken.
+/// Listing that a cursor belongs to; a cursor of another listing is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Listing {
@@ -26,16 +27,16 @@ pub enum Listing {
     Stream = b's',
     /// The records of one kind, from the latest back.
     View = b'v',
-    /// What a record was, from the latest back.
+    /// The history of a record, from the latest version back.
     History = b'h',
 }
 
-/// A cursor as it came: its position may be used to look, and its answer is given only after [`Cursor::check`].
+/// A cursor as received: its position may be used for a query, whose result is returned only after [`Cursor::check`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
     epoch: i32,
     timeline: i32,
-    /// The position, not believed yet.
+    /// The position, not verified yet.
     pub unverified_seq: i64,
     tag: [u8; TAG_LEN],
 }
@@ -65,7 +66,7 @@ impl Cursor {
         })
     }
 
-    /// Whether it is one of this stream's, for this listing, and its number still means what it meant.
+    /// Checks that the cursor belongs to this stream and listing, and that its number still means what it meant.
     ///
     /// # Errors
     /// `400` when not: the client starts over without a cursor.

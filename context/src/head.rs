@@ -25,19 +25,19 @@ pub struct Head {
     pub(crate) tenant: TenantId,
     pub(crate) epoch: i32,
     pub(crate) timeline: i32,
-    /// The last number that was given.
+    /// The last number that was assigned.
     pub seq: i64,
     pub(crate) cursor_key: hmac::Key,
     /// The key that the tenant's contents are encrypted with, if they are.
     pub key_id: Option<String>,
-    /// How many records the tenant's plans allow; -1: no limit.
+    /// Maximum number of records that the tenant's plans allow; -1: no limit.
     pub max_records: i64,
-    /// How many bytes of contents they allow; -1: no limit.
+    /// Maximum bytes of contents that the tenant's plans allow; -1: no limit.
     pub max_bytes: i64,
     word: String,
 }
 
-/// The license a caller asks with; a user asks with the best that the tenant has.
+/// Returns the license a caller asks with; `None` for a user, who asks with the best that the tenant has.
 #[must_use]
 pub fn license_of(caller: &Caller) -> Option<Uuid> {
     match caller {
@@ -47,12 +47,12 @@ pub fn license_of(caller: &Caller) -> Option<Uuid> {
 }
 
 impl Head {
-    /// The statement that reads it, for the caller's license.
+    /// Returns the statement that reads the head, for the caller's license.
     pub fn query<'a>(license: &'a [&'a (dyn tokio_postgres::types::ToSql + Sync)]) -> Query<'a> {
         (HEAD, license)
     }
 
-    /// What that statement answered.
+    /// Reads the head from the rows of [`Head::query`].
     ///
     /// # Errors
     /// `500` when the tenant has no head: it is damage, and to go on as if its stream were empty would lose records.
@@ -71,7 +71,7 @@ impl Head {
         })
     }
 
-    /// Whether the caller may sync.
+    /// Checks that the caller may sync.
     ///
     /// # Errors
     /// `403` when its plan lacks context sync, or its license isn't active.
@@ -90,7 +90,7 @@ impl Head {
         }
     }
 
-    /// The cursor of a position in one of the tenant's listings.
+    /// Returns the cursor of a position in one of the tenant's listings.
     #[must_use]
     pub fn cursor(&self, listing: Listing, seq: i64) -> String {
         cursor::write(listing, self, seq)

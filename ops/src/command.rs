@@ -1,4 +1,4 @@
-//! The command line's words.
+//! Arguments of the command line.
 
 mod context;
 mod person;
@@ -150,7 +150,7 @@ enum License {
     },
     /// Show one license.
     Show { id: LicenseId },
-    /// End its sessions and let nobody in until it is resumed.
+    /// End its sessions and refuse new ones until it is resumed.
     Suspend { id: LicenseId },
     /// Make a suspended license good again.
     Resume {
@@ -168,7 +168,7 @@ enum License {
         #[arg(long, value_name = "DURATION", value_parser = rekey::grace, default_value = "0s")]
         grace: SignedDuration,
     },
-    /// Change its seats; fewer throw nobody out.
+    /// Change its seats; fewer end no session.
     SetSeats {
         id: LicenseId,
         #[arg(long)]
@@ -268,7 +268,7 @@ enum Outbox {
 }
 
 impl Ops {
-    /// Does what the words say.
+    /// Runs the command.
     ///
     /// # Errors
     /// Why it could not be done.
@@ -276,7 +276,7 @@ impl Ops {
         if let Command::Migrate = self.command {
             return migrated().await;
         }
-        // From where there is neither a database nor a right to one.
+        // The smoke test runs where there is neither a database nor a right to one.
         if let Command::Smoke { function, url } = &self.command {
             return smoke::test(function, url).await;
         }

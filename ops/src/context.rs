@@ -1,4 +1,4 @@
-//! A tenant's context: what the cloud holds of it, what a record was, and what only operators can set right.
+//! A tenant's context: its stored records, their history, and the corrections that only operators can make.
 
 mod forget;
 
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::office::Office;
 use crate::printer::{Failure, Shown};
 
-/// A tenant without a plan that has context sync keeps its history for 30 days.
+/// Selects the head of the stream, and the limits of the history; 30 days for a tenant without a plan that has context sync.
 const HEAD: &str = "/* context_head_of_operator */
     select h.epoch, h.seq, h.key_id, h.history_bytes, l.max_bytes, coalesce(l.max_days, 30)
     from context_heads h cross join context_history_limits() l";
@@ -42,9 +42,9 @@ const EPOCH_RAISE: &str = "/* context_epoch_raise */
     insert into audit_log (id, tenant_id, actor, action, detail)
     select $1, current_tenant(), $2, 'context.epoch_raised', jsonb_build_object('epoch', epoch) from raised
     returning (detail ->> 'epoch')::integer";
-/// So many versions are deleted in one transaction that other pushes of the tenant don't wait long for the lock.
+/// Maximum number of versions deleted in one transaction, so that other pushes of the tenant don't wait long for the lock.
 pub(crate) const AT_ONCE: i64 = 200;
-/// A push reads the key under the same lock and writes it back.
+/// Takes the tenant's lock. A push reads the key under the same lock and writes it back.
 pub(crate) const LOCK: &str =
     "/* context_lock */ select pg_advisory_xact_lock(hashtextextended(current_tenant()::text, 0))";
 const ENCRYPTION_LIFT: &str = "/* context_encryption_lift */
@@ -68,7 +68,7 @@ const COLUMNS: &[&str] = &[
     "content",
 ];
 
-/// What the cloud holds of a tenant, and who has pushed.
+/// Shows the stored records of a tenant, and the devices that have pushed.
 ///
 /// # Errors
 /// When there is no such tenant, or its stream has no head.
@@ -101,7 +101,7 @@ pub async fn status(office: &Office, tenant: &str) -> Result<Shown, Failure> {
     ]))
 }
 
-/// What a record is and was, and what lost a conflict, the latest first; with what it said for programs alone.
+/// Shows a record's current state, former versions and lost conflicts, the latest first; with `--json` also the contents.
 ///
 /// # Errors
 /// When there is no such record.

@@ -1,4 +1,4 @@
-//! `ops outbox deliver`: takes what is due from the outbox to where it goes, at least once.
+//! `ops outbox deliver`: delivers the due entries of the outbox, at least once each.
 //!
 //! Per entry, with what a crash leaves after each step:
 //!
@@ -36,9 +36,9 @@ use crate::rehash::{Rehashed, rehash};
 use crate::stop;
 use obstacle::{Obstacle, not_decrypted, of_database};
 
-/// What is due outside every tenant's sight: its id and tenant only.
+/// Selects the due entries of all tenants: id and tenant only.
 const DUE: &str = "/* outbox_due */ select tenant_id, id from outbox_due($1)";
-/// An entry that another deliverer is at is not waited for.
+/// Leases an entry, without waiting for one that another deliverer has locked.
 const LEASE: &str = "/* outbox_lease */
     with free as materialized (
         select id from outbox
@@ -53,8 +53,9 @@ const LEASE: &str = "/* outbox_lease */
 const DELIVERED: &str = "/* outbox_delivered */
     update outbox set delivered_at = now(), secret = null, last_error = null, dead_at = null
     where id = $1 and delivered_at is null";
-/// From a minute to six hours, doubling, and off by up to a quarter so that what failed together is not tried together.
-/// Whoever was overtaken by an operator or a later attempt changes nothing.
+/// Notes a failed attempt. The next one is due after a minute to six hours, doubling, and off by up to a quarter so that
+/// entries that failed together are not tried together. An attempt that was overtaken by an operator or a later attempt changes
+/// nothing.
 const FAILED: &str = "/* outbox_failed */
     update outbox set last_error = $2, dead_at = case when attempts >= $3 then now() end,
         next_attempt_at = now() + interval '1 minute' * (least(2 ^ least(attempts - 1, 20), 360) * (0.75 + random() / 2))
@@ -63,13 +64,13 @@ const FAILED: &str = "/* outbox_failed */
 
 /// Attempts before an entry is given up: most of a day.
 const ATTEMPTS: i32 = 12;
-/// Attempts where the mail server refused the mail for good.
+/// Attempts before a mail is given up that the mail server refuses permanently.
 const ATTEMPTS_REFUSED: i32 = 3;
-/// How many entries are looked for at once.
+/// Number of entries that are fetched at once.
 const BATCH: usize = 64;
-/// How many are under way at once, so that a slow mail server holds up few.
+/// Number of entries that are delivered at once, so that a slow mail server delays few.
 const AT_ONCE: usize = 8;
-/// How much of an error is kept, in characters.
+/// Maximum length of a stored error, in characters.
 const ERROR_MAX: usize = 500;
 
 struct Deliverer<'a> {
@@ -79,7 +80,7 @@ struct Deliverer<'a> {
     post: Post,
     roll: Roll,
     stop: Receiver<bool>,
-    /// Nobody reads standard output any more.
+    /// True once standard output is closed by its reader.
     unread: Cell<bool>,
     json: bool,
     delivered: Cell<usize>,
@@ -154,14 +155,14 @@ impl Deliverer<'_> {
         }
     }
 
-    /// Everything that is due, and what becomes so meanwhile.
+    /// Delivers all entries that are due, also those that become due meanwhile.
     async fn round(&self) -> Result<(), Failure> {
         let before = (self.delivered.get(), self.failed.get());
         let ended = self.gone_through().await;
         let (delivered, failed) = (self.delivered.get() - before.0, self.failed.get() - before.1);
         let outcome = if ended.is_ok() { "done" } else { "broken" };
         Fact::OutboxRound { outcome, delivered: delivered as u64, failed: failed as u64 }.tell();
-        // Where the database is away, that is said already.
+        // An unreachable database is reported already.
         if let Ok(waiting) = outbox::waiting(&self.office.db).await {
             waiting.tell();
         }
@@ -171,7 +172,7 @@ impl Deliverer<'_> {
     async fn gone_through(&self) -> Result<(), Failure> {
         let mut seen = HashSet::new();
         loop {
-            // Those that others are at stay due for a moment, and must not hide the ones behind them.
+            // Entries that other deliverers have leased stay due for a moment, and must not hide the ones behind them.
             let most = i32::try_from(BATCH + seen.len()).unwrap_or(i32::MAX);
             let rows = self.office.db.outside_tenants((DUE, &[&most])).await?;
             let due: Vec<(Uuid, Uuid)> = rows.iter().map(|r| (r.get(0), r.get(1))).collect();
@@ -300,7 +301,7 @@ impl Deliverer<'_> {
         self.seats.tell(license_id, &seats::Terms::from_row(row)).await.map_err(|e| Obstacle::ForNow(cause(&e)))
     }
 
-    /// It is out: this is worth a second try, or it goes out again.
+    /// Marks a delivered entry. This is tried twice, since an entry that isn't marked is delivered again.
     async fn mark(&self, entry: &Entry) -> Result<(), Failure> {
         let mark = || async {
             let tx = self.office.db.tenant("outbox_delivered", entry.tenant).await?;

@@ -21,8 +21,8 @@ const DEVICE_REMOVE: &str = "/* device_remove */
     )
     select from removed";
 
-/// When another device can be activated, as `validate` decides it: the later of the times from which a place is free, and from
-/// which fewer devices than there are places, or than 10,000, were activated within 24 hours; null: now.
+/// Selects when another device can be activated, as `validate` decides it: the later of the times from which a place is free,
+/// and from which fewer devices than there are places, or than 10,000, were activated within 24 hours; null: now.
 const DEVICE_ROOM: &str = "/* device_room */
     with license as (
         select case when p.devices_per_user >= 0 then p.devices_per_user::bigint * l.seats end as places
@@ -38,7 +38,7 @@ const DEVICE_ROOM: &str = "/* device_room */
                 order by activated_at desc offset greatest(coalesce(places, 10000) - 1, 0) limit 1))
     from license";
 
-/// A license's devices.
+/// Shows a license's devices.
 ///
 /// # Errors
 /// When there is no such license.
@@ -59,7 +59,7 @@ pub async fn list(office: &Office, license: LicenseId) -> Result<Shown, Failure>
     Ok(Shown::List(&["machine_id", "activated_at", "last_seen_at", "valid_until", "address", "state"], rows.collect()))
 }
 
-/// Takes a device's place away at once. What it was last told serves it offline until its grace ends.
+/// Removes a device from its place at once. Its last validation serves it offline until its grace ends.
 ///
 /// # Errors
 /// When the license has no such device.

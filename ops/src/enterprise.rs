@@ -1,4 +1,4 @@
-//! Enterprise license files: what an installation of a customer's own may serve, signed.
+//! Enterprise license files: signed limits of an installation of a customer's own.
 
 use std::path::Path;
 
@@ -19,29 +19,29 @@ const CONTRACT: &str = "/* contract */
     select t.name, p.code, p.features, l.seats, l.expires_at, license_state(l.state, l.standing, l.expires_at)
     from licenses l join plans p on p.code = l.plan_code join tenants t on t.id = l.tenant_id where l.id = $1";
 
-/// What a file is made for.
+/// Contents and destination of a license file.
 #[derive(Debug)]
 pub struct Export<'a> {
-    /// How many people may work at the same time; the license's seats where none is given.
+    /// Number of people who may work at the same time; the license's seats where none is given.
     pub users: Option<u32>,
-    /// Until when.
+    /// End of the file's validity.
     pub until: Until,
-    /// Where it is written; to standard output where none is given.
+    /// Path of the file; standard output where none is given.
     pub out: Option<&'a Path>,
 }
 
-/// Until when a file is good.
+/// End of a file's validity.
 #[derive(Debug, Clone, Copy)]
 pub enum Until {
-    /// As long as the license.
+    /// The license's end.
     License,
-    /// Until then.
+    /// A time.
     Time(Timestamp),
-    /// For so many days from now.
+    /// So many days from now.
     Days(u32),
 }
 
-/// Makes the license file of an installation, and keeps that in the audit log. It gives no more than the license has.
+/// Makes the license file of an installation, and records it in the audit log. It gives no more than the license has.
 ///
 /// # Errors
 /// When the license is not for that, can't be used now, or has less; when the key can't sign.

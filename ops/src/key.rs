@@ -7,7 +7,7 @@ use crate::office::Office;
 use crate::printer::{Failure, Shown};
 
 const KEYS: &str = "/* keys */ select kid, created_at, retired_at from signing_keys order by created_at";
-/// The last key that is in force can't be retired: nobody could verify anything. The keys are locked, so that two
+/// Retires a key, unless it is the last one in force: no signature could be verified then. The keys are locked, so that two
 /// operators can't retire one each and leave none.
 const KEY_RETIRE: &str = "/* key_retire */
     with in_force as materialized (select kid from signing_keys where retired_at is null order by kid for update)
@@ -27,7 +27,7 @@ pub async fn list(office: &Office) -> Result<Shown, Failure> {
     Ok(Shown::List(&["kid", "created_at", "retired_at"], rows.collect()))
 }
 
-/// Retires a key: what it signed is believed no more, within an hour everywhere.
+/// Retires a key: its signatures are rejected, within an hour everywhere.
 ///
 /// # Errors
 /// When there is no such key in force, or it is the last one.

@@ -1,11 +1,11 @@
-//! What our mails say: what happened, and what to do.
+//! Texts of our mails: the event, and the next step for the reader.
 
 use common::outbox::{About, Mail};
 use jiff::Timestamp;
 use lettre::Address;
 use lettre::message::Mailbox;
 
-/// A mail's words.
+/// Subject and text of a mail.
 #[derive(PartialEq, Eq)]
 pub struct Letter {
     /// One line.
@@ -14,27 +14,27 @@ pub struct Letter {
     pub text: String,
 }
 
-/// Its text may hold a license key, so that it is never shown by chance.
+/// The text may hold a license key, so that it is never shown by chance.
 impl std::fmt::Debug for Letter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Letter").field("subject", &self.subject).finish_non_exhaustive()
     }
 }
 
-/// What can't be said.
+/// Error of a mail that can't be written.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Unsayable {
-    /// The mail is about a key, and there is none.
+    /// The mail is about a key, and the entry has none.
     NoKey,
     /// A time that no calendar has.
     NoTime,
 }
 
 impl Letter {
-    /// Words a mail to a tenant.
+    /// Writes a mail to a tenant.
     ///
     /// # Errors
-    /// When it lacks what it has to say.
+    /// When the mail lacks a key or a time that it has to state.
     pub fn of(mail: &Mail, tenant: &str, key: Option<&str>) -> Result<Self, Unsayable> {
         let license = format!("CODITECT {} license", line(&mail.plan));
         let (subject, text) = match &mail.about {
@@ -54,10 +54,10 @@ impl Letter {
     }
 }
 
-/// Who gets a mail: whom it names, or else the tenant's owner.
+/// Returns the recipient of a mail: the address that it names, or else the tenant's owner.
 ///
 /// # Errors
-/// A sentence, when there is nobody or it is no address.
+/// A sentence, when there is no recipient or it is no address.
 pub fn recipient(named: Option<&str>, owner: Option<&str>, tenant: &str) -> Result<Mailbox, String> {
     let address = named.map(str::trim).filter(|a| !a.is_empty()).or(owner);
     let address = address.ok_or_else(|| {
@@ -161,7 +161,7 @@ fn day(at: i64) -> Result<String, Unsayable> {
     Ok(at.strftime("%-d %B %Y, %H:%M UTC").to_string())
 }
 
-/// What others chose as a name stays within its line.
+/// Replaces control characters, so that a name that others chose stays within its line.
 pub(crate) fn line(text: &str) -> String {
     text.replace(char::is_control, " ").trim().to_owned()
 }

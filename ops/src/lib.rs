@@ -1,15 +1,15 @@
-//! The operators' tools: what the `ops` command line and the Cloud Run jobs do.
+//! The operators' tools: the `ops` command line, which also runs as Cloud Run jobs.
 //!
 //! - [`migrate`]: brings a database to the schema of this release.
-//! - [`command`]: the command line's words.
+//! - [`command`]: the arguments of the command line.
 //! - [`printer`]: the one place that prints.
-//! - [`office`]: what every command needs: the database, seats, and who is at the desk.
-//! - [`tenant`], [`license`], [`seat`], [`device`], [`plan`], [`key`], [`outbox`], [`context`], [`person`]: a noun each.
+//! - [`office`]: the context of every command: the database, seats, and the operator's name.
+//! - [`tenant`], [`license`], [`seat`], [`device`], [`plan`], [`key`], [`outbox`], [`context`], [`person`]: one per noun.
 //! - [`enterprise`]: the license files of customers' own installations.
-//! - [`delivery`]: takes what is due from the outbox to where it goes; [`letter`] words its mails, [`post`] sends them.
-//! - [`smoke`]: whether a revision that serves nobody yet answers as it should.
-//! - [`sweep`]: what is kept for a time only, and goes.
-//! - [`stop`]: the end of what goes on until it is told to stop.
+//! - [`delivery`]: delivers the due entries of the outbox; [`letter`] writes its mails, [`post`] sends them.
+//! - [`smoke`]: tests a revision that has no traffic yet.
+//! - [`sweep`]: deletes rows whose retention has ended.
+//! - [`stop`]: stops long-running commands at a signal.
 
 pub mod command;
 pub mod context;

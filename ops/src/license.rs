@@ -28,7 +28,7 @@ const LICENSES: &str = "/* licenses */
     order by l.created_at";
 const STRIPE_OWNER: &str = "/* stripe_owner */
     select tenant_id from (values (true), (false)) mode (live), stripe_owner(array[$1::text], live) where customer_id = $1";
-/// What Redis has to know of a license.
+/// Selects the terms of a license, for Redis.
 pub(crate) const LICENSE_TERMS: &str = "/* license_terms */
     select seat_generation, revision, seats, license_state(state, standing, expires_at) as state, expires_at,
         database_identity() as database
@@ -40,8 +40,8 @@ const REFUSALS: &str = "/* refusals */
     from license_daily_counts where license_id = $1 group by day order by day desc limit 30";
 const SESSIONS_END: &str = "/* sessions_end */
     update sessions set ended_at = now(), ended_reason = $2 where license_id = $1 and ended_at is null returning id";
-/// State and seats as given, where given. A revoked license stays revoked. Ending the sessions ends a generation: a
-/// Redis that wasn't told and then hears of the license's return must not have kept them.
+/// Changes state and seats, where given. A revoked license stays revoked. Ending the sessions ends a generation: a Redis that
+/// missed the change and then learns of the license's return must not have kept them.
 const LICENSE_CHANGE: &str = "/* license_change */
     update licenses l set state = coalesce($2, l.state), seats = coalesce($3, l.seats), revision = l.revision + 1,
         seat_generation = l.seat_generation + case when $2 in ('suspended', 'revoked') then 1 else 0 end
@@ -65,7 +65,7 @@ const COLUMNS: &[&str] = &[
     "key_hashed_at",
 ];
 
-/// What a license is issued for.
+/// Parameters of a new license.
 #[derive(Debug)]
 pub struct Issue<'a> {
     /// Slug or id.
@@ -83,13 +83,13 @@ pub struct Issue<'a> {
 /// A change of a license.
 #[derive(Debug, Clone, Copy)]
 pub enum Change {
-    /// Sessions end, nobody new gets in.
+    /// Sessions end, and no new ones begin.
     Suspend,
-    /// Good again.
+    /// A suspended license can be used again.
     Resume,
-    /// Ends for good.
+    /// The license ends for good.
     Revoke,
-    /// More or fewer seats.
+    /// The license gets more or fewer seats.
     Seats(u32),
 }
 
@@ -133,18 +133,18 @@ pub async fn issue(office: &Office, ask: &Issue<'_>) -> Result<Shown, Failure> {
     ]))
 }
 
-/// Whose licenses are asked for.
+/// Filter of a list of licenses.
 #[derive(Debug)]
 pub enum Whose<'a> {
-    /// Everybody's.
+    /// All licenses.
     All,
-    /// A tenant's, by slug or id.
+    /// The licenses of a tenant, by slug or id.
     Tenant(&'a str),
-    /// A customer's of Stripe.
+    /// The licenses of a customer of Stripe's.
     Customer(&'a str),
 }
 
-/// The licenses of one tenant, of one of Stripe's customers, or of all.
+/// Shows the licenses of one tenant, of one of Stripe's customers, or of all.
 ///
 /// # Errors
 /// When there is no such tenant or customer.
@@ -171,7 +171,7 @@ pub async fn list(office: &Office, whose: Whose<'_>) -> Result<Shown, Failure> {
     Ok(Shown::List(COLUMNS, rows))
 }
 
-/// One license, with its seats in use and its refusals of the last days.
+/// Shows one license, with its seats in use and its refusals of the last days.
 ///
 /// # Errors
 /// When there is no such license.
@@ -206,11 +206,11 @@ pub async fn show(office: &Office, license: LicenseId) -> Result<Shown, Failure>
     Ok(Shown::One(fields))
 }
 
-/// Changes a license: the row, the sessions it ends and the audit log in one transaction, then Redis. Repeating a change
-/// is no mistake: it tells Redis again.
+/// Changes a license: the row, the sessions it ends and the audit log in one transaction, then Redis. Repeating a change is no
+/// mistake: it updates Redis again.
 ///
 /// # Errors
-/// When there is no such license, or it was revoked. When Redis can't be told, or a license that is resumed is held back by
+/// When there is no such license, or it was revoked. When Redis doesn't answer, or a license that is resumed is held back by
 /// billing all the same: the change then stands.
 pub async fn change(office: &Office, license: LicenseId, change: Change) -> Result<Shown, Failure> {
     let tenant = office.tenant_of_license(license).await?;
@@ -257,7 +257,7 @@ pub async fn change(office: &Office, license: LicenseId, change: Change) -> Resu
     }
 }
 
-/// Lifts what a refund or dispute holds back of a license.
+/// Lifts the hold of a refund or dispute on a license.
 ///
 /// # Errors
 /// When there is no such license, nothing of billing holds it back, or the database doesn't answer.
@@ -288,7 +288,7 @@ async fn tell(office: &Office, tenant: TenantId, license: LicenseId, terms: &Ter
 }
 
 fn row(row: &Row) -> Vec<Value> {
-    // Whoever doesn't pay is suspended as far as operators and programs are concerned.
+    // A license that isn't paid for is shown as suspended to operators and programs.
     let state = match row.get("state") {
         "subscription_inactive" => "suspended",
         other => other,

@@ -12,18 +12,19 @@ mod embedded {
 /// Any number does, as long as every release uses the same: two migrators started at once take turns on it.
 const MIGRATION_LOCK: i64 = 0x000c_0d17_ec7d;
 
-/// No function makes temporary tables. A right on the database is in no dump of it, so that every run takes it away.
+/// Revokes the right to make temporary tables, which no function needs. A dump has no rights on the database, so that every run
+/// revokes it.
 const REVOKE_TEMPORARY: &str = "/* revoke_temporary */
     do $$ begin execute format('revoke temporary on database %I from public', current_database()); end $$";
 
-/// What a migration run did.
+/// Result of a migration run.
 #[derive(Debug)]
 pub struct Applied {
     /// The migrations that were applied now, as `V1__name`, in order; empty when the schema was current.
     pub migrations: Vec<String>,
 }
 
-/// Why the schema could not be brought up to date.
+/// Error of bringing the schema up to date.
 #[derive(Debug)]
 pub enum MigrateError {
     /// The database can't be reached or refuses the owner's credentials.
@@ -67,13 +68,13 @@ impl std::error::Error for MigrateError {
     }
 }
 
-/// Names the schema: changes with every migration's name or text.
+/// Identifies the schema: changes with every migration's name or text.
 #[must_use]
 pub fn fingerprint() -> String {
     embedded::migrations::runner().get_migrations().iter().map(|m| format!("{m}:{};", m.checksum())).collect()
 }
 
-/// Applies what is missing, as the owner that `database_url` names. Concurrent callers wait for each other.
+/// Applies the missing migrations, as the owner that `database_url` names. Concurrent callers wait for each other.
 ///
 /// # Errors
 /// When the database can't be reached, its encoding is not UTF-8, or a migration fails.

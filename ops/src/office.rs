@@ -1,4 +1,4 @@
-//! What every command needs: the database, seats, and who is at the desk.
+//! The context of every command: the database, seats, and the operator's name.
 
 use common::license_key::KeyHasher;
 use common::{Authorities, Db, Setup, config};
@@ -22,24 +22,24 @@ const TENANTS_ALL: &str = "/* tenants_all */ select id from tenants_all()";
 pub(crate) const AUDIT: &str = "/* audit_entry */
     insert into audit_log (id, tenant_id, actor, action, license_id, detail) values ($1, current_tenant(), $2, $3, $4, $5)";
 
-/// What a command needs besides the database.
+/// Resource that a command needs besides the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
     /// Nothing.
     Nothing,
     /// Seats, and so Redis.
     Seats,
-    /// What hashes license keys.
+    /// The hasher of license keys.
     Hasher,
-    /// The key that signs.
+    /// The signing key.
     Signer,
-    /// Stripe's events, and what they change.
+    /// The ledger of Stripe's events.
     Ledger,
-    /// All that delivery takes: seats, what hashes license keys, and the post.
+    /// The resources of delivery: seats, the hasher of license keys, and the mail transport.
     Delivery,
 }
 
-/// The database, and who is at the desk.
+/// The database, the operator's name, and the configuration.
 #[derive(Debug)]
 pub struct Office {
     /// The database, as its owner.
@@ -50,7 +50,7 @@ pub struct Office {
 }
 
 impl Office {
-    /// Opens with the environment's configuration. All that the command needs is asked for before anything is done.
+    /// Opens with the environment's configuration. Everything that the command needs is checked before it starts.
     ///
     /// # Errors
     /// The mistakes of the configuration.
@@ -76,7 +76,7 @@ impl Office {
         }
     }
 
-    /// Seats, for the commands that touch them.
+    /// Returns the seats, for the commands that change or show them.
     ///
     /// # Errors
     /// The mistakes of the configuration.
@@ -85,7 +85,7 @@ impl Office {
         Seats::ask(&mut setup).ok_or_else(|| mistakes(&setup))
     }
 
-    /// Stripe's events, and what they change.
+    /// Returns the ledger of Stripe's events.
     ///
     /// # Errors
     /// The mistakes of the configuration.
@@ -94,7 +94,7 @@ impl Office {
         Ledger::ask(&mut setup).ok_or_else(|| mistakes(&setup))
     }
 
-    /// What hashes license keys.
+    /// Returns the hasher of license keys.
     ///
     /// # Errors
     /// The mistakes of the configuration.
@@ -103,7 +103,7 @@ impl Office {
         KeyHasher::ask(&mut setup).ok_or_else(|| mistakes(&setup))
     }
 
-    /// The key that signs.
+    /// Returns the signing key.
     ///
     /// # Errors
     /// The mistakes of the configuration.
@@ -112,7 +112,7 @@ impl Office {
         signer(&mut setup).ok_or_else(|| mistakes(&setup))
     }
 
-    /// The post, for delivery.
+    /// Returns the mail transport, for delivery.
     ///
     /// # Errors
     /// The mistakes of the configuration.
@@ -121,7 +121,7 @@ impl Office {
         Post::ask(&mut setup).ok_or_else(|| mistakes(&setup))
     }
 
-    /// The passwords that roles get.
+    /// Returns the passwords that roles get.
     ///
     /// # Errors
     /// The mistakes of the configuration.
@@ -130,7 +130,7 @@ impl Office {
         setup.required(&config::ROLE_PASSWORDS, role::passwords).ok_or_else(|| mistakes(&setup))
     }
 
-    /// The owner's connection URL, and who vouches for the server, for migrations.
+    /// Returns the owner's connection URL, and the authorities that the server's certificate is checked with, for migrations.
     ///
     /// # Errors
     /// When it isn't set, or isn't one of Postgres.
@@ -142,7 +142,7 @@ impl Office {
         url.zip(authorities).ok_or_else(|| mistakes(&setup))
     }
 
-    /// A tenant by slug or id.
+    /// Returns a tenant's id by slug or id.
     ///
     /// # Errors
     /// When there is none.
@@ -154,7 +154,7 @@ impl Office {
         Ok(TenantId::from_uuid(row.get(0)))
     }
 
-    /// Every tenant.
+    /// Returns the ids of all tenants.
     ///
     /// # Errors
     /// When the database doesn't answer.
@@ -163,7 +163,7 @@ impl Office {
         Ok(rows.iter().map(|row| TenantId::from_uuid(row.get(0))).collect())
     }
 
-    /// The tenant of a license.
+    /// Returns the tenant of a license.
     ///
     /// # Errors
     /// When there is no such license.
@@ -173,7 +173,7 @@ impl Office {
         self.owner(TENANT_OF_LICENSE, license.as_uuid()).await?.ok_or_else(none)
     }
 
-    /// The tenant of an entry of the outbox.
+    /// Returns the tenant of an entry of the outbox.
     ///
     /// # Errors
     /// When there is no such entry.
@@ -183,7 +183,7 @@ impl Office {
         self.owner(TENANT_OF_OUTBOX, entry).await?.ok_or_else(none)
     }
 
-    /// The tenant of a session.
+    /// Returns the tenant of a session.
     ///
     /// # Errors
     /// When there is no such session.

@@ -1,4 +1,4 @@
-//! What is held of a person in a tenant: to be handed over, and to be erased.
+//! A person's data in a tenant: export and erasure.
 
 mod erasure;
 mod payments;
@@ -14,12 +14,12 @@ use crate::printer::{Failure, Shown};
 
 pub use erasure::{erase, erase_due, keep};
 
-/// Locked, so that nobody signs in anew while it is decided what becomes of the person.
+/// Selects a person and locks the row, so that no sign-in succeeds while it is decided what happens to the person.
 const PERSON: &str = "/* person */
     select id, email, role, issuer, subject, created_at, erase_at, claimed_at from users
     where id::text = $1 or email = lower($1) for update";
 
-/// What is held, by the name that it has for whom it is about. `$1`: the person's id.
+/// Statements that select a person's data, by the name that it has in the export. `$1`: the person's id.
 const HELD: [(&str, &str); 6] = [
     (
         "sessions",
@@ -27,7 +27,7 @@ const HELD: [(&str, &str); 6] = [
             select id as session_id, license_id, hardware_id, hostname, client_version, started_at, ended_at, ended_reason
             from sessions where user_id = $1 order by started_at) x",
     ),
-    // A device is a license's; it is this person's where it was the machine of a session.
+    // A device belongs to a license; it is this person's where it was the machine of a session.
     (
         "devices",
         "/* person_devices */ select to_jsonb(x) from (
@@ -62,7 +62,8 @@ const HELD: [(&str, &str); 6] = [
             order by id) x",
     ),
 ];
-/// What the person has written, a page at a time. The content is text: not all JSON fits into Postgres's.
+/// Statements that select the records that a person has written, a page at a time. The content is text: not all JSON fits into
+/// Postgres's.
 const WRITTEN: [(&str, &str); 2] = [
     (
         "context",
@@ -82,7 +83,7 @@ const WRITTEN: [(&str, &str); 2] = [
     ),
 ];
 
-/// Somebody in a tenant.
+/// A user of a tenant.
 struct Person {
     id: UserId,
     email: String,
@@ -95,7 +96,7 @@ struct Person {
 }
 
 impl Person {
-    /// By address or id; others' tenants are out of sight.
+    /// Finds a person by address or id; other tenants' are not visible.
     async fn find(tx: &mut TenantTx<'_>, who: &str) -> Result<Self, Failure> {
         let [rows] = tx.run([(PERSON, &[&who.trim()])]).await?;
         let row = rows.first().ok_or_else(|| {
@@ -118,7 +119,7 @@ impl Person {
     }
 }
 
-/// All that is held of a person, of one moment. Who had it is in the audit log.
+/// Returns all data of a person, as of one moment. The export is recorded in the audit log.
 ///
 /// # Errors
 /// When there is no such tenant or person.

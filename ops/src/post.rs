@@ -1,4 +1,4 @@
-//! How mail leaves: by SMTP, or on paper (standard output) where no server is configured.
+//! Mail transport: by SMTP, or to standard output where no server is configured.
 
 use std::cell::RefCell;
 use std::error::Error as _;
@@ -18,16 +18,16 @@ use uuid::Uuid;
 
 use crate::letter::Letter;
 
-/// A mail server may think about a mail for a while before it takes it, but not longer than a lease.
+/// Timeout of sending a mail: a server may take its time to accept it, but not longer than a lease.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Not logged in, or not well enough: a server may say so at any command.
+/// SMTP replies about a missing or insufficient login: a server may send them to any command.
 const LOGIN_REFUSALS: [u16; 4] = [530, 534, 535, 538];
 
 type Transport = AsyncSmtpTransport<Tokio1Executor>;
 
-/// The post office as configured.
+/// The mail transport as configured.
 pub struct Post {
     /// The sender of all mail.
     pub from: Mailbox,
@@ -45,17 +45,17 @@ struct Smtp {
     transport: RefCell<Transport>,
 }
 
-/// Why a mail didn't leave.
+/// Error of a mail that was not sent.
 #[derive(Debug)]
 pub enum Undelivered {
-    /// It may do so later.
+    /// A later attempt may succeed.
     ForNow(String),
-    /// The server takes mail, but not this one.
+    /// The server accepts mail, but not this one.
     ForGood(String),
 }
 
 impl Post {
-    /// The post office of this deployment. Connections are opened when there is something to send, and used again.
+    /// Makes the mail transport of this deployment. Connections are opened when there is something to send, and used again.
     pub fn ask(setup: &mut Setup) -> Option<Self> {
         let builder = setup.optional(&config::SMTP_URL, server);
         let from = setup.defaulted(&config::MAIL_FROM, |value| {
@@ -71,22 +71,22 @@ impl Post {
         Some(Self { from, smtp })
     }
 
-    /// Whether there is no server, so that mail is printed.
+    /// Returns true if there is no server, so that mail is printed.
     #[must_use]
     pub fn prints(&self) -> bool {
         self.smtp.is_none()
     }
 
-    /// A mail's id is its entry's, so that a mail that was sent twice is known as one.
+    /// Returns a mail's id, made from its entry's, so that a mail that was sent twice is recognized as one.
     #[must_use]
     pub fn message_id(&self, entry: Uuid) -> String {
         format!("<{entry}@{}>", self.from.email.domain())
     }
 
-    /// Sends a mail. It has left when the server said that it has it.
+    /// Sends a mail. It is sent when the server has accepted it.
     ///
     /// # Errors
-    /// Why it didn't, or not as far as one knows.
+    /// The reason why it was not sent, or not certainly.
     pub async fn send(&self, entry: Uuid, to: &Mailbox, letter: &Letter) -> Result<(), Undelivered> {
         let Some(smtp) = &self.smtp else { return Ok(()) };
         let message = Message::builder()
@@ -95,14 +95,14 @@ impl Post {
             .subject(&letter.subject)
             .date_now()
             .message_id(Some(self.message_id(entry)))
-            // Nobody's holiday greeting has to answer it.
+            // Automatic replies, such as out-of-office messages, are suppressed (RFC 3834).
             .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned()))
             .singlepart(SinglePart::plain(letter.text.clone()))
             .map_err(|e| Undelivered::ForGood(format!("The mail could not be written: {e}.")))?;
         smtp.send(message.envelope(), &message.formatted()).await
     }
 
-    /// Takes leave of the server.
+    /// Closes the connections to the server.
     pub async fn close(&self) {
         if let Some(smtp) = &self.smtp {
             let transport = smtp.transport.borrow().clone();
@@ -122,7 +122,7 @@ impl Smtp {
                     Some(code) => format!("The mail server answered {code} {words}"),
                     None => format!("The mail server could not be used: {words}"),
                 };
-                // Who is refused by the server as such, for a wrong password for instance, has no wrong recipient.
+                // A refusal of ourselves, for a wrong password for instance, doesn't mean a wrong recipient.
                 let login = e.status().is_some_and(|code| LOGIN_REFUSALS.contains(&code.into()));
                 let about_this_mail = (e.is_permanent() || e.is_client()) && !login && answers(&transport).await;
                 Err(if about_this_mail { Undelivered::ForGood(words) } else { Undelivered::ForNow(words) })
@@ -136,12 +136,12 @@ impl Smtp {
     }
 }
 
-/// Whether the server takes us at all: connection, TLS and login.
+/// Returns true if the server accepts us at all: connection, TLS and login.
 async fn answers(transport: &Transport) -> bool {
     matches!(timeout(CONNECT_TIMEOUT, transport.test_connection()).await, Ok(Ok(true)))
 }
 
-/// Reads `SMTP_URL`, and whether it says by what name we say hello.
+/// Parses `SMTP_URL`; the second value is true if it has the name that we send with EHLO.
 fn server(value: &str) -> Result<(AsyncSmtpTransportBuilder, bool), String> {
     let wrong = || "must be smtps://user:password@host:465, or smtp://host:587?tls=required".to_owned();
     let url = Url::parse(value).map_err(|_| wrong())?;

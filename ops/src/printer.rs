@@ -1,4 +1,4 @@
-//! Data to standard output, words to standard error; with `--json` one object, also for errors.
+//! Output: data on standard output, messages on standard error; with `--json` one object, also for errors.
 
 use std::cell::Cell;
 use std::io::{self, Write as _};
@@ -9,18 +9,18 @@ use common::logs::Log;
 use common::{Problem, Setup, config};
 use serde_json::{Map, Value, json};
 
-/// How a command ended, when it didn't do what it was asked.
+/// Error of a command, with its exit status.
 #[derive(Debug)]
 pub enum Failure {
-    /// It can't be done, and why: exit status 1.
+    /// It can't be done, with the reason: exit status 1.
     Refused(String),
     /// Something broke: exit status 2.
     Broken(String),
-    /// Not all that it shows could be done: exit status 1.
+    /// Some of the shown items could not be done: exit status 1.
     Partly(Shown),
-    /// The configuration or the words are wrong: exit status 64.
+    /// The configuration or the arguments are wrong: exit status 64.
     Usage(String),
-    /// All was said while it happened ([`Roll`]): this exit status.
+    /// Everything was printed while it happened ([`Roll`]): this exit status.
     Said(u8),
 }
 
@@ -53,30 +53,30 @@ impl Failure {
     }
 }
 
-/// What a command has to show.
+/// Output of a command.
 #[derive(Debug)]
 pub enum Shown {
     /// One thing: its fields, in order.
     One(Vec<(&'static str, Value)>),
     /// A list: its columns, and a row each.
     List(&'static [&'static str], Vec<Vec<Value>>),
-    /// A file's text, and for programs what is in it.
+    /// A file's text, and for programs its fields.
     File(String, Vec<(&'static str, Value)>),
     /// A sentence.
     Done(String),
-    /// All was said while it happened ([`Roll`]).
+    /// Everything was printed while it happened ([`Roll`]).
     Said,
 }
 
-/// Prints in one of the two ways.
+/// Prints as text or as JSON.
 #[derive(Debug, Clone, Copy)]
 pub struct Printer {
-    /// Whether `--json` was given.
+    /// True if `--json` was given.
     pub json: bool,
 }
 
 impl Printer {
-    /// Prints what a command answered and makes its exit status of it.
+    /// Prints a command's result and returns its exit status.
     #[must_use]
     pub fn finish(self, answer: Result<Shown, Failure>) -> ExitCode {
         let written = match &answer {
@@ -89,7 +89,7 @@ impl Printer {
         };
         match (written, answer) {
             (_, Err(failure)) => ExitCode::from(failure.status()),
-            // Whoever read our output has seen enough.
+            // The reader of our output has closed it: it has seen enough.
             (Err(e), Ok(_)) if e.kind() != io::ErrorKind::BrokenPipe => ExitCode::from(2),
             (_, Ok(_)) => ExitCode::SUCCESS,
         }
@@ -136,8 +136,8 @@ impl Shown {
     }
 }
 
-/// A list that is out of the house as it grows: what depends on having been printed happens after it was. With `--json`
-/// it is one object all the same, once it is closed.
+/// A list that is printed as it grows: actions that depend on an item's being printed happen after it. With `--json` it is one
+/// object all the same, once it is closed.
 #[derive(Debug)]
 pub struct Roll {
     json: bool,
@@ -154,7 +154,7 @@ impl Roll {
     /// Prints an item: an object, or its fields a line each with a text below.
     ///
     /// # Errors
-    /// When it is not out.
+    /// When it could not be written.
     pub fn item(&self, fields: &[(&'static str, Value)], text: &str) -> io::Result<()> {
         let mut out = io::stdout().lock();
         if self.json {
@@ -170,17 +170,17 @@ impl Roll {
         out.flush()
     }
 
-    /// Says something beside the list, to people.
+    /// Prints a sentence beside the list, for people.
     pub fn say(&self, sentence: &str) {
         if !self.json {
             let _ = writeln!(io::stderr(), "{}", sentence.replace(char::is_control, "\u{fffd}"));
         }
     }
 
-    /// Ends the list, with what else is to be told to programs.
+    /// Ends the list, with further fields for programs.
     ///
     /// # Errors
-    /// When it is not out.
+    /// When it could not be written.
     pub fn close(&self, rest: &[(&'static str, Value)]) -> io::Result<()> {
         if !self.json {
             return Ok(());
@@ -197,14 +197,13 @@ impl Roll {
 fn word(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
-        // What a client or a customer chose as a name doesn't steer the operator's terminal.
+        // Control characters in a name that a client or a customer chose must not reach the operator's terminal.
         Value::String(text) => text.replace(char::is_control, "\u{fffd}"),
         other => other.to_string(),
     }
 }
 
-/// Has the facts that a command brings about written to standard error, where `LOG_FORMAT` asks for a log: a job's, that
-/// is, and not a person's.
+/// Writes the facts of a command to standard error, where `LOG_FORMAT` asks for a log: in a job, that is, and not for a person.
 pub fn start_log() {
     let mut setup = Setup::from_env();
     if setup.is_set(&config::LOG_FORMAT) {
@@ -213,8 +212,8 @@ pub fn start_log() {
     }
 }
 
-/// Prints what clap has to say and ends: help is success, wrong words are `EX_USAGE`. A program that asked for JSON is
-/// told in JSON too.
+/// Prints clap's message and exits: help is success, wrong arguments are `EX_USAGE`. A program that asked for JSON gets JSON
+/// too.
 #[expect(clippy::exit, reason = "nothing was started yet that would have to end in order")]
 pub fn usage(error: &clap::Error) -> ! {
     let _ = error.print();

@@ -1,4 +1,5 @@
-//! Passwords of the functions' database roles. The migrations make the roles, without passwords; nobody logs in before this.
+//! Passwords of the functions' database roles. The migrations make the roles, without passwords; no role can log in before
+//! this.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use crate::printer::{Failure, Shown};
 /// Role → password, of `ROLE_PASSWORDS`.
 pub type Passwords = BTreeMap<String, String>;
 
-/// Shorter ones could be guessed from what the server keeps.
+/// Minimum length of a password: shorter ones could be guessed from the verifier that the server keeps.
 const PASSWORD_MIN_BYTES: usize = 16;
 
 /// Parses `ROLE_PASSWORDS`.
@@ -33,7 +34,7 @@ pub fn passwords(value: &str) -> Result<Passwords, String> {
     }
 }
 
-/// Gives the roles their passwords. The server is told what it would keep of them, so that none is in its log.
+/// Sets the roles' passwords. The server receives the SCRAM verifiers that it stores, so that no password is in its log.
 ///
 /// # Errors
 /// When a role isn't there, or the database doesn't answer.

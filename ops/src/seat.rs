@@ -1,4 +1,4 @@
-//! Who sits where, and freeing a seat.
+//! Lists the holders of seats, and frees seats.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ const SESSIONS: &str = "/* sessions_of_license */
     select s.id, coalesce(u.email, 'license key'), s.hostname, s.hardware_id, s.started_at
     from sessions s left join users u on u.id = s.user_id
     where s.license_id = $1 and s.ended_at is null order by s.started_at";
-/// The row is closed together with the audit log's entry; who ended before is left alone.
+/// Closes a session's row together with the audit log's entry; a session that ended before is not changed.
 const SESSION_EVICT: &str = "/* session_evict */
     with evicted as (
         update sessions set ended_at = now(), ended_reason = 'revoked' where id = $1 and ended_at is null
@@ -26,7 +26,7 @@ const SESSION: &str = "/* session_of_operator */ select license_id, ended_reason
 const USAGE_COLUMNS: &[&str] = &["plan", "licenses", "seats", "in_use"];
 const COLUMNS: &[&str] = &["session_id", "user", "hostname", "hardware_id", "since", "seconds_left", "state"];
 
-/// Who holds a license's seats, since when, and for how long yet.
+/// Shows the holders of a license's seats, the time since when they hold them, and the time that they have left.
 ///
 /// # Errors
 /// When there is no such license, or Redis doesn't answer.
@@ -49,7 +49,7 @@ pub async fn list(office: &Office, license: LicenseId) -> Result<Shown, Failure>
     Ok(Shown::List(COLUMNS, rows.collect()))
 }
 
-/// How many seats of each plan are taken, over all tenants.
+/// Shows the number of seats of each plan that are taken, over all tenants.
 ///
 /// # Errors
 /// When Postgres or Redis don't answer.
@@ -62,10 +62,10 @@ pub async fn usage(office: &Office) -> Result<Shown, Failure> {
     Ok(Shown::List(USAGE_COLUMNS, rows.collect()))
 }
 
-/// Ends a session, so that its seat is free at once; its client is told at its next heartbeat.
+/// Ends a session, so that its seat is free at once; its client is notified at its next heartbeat.
 ///
 /// # Errors
-/// When there is no such session, or Redis can't be told; the session has then ended all the same.
+/// When there is no such session, or Redis doesn't answer; the session has then ended all the same.
 pub async fn evict(office: &Office, session: SessionId) -> Result<Shown, Failure> {
     let tenant = office.tenant_of_session(session).await?;
     let tx = office.db.tenant("seat_evict", tenant).await?;

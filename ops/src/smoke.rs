@@ -1,6 +1,6 @@
-//! The smoke test of a revision that serves nobody yet: is it the right function, has it all that it needs, and does it
-//! answer a question as that function does? That changes nothing, and needs no credentials. With a license key, a seat is taken,
-//! kept and given back besides.
+//! The smoke test of a revision that has no traffic yet: it checks that the URL serves the right function, that its
+//! dependencies answer, and that it answers a request as that function does. The test changes nothing, and needs no
+//! credentials. With a license key, a seat is taken, kept and given back besides.
 
 mod guest;
 
@@ -16,21 +16,21 @@ use crate::printer::{Failure, Shown};
 
 /// The longest that one answer may take; a new instance starts first.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// `private.googleapis.com`: the way to Cloud Run from inside the network, where a function that only the load balancer
-/// reaches lets us in.
+/// `private.googleapis.com`: address of Cloud Run inside the network, where a function that only the load balancer reaches lets
+/// us in.
 const PRIVATE_GOOGLE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(199, 36, 153, 8)), 443);
 
-/// A question that everybody may ask, and what the function that it is for answers.
+/// A request that needs no credentials, and the expected answer of the function that it is for.
 struct Question<'a> {
     method: Method,
     path: &'static str,
     body: Value,
     status: u16,
-    /// Where to look in the answer, and what has to be there.
+    /// JSON pointer into the answer, and the value expected there.
     says: (&'static str, &'a str),
 }
 
-/// One for each function. A key that nobody has goes all the way through Redis and Postgres.
+/// Returns the request for a function. Its license key is unknown, so that it goes all the way through Redis and Postgres.
 fn question(function: &str) -> Option<Question<'static>> {
     let key = LicenseKey::generate(Brand::Coditect, KeyType::Pro).to_string();
     let machine = "0".repeat(64);
@@ -54,7 +54,7 @@ fn question(function: &str) -> Option<Question<'static>> {
         "heartbeat" => denied(Method::POST, "/api/v1/licenses/heartbeat", json!({"session_id": uuid::Uuid::nil()})),
         "release" => denied(Method::POST, "/api/v1/licenses/release", json!({"session_id": uuid::Uuid::nil()})),
         "billing" => denied(Method::POST, "/api/v1/billing/portal", json!({})),
-        // No event, which it refuses: a smoke test is not to be counted.
+        // An empty request, which it refuses: a smoke test is not to be counted.
         "telemetry" => {
             let says = ("/code", "validation_failed");
             Question { method: Method::POST, path: "/api/v1/telemetry", body: json!({}), status: 422, says }
@@ -65,10 +65,10 @@ fn question(function: &str) -> Option<Question<'static>> {
     })
 }
 
-/// Asks a revision of a function at its own address.
+/// Tests a revision of a function at its own address.
 ///
 /// # Errors
-/// What it doesn't answer as it should.
+/// The difference from the expected answer.
 pub async fn test(function: &str, url: &str) -> Result<Shown, Failure> {
     let url = Url::parse(url).map_err(|e| Failure::Usage(format!("{url} is no URL: {e}.")))?;
     let question = question(function)

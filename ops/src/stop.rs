@@ -1,11 +1,11 @@
-//! The end of what goes on until it is told to stop.
+//! Stops long-running commands at SIGTERM or SIGINT.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch::{self, Receiver};
 
 use crate::printer::Failure;
 
-/// Becomes true at SIGTERM or SIGINT: what is under way is finished, nothing else is begun.
+/// Returns a receiver that becomes true at SIGTERM or SIGINT: work under way is finished, and no more is begun.
 ///
 /// # Errors
 /// When signals can't be listened for.
@@ -17,7 +17,7 @@ pub fn asked_to() -> Result<Receiver<bool>, Failure> {
     tokio::spawn(async move {
         tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
         let _ = tell.send(true);
-        // As long as somebody listens.
+        // The sender lives until the last receiver is dropped.
         tell.closed().await;
     });
     Ok(told)

@@ -1,4 +1,4 @@
-//! Stripe's events as operators see them: what could not be applied, and another try.
+//! Stripe's events for operators: those that could not be applied, and another attempt.
 
 use clap::Subcommand;
 use jiff::Timestamp;
@@ -50,14 +50,15 @@ impl Stripe {
     }
 }
 
-/// The newest first.
+/// Selects events, the newest first.
 const EVENTS: &str = "/* stripe_events */
     select id, type, livemode, state, created, attempts, error, array_to_string(waits_for, ' ') as waits_for, recheck
     from stripe_events
     where $1::text is null or state = $1 or ($1 = 'recheck' and recheck is not null)
     order by stripe_events.created desc, id limit $2";
 const EVENT: &str = "/* stripe_event */ select state, recheck from stripe_events where id = $1";
-/// Asked afterwards, since an event that is applied takes those along that waited for it.
+/// Counts the events that are left failed, waiting or to be compared; after the attempt, since an applied event also applies
+/// those that waited for it.
 const LEFT: &str = "/* stripe_events_left */
     select count(*) filter (where state = 'failed'), count(*) filter (where state = 'waiting'), count(recheck)
     from stripe_events where $1::text is null or id = $1";

@@ -1,4 +1,4 @@
-//! What is kept for a time only, and goes.
+//! Deletes rows whose retention has ended.
 
 use protocol::id::TenantId;
 
@@ -7,7 +7,7 @@ use crate::printer::{Failure, Shown};
 use crate::redaction::{self, Extent};
 use crate::{context, person};
 
-/// Rows of one tenant that are kept for a time only. So many at once that a statement stays far below the time it may take.
+/// Statements that delete rows whose retention has ended, in one tenant. Their limits keep a statement far below its timeout.
 const OLD_ROWS: [&str; 5] = [
     "/* idempotency_keys_sweep */
     delete from idempotency_keys where ctid = any(array(
@@ -17,7 +17,7 @@ const OLD_ROWS: [&str; 5] = [
     delete from context_devices where ctid = any(array(
         select ctid from context_devices where last_seen_at < now() - interval '400 days' limit 5000))
     returning 1",
-    // Those without a place, which no limit on activations looks at any more.
+    // Devices without a place, which no limit on activations counts any more.
     "/* devices_sweep */
     delete from devices where ctid = any(array(
         select d.ctid from licenses l join devices d on d.license_id = l.id
@@ -28,7 +28,7 @@ const OLD_ROWS: [&str; 5] = [
         select s.ctid from licenses l join sessions s on s.license_id = l.id
         where s.started_at < now() - interval '400 days' and s.ended_at < now() - interval '400 days' limit 5000))
     returning 1",
-    // Of what callers do. What operators and billing do is kept.
+    // Entries of callers' actions. Those of operators and billing are kept.
     "/* audit_log_sweep */
     delete from audit_log where ctid = any(array(
         select ctid from audit_log
@@ -36,8 +36,8 @@ const OLD_ROWS: [&str; 5] = [
     returning 1",
 ];
 
-/// Versions from before the plan's days, and beyond its bytes where it shrank; of a tenant without a plan that has context
-/// sync, those older than 30 days.
+/// Deletes versions older than the plan's days, and beyond its bytes where it shrank; of a tenant without a plan that has
+/// context sync, those older than 30 days.
 const HISTORY_SWEEP: &str = "/* context_history_sweep */
     select t.versions
     from (select coalesce(max_days, 30) as days, max_bytes from context_history_limits()) l
@@ -47,7 +47,7 @@ const HISTORY_SWEEP: &str = "/* context_history_sweep */
              case when l.max_bytes >= 0 then h.history_bytes - l.max_bytes else 0 end,
              $1::bigint::integer) t";
 
-/// Stripe's events that were done with 30 days ago, and still say who paid.
+/// Selects Stripe's events that were done with 30 days ago, and still name the payer.
 const EVENTS_OLD: &str = "/* stripe_events_old */
     select id, body, state = 'ignored', livemode from stripe_events
     where redacted_at is null and id > $1 and state in ('applied', 'ignored') and recheck is null
@@ -59,13 +59,13 @@ const EVENTS_REDACT: &str = "/* stripe_events_redact */
     update stripe_events e set body = x.body, redacted_at = now()
     from unnest($1::text[], $2::bytea[]) as x (id, body) where e.id = x.id";
 
-/// So many tenants may fail before the rest is left to the next sweep: then it is the database that fails.
+/// Number of tenants that may fail before the rest is left to the next sweep: then the database itself fails.
 const MAX_FAILURES: usize = 3;
 
-/// Deletes it, in every tenant. One that fails keeps no other from being swept.
+/// Deletes rows whose retention has ended, in every tenant. A failure in one doesn't keep the others from being swept.
 ///
 /// # Errors
-/// When a tenant's part fails, or the database doesn't answer; what was deleted before that is.
+/// When a tenant's part fails, or the database doesn't answer; rows that were deleted before stay deleted.
 pub async fn all(office: &Office) -> Result<Shown, Failure> {
     let tenants = office.tenants().await?;
     let (mut people, mut versions, mut failed) = (0, 0, Vec::new());
@@ -115,7 +115,7 @@ async fn sweep_history(office: &Office, tenant: TenantId) -> Result<i64, Failure
     }
 }
 
-/// Takes the person out of Stripe's old events. What they did is kept.
+/// Removes the payer from Stripe's old events. The effects of the events are kept.
 async fn redact_events(office: &Office) -> Result<(), Failure> {
     let mut seen = String::new();
     loop {

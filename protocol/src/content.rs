@@ -1,4 +1,4 @@
-//! What a record's content is, whatever its spelling: canonical JSON (RFC 8785) and its hash.
+//! Canonical JSON (RFC 8785) of a record's content, whatever its spelling, and its hash.
 
 mod spelling;
 
@@ -13,10 +13,10 @@ use crate::envelope::Envelope;
 
 pub use spelling::is_canonical_object;
 
-/// How many arrays and objects may be inside each other.
+/// Maximum nesting depth of arrays and objects.
 pub const MAX_DEPTH: usize = 64;
 
-/// The largest whole number that canonical JSON can tell from its neighbors, and the smallest with a minus before it.
+/// The largest whole number that canonical JSON distinguishes from its neighbors; with a minus before it, the smallest.
 pub const MAX_INTEGER: u64 = (1 << 53) - 1;
 
 /// SHA-256 of canonical JSON; 64 lowercase hex characters on the wire. Equal content has equal hashes, however it was written.
@@ -30,7 +30,7 @@ pub const MAX_INTEGER: u64 = (1 << 53) - 1;
 pub struct ContentHash([u8; 32]);
 
 impl ContentHash {
-    /// The hash of a content; of an encrypted one, as its [`Envelope`] says.
+    /// Returns the hash of a content; of an encrypted one, that of its [`Envelope`].
     pub fn of(content: &Value) -> Result<Self, ContentError> {
         Ok(match Envelope::of(content)? {
             Some(envelope) => envelope.content_hash(),
@@ -38,23 +38,23 @@ impl ContentHash {
         })
     }
 
-    /// The hash of what [`canonical_json`] wrote of a plain content.
+    /// Returns the hash of a plain content that [`canonical_json`] wrote.
     pub fn of_canonical(json: &[u8]) -> Self {
         Self(Sha256::digest(json).into())
     }
 
-    /// The hash that a database row holds.
+    /// Returns the hash that a database row holds.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// The bare hash, for the database.
+    /// Returns the bare hash, for the database.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 }
 
-/// The canonical form of a content, unless it has none that tells it from every other.
+/// Returns the canonical form of a content, or an error if it has none that distinguishes it from every other content.
 pub fn canonical_json(content: &Value) -> Result<Vec<u8>, ContentError> {
     let canonical = if check(content, 0)? {
         serde_json::to_vec(content).map_err(drop)
@@ -65,8 +65,9 @@ pub fn canonical_json(content: &Value) -> Result<Vec<u8>, ContentError> {
     canonical.map_err(|()| ContentError::Number)
 }
 
-/// Whether serde's own writing is canonical already, which takes a fifth of the time: it escapes as RFC 8785 does, but writes
-/// fractions otherwise, and sorts names by their UTF-8, which is another order where one is beyond the first 65,536 characters.
+/// Returns true if serde's own output is canonical already, which takes a fifth of the time: it escapes as RFC 8785 does, but
+/// writes fractions otherwise, and sorts names by their UTF-8, which is another order where one is beyond the first 65,536
+/// characters.
 fn check(value: &Value, depth: usize) -> Result<bool, ContentError> {
     let both = |so_far, value| Ok(check(value, depth + 1)? && so_far);
     match value {
@@ -79,7 +80,7 @@ fn check(value: &Value, depth: usize) -> Result<bool, ContentError> {
             both(so_far && name.chars().all(|char| char < '\u{10000}'), value)
         }),
         Value::String(text) if text.contains('\0') => Err(ContentError::Nul),
-        // However it was written: from here on every number is whole, and different ones read alike.
+        // In any notation: from here on every number is whole, and different ones read alike.
         Value::Number(number) if number.as_f64().is_none_or(|number| number.abs() > MAX_INTEGER as f64) => {
             Err(ContentError::Number)
         }
@@ -145,7 +146,7 @@ pub enum ContentError {
     Depth,
     /// A text with the character U+0000, which many programs take for its end.
     Nul,
-    /// It says that it is encrypted, and is not as an [`Envelope`] should be.
+    /// It has the field of an encrypted content, which is no valid [`Envelope`].
     Envelope,
 }
 

@@ -2,8 +2,8 @@
 //!
 //! The cloud can't compare ciphertexts, since the same content has another one each time. So the envelope has a digest of
 //! the plain content under a key that the cloud doesn't have, and the hash of an encrypted content is made of the digest
-//! alone: pushing the same again is a duplicate, with whatever nonce. Whoever has the tenant's key can lie in it, and harms
-//! nobody but the tenant.
+//! alone: pushing the same again is a duplicate, with whatever nonce. A client that has the tenant's key can forge a digest,
+//! which harms only that tenant.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -20,11 +20,11 @@ const KEY_ID_LEN: usize = 16;
 /// The length of XChaCha20's nonce in base64url without padding.
 const NONCE_LEN: usize = 32;
 
-/// What stands in the place of an encrypted content.
+/// Envelope that takes the place of an encrypted content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Envelope {
     v: u64,
-    /// Which key: 16 hex characters.
+    /// Id of the key: 16 hex characters.
     pub key_id: String,
     /// HMAC-SHA-256 of the plain content's canonical JSON under a key of the tenant: 64 hex characters.
     pub digest: String,
@@ -35,15 +35,15 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// An envelope of this version.
+    /// Makes an envelope of this version.
     pub fn new(key_id: String, digest: String, nonce: String, ciphertext: String) -> Self {
         Self { v: VERSION, key_id, digest, nonce, ciphertext }
     }
 
-    /// The envelope that a content is; none when it is plain.
+    /// Reads a content as an envelope; `None` if it is plain.
     ///
     /// # Errors
-    /// When it says that it is one and isn't.
+    /// If it has the field of an envelope and is none.
     pub fn of(content: &Value) -> Result<Option<Self>, ContentError> {
         match content {
             Value::Object(fields) if fields.len() == 1 => Self::in_fields(fields),
@@ -70,12 +70,12 @@ impl Envelope {
             && base64(&self.ciphertext)
     }
 
-    /// The content that travels.
+    /// Returns the content that is sent in the plain one's place.
     pub fn into_content(self) -> Value {
         json!({ FIELD: self })
     }
 
-    /// The hash of the content: of its digest alone.
+    /// Returns the hash of the content: that of its digest alone.
     pub fn content_hash(&self) -> ContentHash {
         ContentHash::from_bytes(Sha256::digest(self.digest.as_bytes()).into())
     }

@@ -1,4 +1,4 @@
-//! Names of things. A value of these types is known to be well formed, so nobody behind the boundary checks again.
+//! Identifiers. A value of these types is known to be well formed, so that no code behind the boundary checks it again.
 
 mod hardware;
 mod text;
@@ -15,7 +15,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// What is wrong with a text that should have been an id.
+/// Error of a text that is not an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdError {
     what: &'static str,
@@ -34,7 +34,7 @@ impl fmt::Display for IdError {
 
 impl std::error::Error for IdError {}
 
-/// One id type per noun, so that a session can never be passed where a license is meant.
+/// Defines one id type per noun, so that a session can never be passed where a license is meant.
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident = $what:literal;)*) => {$(
         $(#[$doc])*
@@ -47,18 +47,18 @@ macro_rules! ids {
         pub struct $name(Uuid);
 
         impl $name {
-            /// A new one (UUIDv7: ids made later sort later).
+            /// Makes a new id (UUIDv7: ids made later sort later).
             #[expect(clippy::new_without_default, reason = "every call gives another id, which no default should")]
             pub fn new() -> Self {
                 Self(Uuid::now_v7())
             }
 
-            /// The id that a database row or a message holds.
+            /// Returns the id that a database row or a message holds.
             pub const fn from_uuid(id: Uuid) -> Self {
                 Self(id)
             }
 
-            /// The bare UUID, for the database.
+            /// Returns the bare UUID, for the database.
             pub const fn as_uuid(&self) -> Uuid {
                 self.0
             }
@@ -89,8 +89,8 @@ ids! {
     LicenseId = "license";
     /// One holder's time on a seat.
     SessionId = "session";
-    /// A command line on a machine, as long as its person has telemetry turned on.
+    /// A command line on a machine, as long as its user has telemetry turned on.
     InstallationId = "installation";
-    /// One of those that share a machine's session, such as a person's home folder or a container.
+    /// An instance of the client, such as a person's home folder or a container; several share a machine's session.
     InstanceId = "instance";
 }

@@ -1,6 +1,6 @@
 //! License keys: `CODITECT-PRO-A7F3E9D2C4B1-8F2A`, that is brand, type, 60 random bits and a check.
 //!
-//! What protects a key is its random bits. The check protects the person who types it: it is a Reed–Solomon code over
+//! A key is protected by its random bits. The check protects the person who types it: it is a Reed–Solomon code over
 //! brand, type and body (proved in `key/check.rs`), so any four wrong characters, and any two that changed places, are noticed on
 //! the spot. Brands are rows of one table; there is no second code path.
 
@@ -20,14 +20,14 @@ use rand::rngs::OsRng;
 
 use crate::wire::Tier;
 
-/// The longest text that is looked at, in bytes, everything around and between the characters of the key included. The longest
-/// key has 35.
+/// Maximum length of a text that is parsed, in bytes, everything around and between the characters of the key included. The
+/// longest key has 35.
 pub const MAX_INPUT_LEN: usize = 512;
 
-/// Characters of the random part.
+/// Number of characters of the random part.
 pub const BODY_LEN: usize = 12;
 
-/// Who sells the key: its first word.
+/// The brand that sells the key: its first word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Brand {
     /// `CODITECT`
@@ -36,7 +36,7 @@ pub enum Brand {
     Csfw,
 }
 
-/// What kind of license the key was made for: its second word. What it grants is the plan's affair, not the key's.
+/// The kind of license that the key was made for: its second word. The plan, not the key, determines what it grants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeyType {
     /// `FREE`
@@ -77,7 +77,7 @@ impl Brand {
     /// Every brand.
     pub const ALL: [Self; 2] = [BRANDS[0].0, BRANDS[1].0];
 
-    /// The word in the key.
+    /// Returns the word in the key.
     pub const fn as_str(self) -> &'static str {
         BRANDS[self as usize].1
     }
@@ -87,7 +87,7 @@ impl KeyType {
     /// Every type.
     pub const ALL: [Self; 5] = [TYPES[0].0, TYPES[1].0, TYPES[2].0, TYPES[3].0, TYPES[4].0];
 
-    /// The word in the key.
+    /// Returns the word in the key.
     pub const fn as_str(self) -> &'static str {
         TYPES[self as usize].1
     }
@@ -102,15 +102,15 @@ pub struct LicenseKey {
 }
 
 impl LicenseKey {
-    /// A new key from the operating system's random source.
+    /// Generates a new key from the operating system's random source.
     pub fn generate(brand: Brand, key_type: KeyType) -> Self {
         let random = OsRng.try_next_u64().expect("an operating system that serves programs serves random numbers");
         let body = std::array::from_fn(|place| (random >> (5 * place) & 31) as u8);
         Self { brand, key_type, body }
     }
 
-    /// Reads what a person typed or pasted: any case, O for 0, I or L for 1, and without what mail, chat and word processors add
-    /// (`key/decoration.rs`).
+    /// Parses a key that a person typed or pasted: any case, O for 0, I or L for 1, and without what mail, chat and word
+    /// processors add (`key/decoration.rs`).
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         if text.len() > MAX_INPUT_LEN {
             return Err(KeyError::TooLong);
@@ -139,17 +139,17 @@ impl LicenseKey {
         if key.check() == check { Ok(key) } else { Err(KeyError::Mistyped) }
     }
 
-    /// Who sells it.
+    /// Returns the brand that sells it.
     pub fn brand(&self) -> Brand {
         self.brand
     }
 
-    /// What kind of license it was made for.
+    /// Returns the kind of license it was made for.
     pub fn key_type(&self) -> KeyType {
         self.key_type
     }
 
-    /// Enough to recognize the key by, too little to use it: `CODITECT-PRO-A7F3…`.
+    /// Returns enough to recognize the key by, and too little to use it: `CODITECT-PRO-A7F3…`.
     pub fn redacted(&self) -> String {
         let shown: String = self.body[..4].iter().map(|&value| symbol::write(value)).collect();
         format!("{}-{}-{shown}…", self.brand.as_str(), self.key_type.as_str())
@@ -164,7 +164,7 @@ impl LicenseKey {
     }
 }
 
-/// The whole secret, in its canonical form.
+/// Writes the whole secret, in its canonical form.
 impl fmt::Display for LicenseKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = |symbols: &[u8]| symbols.iter().map(|&value| symbol::write(value)).collect::<String>();

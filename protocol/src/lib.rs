@@ -1,11 +1,11 @@
-//! What client and cloud agree on. No I/O, no async, no clock of its own: whoever calls says what time it is.
+//! The protocol between client and cloud. No I/O, no async, no clock of its own: the caller passes the time.
 //!
-//! - [`id`]: who and what is meant: tenants, users, licenses, sessions, machines, and the short texts that describe them
+//! - [`id`]: ids of tenants, users, licenses, sessions and machines, and the short texts that describe them
 //! - [`key`]: license keys: made, parsed, and checked for typing errors without a network call
 //! - [`wire`]: the requests and answers of every endpoint
-//! - [`problem`]: every way to say no, with its code, its status and the sentence that helps
+//! - [`problem`]: every error answer, with its code, its status and the sentence that helps
 //! - [`token`]: license, validation and access tokens, and their complete offline check
-//! - [`trace`]: where a request stands in a trace
+//! - [`trace`]: the position of a request in a trace
 //! - [`content`]: canonical JSON and the hash that makes a push idempotent
 //! - [`envelope`]: contents that the cloud can't read
 //!

@@ -1,4 +1,4 @@
-//! Every way to say no (RFC 9457). Programs switch on the [`Code`]; people read the sentences.
+//! Error answers: problem documents (RFC 9457). Programs switch on the [`Code`]; people read the sentences.
 
 mod code;
 
@@ -11,10 +11,10 @@ use crate::wire::{OtherLicense, SeatCounts};
 /// The media type of a problem.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
-/// Where the pages of the codes are: [`ProblemDocument::type`](ProblemDocument#structfield.type) is this and the code.
+/// Base address of the codes' pages: [`ProblemDocument::type`](ProblemDocument#structfield.type) is this and the code.
 pub const TYPE_BASE: &str = "https://coditect.ai/problems/";
 
-/// A problem as it travels. What a reader does not know it ignores, and what does not apply is left out.
+/// A problem as it is sent. Readers ignore fields that they do not know, and fields that do not apply are left out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ProblemDocument {
@@ -25,14 +25,14 @@ pub struct ProblemDocument {
         schema(required = true, example = "https://coditect.ai/problems/no_seats_available")
     )]
     pub r#type: String,
-    /// What happened, in a sentence that is the same for every problem of this code.
+    /// Summary of the problem, in a sentence that is the same for every problem of this code.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(required = true, example = "All seats of this license are taken."))]
     pub title: String,
     /// The HTTP status.
     #[cfg_attr(feature = "openapi", schema(minimum = 400, maximum = 599, example = 409))]
     pub status: u16,
-    /// What happened this time, and what to do about it.
+    /// Explanation of this occurrence, and what to do about it.
     #[serde(default)]
     #[cfg_attr(
         feature = "openapi",
@@ -46,26 +46,26 @@ pub struct ProblemDocument {
     /// problems of a newer server.
     #[cfg_attr(feature = "openapi", schema(value_type = Code, example = "no_seats_available"))]
     pub code: String,
-    /// What to tell support: it is in the server's log.
+    /// Id of the request, to report to support: it is in the server's log.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(required = true, example = "01890a5d-ac96-774b-bcce-b302099a8057"))]
     pub request_id: String,
-    /// How long to wait before asking again.
+    /// Seconds to wait before asking again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false, example = 120))]
     pub retry_after_seconds: Option<u64>,
-    /// With `no_seats_available`: how many there are.
+    /// With `no_seats_available`: the license's seats, and those in use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub seats: Option<SeatCounts>,
-    /// With `license_inactive` and `session_ended`: which state ended it.
+    /// With `license_inactive` and `session_ended`: the state that ended it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false, example = "suspended"))]
     pub reason: Option<String>,
     /// With `validation_failed`: each field that is wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
-    /// With `plan_lacks_feature`: what is missing.
+    /// With `plan_lacks_feature`: the missing feature.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false, example = "cloud_sync"))]
     pub feature: Option<String>,
@@ -80,7 +80,7 @@ pub struct ProblemDocument {
 }
 
 impl ProblemDocument {
-    /// The problem of a code: its title, its status, and its advice as the detail until a better one is set.
+    /// Makes the problem of a code: its title, its status, and its advice as the detail until a better one is set.
     pub fn new(code: Code) -> Self {
         Self {
             r#type: format!("{TYPE_BASE}{code}"),
@@ -99,7 +99,7 @@ impl ProblemDocument {
         }
     }
 
-    /// The code, unless it is newer than this program.
+    /// Returns the code, unless it is newer than this program.
     pub fn known_code(&self) -> Option<Code> {
         self.code.parse().ok()
     }
@@ -109,10 +109,10 @@ impl ProblemDocument {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FieldError {
-    /// Where it is, as a JSON pointer (RFC 6901) into the body.
+    /// Place of the field, as a JSON pointer (RFC 6901) into the body.
     #[cfg_attr(feature = "openapi", schema(example = "/hardware_id"))]
     pub pointer: String,
-    /// What it should be.
+    /// The rule for the field's value.
     #[cfg_attr(feature = "openapi", schema(example = "A machine's id is 64 hex characters."))]
     pub detail: String,
 }

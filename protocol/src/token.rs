@@ -1,11 +1,11 @@
 //! License, validation and access tokens, and enterprise licenses: JWTs signed with RS256, and their complete offline check.
 //!
 //! A check has this order, and stops at the first thing that is wrong: size and shape → algorithm (only RS256, before any key
-//! is looked at) → key → signature → issuer → audience → type → times → claims → device. The caller says what time it is.
+//! is looked at) → key → signature → issuer → audience → type → times → claims → device. The caller passes the time.
 //!
-//! The arithmetic is `jsonwebtoken`'s, and which library it runs on is chosen by each binary, once, at its start:
+//! The arithmetic is `jsonwebtoken`'s, and each binary chooses its cryptographic library, once, at its start:
 //! `jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default()` in the cloud, one on `ring` in the client. Without
-//! that, the first signature that is checked panics, unless exactly one of the two is compiled in.
+//! that, the first check of a signature panics, unless exactly one of the two is compiled in.
 
 mod claims;
 mod der;
@@ -32,13 +32,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 
-/// How far two clocks may be apart, in seconds.
+/// Maximum difference between two clocks, in seconds.
 pub const LEEWAY_SECONDS: i64 = 60;
 
-/// The longest token that is looked at, in bytes.
+/// Maximum length of a token that is parsed, in bytes.
 pub const MAX_TOKEN_LEN: usize = 16 * 1024;
 
-/// The part of a token that is signed: header and claims.
+/// Returns the part of a token that is signed: header and claims.
 ///
 /// # Panics
 ///
@@ -57,7 +57,7 @@ pub fn signing_input(kid: &str, claims: &impl Serialize) -> String {
     format!("{header}.{claims}")
 }
 
-/// The whole token, from what was signed and the signature's bytes.
+/// Returns the whole token, from the signed part and the signature's bytes.
 pub fn assemble(signing_input: &str, signature: &[u8]) -> String {
     format!("{signing_input}.{}", URL_SAFE_NO_PAD.encode(signature))
 }

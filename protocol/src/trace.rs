@@ -1,4 +1,4 @@
-//! Where a request stands in a trace, as W3C's [Trace Context](https://www.w3.org/TR/trace-context/) writes it.
+//! The position of a request in a trace, as W3C's [Trace Context](https://www.w3.org/TR/trace-context/) writes it.
 
 use std::fmt;
 
@@ -18,12 +18,12 @@ pub struct TraceContext {
     pub trace: u128,
     /// The span; never 0.
     pub span: u64,
-    /// Whether somebody records it.
+    /// True if the trace is recorded.
     pub sampled: bool,
 }
 
 impl TraceContext {
-    /// What a header or a variable says; `None` for whatever isn't as W3C has it.
+    /// Parses a header or a variable; `None` if it is not in the format of W3C.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let hex = |text: &str, length| {

@@ -15,7 +15,7 @@ import configuration
 FOR_TESTS = {"KMS_ENDPOINT", "STRIPE_API_BASE"}
 # Cloud Run's own.
 PLATFORM = {"PORT"}
-# What only one process of all functions reads is for installations elsewhere.
+# Variables that only all-in-one reads are for installations on premises.
 ELSEWHERE = {"all-in-one"}
 
 
@@ -157,7 +157,7 @@ def runbook(of: Repository) -> list[str]:
 
 
 def facts(of: Repository) -> list[str]:
-    """Metrics are made of facts that are told, and of fields that they have."""
+    """Metrics are made of facts that are logged, and of fields that they have."""
     sections = re.split(r"^### ", of.text("docs/observability.md"), flags=re.M)[1:]
     told = {text.split("\n")[0]: dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", text, re.M)) for text in sections}
     wrong = []

@@ -1,8 +1,8 @@
-//! A whole installation, all of its licenses together: where a license file says how many users it may serve.
+//! Limit of a whole installation, over all of its licenses together: where a license file states how many users it may serve.
 //!
-//! What counts is the open rows of `sessions`, at the commit that adds one, under one lock: so what holds for a license
-//! (`docs/seats.md`) holds for all of them, also after Redis was lost. Whoever has fallen silent is let go only when
-//! somebody else needs the place, and then their row is closed first.
+//! The open rows of `sessions` are counted, at the commit that adds one, under one lock: so the guarantees for a license
+//! (`docs/seats.md`) hold for all of them, also after Redis was lost. An expired session is ended only when another holder
+//! needs the place, and then its row is closed first.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::outcome::Silent;
 use crate::restore::Patience;
 use crate::{Grant, SILENT, Seats, invocation, queries};
 
-/// How many sessions may be open over all licenses.
+/// Limit of the sessions that may be open over all licenses.
 #[derive(Debug, Clone)]
 pub(crate) struct Installation {
     pub(crate) users: u32,
@@ -27,13 +27,13 @@ pub(crate) struct Installation {
 }
 
 impl Seats {
-    /// The same, with no more than so many sessions open over all licenses. Holders that are above it keep their seats.
+    /// Returns the seats with at most so many sessions open over all licenses. Holders above the limit keep their seats.
     #[must_use]
     pub fn within(self, users: u32) -> Self {
         Self { installation: Some(Installation { users, turn: Arc::default() }), ..self }
     }
 
-    /// This process's turn to open a session, where one has to wait for it.
+    /// Waits for this process's turn to open a session, where the installation has a limit.
     pub(crate) async fn turn(&self) -> Option<MutexGuard<'_, ()>> {
         match &self.installation {
             Some(installation) => Some(installation.turn.lock().await),
@@ -41,8 +41,8 @@ impl Seats {
         }
     }
 
-    /// How many sessions are open, when that is as many as may be and this one isn't among them. Until the transaction
-    /// ends, nobody else opens one. Where the fence fell nothing is said: the grant is left to be found overtaken.
+    /// Returns the number of open sessions if the limit is reached and this session isn't among them. Until the transaction
+    /// ends, no other session is opened. Where the fence fell, returns `None`: the grant is left to be found overtaken.
     pub(crate) async fn crowd(
         &self,
         tx: &mut TenantTx<'_>,
@@ -68,14 +68,14 @@ impl Seats {
         Ok((!is_open && open >= users).then_some(open))
     }
 
-    /// Closes the rows of all who have fallen silent, and answers in how many milliseconds the next one can.
+    /// Closes the rows of all expired sessions, and returns the milliseconds until the next one can expire.
     pub(crate) async fn reclaim(&self, patience: &mut Patience) -> Result<u64, Problem> {
         let mut next = self.ttl;
         for row in self.db.outside_tenants((queries::INSTALLATION_LICENSES, &[])).await? {
             let (tenant, license) = (TenantId::from_uuid(row.get(0)), LicenseId::from_uuid(row.get(1)));
             match self.reclaim_of(tenant, license, patience).await {
                 Ok(wait) => next = wait.map_or(next, |wait| next.min(wait)),
-                // Somebody took the license out of the database while people sat on it; they count until they go.
+                // The license was deleted from the database while sessions held its seats; they count until they end.
                 Err(problem) if problem.code() == Code::NotFound => {}
                 Err(problem) => return Err(problem),
             }
@@ -91,7 +91,7 @@ impl Seats {
     ) -> Result<Option<Duration>, Problem> {
         loop {
             match Silent::parse(&self.redis.run::<Vec<String>>("seat_silent", &invocation(&SILENT, license)).await?)? {
-                // Unknown are also those who sat there: all of them live once more, until they are silent for as long.
+                // The holders of its sessions are unknown too: all of them are live once more, until they expire again.
                 Silent::Cold => self.warm(tenant, license, patience).await?,
                 Silent::Dropped { generation, revision, wait_ms, gone } => {
                     patience.check()?;

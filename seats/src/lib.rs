@@ -1,10 +1,10 @@
-//! Floating seats: who sits where is counted in Redis, one script per verb, and remembered in Postgres.
+//! Floating seats: the sessions that hold a seat are counted in Redis, one script per verb, and recorded in Postgres.
 //!
-//! Redis is a cache. When it knows nothing of a license (first use, eviction, a server that was lost), the license is
-//! restored from its open session rows, under a new generation, before anything is answered. `docs/seats.md` says what is
-//! promised and why it holds; in short:
+//! Redis is a cache. When it doesn't know a license (first use, eviction, a server that was lost), the license is restored from
+//! its open session rows, under a new generation, before a request is answered. `docs/seats.md` has the guarantees and their
+//! proofs; in short:
 //!
-//! - a client hears of a seat only after its row is committed and then confirmed ([`Seats::take`]);
+//! - a client gets a seat only after its row is committed and then confirmed ([`Seats::take`]);
 //! - the commit is fenced: it succeeds only under the generation and revision that the grant was made under, so that a
 //!   restore, or a change of the license, never misses a grant that was on its way;
 //! - a seat passes to another only in the transaction that closes its former session's row;
@@ -37,8 +37,8 @@ pub use outcome::{Confirmed, Extended, Gone, Grant, Kept, Left, Taken};
 pub use session::NewSession;
 pub use terms::Terms;
 
-/// Taken (`$1` the license's id) before anything that changes a license's seats, state or expiry, so that no session is
-/// opened under what is being changed.
+/// Statement that takes a license's lock (`$1`: its id), before a change of its seats, state or expiry, so that no session is
+/// opened under the former values.
 pub const LICENSE_LOCK: &str = queries::LOCK_EXCLUSIVE;
 
 /// Id for all instances of a session that give no name.
@@ -70,7 +70,7 @@ pub struct Seats {
     redis: common::redis::Redis,
     db: Db,
     ttl: Duration,
-    /// What all licenses share, where they share a limit.
+    /// The limit that all licenses share, where there is one.
     installation: Option<installation::Installation>,
 }
 
@@ -157,18 +157,19 @@ impl Seats {
         self.redis.run::<u32>("seat_release", &script).await.map(drop)
     }
 
-    /// Tells Redis a license's new limit or state. A change that ended sessions has raised the generation, so that a Redis
-    /// that heard neither of it nor of what followed doesn't keep them.
+    /// Updates a license's limit and state in Redis. A change that ended sessions has raised the generation, so that a Redis
+    /// that missed both it and later changes doesn't keep them.
     ///
     /// # Errors
-    /// `503` when Redis doesn't answer; it then learns at the next acquire.
+    /// `503` when Redis doesn't answer; it then gets them at the next acquire.
     pub async fn tell(&self, license: LicenseId, terms: &Terms) -> Result<(), Problem> {
         let mut script = invocation(&TERMS, license);
         terms.write(&mut script);
         self.redis.run::<u8>("seat_terms", &script).await.map(drop)
     }
 
-    /// Who sits where: sessions with the milliseconds their seats have left; negative for those that can be passed on.
+    /// Lists the sessions that hold a seat, with the milliseconds that they have left; negative for those that can be passed
+    /// on.
     ///
     /// # Errors
     /// `503` when Redis doesn't answer.

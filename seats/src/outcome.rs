@@ -8,7 +8,7 @@ use protocol::id::SessionId;
 pub struct Grant {
     /// The session that has the seat.
     pub session: SessionId,
-    /// Which grant of the license it is: a later one has a greater number.
+    /// Number of the grant within the license: a later grant has a greater one.
     pub number: i64,
     /// When the seat falls free, in milliseconds since 1970 of Redis's clock.
     pub expires_ms: i64,
@@ -18,13 +18,13 @@ pub struct Grant {
     pub revision: i64,
     /// The license's seats.
     pub limit: u32,
-    /// How many are in use, this one included.
+    /// Seats in use, this one included.
     pub in_use: u32,
-    /// Which seat of the license it is, from 1; none for a session whose row a release without numbers has written.
+    /// Number of the seat within the license, from 1; none for a session whose row a release without numbers has written.
     pub seat: Option<i32>,
     /// Sessions that lost their seat and whose rows must be closed with this one's commit.
     pub gone: Vec<Gone>,
-    /// Whether the seat was granted now, and not held before.
+    /// True if the seat was granted now, and not held before.
     pub new: bool,
 }
 
@@ -35,7 +35,7 @@ pub struct Gone {
     pub session: SessionId,
     /// Its grant's number.
     pub number: i64,
-    /// Who had it.
+    /// The former holder.
     pub holder: String,
 }
 
@@ -60,16 +60,16 @@ pub enum Taken {
     Full {
         /// The license's seats.
         limit: u32,
-        /// How many are in use; more than `limit` after the license shrank.
+        /// Seats in use; more than `limit` after the license shrank.
         in_use: u32,
         /// Milliseconds until the next one can fall free.
         wait_ms: u64,
     },
     /// The license has a seat, but as many people are at work as the whole installation may serve.
     InstallationFull {
-        /// How many those are.
+        /// The installation's limit.
         users: u32,
-        /// How many are at work; more than `users` after that became less.
+        /// Open sessions; more than `users` after that became less.
         in_use: u32,
         /// Milliseconds until the next one can fall free.
         wait_ms: u64,
@@ -126,24 +126,24 @@ pub enum Left {
     Cold,
     /// Other instances keep the session.
     Kept,
-    /// It was the last: the session has lost its seat, under this generation.
+    /// The instance was the last: the session has lost its seat, under this generation.
     Last(i64),
-    /// No such session of this subject holds a seat, under this generation.
+    /// No session of this subject with this id holds a seat, under this generation.
     Unknown(i64),
 }
 
-/// The answer to dropping whoever has fallen silent.
+/// The answer to dropping expired sessions.
 #[derive(Debug)]
 pub(crate) enum Silent {
     /// Redis doesn't know the license.
     Cold,
-    /// They are dropped.
+    /// The expired sessions are dropped.
     Dropped {
         generation: i64,
         revision: i64,
         /// Milliseconds until the next seat can fall free, where one is taken.
         wait_ms: Option<u64>,
-        /// Those whose rows are still to be closed.
+        /// Sessions whose rows are still to be closed.
         gone: Vec<Gone>,
     },
 }

@@ -6,13 +6,13 @@
 
 pub(crate) const LOCK_SHARED: &str =
     "/* seat_lock_shared */ select pg_advisory_xact_lock_shared(hashtextextended($1::uuid::text, 1))";
-/// Also for whoever changes a license: see [`crate::LICENSE_LOCK`].
+/// Takes a license's lock exclusively; also for callers that change a license: see [`crate::LICENSE_LOCK`].
 pub(crate) const LOCK_EXCLUSIVE: &str =
     "/* seat_lock_exclusive */ select pg_advisory_xact_lock(hashtextextended($1::uuid::text, 1))";
 
-/// The rows of sessions whose seats are passed on. Where an acquire was so slow that there is none, it is written as
-/// ended, so that the slow acquire can't open it any more beside the seat's next session. The fence is in each statement:
-/// under a later generation or revision it finds no license and changes nothing.
+/// Closes the rows of sessions whose seats are passed on. Where an acquire was so slow that there is none, it is written as
+/// ended, so that the slow acquire can't open it any more beside the seat's next session. The fence is in each statement: under
+/// a later generation or revision it finds no license and changes nothing.
 pub(crate) const SESSIONS_EXPIRE: &str = "/* sessions_expire */
     insert into sessions (id, tenant_id, license_id, holder, hardware_id, grant_number, ended_at, ended_reason)
     select gone.id, l.tenant_id, l.id, gone.holder, substring(gone.holder from '[^/]*$'), gone.number, now(), 'expired'
@@ -21,10 +21,10 @@ pub(crate) const SESSIONS_EXPIRE: &str = "/* sessions_expire */
     on conflict (id) do update set ended_at = excluded.ended_at, ended_reason = 'expired'
         where sessions.license_id = $1 and sessions.ended_at is null";
 
-/// The session's row. Nothing happens when it is there, when the fence fell, when two requests of one holder write it at
-/// once (`on conflict (id)` alone would let the second one fail on `sessions_open`), or when Redis has granted what the
-/// rows say is taken: a seat's number is open once, and is one of the license's. While there are open rows without a number,
-/// or with one over a limit that came down, numbers alone say too little, and the rows are counted.
+/// Writes the session's row. Nothing happens when it is there, when the fence fell, when two requests of one holder write it at
+/// once (`on conflict (id)` alone would let the second one fail on `sessions_open`), or when Redis has granted a seat that is
+/// taken by the rows: a seat's number is open once, and is one of the license's. While there are open rows without a number, or
+/// with one over a limit that came down, numbers alone are not enough, and the rows are counted.
 pub(crate) const SESSION_OPEN: &str = "/* session_open */
     insert into sessions (id, tenant_id, license_id, user_id, holder, hardware_id, hostname, client_version, grant_number,
         seat, instances)
@@ -47,15 +47,15 @@ pub(crate) const SESSION_IS_OPEN: &str = "/* session_is_open */
     select (select ended_at is null from sessions where id = $4 and license_id = $1)
     from licenses where id = $1 and seat_generation = $2 and revision = $3";
 
-/// Requests of one holder that open sessions of different licenses take turns.
+/// Locks a holder, so that its requests that open sessions of different licenses take turns.
 pub(crate) const HOLDER_LOCK: &str =
     "/* holder_lock */ select pg_advisory_xact_lock(hashtextextended('holder ' || $1::text, 4))";
 
-/// A session of another license that holds no seat is over: its license said so, after the row was read.
+/// Closes sessions of another license that hold no seat: its state in Redis was read after the rows.
 pub(crate) const SESSIONS_SEATLESS: &str = "/* sessions_seatless */
     update sessions set ended_at = now(), ended_reason = 'expired' where id = any($1) and holder = $2 and ended_at is null";
 
-/// An open session of the holder of another license, unless this one is open already.
+/// Selects an open session of the holder of another license, unless this one is open already.
 pub(crate) const SESSION_ELSEWHERE: &str = "/* session_elsewhere */
     select from licenses l
     where l.id <> $1
@@ -87,24 +87,24 @@ pub(crate) const TERMS: &str = "/* seat_terms */
         database_identity() as database
     from licenses where id = $1";
 
-/// The next open sessions of a restore.
+/// Selects the next open sessions of a restore.
 pub(crate) const SESSIONS_OPEN: &str = "/* sessions_open */
     select id, holder, grant_number, seat, instances from sessions
     where license_id = $1 and ended_at is null and holder > $2 order by holder limit $3";
 
-/// Those of a restore's sessions that were closed since it read them.
+/// Selects the sessions of a restore that were closed since it read them.
 pub(crate) const SESSIONS_CLOSED: &str =
     "/* sessions_closed */ select id from sessions where id = any($1) and ended_at is not null";
 
-/// An open session whose license has a later generation than the one given.
+/// Selects an open session whose license has a later generation than the one given.
 pub(crate) const SESSION_OVERLOOKED: &str = "/* session_overlooked */ select from sessions s
     join licenses l on l.id = s.license_id where s.id = $1 and s.ended_at is null and l.seat_generation > $2";
 
-/// What became of a session, for a heartbeat that Redis doesn't know.
+/// Selects the reason why a session ended, for a heartbeat that Redis doesn't know.
 pub(crate) const SESSION_END: &str = "/* session_end */ select ended_reason from sessions
      where id = $1 and license_id = $2 and ($3::text is null or starts_with(holder, $3 || '/'))";
 
-/// Where a whole installation is counted, one opening at a time, so that two can't both find the last place.
+/// Locks the count of a whole installation: one opening at a time, so that two can't both find the last place.
 pub(crate) const INSTALLATION_LOCK: &str =
     "/* installation_lock */ select pg_advisory_xact_lock(hashtextextended('installation', 3))";
 

@@ -1,4 +1,4 @@
-//! Back from Postgres: what happens when Redis doesn't know a license.
+//! Restores licenses that Redis doesn't know from Postgres.
 //!
 //! One process restores, the others wait for it: a marker in Redis chooses the one. The marker only saves work; two
 //! restores at once are harmless, because each takes the next generation under an exclusive lock, sets its sessions aside
@@ -26,7 +26,7 @@ const MARKER_MS: u32 = 1500;
 const ASIDE_MS: u32 = 60_000;
 /// Number of sessions read, and put into Redis, at once: few enough that no other request waits for them.
 const PAGE: usize = 1000;
-/// How long a request waits for a license to be restored before it answers `503`.
+/// Time for which a request waits for a license to be restored before it answers `503`.
 const PATIENCE: Duration = Duration::from_millis(2500);
 /// Time that waiting requests sleep between two looks: at first, and in a long restore.
 const POLL_MS: std::ops::RangeInclusive<u64> = 20..=320;
@@ -36,7 +36,7 @@ static MARK: std::sync::LazyLock<Script> =
 static UNMARK: std::sync::LazyLock<Script> =
     std::sync::LazyLock::new(|| Script::new("return redis.call('DEL', KEYS[1])"));
 
-/// How much longer a request waits for a restore.
+/// Remaining time for which a request waits for a restore.
 #[derive(Debug)]
 pub struct Patience {
     since: Instant,
@@ -44,7 +44,7 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// The patience of one request.
+    /// Starts the waiting time of a request.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "it starts now; a default would hide that")]
     pub fn new() -> Self {
@@ -60,7 +60,7 @@ impl Patience {
         left.ok_or_else(|| Problem::unavailable("redis", "a license's seats were not restored in time"))
     }
 
-    /// Waits a moment, longer each time, so that those who wait for a large license are no load of their own.
+    /// Waits a moment, longer each time, so that requests that wait for a large license cause no load of their own.
     async fn pause(&mut self) {
         let pause = rand::rng().random_range(1..=self.pause_ms);
         self.pause_ms = (self.pause_ms * 2).min(*POLL_MS.end());
@@ -138,7 +138,7 @@ impl Seats {
         Ok(())
     }
 
-    /// Frees the seats of those who were released or evicted since the restore read them: they had nothing to free in Redis
+    /// Frees the seats of sessions that were released or evicted since the restore read them: they had nothing to free in Redis
     /// yet.
     async fn free_closed(&self, tenant: TenantId, license: LicenseId, restored: &[Uuid]) -> Result<(), Problem> {
         for page in restored.chunks(PAGE) {
@@ -159,7 +159,7 @@ impl Seats {
         script.arg(self.ttl_ms()).arg(ASIDE_MS).arg(MARKER_MS).arg(terms.ends_ms());
         for row in rows {
             let mut instances: Vec<Uuid> = row.get("instances");
-            // A row of a release that knew of none.
+            // The row was written by a release that had no instances.
             if instances.is_empty() {
                 instances.push(UNNAMED.as_uuid());
             }

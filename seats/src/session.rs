@@ -10,10 +10,11 @@ use crate::gone::Columns;
 use crate::restore::Patience;
 use crate::{Confirmed, Grant, Seats, Taken, Terms, queries};
 
-/// How often a grant may be overtaken (by a restore, a change of the license, an eviction) before the answer is `503`.
+/// Maximum number of times that a grant may be overtaken (by a restore, a change of the license, an eviction) before the answer
+/// is `503`.
 const ATTEMPTS: usize = 5;
 
-/// Who asks for a seat.
+/// A request for a seat.
 #[derive(Debug)]
 pub struct NewSession<'a> {
     /// The license's tenant.
@@ -33,11 +34,11 @@ pub struct NewSession<'a> {
     /// Where the holder may have one seat of all the tenant's licenses: sessions of the holder that hold no seat any more,
     /// whose rows are closed with the opening of this one. `None`: other licenses do not matter.
     pub seatless: Option<&'a [Uuid]>,
-    /// Which of those that share the holder's session; [`crate::UNNAMED`] where that is not said.
+    /// The instance among those that share the holder's session; [`crate::UNNAMED`] where none is named.
     pub instance: InstanceId,
 }
 
-/// What became of a grant's row.
+/// Outcome of writing a grant's row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opened {
     /// The row is there and open, and the rows of `gone` are closed.
@@ -46,11 +47,11 @@ pub enum Opened {
     Overtaken,
     /// The session had been closed. Nothing was written.
     Closed,
-    /// The rows say that the seat, or the holder, has another session, or that the license is full: Redis does not know
-    /// what it should. Nothing was written.
+    /// By the rows, the seat or the holder has another session, or the license is full: Redis is out of date. Nothing was
+    /// written.
     Contradicted,
-    /// So many sessions are open in the whole installation, which may not have more. No session was written, and the grant
-    /// was given back.
+    /// The whole installation has as many open sessions as it may have: this number. No session was written, and the grant was
+    /// given back.
     Crowded(u32),
     /// The holder has an open session of another license. No session was written, and the grant was given back.
     Elsewhere,
@@ -150,7 +151,7 @@ impl Seats {
         let _turn = self.turn().await;
         let mut tx = self.db.tenant("session_open", ask.tenant).await?;
         if let Some(in_use) = self.crowd(&mut tx, license, grant, &expire).await? {
-            // Before the lock goes: a moment later another request of this holder may open it, and be told.
+            // Before the lock is released: a moment later another request of this holder may open it, and get it confirmed.
             self.free(ask.license, &[grant.session]).await?;
             tx.commit().await?;
             return Ok(Opened::Crowded(in_use));
@@ -199,8 +200,8 @@ impl Seats {
         })
     }
 
-    /// Closes the holder's rows without a seat, and tells whether the holder has an open session of another license. Until the
-    /// transaction ends, no other request of the holder that asks this opens one.
+    /// Closes the holder's rows without a seat, and returns true if the holder has an open session of another license. Until
+    /// the transaction ends, no other request of the holder that asks this opens one.
     async fn is_elsewhere(
         &self,
         tx: &mut TenantTx<'_>,
@@ -218,8 +219,8 @@ impl Seats {
         Ok(!found.is_empty())
     }
 
-    /// Ends a session for good: its row first, then its seat, so that a crash between leaves at worst a seat that nobody
-    /// uses until it expires. Ending an ended session changes nothing.
+    /// Ends a session for good: its row first, then its seat, so that a crash between leaves at worst a seat that is unused
+    /// until it expires. Ending an ended session changes nothing.
     ///
     /// # Errors
     /// `503` when Postgres or Redis don't answer; ending it again is safe.
@@ -235,7 +236,7 @@ impl Seats {
         self.free(license, &[session]).await
     }
 
-    /// Why a session holds no seat. `None` when the tenant has no such session of this license, or not of this subject.
+    /// Returns why a session holds no seat; `None` when the tenant has no such session of this license, or not of this subject.
     ///
     /// # Errors
     /// `503` when Postgres doesn't answer.
@@ -253,13 +254,14 @@ impl Seats {
                 &[&session.as_uuid(), &license.as_uuid(), &subject.map(|s| s.to_string())],
             )])
             .await?;
-        // A row that is still open belongs to a seat that was not passed on yet: nobody's end but its own.
+        // A row that is still open belongs to a seat that was not passed on yet: its session expired, and nothing else ended
+        // it.
         let reason = |word: Option<&str>| word.and_then(|w| w.parse().ok()).unwrap_or(EndedReason::Expired);
         Ok(rows.first().map(|row| reason(row.get(0))))
     }
 
-    /// Whether a session that Redis doesn't know is open and was opened under a later generation than Redis has: a restore
-    /// came so late that it filled a Redis which had been lost once more since.
+    /// Returns true if a session that Redis doesn't know is open and was opened under a later generation than Redis has: a
+    /// restore came so late that it filled a Redis which had been lost once more since.
     pub(crate) async fn overlooked(
         &self,
         tenant: TenantId,

@@ -1,4 +1,4 @@
-//! How many seats of each plan are taken, over all tenants: for metrics, and for whoever asks whether plans are too small.
+//! Number of seats of each plan that are taken, over all tenants: for metrics, and to see if plans are too small.
 
 use std::collections::BTreeMap;
 
@@ -10,16 +10,16 @@ use crate::{Seats, queries};
 /// A plan's seats.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// How many licenses of the plan can be used.
+    /// Number of licenses of the plan that can be used.
     pub licenses: u64,
-    /// Their seats.
+    /// Seats of these licenses.
     pub limit: u64,
-    /// How many of them are taken.
+    /// Seats that are taken.
     pub in_use: u64,
 }
 
 impl Usage {
-    /// The same as a fact about a plan.
+    /// Returns the usage as a fact about a plan.
     #[must_use]
     pub fn fact(self, plan: &str) -> Fact<'_> {
         let Self { licenses, limit, in_use } = self;
@@ -30,7 +30,7 @@ impl Usage {
 }
 
 impl Seats {
-    /// The usage of every plan by its code, also of those that nobody has.
+    /// Returns the usage of every plan by its code, also of those without licenses.
     ///
     /// # Errors
     /// `503` when Postgres or Redis don't answer.

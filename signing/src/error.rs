@@ -1,4 +1,4 @@
-//! Why there is no signature.
+//! Errors of signing.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use std::fmt;
 pub enum SigningError {
     /// The key's keeper can't be reached, or doesn't answer in time. Worth another try.
     Unavailable(String),
-    /// The key version is disabled, or about to be destroyed. Worth another try once somebody has enabled it, and not before.
+    /// The key version is disabled, or about to be destroyed. Worth another try once an operator has enabled it, and not before.
     Disabled(String),
     /// The keeper refuses: no such key, or no right to it.
     Refused(String),

@@ -1,7 +1,7 @@
 //! A signing key in Cloud KMS, over its REST interface
 //! (<https://cloud.google.com/kms/docs/reference/rest/v1/projects.locations.keyRings.cryptoKeys.cryptoKeyVersions>).
 //!
-//! What goes out and what comes back is checked as Google asks
+//! Requests and answers are checked for integrity as Google asks
 //! (<https://cloud.google.com/kms/docs/data-integrity-guidelines>): we send the digest's CRC32C and insist that it was
 //! checked, that the answer is about our key version, and that the signature's CRC32C is right.
 
@@ -28,9 +28,9 @@ use crate::public_key_cache::PublicKeyCache;
 const GOOGLE: &str = "https://cloudkms.googleapis.com";
 const SCOPE: &str = "https://www.googleapis.com/auth/cloudkms";
 const ALGORITHM: &str = "RSA_SIGN_PKCS1_4096_SHA256";
-/// How long one attempt may take.
+/// Time limit of one attempt.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1500);
-/// How long all attempts together may take.
+/// Time limit of all attempts together.
 const TOTAL_TIMEOUT: Duration = Duration::from_millis(2800);
 const ATTEMPTS: u32 = 3;
 
@@ -83,7 +83,7 @@ struct PublicKeyResponse {
     algorithm: String,
 }
 
-/// What is wrong, in words that don't change (<https://cloud.google.com/apis/design/errors#http_mapping>).
+/// Error of KMS, whose status words don't change (<https://cloud.google.com/apis/design/errors#http_mapping>).
 #[derive(Deserialize)]
 struct ErrorResponse {
     error: ErrorStatus,
@@ -111,8 +111,8 @@ impl KmsKey {
         Ok(Self { name, endpoint, http, credentials, public: PublicKeyCache::default() })
     }
 
-    /// The public half. A first look may take several attempts; a later one, which can fail without harm, only one, so
-    /// that the signature it precedes still has time.
+    /// Returns the public half. The first fetch may take several attempts; a later one, which can fail without harm, only
+    /// one, so that the signature it precedes still has time.
     pub(crate) async fn public(&self) -> Result<PublicKey, SigningError> {
         bounded(self.public.get(Instant::now(), self.retried(|| self.fetch_public()), self.fetch_public())).await
     }
@@ -181,7 +181,7 @@ impl KmsKey {
         }
     }
 
-    /// Tries again what was lost or damaged on the way, after a moment with jitter.
+    /// Retries a call that was lost or damaged on the way, after a pause with jitter.
     async fn retried<T, F: Future<Output = Result<T, SigningError>>>(
         &self,
         attempt: impl Fn() -> F,
@@ -201,20 +201,20 @@ impl KmsKey {
     }
 }
 
-/// Waiting for others included, no caller waits longer than this.
+/// Limits the time of a call, waiting for other callers included.
 pub(crate) async fn bounded<T>(call: impl Future<Output = Result<T, SigningError>>) -> Result<T, SigningError> {
     tokio::time::timeout(TOTAL_TIMEOUT, call)
         .await
         .unwrap_or_else(|_| Err(SigningError::Unavailable("no answer in time".to_owned())))
 }
 
-/// KMS refuses a request whose checksum doesn't fit: it was damaged on the way there.
+/// Checks whether KMS refused a request because its checksum doesn't fit: it was damaged on the way there.
 fn body_says_checksum(body: &[u8]) -> bool {
     String::from_utf8_lossy(body).contains("checksum")
 }
 
-/// A version in any other state than enabled (<https://cloud.google.com/kms/docs/key-states>) answers
-/// `400 FAILED_PRECONDITION`, "… is not enabled, current state is: DISABLED.".
+/// Checks whether the key version is not enabled: in any other state (<https://cloud.google.com/kms/docs/key-states>) it
+/// answers `400 FAILED_PRECONDITION`, "… is not enabled, current state is: DISABLED.".
 fn body_says_disabled(body: &[u8]) -> bool {
     serde_json::from_slice(body).is_ok_and(|said: ErrorResponse| said.error.status == "FAILED_PRECONDITION")
 }

@@ -7,18 +7,18 @@ use tokio::sync::Mutex;
 use crate::error::SigningError;
 use crate::public_key::PublicKey;
 
-/// How long a public key is believed without asking again.
+/// Time for which a public key is used without another fetch.
 const MAX_AGE: Duration = Duration::from_secs(3600);
-/// How long a public key that is past its age goes on serving after a look for it failed.
+/// Time for which a public key that is past its age stays in use after a fetch failed.
 const RETRY: Duration = Duration::from_secs(30);
 
-/// The key, and until when it is believed; empty until the first look succeeds.
+/// The key, and the time of its next fetch; empty until the first fetch succeeds.
 #[derive(Debug, Default)]
 pub(crate) struct PublicKeyCache(Mutex<Option<(Instant, PublicKey)>>);
 
 impl PublicKeyCache {
-    /// The key. One caller looks, the others wait: `first` where no key is known, `again` where one is past its age. That
-    /// one serves on while looking for it fails, because the key of a version never changes.
+    /// Returns the key. One caller fetches it while the others wait: `first` where no key is known, `again` where one is past
+    /// its age. Such a key stays in use while fetches fail, because the key of a version never changes.
     pub(crate) async fn get(
         &self,
         now: Instant,

@@ -1,4 +1,4 @@
-//! One way to sign, whoever keeps the key.
+//! Signing of tokens, with one interface for all keepers of the key.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ enum Keeper {
 }
 
 impl Signer {
-    /// A signer for a key. A file is read at once; KMS is asked when it is first needed.
+    /// Makes a signer for a key. A file is read at once; KMS is called when it is first needed.
     ///
     /// # Errors
     /// When the file holds no RSA-4096 key, or the endpoint is not one that keys may be used at.
@@ -34,7 +34,7 @@ impl Signer {
         Ok(Self(Arc::new(keeper)))
     }
 
-    /// Who keeps the key: `kms` or `file`.
+    /// Returns the keeper of the key: `kms` or `file`.
     #[must_use]
     pub fn keeper(&self) -> &'static str {
         match &*self.0 {
@@ -43,7 +43,7 @@ impl Signer {
         }
     }
 
-    /// The public half of the key.
+    /// Returns the public half of the key.
     ///
     /// # Errors
     /// When its keeper can't be reached, or the key is not RSA-4096.
@@ -60,7 +60,7 @@ impl Signer {
     /// When the key's keeper can't be reached or refuses.
     pub async fn sign_token(&self, claims: &impl Serialize) -> Result<String, SigningError> {
         match &*self.0 {
-            // Together, so that a KMS that is silent costs its time once.
+            // Under one time limit, so that an unresponsive KMS costs it only once.
             Keeper::Kms(key) => {
                 bounded(async {
                     let input = signing_input(&key.public().await?.kid, claims);

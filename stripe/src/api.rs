@@ -33,12 +33,12 @@ impl fmt::Debug for Api {
     }
 }
 
-/// Why Stripe gave no answer that could be used.
+/// Error of a call to Stripe's API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ApiError {
-    /// No answer in time, or one that says to come again. Nothing is known of what became of the request.
+    /// No answer in time, or one that asks for a retry. The outcome of the request is unknown.
     Unreachable(String),
-    /// Stripe understood, and will not do it.
+    /// Stripe understood the request, and refused it.
     Refused {
         /// The HTTP status.
         status: u16,
@@ -46,7 +46,7 @@ pub enum ApiError {
         code: Option<String>,
         /// The parameter that Stripe blames, such as `line_items[0][price]`.
         param: Option<String>,
-        /// What it says about it.
+        /// Stripe's message about the error.
         message: String,
     },
 }
@@ -69,7 +69,7 @@ impl fmt::Display for ApiError {
 impl std::error::Error for ApiError {}
 
 impl ApiError {
-    /// Stripe's word for what was wrong with the request.
+    /// Returns Stripe's code of the error in the request.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         match self {
@@ -79,7 +79,7 @@ impl ApiError {
     }
 }
 
-/// Who pays for a new subscription.
+/// The payer of a new subscription.
 #[derive(Clone, Copy, Debug)]
 pub enum Buyer<'a> {
     /// A customer that Stripe knows.
@@ -88,38 +88,38 @@ pub enum Buyer<'a> {
     Email(&'a str),
 }
 
-/// A price and how many of it.
+/// A price and its quantity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LineItem {
     /// The price's id.
     pub price: String,
-    /// How many.
+    /// The quantity.
     pub quantity: u32,
 }
 
 /// A subscription to be bought at Stripe Checkout.
 #[derive(Clone, Copy, Debug)]
 pub struct NewCheckout<'a> {
-    /// Who will have what is bought.
+    /// The tenant that the subscription will belong to.
     pub tenant: TenantId,
-    /// Who pays.
+    /// The payer.
     pub buyer: Buyer<'a>,
-    /// What is bought.
+    /// The items that are bought.
     pub items: &'a [LineItem],
-    /// Where the browser goes after the payment.
+    /// URL of the browser after the payment.
     pub success_url: &'a str,
-    /// Where it goes when the person turns back.
+    /// URL of the browser when the person turns back.
     pub cancel_url: &'a str,
 }
 
-/// A page where something can be bought.
+/// A page of Stripe's where a subscription can be bought.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckoutSession {
     /// Its id.
     pub id: String,
     /// Its address.
     pub url: String,
-    /// When it ends unless it is used.
+    /// Time when the page expires unless it is used.
     pub expires_at: Timestamp,
 }
 
@@ -142,7 +142,7 @@ impl Api {
         Self { transport: Transport::new(http, base, key), livemode }
     }
 
-    /// Whether the key is of live mode, where it says so.
+    /// Returns the mode of the key, true for live mode, where the key shows it.
     #[must_use]
     pub fn livemode(&self) -> Option<bool> {
         self.livemode
@@ -260,8 +260,8 @@ impl Api {
             ("mode".to_owned(), "subscription".to_owned()),
             ("success_url".to_owned(), ask.success_url.to_owned()),
             ("cancel_url".to_owned(), ask.cancel_url.to_owned()),
-            // Whose it will be is told in metadata, which only holders of an API key can write. `client_reference_id` is
-            // not: whoever follows a Payment Link puts into it what they like.
+            // The owner is named in metadata, which only holders of an API key can write. `client_reference_id` is not used:
+            // any user of a Payment Link can set it.
             ("metadata[tenant_id]".to_owned(), tenant.clone()),
             ("subscription_data[metadata][tenant_id]".to_owned(), tenant),
         ];
@@ -304,12 +304,12 @@ impl Api {
     }
 }
 
-/// An id may come expanded, as the whole object that it names.
+/// Returns an id, which may come expanded, as the whole object that it names.
 fn id_of(value: &Value) -> Option<&str> {
     value.as_str().or_else(|| value["id"].as_str())
 }
 
-/// What becomes part of a path must be able to be nothing else.
+/// Returns true if the text is safe as part of a path.
 fn is_id(text: &str) -> bool {
     (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }

@@ -1,4 +1,4 @@
-//! What of an event concerns us, whichever API version wrote it (<https://docs.stripe.com/api/events>).
+//! The parts of an event that licenses depend on, whichever API version wrote it (<https://docs.stripe.com/api/events>).
 //!
 //! An event has the shape of the API version that its endpoint, or the account, was set to when it was made. Two changes
 //! of 2025-03-31 ("basil") matter here: the period's end moved from the subscription to its items, and an invoice's
@@ -30,12 +30,12 @@ pub struct Event {
     pub kind: String,
     /// When it happened, in seconds since 1970: all the order there is.
     pub created: i64,
-    /// Whether it is about real money.
+    /// True for an event about real money.
     pub livemode: bool,
     object: Value,
 }
 
-/// The event isn't of the shape that Stripe documents; names what is missing.
+/// Error of an event that isn't of the shape that Stripe documents; names the missing field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed(pub &'static str);
 
@@ -45,7 +45,7 @@ impl fmt::Display for Malformed {
     }
 }
 
-/// What an event means for a subscription.
+/// Meaning of an event for a subscription.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Meaning {
     /// The customer, where the event names it.
@@ -54,7 +54,7 @@ pub struct Meaning {
     pub subscription: Option<String>,
     /// Invoices, charges and payment intents the event names: each belongs to the subscription.
     pub references: Vec<String>,
-    /// What is new.
+    /// The reported change.
     pub news: News,
 }
 
@@ -66,16 +66,16 @@ impl Meaning {
     }
 }
 
-/// What is new.
+/// A change that an event reports.
 #[derive(Debug, Clone, PartialEq)]
 pub enum News {
-    /// Somebody bought a subscription.
+    /// A subscription was bought.
     Checkout {
-        /// Whether it is paid already, or needs no payment.
+        /// True if it is paid already, or needs no payment.
         paid: bool,
         /// The tenant that our own billing function wrote into the session's metadata.
         tenant: Option<String>,
-        /// Who bought.
+        /// Contact of the buyer.
         contact: Contact,
         /// The subscription, where it came expanded.
         snapshot: Option<Snapshot>,
@@ -84,12 +84,12 @@ pub enum News {
     Subscription {
         /// The state.
         snapshot: Snapshot,
-        /// Where in its life.
+        /// Stage of its life.
         stage: Stage,
-        /// The trial is about to end.
+        /// True if the trial is about to end.
         trial_will_end: bool,
     },
-    /// News of an invoice.
+    /// A change of an invoice.
     Invoice {
         /// `in_…`
         id: String,
@@ -114,14 +114,14 @@ pub enum News {
     Dispute {
         /// `du_…` or `dp_…`
         dispute: String,
-        /// Where it stands.
+        /// State of the dispute.
         state: DisputeState,
     },
     /// A customer's contact changed.
     Customer {
-        /// The new one.
+        /// The new contact.
         contact: Contact,
-        /// The customer is gone, and its subscriptions with it.
+        /// True if the customer is deleted, and its subscriptions with it.
         deleted: bool,
     },
 }
@@ -135,7 +135,7 @@ pub struct Failure {
     pub url: Option<String>,
 }
 
-/// Where a dispute stands.
+/// State of a dispute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DisputeState {
@@ -149,7 +149,7 @@ pub enum DisputeState {
     Lost,
 }
 
-/// Who to write to.
+/// Contact of a customer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Contact {
     /// E-mail address, in lower case.
@@ -159,10 +159,10 @@ pub struct Contact {
 }
 
 impl Event {
-    /// What it means; `None` for what is not ours.
+    /// Returns the event's meaning; `None` for a kind that is not handled.
     ///
     /// # Errors
-    /// What is missing in an event of a kind that is ours.
+    /// The missing field of an event of a kind that is handled.
     pub fn meaning(&self) -> Result<Option<Meaning>, Malformed> {
         let object = &self.object;
         match self.kind.as_str() {
@@ -240,7 +240,7 @@ fn subscription(object: &Value, stage: Stage) -> Result<Meaning, Malformed> {
 /// Reads a subscription as an event or Stripe's API has it.
 ///
 /// # Errors
-/// What is missing.
+/// The missing field.
 pub fn snapshot(object: &Value) -> Result<Snapshot, Malformed> {
     let status: Status = serde_json::from_value(object["status"].clone()).map_err(|_| Malformed("status"))?;
     let data = object["items"]["data"].as_array().ok_or(Malformed("items"))?;
@@ -318,7 +318,7 @@ fn address(value: &Value) -> Option<String> {
     sane.then_some(text)
 }
 
-/// A name, without what has no place in one and in a Postgres text.
+/// Reads a name, without control characters, which neither a name nor a Postgres text should have.
 fn name(value: &Value) -> Option<String> {
     let text: String = value.as_str()?.chars().filter(|c| !c.is_control()).take(200).collect();
     let text = text.trim();

@@ -1,4 +1,4 @@
-//! What is known of a subscription, merged so that the order of events does not matter, and what follows.
+//! The known state of a subscription, merged so that the order of events does not matter, and the license that follows from it.
 //!
 //! [`Facts`] is a join-semilattice: each event adds a fact, each fact is kept as the greatest of its kind in a total order,
 //! so that the same events give the same facts in whatever order and however often they come. [`Facts::terms`] then reads
@@ -8,8 +8,9 @@
 //! invoice that is not void decides the standing between two states of the subscription; the base item's period bounds
 //! the license; a refund or dispute counts while it takes back what the current period was paid with (`taking`).
 //!
-//! The order of a subscription's states is by when their events were made. Within one second, which is all that Stripe
-//! tells, by the stage of life, then by the status; that is a guess, so it is reported as one, and whoever can asks Stripe.
+//! The order of a subscription's states is by when their events were made. Within one second, which is the resolution of
+//! Stripe's timestamps, by the stage of life, then by the status; that is a guess, so it is reported as one, and callers that
+//! can ask Stripe.
 
 mod arrears;
 mod invoice;
@@ -51,14 +52,14 @@ pub enum Status {
 }
 
 impl Status {
-    /// Whether nothing comes after it.
+    /// Returns true if no other status follows.
     #[must_use]
     pub fn is_terminal(self) -> bool {
         matches!(self, Self::Canceled | Self::IncompleteExpired)
     }
 }
 
-/// Where in its life an event finds a subscription.
+/// Stage of a subscription's life at an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
@@ -77,16 +78,16 @@ pub enum Stage {
 pub struct Snapshot {
     /// Its status.
     pub status: Status,
-    /// What is paid for.
+    /// The paid items.
     pub items: Vec<Item>,
-    /// There are more items than the event shows.
+    /// True if there are more items than the event shows.
     #[serde(default)]
     pub more_items: bool,
     /// When the current period ends, in seconds since 1970.
     pub period_end: Option<i64>,
-    /// When it is to end, in seconds since 1970.
+    /// When the subscription is to end, in seconds since 1970.
     pub cancel_at: Option<i64>,
-    /// It is to end with the period.
+    /// True if the subscription is to end with the period.
     pub cancel_at_period_end: bool,
     /// When it ended, in seconds since 1970.
     pub ended_at: Option<i64>,
@@ -96,14 +97,14 @@ pub struct Snapshot {
     pub pause_void: bool,
 }
 
-/// A price and how often.
+/// A price and its quantity.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Item {
     /// `price_…`
     pub price: String,
-    /// How many.
+    /// The quantity.
     pub quantity: u32,
-    /// Its period, in seconds since 1970. Each item has its own.
+    /// The item's period, in seconds since 1970. Each item has its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period: Option<(i64, i64)>,
 }
@@ -120,7 +121,7 @@ enum Outcome {
     Paid,
 }
 
-/// A snapshot and what orders it. The fields' order is the order.
+/// A snapshot with its order among others, which is that of the fields.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Stamped {
     terminal: bool,
@@ -129,7 +130,7 @@ struct Stamped {
     snapshot: Snapshot,
 }
 
-/// The newest state that is known of a subscription, to be compared with what is known later.
+/// The newest known state of a subscription, to be compared with a later one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State(Option<Stamped>);
 
@@ -160,7 +161,7 @@ struct Money {
     takings: Takings,
 }
 
-/// What is known of a subscription.
+/// The known facts of a subscription.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Facts {
@@ -182,8 +183,8 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Learns what an event of this time says. `false`: another state of the same second is known, and which of them is
-    /// newer can only be guessed.
+    /// Merges an event of this time. `false`: another state of the same second is known, and which of them is newer can only be
+    /// guessed.
     pub fn learn(&mut self, at: i64, news: &News, names: &[String]) -> bool {
         let invoices = names.iter().filter(|id| id.starts_with("in_"));
         match news {
@@ -240,7 +241,7 @@ impl Facts {
     /// Learns what Stripe answered when it was asked because of an event of this time. It is newer than all that is known.
     pub fn learn_answer(&mut self, at: i64, snapshot: Snapshot) {
         let at = self.newest.as_ref().map_or(at, |known| known.at.max(at));
-        // What was asked before, in the same second, was true then.
+        // The answer to an earlier question, in the same second, was true then.
         if self.newest.as_ref().is_some_and(|known| known.stage == Stage::Asked && known.at == at) {
             self.newest = None;
         }
@@ -263,12 +264,12 @@ impl Facts {
         self.newest.is_some()
     }
 
-    /// Whether the known state lacks items that only Stripe can tell.
+    /// Returns true if the known state lacks items that only Stripe has.
     pub fn lacks_items(&self) -> bool {
         self.newest.as_ref().is_some_and(|known| known.snapshot.more_items)
     }
 
-    /// Prices of the newest state that the catalogue lacks.
+    /// Returns the prices of the newest state that the catalogue lacks.
     pub fn unknown_prices<'a>(&'a self, catalogue: &'a Catalogue) -> impl Iterator<Item = &'a str> {
         let items = self.newest.iter().flat_map(|known| &known.snapshot.items);
         items.map(|item| item.price.as_str()).filter(|price| !catalogue.contains_key(*price))
@@ -332,7 +333,7 @@ impl Facts {
         self.charged_at.is_some() || self.money.invoices.values().any(charged)
     }
 
-    /// What the license is to be. `None`: nothing was ever paid for, so that there is nothing to license.
+    /// Returns the license's terms. `None`: nothing was ever paid for, so that there is nothing to license.
     pub fn terms(&self, customer_deleted: bool, catalogue: &Catalogue) -> Option<Terms<'_>> {
         let known = &self.newest.as_ref()?.snapshot;
         let status = self.status()?;

@@ -1,7 +1,7 @@
 //! Stripe's webhook signatures (<https://docs.stripe.com/webhooks#verify-manually>).
 //!
 //! The header is `t=SECONDS,v1=HEX[,v1=HEX…]`: HMAC-SHA-256 over `SECONDS.BODY` under the endpoint's secret, once for each
-//! secret while one is being rolled. Other schemes than `v1` are ignored, so that nobody can ask for a weaker one.
+//! secret while one is being rolled. Other schemes than `v1` are ignored, so that a sender can't choose a weaker one.
 
 use std::fmt;
 
@@ -9,13 +9,13 @@ use aws_lc_rs::hmac;
 use hex::FromHex as _;
 use jiff::{SignedDuration, Timestamp};
 
-/// How far the time of signing may be from now, either way; what Stripe's libraries take by default.
+/// Maximum difference of the time of signing from now, either way; the default of Stripe's libraries.
 pub const TOLERANCE: SignedDuration = SignedDuration::from_secs(300);
 
 /// More parts than any header of Stripe's has.
 const MAX_PARTS: usize = 32;
 
-/// What HMAC-SHA-256 makes.
+/// Length of an HMAC-SHA-256.
 const SIGNATURE_BYTES: usize = 32;
 
 /// The secrets of a webhook endpoint: one, or several while one is being rolled.
@@ -69,7 +69,7 @@ impl Secrets {
     /// Checks a body's signature.
     ///
     /// # Errors
-    /// Why it is not believed.
+    /// The reason why it is refused.
     pub fn verify(&self, header: Option<&str>, body: &[u8], now: Timestamp) -> Result<(), Refused> {
         let (at, signatures) = parts(header.ok_or(Refused::Header)?)?;
         let mut signed = format!("{at}.").into_bytes();

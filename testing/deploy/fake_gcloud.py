@@ -74,7 +74,7 @@ match words:
                     request = {"status": 500 if n < errors else 200, "latency": f"{seconds}s"}
                     lines.append({"resource": {"labels": {"revision_name": revision}}, "httpRequest": request})
         print(json.dumps(lines))
-# At once or not at all: whoever stops a deployment ends the command at work in it.
+# Atomic: stopping a deployment also ends the command that it runs.
 new = folder / f"services.{os.getpid()}"
 new.write_text(json.dumps(services))
 new.rename(state_file)

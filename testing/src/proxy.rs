@@ -8,19 +8,19 @@ use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 
-/// What the proxy does with connections.
+/// The proxy's handling of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Forward,
-    /// Closes those there are and those that come.
+    /// Closes open connections and new ones.
     Cut,
-    /// Keeps them open and silent.
+    /// Keeps connections open and silent.
     Stall,
-    /// Keeps those of before open and silent for ever, and forwards those that come.
+    /// Keeps the earlier connections open and silent for ever, and forwards new ones.
     Lose,
 }
 
-/// Where a proxy forwards to.
+/// The address that a proxy forwards to.
 #[derive(Debug, Clone)]
 pub enum Upstream {
     /// `host:port`.
@@ -54,7 +54,7 @@ impl Proxy {
         Self { address, mode }
     }
 
-    /// A proxy in front of the test run's PostgreSQL.
+    /// Starts a proxy in front of the test run's PostgreSQL.
     pub async fn to_postgres() -> Self {
         #[expect(clippy::disallowed_methods, reason = "the test run's own setting, not a function's configuration")]
         let server = std::env::var("TEST_DATABASE_URL").unwrap_or_default();
@@ -62,7 +62,7 @@ impl Proxy {
         Self::to(Upstream::Unix(PathBuf::from(dir).join(".s.PGSQL.5432"))).await
     }
 
-    /// Where it listens.
+    /// Returns the address on which it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -78,12 +78,12 @@ impl Proxy {
         self.mode.send_replace(Mode::Stall);
     }
 
-    /// Says nothing any more on the connections of before, as after the loss of a machine, and forwards new ones.
+    /// Keeps the earlier connections silent, as after the loss of a machine, and forwards new ones.
     pub fn lose(&self) {
         self.mode.send_replace(Mode::Lose);
     }
 
-    /// Forwards again, new connections only: those of before are closed.
+    /// Forwards again, new connections only: the earlier ones are closed.
     pub fn resume(&self) {
         self.mode.send_replace(Mode::Cut);
         self.mode.send_replace(Mode::Forward);
@@ -114,7 +114,7 @@ async fn forward(
             _ = modes.changed() => {}
         }
     }
-    // A connection is never picked up again: bytes may have been lost between the two copies.
+    // A connection is never resumed: bytes may have been lost between the two copies.
     let mode = *modes.borrow_and_update();
     match mode {
         Mode::Stall => drop(modes.changed().await),

@@ -1,5 +1,5 @@
-//! A server in the place of Stripe's API: it reads requests as Stripe documents them, answers what a test tells it to, and
-//! remembers what it was asked.
+//! A mock server of Stripe's API: reads requests as Stripe documents them, answers as a test's script does, and records its
+//! requests.
 
 use std::sync::{Arc, Mutex};
 
@@ -28,16 +28,16 @@ pub struct Asked {
     pub version: String,
 }
 
-/// What to answer.
+/// Reply to a request.
 #[derive(Debug, Clone)]
 pub enum Reply {
     /// A status and JSON.
     Json(u16, Value),
     /// A status and any bytes.
     Bytes(u16, Vec<u8>),
-    /// Another address.
+    /// A redirect to another address.
     Redirect(String),
-    /// Nothing, ever.
+    /// Never an answer.
     Silence,
 }
 
@@ -48,7 +48,7 @@ impl Reply {
         Self::Json(200, object)
     }
 
-    /// An error in Stripe's words.
+    /// Returns an error in Stripe's format.
     #[must_use]
     pub fn error(status: u16, kind: &str, code: Option<&str>, message: &str) -> Self {
         let mut error = json!({"type": kind, "message": message});
@@ -58,7 +58,7 @@ impl Reply {
         Self::Json(status, json!({"error": error}))
     }
 
-    /// What Stripe says of an id that it doesn't know.
+    /// Returns Stripe's error for an id that it doesn't know.
     #[must_use]
     pub fn missing() -> Self {
         Self::error(404, "invalid_request_error", Some("resource_missing"), "No such object.")
@@ -99,13 +99,13 @@ impl StripeApi {
         Self { proxy: Proxy::to(Upstream::Tcp(address)).await, inner }
     }
 
-    /// Where it is, as `STRIPE_API_BASE` has it.
+    /// Returns its address, as `STRIPE_API_BASE` has it.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.proxy.address())
     }
 
-    /// Everything it was asked so far.
+    /// Returns every request so far.
     ///
     /// # Panics
     /// When a script panicked.
@@ -140,7 +140,7 @@ async fn answer(State(inner): State<Arc<Inner>>, request: Request) -> Response {
         inner.asked.lock().expect("no script panicked").push(asked);
         reply
     } else {
-        // Stripe masks the key here. Whoever isn't Stripe might not.
+        // Stripe masks the key here. Another server might not.
         Reply::error(401, "invalid_request_error", None, &format!("Invalid API Key: {}", header("authorization")))
     };
     let response = Response::builder().header("request-id", "req_test");

@@ -91,7 +91,7 @@ impl World {
         variables
     }
 
-    /// Starts a function as its own role and answers a client of it.
+    /// Starts a function as its own role and returns a client of it.
     pub async fn serve<S: Clone + Send + Sync + 'static>(
         &self,
         name: &'static str,
@@ -166,7 +166,7 @@ impl World {
         License { id, tenant, key }
     }
 
-    /// Runs SQL as a superuser, whom row-level security doesn't bind.
+    /// Runs SQL as a superuser, to whom row-level security doesn't apply.
     pub async fn sql(&self, sql: &str) {
         self.db.connect("postgres").await.batch_execute(sql).await.expect("the test's SQL is right");
     }
@@ -177,7 +177,7 @@ impl World {
     }
 }
 
-/// The RSA-4096 key of all tests on this machine: making one takes seconds, so that it is made once.
+/// Returns the RSA-4096 key of all tests on this machine: making one takes seconds, so that it is made once.
 #[must_use]
 pub fn signing_key() -> PathBuf {
     static PATH: LazyLock<PathBuf> = LazyLock::new(make_signing_key);
@@ -189,7 +189,7 @@ fn make_signing_key() -> PathBuf {
     std::fs::create_dir_all(&dir).expect("the temporary directory is writable");
     let path = dir.join("signing-key.pem");
     if !path.exists() {
-        // Other test processes may be at it too; whoever renames last wins, and either key will do.
+        // Other test processes may be making it, too; the last rename wins, and either key will do.
         let fresh = dir.join(format!("fresh-{}.pem", std::process::id()));
         let made = Command::new("openssl")
             .args(["genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:4096", "-out"])

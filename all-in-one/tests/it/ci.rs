@@ -1,4 +1,4 @@
-//! CI jobs: fresh machines, a license key in the environment, and nothing that is left behind.
+//! CI jobs: fresh machines with a license key in the environment, which leave nothing behind.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -12,7 +12,7 @@ const MACHINES: usize = 30;
 /// The number of seats of the license.
 const SEATS: usize = 5;
 
-/// Holds a seat until it is told to end.
+/// Holds a seat until it is interrupted.
 fn hold(machine: &Machine) -> Child {
     let mut holder = machine.command(&["seat", "hold"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut session = String::new();

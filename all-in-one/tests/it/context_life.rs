@@ -43,7 +43,7 @@ fn tasks(machine: &Machine) -> BTreeMap<String, Value> {
     tasks.map(|task| (task["id"].as_str().unwrap().to_owned(), task["content"].clone())).collect()
 }
 
-/// What a task was and is, and what lost against it, as the cloud has it.
+/// Returns the texts of a task's history in the cloud: the current one, the earlier ones, and those that lost a conflict.
 fn history(machine: &Machine, id: &str) -> Vec<(String, String)> {
     let task = machine.json(&["task", "show", id, "--history"]);
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -62,7 +62,7 @@ async fn what_two_changed_offline_meets_and_nothing_is_lost() {
     assert_eq!(tasks(&ben)["shared"]["description"], "the plan");
     assert_eq!(ben.json(&["decision", "show", "pg"])["content"]["why"], "One store.");
 
-    // The train enters the tunnel.
+    // The machines lose their connection, as on a train in a tunnel.
     let url = cloud.process.client.url().to_owned();
     cloud.process.kill();
     anna.json(&["task", "update", "shared", "Anna's plan"]);
@@ -75,7 +75,7 @@ async fn what_two_changed_offline_meets_and_nothing_is_lost() {
     let waits = ben.json(&["sync", "status"]);
     assert_eq!(waits["waiting"], json!(3), "{waits:#}");
 
-    // And leaves it. The cloud is at another address now, as after a deployment.
+    // The connection is back. The cloud is at another address now, as after a deployment.
     let process = cloud._world.spawn_public(env!("CARGO_BIN_EXE_all-in-one"), "coditect_all").await;
     assert_ne!(process.client.url(), url);
     for machine in [&anna, &ben] {
@@ -93,7 +93,7 @@ async fn what_two_changed_offline_meets_and_nothing_is_lost() {
     assert_eq!(texts, ["Ben's better plan", "Ben's plan", "Anna's plan", "the plan"], "{was:?}");
 }
 
-/// A random number below a limit; from a seed, so that a failure can be repeated.
+/// A pseudorandom number generator with a seed, so that a failure can be repeated.
 struct Chance(u64);
 
 impl Chance {
@@ -106,7 +106,7 @@ impl Chance {
     }
 }
 
-/// `CODITECT_ROUNDS`, for a thousand where there is time.
+/// Returns `CODITECT_ROUNDS`, 25 by default; a long run sets it to a thousand, for example.
 fn rounds() -> u64 {
     std::env::vars().find(|(name, _)| name == "CODITECT_ROUNDS").map_or(25, |(_, rounds)| rounds.parse().unwrap())
 }
@@ -116,7 +116,7 @@ async fn killed_at_any_moment_nothing_is_lost_or_doubled() {
     let cloud = Cloud::start().await;
     let machines = [cloud.machine(1), cloud.machine(2)];
     let mut chance = Chance(0x9e37_79b9_7f4a_7c15);
-    // What a command has confirmed, by task: each text is written once.
+    // The texts that a command has confirmed, by task: each text is written once.
     let mut confirmed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut attempted = BTreeSet::new();
     for round in 0..rounds() {

@@ -76,7 +76,7 @@ async fn the_readme_names_the_folder_of_every_route() {
     }
 }
 
-/// What a credential is needed for; a new route must be put here by hand.
+/// Operations that need no credential; a new route must be added to one of these lists by hand.
 const OPEN: &[&str] = &[
     "GET /.well-known/coditect.json",
     "GET /.well-known/jwks.json",
@@ -189,7 +189,7 @@ fn the_list_of_problem_codes_is_current() {
     compare("docs/errors.md", &text);
 }
 
-/// The metrics that are made of a fact where one process answers everything.
+/// Returns the metrics that are derived from a fact where one process serves every function.
 fn metrics_of(fact: &Description) -> String {
     let fields = fact.fields.iter().filter_map(|field| match field.kind {
         Kind::Label | Kind::Id | Kind::Number => None,

@@ -18,7 +18,7 @@ use crate::world::{ACQUIRE, VALIDATE, all, device, question, seat, signed_in};
 const DAY: i64 = 86_400;
 const BINARY: &str = env!("CARGO_BIN_EXE_all-in-one");
 
-/// A deployment that believes the key of all tests, and a file that this key signs.
+/// A deployment that trusts the key of all tests, and a file that this key signs.
 struct Installation {
     world: World,
     kid: String,
@@ -37,7 +37,7 @@ impl Installation {
         Self { world: world.with("ENTERPRISE_LICENSE", license.display().to_string()), kid, dir }
     }
 
-    /// One with a file for so many users, that ends in so many seconds.
+    /// Makes an installation with a file for `users` users that ends in `seconds` seconds.
     async fn licensed(users: u32, seconds: i64) -> Self {
         let this = Self::new().await;
         this.hold(&this.file(&claims(users, seconds)));
@@ -60,7 +60,7 @@ impl Installation {
         self.world.license(self.world.tenant(tenant).await, "ENT", seats).await
     }
 
-    /// What it says instead of starting.
+    /// Returns the mistake with which it refuses to start.
     fn refusal(&self) -> String {
         let mut setup = self.world.setup("coditect_all");
         assert!(all_in_one::connect(&mut setup).is_none(), "it starts");
@@ -100,7 +100,7 @@ async fn no_more_users_than_the_file_says_over_all_tenants_and_licenses() {
         assert!(detail.contains("may serve 3 users") && detail.contains("enterprise license"), "{detail}");
         assert!(problem["retry_after_seconds"].as_u64().unwrap() <= 360, "{problem}");
     }
-    // Whatever the database says of seats, and of an expiry.
+    // The file's limits apply whatever the database holds as seats and expiry.
     here.world
         .sql("update licenses set seats = 1000, revision = revision + 1, expires_at = now() + interval '9 years'")
         .await;
@@ -127,7 +127,7 @@ async fn a_validation_ends_with_the_file_and_a_seat_that_is_held_a_day_later() {
     assert!((now + DAY..=now + DAY + 60).contains(&token.as_second()), "{token}");
 }
 
-/// Within the leeway of clocks a file that has just ended is taken at the start, as one that ends while it runs.
+/// Within the leeway for clock skew a file that has just expired is accepted at the start, as one that expires while it runs.
 #[tokio::test]
 async fn after_the_end_nobody_new_gets_in_and_who_sits_goes_on() {
     let here = Installation::licensed(3, 365 * DAY).await;
@@ -202,7 +202,7 @@ async fn keys_demand_a_license_and_a_license_demands_keys() {
     assert!(all_in_one::connect(&mut world.setup("coditect_all")).is_some(), "neither is a deployment without a limit");
 }
 
-/// What the log of a process says that runs under a file, and Prometheus reads.
+/// Returns the log and the Prometheus metrics of a process that runs with a license file.
 async fn told(exp: impl FnOnce(i64) -> i64) -> (String, Value) {
     let here = Installation::new().await;
     let mut claims = claims(40, 0);

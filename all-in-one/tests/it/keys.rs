@@ -1,4 +1,4 @@
-//! What clients need to find the functions and to check what they sign.
+//! The documents with which clients find the functions and verify their signatures.
 
 use std::process::Command;
 
@@ -24,7 +24,7 @@ async fn the_published_key_is_the_one_that_signs() {
     assert_eq!((&jwk["kty"], &jwk["alg"], &jwk["use"]), (&json!("RSA"), &json!("RS256"), &json!("sig")));
     assert!(jwk.get("d").is_none() && jwk.get("p").is_none(), "no private half: {jwk}");
 
-    // What it signed is checked by openssl with what was published.
+    // openssl verifies a token's signature with the published key.
     let caller = signed_in(&client, &license).await;
     let answer = caller.post(ACQUIRE, json!({"hardware_id": device(1)}), 201).await;
     let (input, signature) = answer.text("/license_token").rsplit_once('.').unwrap();

@@ -1,4 +1,4 @@
-//! What the log says, and what it never says.
+//! The contents of the log, and the secrets that it never contains.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -23,7 +23,7 @@ const POSTGRES_PASSWORD: &str = "postgres-Pa55word";
 const STRIPE_KEY: &str = "sk_test_Pa55word0123456789";
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-/// Every line, which must be JSON with what Cloud Logging wants of it.
+/// Returns every line, which must be JSON with the fields that Cloud Logging requires.
 pub(crate) fn lines(log: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(log).unwrap();
     let parsed = text.lines().map(|line| {
@@ -50,7 +50,7 @@ async fn stripe(client: &Client, event: &Event, secret: &str, status: u16) {
     client.send(request, status).await;
 }
 
-/// A deployment that has every secret there is.
+/// Makes a deployment that has every kind of secret.
 async fn secretive(issuers: &Value) -> World {
     let world = World::new().await;
     world.redis.command(&["CONFIG", "SET", "requirepass", REDIS_PASSWORD]).await;
@@ -76,7 +76,7 @@ impl Secrets {
         self.0.insert(secret.into());
     }
 
-    /// A signature is what makes a token one; the whole is looked for by its shape.
+    /// Adds a token's signature, which is what makes it usable; whole tokens are found by their shape.
     fn add_token(&mut self, token: &str) {
         self.add(token.rsplit('.').next().unwrap().chars().take(40).collect::<String>());
     }
@@ -86,13 +86,13 @@ impl Secrets {
             let found = text.lines().find(|line| line.to_lowercase().contains(&secret.to_lowercase()));
             assert!(found.is_none(), "{secret} is in the log: {}", found.unwrap_or_default());
         }
-        // Two parts of base64url JSON that begin like a JSON object: a token, whoever made it.
+        // Two parts of base64url JSON that begin like a JSON object: a token, of any issuer.
         let mut words = text.split(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c)));
         assert_eq!(words.find(|word| word.starts_with("eyJ") && word.contains(".eyJ")), None);
     }
 }
 
-/// A developer's day; answers who it was.
+/// Plays a developer's day; returns the client that was used.
 async fn a_day_with_its_mistakes(client: &Client, license: &License, secrets: &mut Secrets) -> Client {
     secrets.add_token(client.post(VALIDATE, question(license, 1), 200).await.text("/validation_token"));
     let caller = signed_in(client, license).await;
@@ -154,7 +154,7 @@ async fn no_log_line_holds_a_secret_however_much_is_logged() {
         json!({"plan": "TEAM", "seats": 5, "success_url": "https://example.com", "cancel_url": "https://example.com"});
     client.bearer(&ann).try_post(CHECKOUT, ask).await;
 
-    // Stripe, and somebody who isn't.
+    // Webhooks from Stripe, and one with a signature that is not Stripe's.
     let now = Timestamp::now().as_second();
     let mut bought = Subscription::new("bought", &[("price_team", 1)], now);
     bought.email = "buyer@acme.test".to_owned();
@@ -164,7 +164,7 @@ async fn no_log_line_holds_a_secret_however_much_is_logged() {
     stripe(&client, &events.checkout("checkout.session.completed", &bought, true, now), WEBHOOK_SECRET, 200).await;
     stripe(&client, &events.customer("updated", &bought, now), "whsec_another", 400).await;
 
-    // Outages of everything, with the database's own words.
+    // Outages of everything, whose errors carry the database's own messages.
     world.sql("alter table sessions rename to elsewhere").await;
     caller.post(ACQUIRE, json!({"hardware_id": device(4)}), 500).await;
     world.redis.stop();
@@ -183,7 +183,7 @@ async fn no_log_line_holds_a_secret_however_much_is_logged() {
     }
 }
 
-/// The line of each request, and the lines that were written on its way.
+/// Checks the line of each request, and the lines that were logged while it was handled.
 fn requests_say_what_they_were(lines: &[Value], tenant: &str) {
     let requests: Vec<&Value> =
         lines.iter().filter(|line| line.get("micros").is_some() && line.get("status").is_some()).collect();
@@ -204,7 +204,7 @@ fn requests_say_what_they_were(lines: &[Value], tenant: &str) {
                 "DEBUG"
             }
         );
-        // What isn't ready says so in a document of its own.
+        // The readiness check reports failures in a document of its own, without an error code.
         assert_eq!(line.get("code").is_some(), status >= 400 && line["route"] != "/ready", "{line}");
     }
     for wanted in [(ACQUIRE, 201), (ACQUIRE, 409), (ACQUIRE, 500), (HEARTBEAT, 200), (VALIDATE, 503), ("none", 404)] {
@@ -266,7 +266,7 @@ async fn a_heartbeat_writes_nothing_and_facts_are_written_whatever_is_logged() {
     let signed = facts(&lines, "signed");
     assert!(signed.len() == 4 && signed.iter().all(|line| line["outcome"] == "made" && line["seconds"].is_f64()));
 
-    // Redis forgets, and the seats of two who fell silent pass to others.
+    // Redis loses its data, and the seats of two sessions that stopped sending heartbeats pass to others.
     world.redis.flush().await;
     held.beat(200).await;
     let later = self::lines(&log);

@@ -27,13 +27,13 @@ impl Machine {
         Self { key: Some(key.to_owned()), ..self }
     }
 
-    /// Exit status, and everything that it said.
+    /// Runs a command; returns the exit status and all output.
     pub(crate) fn coditect(&self, words: &[&str]) -> (i32, String) {
         let Output { status, stdout, stderr } = self.command(words).output().unwrap();
         (status.code().unwrap(), String::from_utf8([stdout, stderr].concat()).unwrap())
     }
 
-    /// What it printed as JSON, having ended well.
+    /// Runs a command that must succeed; returns its JSON output.
     pub(crate) fn json(&self, words: &[&str]) -> Value {
         let Output { status, stdout, stderr } = self.command(&[words, &["--json"]].concat()).output().unwrap();
         assert!(
@@ -45,18 +45,18 @@ impl Machine {
         serde_json::from_slice(&stdout).unwrap()
     }
 
-    /// The same in a caller's trace: exit status, and everything that it said.
+    /// Runs a command within a caller's trace; returns the exit status and all output.
     pub(crate) fn traced(&self, traceparent: &str, words: &[&str]) -> (i32, String) {
         let Output { status, stdout, stderr } = self.command(words).env("TRACEPARENT", traceparent).output().unwrap();
         (status.code().unwrap(), String::from_utf8([stdout, stderr].concat()).unwrap())
     }
 
-    /// The same while it runs, to be killed.
+    /// Starts a command, to be killed while it runs.
     pub(crate) fn start(&self, words: &[&str]) -> Child {
         self.command(words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
-    /// `coditect login` up to the address that it prints. It goes on when somebody has been there.
+    /// Starts `coditect login` up to the address that it prints. It goes on once a browser has opened that address.
     pub(crate) fn login(&self) -> (Child, String) {
         let mut login =
             self.command(&["login", "--no-browser"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -70,7 +70,7 @@ impl Machine {
         command
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
-            // Which makes it itself, for nobody else to read.
+            // The command creates the folder itself, readable by its user only.
             .env("CODITECT_HOME", self.home.path().join("home"))
             .env("CODITECT_HARDWARE_ID", &self.hardware_id)
             .envs(self.key.as_ref().map(|key| ("CODITECT_LICENSE_KEY", key)))

@@ -1,4 +1,4 @@
-//! What Prometheus reads, as its own Python library understands it.
+//! The metrics as Prometheus's own Python library parses them.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -9,7 +9,7 @@ use testing::World;
 
 use crate::world::{ACQUIRE, HEARTBEAT, VALIDATE, device, question, seat, signed_in};
 
-/// What was measured, under its whole name with these labels and maybe more; added up.
+/// Sums the samples of a metric by its full name that have these labels; they may have more.
 pub(crate) fn sum(families: &Value, name: &str, labels: &[(&str, &str)]) -> f64 {
     let families = families.as_array().unwrap().iter();
     let samples = families.flat_map(|family| family["samples"].as_array().unwrap());
@@ -85,7 +85,7 @@ async fn what_stands_at_a_level_is_looked_up_when_it_is_read() {
     let process = world.spawn(env!("CARGO_BIN_EXE_all-in-one"), "coditect_all").await;
     let caller = signed_in(&process.client, &license).await;
     let held = seat(&caller, 1).await;
-    // One has waited for a quarter of an hour, another was given up, and what was delivered is nobody's business.
+    // One job has waited for a quarter of an hour, another was given up; a delivered one is not counted.
     for (n, state) in ["dead_at = null", "dead_at = now()", "delivered_at = now()"].iter().enumerate() {
         let minutes = 15 * (n + 1);
         let sql = format!(

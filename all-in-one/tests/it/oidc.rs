@@ -18,7 +18,7 @@ pub(crate) use provider::{CLIENT, Provider};
 pub(crate) const ANN: &str = "sub=ann&email=ann@acme.test&email_verified=true";
 const BOB: &str = "sub=bob&email=bob@acme.test&email_verified=true";
 
-/// A deployment that believes these issuers, with a tenant that has ten seats.
+/// Makes a deployment that trusts these issuers, with a tenant that has ten seats.
 async fn deployment(issuers: &Value) -> (World, Client, TenantId) {
     let world = World::new().await.with("OIDC_ISSUERS", issuers.to_string());
     let client = all(&world).await;
@@ -48,7 +48,7 @@ async fn refused(client: &Client, token: &str, status: u16, code: &str) -> Strin
 async fn a_recorded_user_takes_keeps_and_gives_back_a_seat() {
     let provider = Provider::shared();
     let (world, client, tenant) = trusting(&provider).await;
-    // The address changed since at the provider: the recorded subject is what counts.
+    // The address has changed at the provider since: the recorded subject decides.
     let user = world.user(tenant, "old@acme.test", Some((&provider.issuer, "ann"))).await;
     let ann = provider.id_token(ANN).await;
     let seat = acquire(&client, &ann, 1, 201).await;
@@ -72,7 +72,7 @@ async fn an_address_identifies_only_when_the_provider_vouches_for_it() {
     world.user(tenant, "carl@acme.test", Some((&provider.issuer, "carl"))).await;
     world.user(tenant, "dora@acme.test", Some(("https://elsewhere.test", "dora"))).await;
     acquire(&client, &provider.id_token(ANN).await, 1, 201).await;
-    // Addresses don't differ by case.
+    // Addresses are compared without regard to case.
     acquire(&client, &provider.id_token("sub=ann&email=Ann@Acme.test&email_verified=true").await, 1, 200).await;
     for stranger in [
         "sub=eve&email=eve@acme.test&email_verified=false",
@@ -80,7 +80,7 @@ async fn an_address_identifies_only_when_the_provider_vouches_for_it() {
         "sub=eve",
         "sub=eve@acme.test",
         "sub=zoe&email=zoe@acme.test&email_verified=true",
-        // Whose subject is recorded is known by that alone, and another issuer's subjects are others.
+        // A user with a recorded subject is matched by that subject alone, and another issuer's subjects are different users.
         "sub=another-carl&email=carl@acme.test&email_verified=true",
         "sub=dora&email=dora@acme.test&email_verified=true",
     ] {
@@ -111,7 +111,7 @@ async fn the_first_sign_in_records_the_subject_and_the_address_matches_no_more()
     let of_user = format!("select count(distinct user_id) from sessions where user_id = '{user}'");
     assert_eq!(world.number(&of_user).await, 1);
 
-    // The person is known by the subject alone, whatever became of the address.
+    // The user is matched by the subject alone, whatever became of the address.
     let won = if statuses[1] == 201 { "ann" } else { "new-owner-of-the-address" };
     acquire(&client, &provider.id_token(&format!("sub={won}")).await, 1, 201 - u16::from(won != "ann")).await;
 }
@@ -194,10 +194,10 @@ async fn a_user_of_two_tenants_says_which() {
     world.user(globex, "ann@acme.test", Some((&provider.issuer, "ann"))).await;
     let why = refused(&client, &provider.id_token(ANN).await, 403, "forbidden").await;
     assert!(why.contains("several organizations"), "{why}");
-    // Only one has an active license: that is the one.
+    // Only one has an active license: that one is used.
     world.sql(&format!("update licenses set expires_at = now() where tenant_id = '{globex}'")).await;
     acquire(&client, &provider.id_token(ANN).await, 3, 201).await;
-    // Contents never follow a license from one tenant to another: whose are meant has to be said.
+    // Contents never follow a license from one tenant to another: the tenant has to be named.
     let ann = client.bearer(provider.id_token(ANN).await);
     let pull = async |tenant: &str, status: u16| {
         let request = ann.request(Method::GET, "/api/v1/context/pull").header("coditect-tenant", tenant);
@@ -232,7 +232,7 @@ async fn a_user_of_two_tenants_says_which() {
         let why = refused(&client, &of(unknown).await, 403, "forbidden").await;
         assert!(why.contains("Ask its administrator"), "{why}");
     }
-    // The claim is promised: a token without it is not one of the configured kind.
+    // The claim is configured: a token without it is not of the configured kind.
     refused(&client, &provider.id_token(ANN).await, 401, "invalid_token").await;
 }
 
@@ -253,7 +253,7 @@ async fn tokens_for_something_else_are_not_believed() {
 
     says(&text(&provider.tokens(ANOTHER, ANN, None).await, "id_token"), "another service").await;
     says(&text(&provider.tokens(CLIENT, ANN, None).await, "access_token"), "not a complete token").await;
-    // Signed by the same keys, for the same audience: only its type tells that it is no ID token.
+    // Signed by the same keys, for the same audience: only its type shows that it is not an ID token.
     let confusable = provider.tokens(CLIENT, ANN, Some("https://api.test")).await;
     says(&text(&confusable, "access_token"), "another kind").await;
     says(&unconfigured.id_token(ANN).await, "another issuer").await;
@@ -280,7 +280,7 @@ async fn a_rotated_key_is_fetched_once_and_invented_ones_hardly_ever() {
     let (world, client, tenant) = trusting(&provider).await;
     world.user(tenant, "ann@acme.test", Some((&provider.issuer, "ann"))).await;
     let old = provider.id_token(ANN).await;
-    // Many at once wait for one fetch.
+    // Concurrent requests wait for one fetch.
     join_all((1..6).map(|n| acquire(&client, &old, n, 201))).await;
     assert_eq!(provider.fetches().await, (1, 1));
 
@@ -342,7 +342,7 @@ async fn a_provider_that_is_down_at_first_is_asked_again() {
     let unavailable = acquire(&client, &ann, 1, 503).await;
     assert_eq!(unavailable.text("/code"), "unavailable");
     assert!(unavailable.header("retry-after").parse::<u32>().unwrap() > 0);
-    // Those who come while it hangs wait for one attempt, not one after the other.
+    // Requests that arrive while it hangs wait for one attempt, not one after the other.
     provider.control("hang").await;
     let (asked, _) = provider.fetches().await;
     join_all((1..9).map(|n| acquire(&client, &ann, n, 503))).await;

@@ -64,14 +64,14 @@ async fn a_refusal_names_the_other_license_that_is_active_and_says_how_to_use_it
             }
         }
     }
-    // The other license's own key works, and says nothing of others.
+    // The other license's own key works, and its answer does not mention other licenses.
     let valid = client.post(VALIDATE, question(&new, 1), 200).await;
     assert_eq!((&valid.body["valid"], valid.body.get("other_license")), (&json!(true), None));
-    // A genuine key is no guess, however often it is refused.
+    // A genuine key does not count as a guess, however often it is refused.
     for _ in 0..61 {
         client.post(AUTH, json!({"license_key": old.key.to_string()}), 401).await;
     }
-    // An unknown key is told nothing.
+    // The answer to an unknown key does not mention other licenses.
     let unknown = protocol::key::LicenseKey::generate(protocol::key::Brand::Coditect, protocol::key::KeyType::Team);
     let answer = client.post(AUTH, json!({"license_key": unknown.to_string()}), 401).await;
     assert_eq!(answer.body.get("other_license"), None);

@@ -14,7 +14,7 @@ use testing::proxy::Proxy;
 use crate::bad_input::problem;
 use crate::world::{ACQUIRE, AUTH, HEARTBEAT, Seat, VALIDATE, all, all_with, device, question, seat, signed_in};
 
-/// Heartbeats of every seat, again and again, until told to stop; counts those that were refused for good.
+/// Sends heartbeats for every seat in a loop until it is stopped; counts those that were refused for good.
 struct Load {
     stop: Arc<AtomicBool>,
     lost: Arc<AtomicUsize>,
@@ -157,7 +157,7 @@ async fn an_idle_function_does_not_notice_that_redis_was_restarted() {
     let held = seat(&caller, 1).await;
     for _ in 0..3 {
         world.redis.start_again().await;
-        // Each has connections of its own to find broken.
+        // Each has connections of its own, which it has to find broken.
         held.beat(200).await;
         caller.post(ACQUIRE, json!({"hardware_id": device(1)}), 200).await;
         client.post(VALIDATE, question(&license, 1), 200).await;

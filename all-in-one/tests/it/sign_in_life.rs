@@ -16,7 +16,7 @@ async fn whoever_signs_in_takes_seats_syncs_and_leaves_as_himself() {
     let process = world.spawn_public(env!("CARGO_BIN_EXE_all-in-one"), "coditect_all").await;
     let machine = Machine::new(1, process.client.url());
 
-    // Before an administrator has added her, nobody knows her.
+    // Before an administrator has added her, she is not a user of any organization.
     let (login, url) = machine.login();
     assert!(provider.visit(&url, ANN).await.contains("Signed in as ann@acme.test"));
     assert!(login.wait_with_output().unwrap().status.success());

@@ -34,7 +34,7 @@ async fn with_a_key_a_seat_is_taken_kept_and_given_back_by_way_of_the_revision_t
     let (status, said) = smoke("none", "http://127.0.0.1:9").await;
     assert_eq!((status, world.number(sessions).await), (0, 1), "nothing but what everybody may ask: {said}");
 
-    // Its one seat is somebody else's.
+    // Its one seat is held by another device.
     let held = crate::world::seat(&signed_in(&serving, &license).await, 1).await;
     let (status, said) = smoke(&key, serving.url()).await;
     assert!(status == 1 && said.contains("409 (no_seats_available), request id "), "{said}");

@@ -1,4 +1,4 @@
-//! How a process starts that can't.
+//! Errors of a process that cannot start.
 
 use std::process::Command;
 

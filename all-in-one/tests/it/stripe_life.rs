@@ -1,5 +1,6 @@
-//! A subscription's life, from the purchase to its end, with everything as it is in production but Stripe, in whose place
-//! stand a server of others that calls our webhook by itself and, for what it lacks, events signed by Stripe's own library.
+//! A subscription's life, from the purchase to its end, with everything as it is in production but Stripe, which is replaced
+//! by a third-party server that calls our webhook by itself and, where it lacks a feature, by events signed with Stripe's
+//! own library.
 
 mod counterparts;
 
@@ -24,17 +25,17 @@ struct Shop {
     events: Events,
     /// The customer's subscription as it should be by now.
     acme: Subscription,
-    /// When the last event happened; Stripe's seconds never tie here.
+    /// The time of the last event; two events never have the same second here.
     at: i64,
 }
 
 impl Shop {
-    /// Three seats of BUSINESS, just bought.
+    /// Opens a shop whose customer has just bought three seats of BUSINESS.
     async fn open(version: Version) -> Self {
         Self::open_with(World::new().await, Localstripe::start(), true, version).await
     }
 
-    /// `calls`: whether that Stripe calls the webhook by itself.
+    /// Opens a shop. `calls`: true if the Stripe server calls the webhook by itself.
     async fn open_with(world: World, stripe: Localstripe, calls: bool, version: Version) -> Self {
         let process = world.spawn_public(env!("CARGO_BIN_EXE_all-in-one"), "coditect_all").await;
         if calls {
@@ -62,14 +63,14 @@ impl Shop {
         self.tell(|events, acme, at| events.subscription("updated", acme, at)).await;
     }
 
-    /// How many events of a kind are in a state.
+    /// Returns the number of events of a kind that are in a state.
     async fn count(&self, kind: &str, state: &str) -> i64 {
         self.world
             .number(&format!("select count(*) from stripe_events where type = '{kind}' and state = '{state}'"))
             .await
     }
 
-    /// The license, as an operator finds it by Stripe's customer.
+    /// Returns the license, as an operator finds it by Stripe's customer id.
     fn license(&self) -> Value {
         let list = ops(&self.world, &self.mail, &["license", "list", "--customer", &self.acme.customer(), "--json"]);
         let list: Value = serde_json::from_str(&list).unwrap();
@@ -77,7 +78,7 @@ impl Shop {
         list["data"][0].clone()
     }
 
-    /// Delivers the mails, and answers the only one.
+    /// Delivers the mails, and returns the only one.
     fn mail(&self) -> String {
         ops(&self.world, &self.mail, &["outbox", "deliver"]);
         let mut mails = self.mail.take();
@@ -123,7 +124,7 @@ async fn where_stripe_can_be_asked_a_purchase_waits_for_nothing() {
 async fn from_purchase_to_end(version: Version) {
     let mut shop = Shop::open(version).await;
 
-    // Stripe calls by itself, but nobody knows yet whose subscription that is.
+    // Stripe calls by itself, but the subscription's tenant is not known yet.
     until("the subscription waits", async || shop.count("customer.subscription.created", "waiting").await == 1).await;
     assert_eq!(shop.world.number("select count(*) from licenses").await, 0);
     shop.tell(|events, acme, at| events.checkout("checkout.session.completed", acme, true, at)).await;
@@ -212,7 +213,7 @@ async fn cancelled_it_serves_to_the_end_of_the_period(shop: &mut Shop, machine: 
     assert_eq!(shop.validate(key).await["valid"], true);
     assert!(shop.mail().contains(&ends.strftime("%Y").to_string()));
 
-    // Then at once; as far as that Stripe knows, the period was over.
+    // Then it is canceled immediately; for that Stripe server the period was already over.
     let held = seat(&shop.sign_in(key).await, 2).await;
     shop.stripe.cancel(&shop.acme.id()).await;
     until("it is over", async || shop.count("customer.subscription.deleted", "applied").await == 1).await;
@@ -225,13 +226,13 @@ async fn cancelled_it_serves_to_the_end_of_the_period(shop: &mut Shop, machine: 
     held.release(200).await;
 }
 
-/// The key in the mail that brings it.
+/// Returns the license key in the mail that delivers it.
 fn key_in(mail: &str) -> String {
     let (_, after) = mail.split_once("coditect activate ").unwrap_or_else(|| panic!("no key in {mail}"));
     after.split_whitespace().next().unwrap().to_owned()
 }
 
-/// Asks for a seat where there is none, and answers how many there are.
+/// Asks for a seat where none is free, and returns the seat counts.
 async fn no_seat(caller: &Client) -> Value {
     let answer = caller.post(ACQUIRE, json!({"hardware_id": device(9)}), 409).await;
     assert_eq!(answer.text("/code"), "no_seats_available");

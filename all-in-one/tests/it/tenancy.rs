@@ -1,4 +1,4 @@
-//! What Postgres itself keeps apart, tried by raw SQL as each function's role.
+//! Tenant isolation that Postgres itself enforces, tested by raw SQL as each function's role.
 
 use std::fmt::Write as _;
 
@@ -22,10 +22,10 @@ const ROLES: &[&str] = &[
     "coditect_all",
 ];
 
-/// What even a new tenant has a row in.
+/// Tables in which even a new tenant has a row.
 const OF_EVERY_TENANT: &[&str] = &["tenants", "context_heads"];
 
-/// A row of this tenant in every table that has tenants.
+/// Creates a row of this tenant in every table that has tenants.
 async fn seeded(world: &World) -> Uuid {
     let tenant = world.tenant("acme").await;
     let user = world.user(tenant, "a@acme.test", None).await;
@@ -57,7 +57,7 @@ async fn seeded(world: &World) -> Uuid {
     tenant.as_uuid()
 }
 
-/// Every table whose rows are a tenant's, from the catalogue.
+/// Returns every table whose rows belong to a tenant, from the catalog.
 async fn tables(sql: &Client) -> Vec<String> {
     let rows = sql
         .query(
@@ -78,7 +78,7 @@ async fn set_tenant(role: &Client, tenant: Option<Uuid>) {
     role.execute("select set_config('app.tenant_id', $1, false)", &[&value]).await.unwrap();
 }
 
-/// Rows counted, or touched; none when the role may not do it at all.
+/// Returns the number of rows counted or affected; 0 if the role lacks the privilege.
 fn count_or_denied(result: Result<u64, tokio_postgres::Error>, what: &str) -> u64 {
     match result {
         Ok(count) => count,
@@ -203,7 +203,7 @@ async fn no_role_sees_or_touches_a_row_of_no_tenant_or_another() {
     }
 }
 
-/// As another tenant: no update, no delete, no insert under this tenant's name.
+/// Checks that another tenant can neither update nor delete, nor insert under this tenant's name.
 async fn untouchable(role: &Client, name: &str, table: &str, sql: &Client, mine: Uuid) {
     let columns = sql
         .query(
@@ -243,7 +243,7 @@ async fn untouchable(role: &Client, name: &str, table: &str, sql: &Client, mine:
     let insert = format!("insert into {table} ({list}) select {list} from jsonb_populate_record(null::{table}, $1)");
     let refused = role.execute(&insert, &[&row]).await.unwrap_err();
     assert_eq!(refused.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{name} inserts into {table}: {refused:?}");
-    // With the right tenant the same insert gets as far as the row that is there: it was the policy that refused.
+    // With the right tenant the same insert fails only on the existing row: it was the policy that refused it before.
     set_tenant(role, Some(mine)).await;
     let double = role.execute(&insert, &[&row]).await.unwrap_err();
     assert_eq!(double.code(), Some(&SqlState::UNIQUE_VIOLATION), "{name} on {table}: {double:?}");
@@ -297,7 +297,7 @@ async fn every_grant_is_in_the_list() {
     text.push_str("\n## Functions that look across tenants\n\nEach returns just what its name says, runs as its owner, and can be executed by the roles above alone.\n\n| function | owner | settings |\n|---|---|---|\n");
     for row in &definers {
         let (function, owner, settings): (&str, &str, &str) = (row.get(0), row.get(1), row.get(2));
-        // A new tenant's head is made by the trigger, in a transaction of whichever tenant.
+        // A new tenant's head is made by the trigger, in a transaction of any tenant.
         let expected = if function == "context_head_found()" { "coditect_founder" } else { "coditect_lookup" };
         assert_eq!(owner, expected, "{function}");
         assert!(settings.starts_with("search_path=pg_catalog"), "{settings}");
@@ -306,7 +306,7 @@ async fn every_grant_is_in_the_list() {
     }
     compare("docs/grants.md", &text);
 
-    // Who sees or writes across tenants is nobody that can log in, or that somebody else is.
+    // The roles that read or write across tenants cannot log in, and no other role is a member of them.
     let held = "select count(*) from pg_roles who, pg_roles r
         where r.rolname in ('coditect_lookup', 'coditect_founder') and not who.rolsuper
             and (r.rolcanlogin or (who.oid <> r.oid and pg_has_role(who.oid, r.oid, 'usage')))";
@@ -352,7 +352,7 @@ async fn a_push_writes_nothing_without_a_tenant_or_under_anothers_license() {
     assert_eq!(world.number("select count(*) from context_records").await, 1);
 }
 
-/// Whoever makes a tenant: the operators have a test of their own, a purchase is here.
+/// Every way to create a tenant also creates its stream: operators have a test of their own, a purchase is here.
 #[tokio::test]
 async fn a_tenant_that_is_bought_has_a_stream_to_begin_with() {
     let world = World::new().await;

@@ -1,4 +1,4 @@
-//! Credentials that must not be believed, and those that are good but for something else.
+//! Credentials that must not be trusted, and those that are valid but for another purpose.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -16,7 +16,7 @@ use crate::world::{ACQUIRE, HEARTBEAT, RELEASE, Seat, VALIDATE, all_with, device
 
 const SESSION: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
-/// What can be wrong with a token, by name.
+/// Returns the ways in which a token can be invalid, by name.
 #[expect(clippy::too_many_lines, reason = "a list")]
 async fn forgeries(world: &World, license: &License) -> Vec<(&'static str, String)> {
     let kid = world.key_id().await;
@@ -127,7 +127,7 @@ async fn no_forged_foreign_expired_or_confused_token_is_believed() {
             assert!(answer.header("www-authenticate").starts_with("Bearer"), "{what} on {path}");
         }
     }
-    // The same with another scheme, or none.
+    // The requests with another scheme, or with none.
     for (path, body) in &routes {
         client.post(path, body.clone(), 401).await;
         let basic = client.request(Method::POST, path).header("authorization", "Basic YTpi").json(body);
@@ -188,7 +188,7 @@ async fn another_tenants_things_are_not_there() {
     assert_eq!(same(&theirs.body), same(&nothing.body));
     mine.beat(200).await;
 
-    // Nor is what a license key doesn't open: another license of the same tenant.
+    // Nor does a license key open another license of the same tenant.
     let sibling = world.license(license.tenant, "TEAM", 5).await;
     let caller = signed_in(&client, &sibling).await;
     caller.post(HEARTBEAT, mine.body(), 404).await;

@@ -1,4 +1,4 @@
-//! Traces, as an OpenTelemetry collector of somebody else's making gets them.
+//! Traces, as a third-party OpenTelemetry collector receives them.
 
 mod collector;
 
@@ -30,7 +30,7 @@ async fn traced(collector: &Collector) -> World {
 #[tokio::test]
 async fn the_trace_of_an_acquire_has_each_of_its_steps_and_is_sent_before_the_end() {
     let collector = Collector::start(&[]);
-    // Nothing but what callers record.
+    // Only requests that callers record are traced.
     let world = traced(&collector).await.with("OTEL_TRACES_SAMPLER_ARG", "0");
     let tenant = world.tenant("acme").await;
     let license = world.license(tenant, "TEAM", 2).await;
@@ -38,14 +38,14 @@ async fn the_trace_of_an_acquire_has_each_of_its_steps_and_is_sent_before_the_en
     let caller = signed_in(&process.client, &license).await;
     let ask = |n| caller.request(Method::POST, ACQUIRE).json(&json!({"hardware_id": device(n)}));
     caller.send(ask(1).header("traceparent", traceparent(true)).header("x-request-id", "seen"), 201).await;
-    // Its caller doesn't record it.
+    // This request's caller does not record its trace.
     let unseen = TRACE.replace('4', "5");
     caller.send(ask(2).header("traceparent", traceparent(false).replace(TRACE, &unseen)), 201).await;
-    // They leave by the second; what asked for the end gets them at once.
+    // Spans are exported every second; a shutdown exports the rest at once.
     assert_eq!(process.terminate(), Some(0));
 
     let spans = collector.spans();
-    // The keys are read by the first who needs them, be that this request or what the process does by itself.
+    // The keys are read by the first that needs them, be that this request or a background task of the process.
     let spans: Vec<Span> = spans.into_iter().filter(|span| span.name != "keys_current").collect();
     let trace: Vec<&Span> = spans.iter().filter(|span| span.trace == TRACE).collect();
     assert_eq!(trace.len(), spans.len(), "nothing else is recorded: {spans:?}");
@@ -79,7 +79,7 @@ async fn the_database_knows_the_trace_of_a_transaction_while_it_runs() {
     let process = world.spawn(ALL_IN_ONE, "coditect_all").await;
     let caller = signed_in(&process.client, &license).await;
     let (held, sql) = (seat(&caller, 1).await, world.db.connect("postgres").await);
-    // Whoever opens a session waits for this lock.
+    // Opening a session waits for this lock.
     let lock = format!("begin; select pg_advisory_xact_lock(hashtextextended('{}', 1))", license.id);
     sql.batch_execute(&lock).await.unwrap();
     let ask = caller.request(Method::POST, ACQUIRE).header("traceparent", traceparent(true));
@@ -92,7 +92,7 @@ async fn the_database_knows_the_trace_of_a_transaction_while_it_runs() {
     .await;
     sql.batch_execute("commit").await.unwrap();
     assert_eq!(acquired.await.unwrap().unwrap().status(), 201);
-    // What was said of one transaction says nothing of the next.
+    // The name that was set for one transaction does not remain for the next.
     held.beat(200).await;
     let left = watch.query("select 1 from pg_stat_activity where application_name like '00-%'", &[]).await.unwrap();
     assert!(left.is_empty());
@@ -115,9 +115,9 @@ async fn whoever_is_called_on_the_way_is_told_the_trace() {
         assert_eq!(path, "/v1/checkout/sessions");
         told.unwrap()
     };
-    // Without a collector, the trace is the caller's own.
+    // Without a collector, the caller's own trace context is passed on.
     assert_eq!(buys(&all(&world).await).await, traceparent(true));
-    // With one, it is a span's of it.
+    // With one, a span of that trace is passed on.
     let collector = Collector::start(&[]);
     let world = world.with("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.clone());
     let mut process = world.spawn(ALL_IN_ONE, "coditect_all").await;
@@ -169,7 +169,7 @@ async fn who_keeps_the_signing_key_is_told_the_trace() {
     let client = all(&world).await;
     let ask = client.request(Method::POST, AUTH).header("traceparent", traceparent(true));
     client.send_any(ask.json(&json!({"license_key": license.key.to_string()}))).await;
-    // A look at the start is nobody's.
+    // The request that is sent at startup belongs to no trace.
     while kms.call().1 != Some(traceparent(true)) {}
 }
 
@@ -200,7 +200,7 @@ async fn some_of_the_requests_are_traced_that_no_caller_records() {
     let mut process = world.spawn(ALL_IN_ONE, "coditect_all").await;
     let held = seat(&signed_in(&process.client, &license).await, 1).await;
     for n in 0..400_u128 {
-        // Half of them come with a trace that nobody records.
+        // Half of them come with a trace that its caller does not record.
         let beat = held.own.request(Method::POST, HEARTBEAT).json(&held.body());
         let trace = (n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
         let trace = format!("00-{trace:032x}-{PARENT}-00");
@@ -209,6 +209,6 @@ async fn some_of_the_requests_are_traced_that_no_caller_records() {
     assert_eq!(process.terminate(), Some(0));
     let spans = collector.spans();
     let beats = spans.iter().filter(|span| span.attributes.get("http.route") == Some(&json!(HEARTBEAT))).count();
-    // Five standard deviations around 80.
+    // Five standard deviations around the mean of 80.
     assert!((40..=120).contains(&beats), "{beats} of 400");
 }

@@ -5,23 +5,23 @@ use testing::World;
 use testing::http::{Answer, Client};
 use testing::world::License;
 
-/// Where a session begins.
+/// Path that begins a session.
 pub(crate) const ACQUIRE: &str = "/api/v1/licenses/acquire";
-/// Where it is kept.
+/// Path that keeps a session.
 pub(crate) const HEARTBEAT: &str = "/api/v1/licenses/heartbeat";
-/// Where it ends.
+/// Path that ends a session.
 pub(crate) const RELEASE: &str = "/api/v1/licenses/release";
-/// Where a key is asked about.
+/// Path that validates a key.
 pub(crate) const VALIDATE: &str = "/api/v1/licenses/validate";
-/// Where a device's place is given back.
+/// Path that frees a device's activation.
 pub(crate) const DEACTIVATE: &str = "/api/v1/licenses/deactivate";
-/// Where a plan is bought.
+/// Path that buys a plan.
 pub(crate) const CHECKOUT: &str = "/api/v1/billing/checkout";
-/// Where what was bought is changed.
+/// Path that changes a subscription.
 pub(crate) const PORTAL: &str = "/api/v1/billing/portal";
-/// Where records are pushed.
+/// Path that pushes records.
 pub(crate) const PUSH: &str = "/api/v1/context/push";
-/// Where a key becomes an access token.
+/// Path that exchanges a key for an access token.
 pub(crate) const AUTH: &str = "/api/v1/auth/license";
 
 /// Starts every function.
@@ -29,12 +29,13 @@ pub(crate) async fn all(world: &World) -> Client {
     world.serve_routes("all-in-one", "coditect_all", all_in_one::connect).await
 }
 
-/// A deployment that has everything, also what an installation without Stripe leaves out. Nobody is at Stripe's address.
+/// Makes a deployment that has everything, also the routes that an installation without Stripe leaves out. No server listens
+/// at Stripe's address.
 pub(crate) async fn whole_world() -> World {
     World::new().await.with("STRIPE_API_KEY", "sk_test_nobody").with("STRIPE_API_BASE", "http://127.0.0.1:9")
 }
 
-/// Every function, and a license of a tenant of its own.
+/// Starts every function, with a license of a tenant of its own.
 pub(crate) async fn all_with(plan: &str, seats: i32) -> (World, Client, License) {
     let world = whole_world().await;
     let client = all(&world).await;
@@ -53,12 +54,12 @@ pub(crate) fn device(n: usize) -> String {
     format!("{n:064x}")
 }
 
-/// The question whether a license may be used on a device.
+/// Returns a request to validate a license on a device.
 pub(crate) fn question(license: &License, n: usize) -> Value {
     json!({"license_key": license.key.to_string(), "machine_id": device(n), "version": "1.0.0"})
 }
 
-/// A seat of a device, which must be there.
+/// Acquires a seat for a device, which must be granted.
 pub(crate) async fn seat(caller: &Client, n: usize) -> Seat {
     Seat::of(caller, &caller.post(ACQUIRE, json!({"hardware_id": device(n)}), 201).await)
 }

@@ -1,4 +1,4 @@
-//! A program from `exec` to its first answer.
+//! Starts a program and measures the time from `exec` to its first answer.
 
 use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
@@ -7,18 +7,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long to wait before asking again whether it listens.
+/// Pause between two attempts to connect.
 const LOOK_AGAIN: Duration = Duration::from_micros(100);
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a new process is asked first.
+/// The first request to a new process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Question {
-    /// Whether it lives.
+    /// Liveness check.
     Health,
-    /// Whether it has what it needs: what Cloud Run asks before it sends requests.
+    /// Readiness check, which Cloud Run makes before it sends requests.
     Ready,
-    /// What it is there for, with nothing asked before, so that its connections are opened for it.
+    /// The function's own request, with none before it, so that its connections are opened for it.
     Work,
 }
 
@@ -26,7 +26,7 @@ impl Question {
     pub(crate) const ALL: [Self; 3] = [Self::Health, Self::Ready, Self::Work];
 }
 
-/// A program, and what it is told.
+/// A program with its environment variables.
 #[derive(Debug)]
 pub(crate) struct Program {
     pub(crate) name: String,
@@ -35,14 +35,14 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// A function with its own database role.
+    /// Makes a function's program with its own database role.
     pub(crate) fn new(v: &HashMap<String, String>, folder: &Path, name: &str) -> Self {
         let mut environment: Vec<(String, String)> =
             ["REDIS_URL", "SIGNING_KEY", "PUBLIC_URL", "LICENSE_KEY_PEPPER", "STRIPE_WEBHOOK_SECRETS", "FUNCTION_URLS"]
                 .iter()
                 .map(|name| ((*name).to_owned(), v[*name].clone()))
                 .collect();
-        // Nobody is asked with it: billing starts only with one.
+        // No request is made with it: billing only needs one to start.
         environment.push(("STRIPE_API_KEY".to_owned(), "sk_test_none".to_owned()));
         let file = format!("{}/function-password", v["BENCH_STACK_DIR"]);
         let password = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{file}: {e}"));
@@ -65,7 +65,7 @@ impl Program {
         assert_eq!(left.trim(), "0", "bytes of {} in memory: put it on a disk", self.path.display());
     }
 
-    /// Starts it with nothing but its own environment, and asks it as soon as it listens.
+    /// Starts it with nothing but its own environment, and sends the request as soon as it listens.
     pub(crate) fn start(&self, request: &[u8], status: u16) -> Started {
         let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
         let address = format!("127.0.0.1:{port}");
@@ -99,7 +99,7 @@ pub(crate) struct Started {
 }
 
 impl Started {
-    /// Its resident memory in bytes, from `/proc`.
+    /// Returns its resident memory in bytes, from `/proc`.
     pub(crate) fn resident(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.0.id())).unwrap_or_default();
         let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
@@ -118,7 +118,7 @@ impl Drop for Running {
     }
 }
 
-/// A GET as bytes.
+/// Returns a GET request as bytes.
 pub(crate) fn get(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: bench\r\n\r\n").into_bytes()
 }

@@ -1,4 +1,4 @@
-//! What each function is there for: a request of each, every time another one.
+//! Typical requests of each function, a different one each time.
 
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ use crate::webhook::Stripe;
 pub(crate) struct Work {
     key: String,
     token: String,
-    /// One to keep, and the others to give back.
+    /// The session for heartbeats; the others are for releases.
     kept: Session,
     sessions: Vec<Session>,
     stripe: Stripe,
@@ -25,7 +25,7 @@ pub(crate) struct Work {
 }
 
 impl Work {
-    /// Takes seats from the functions that are there.
+    /// Acquires seats from the running functions.
     pub(crate) async fn open(v: &HashMap<String, String>) -> Self {
         let key = v["BENCH_KEY"].clone();
         let at = |name: &str| load::address(&v[name]);
@@ -39,7 +39,7 @@ impl Work {
         Self { key, token, kept, sessions, stripe, devices: 3 * STARTS }
     }
 
-    /// The next request to a function, and how it is answered.
+    /// Returns the next request to a function, and the status of its answer.
     pub(crate) fn request(&mut self, function: &str) -> (Vec<u8>, u16) {
         self.devices += 1;
         let request = match function {
@@ -55,7 +55,7 @@ impl Work {
             "sync-push" => load::post("/api/v1/context/push", Some(&self.token), &Records::new(1).body()),
             "sync-pull" => pull::request(&self.token, None, ""),
             "webhook-stripe" => self.stripe.next(),
-            // A license key may not pay, and that is as far as it goes without Stripe.
+            // A license key may not pay, so this is as far as billing gets without Stripe.
             "billing" => {
                 let body = json!({"return_url": "https://example.com"}).to_string();
                 return (load::post("/api/v1/billing/portal", Some(&self.token), &body), 403);

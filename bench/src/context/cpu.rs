@@ -1,4 +1,4 @@
-//! What a round costs the machine: the processor time of the function, of Postgres, and of this program.
+//! Processor time of a round: that of the function, of Postgres, and of this program.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 /// The clock of `/proc`, which is the same on every Linux that we run on.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// The processes that are looked at.
+/// The processes that are measured.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Processes {
     function: Option<u32>,
@@ -22,7 +22,7 @@ pub(crate) struct Spent {
 }
 
 impl Processes {
-    /// Those of a stack; without a function where nothing of ours takes part.
+    /// Finds the processes of a stack; without a function where none of ours takes part.
     pub(crate) fn of(stack: &Path, function: Option<&str>) -> Self {
         let id = |name: &str| {
             let file = stack.join(format!("run/{name}.pid"));
@@ -33,7 +33,7 @@ impl Processes {
         Self { function: function.map(id), postmaster: id("postgres") }
     }
 
-    /// What they have taken until now.
+    /// Returns the time that they have used so far.
     pub(crate) fn spent(self) -> Spent {
         Spent {
             function: self.function.and_then(stat).map(|s| s.own).unwrap_or_default(),
@@ -42,7 +42,7 @@ impl Processes {
         }
     }
 
-    /// The postmaster's, of all that it started and are there, and of those that ended and it knows of.
+    /// Returns the time of the postmaster, of its running children, and of those that ended and that it has waited for.
     fn postgres(self) -> Duration {
         let Some(postmaster) = stat(self.postmaster) else { return Duration::ZERO };
         let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -53,7 +53,7 @@ impl Processes {
 }
 
 impl Spent {
-    /// What was taken since.
+    /// Returns the time that was used since `before`.
     pub(crate) fn since(self, before: Self) -> Self {
         Self {
             function: self.function.saturating_sub(before.function),
@@ -62,7 +62,7 @@ impl Spent {
         }
     }
 
-    /// Both together.
+    /// Returns the sum of both.
     pub(crate) fn and(self, other: Self) -> Self {
         Self {
             function: self.function + other.function,
@@ -72,7 +72,7 @@ impl Spent {
     }
 }
 
-/// What the programs took that this one started and saw the end of.
+/// Returns the processor time of the children of this program that have ended and were waited for.
 pub(crate) fn of_ended_children() -> Duration {
     stat(std::process::id()).map(|s| s.ended_children).unwrap_or_default()
 }
@@ -85,7 +85,7 @@ struct Stat {
 
 fn stat(process: u32) -> Option<Stat> {
     let text = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The name before it may have spaces and brackets of its own.
+    // The name before it may contain spaces and brackets.
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
     let number = |at: usize| fields.get(at)?.parse::<u32>().ok();
     let time = |at: usize| Some(Duration::from_secs_f64(f64::from(number(at)? + number(at + 1)?) / TICKS_PER_SECOND));

@@ -13,10 +13,10 @@ use super::tenant::{self, Tenant};
 use crate::load::{self, Connection};
 use crate::table::{self, ms, rate};
 
-/// How many records the tenants have.
+/// Numbers of records of the tenants.
 pub(crate) const SIZES: [u64; 3] = [1000, 100_000, 1_000_000];
 
-/// Polls of each in a round.
+/// Polls of each tenant in a round.
 const POLLS: usize = 500;
 
 const FILL: &str = "
@@ -33,14 +33,14 @@ const FILL: &str = "
     )
     update context_heads set seq = $1 where tenant_id = current_tenant()";
 
-/// Gives a tenant so many records, but one.
+/// Gives a tenant one record less than `records`.
 async fn fill(v: &HashMap<String, String>, tenant: &Tenant, records: u64) {
     let owner = tenant::as_owner(v).await;
     owner.batch_execute(&format!("set app.tenant_id = '{}'", tenant.id)).await.expect("a setting");
     owner.execute(FILL, &[&(records as i64 - 1)]).await.expect("records");
 }
 
-/// Pushes the last one, and answers the cursor of the end: who pushes is told.
+/// Pushes the last record, and returns the cursor of the end, which is in the answer to a push.
 async fn end(v: &HashMap<String, String>, tenant: &Tenant) -> String {
     let request = load::post("/api/v1/context/push", Some(&tenant.token), &Records::new(1).body());
     let (status, body) = Connection::open(&load::address(&v["SYNC_PUSH_URL"])).await.ask(&request).await;
@@ -66,7 +66,7 @@ impl Poller {
     }
 }
 
-/// The table of polls.
+/// Measures polls and returns their table.
 pub(crate) async fn table(v: &HashMap<String, String>, tenants: &[Tenant]) -> String {
     for (tenant, records) in tenants.iter().zip(SIZES) {
         fill(v, tenant, records).await;

@@ -24,7 +24,7 @@ const INSERT: &str = "
 const FUNCTION: &str = "select n, outcome, version, content_hash
     from context_push($1, null, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, null, $12, $13, $14, $15, $16)";
 
-/// Who pushes, and how.
+/// A sender of pushes: over HTTP, by a bare `insert`, or by the database's function.
 pub(crate) enum Writer {
     Http { connection: Connection, token: String, stock: VecDeque<Vec<u8>>, answers: Vec<Vec<u8>>, errors: u64 },
     Insert { database: Database, next: i64, stock: VecDeque<Records> },
@@ -39,7 +39,7 @@ impl Writer {
         Self::Http { connection, token: tenant.token.clone(), stock: VecDeque::new(), answers: Vec::new(), errors: 0 }
     }
 
-    /// `nth` of those that write to the tenant at once: its numbers are nobody else's.
+    /// Opens the `nth` of several concurrent writers to a tenant; its range of numbers is used by no other.
     async fn insert(v: &HashMap<String, String>, tenant: &Tenant, nth: usize) -> Self {
         let database = Database::open(v, tenant, "coditect_sync_push", INSERT).await;
         Self::Insert { database, next: (nth as i64 + 1) << 32, stock: VecDeque::new() }
@@ -105,7 +105,7 @@ impl Sender for Writer {
     }
 }
 
-/// Pushes records by the database's function; answers how many were not simply made.
+/// Pushes records by the database's function; returns the number of those that were not simply created.
 async fn push(database: &Database, records: &Records) -> u64 {
     let [kinds, ids, projects, statuses, updated, deletions, hashes, contents] = records.columns();
     let mut totals: Vec<(i16, i64)> = Vec::new();

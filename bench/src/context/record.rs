@@ -12,7 +12,7 @@ pub(crate) const CONTENT_BYTES: usize = 500;
 /// Records of a push.
 pub(crate) const BATCH: usize = 100;
 
-/// Who pushes.
+/// The device that pushes.
 pub(crate) const DEVICE: &str = "bench-laptop";
 
 const PROJECT: &str = "coditect-bench";
@@ -98,7 +98,7 @@ const KINDS: [(i16, &str); 10] = [
     (2, "task"),
 ];
 
-/// New records column by column, as a push has them in the end.
+/// New records column by column, as a push writes them in the end.
 #[derive(Debug, Default)]
 pub(crate) struct Records {
     pub(crate) kinds: Vec<i16>,
@@ -113,7 +113,7 @@ pub(crate) struct Records {
 }
 
 impl Records {
-    /// A batch that nobody has pushed.
+    /// Makes a batch of new records.
     pub(crate) fn new(count: usize) -> Self {
         let mut records = Self::default();
         let now = Timestamp::now();
@@ -135,12 +135,12 @@ impl Records {
         records
     }
 
-    /// How many.
+    /// Returns the number of records.
     pub(crate) fn len(&self) -> usize {
         self.ids.len()
     }
 
-    /// The body of the push that brings them.
+    /// Returns the body of the push that sends them.
     pub(crate) fn body(&self) -> String {
         let records: Vec<String> = (0..self.len())
             .map(|n| {
@@ -155,14 +155,14 @@ impl Records {
         format!(r#"{{"device_id":"{DEVICE}","records":[{}]}}"#, records.join(","))
     }
 
-    /// What a statement takes of them, in the order of the columns.
+    /// Returns the parameters of a statement, in the order of the columns.
     pub(crate) fn columns(&self) -> [&(dyn ToSql + Sync); 8] {
         let Self { kinds, ids, projects, statuses, updated, deletions, hashes, contents, .. } = self;
         [kinds, ids, projects, statuses, updated, deletions, hashes, contents]
     }
 }
 
-/// Canonical JSON of its length, different for each id.
+/// Makes canonical JSON of `CONTENT_BYTES`, different for each id.
 fn content(id: Uuid, status: Option<&str>) -> Vec<u8> {
     let mut seed = id.as_u128() as u64 | 1;
     let mut word = || {

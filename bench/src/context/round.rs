@@ -1,4 +1,4 @@
-//! Rounds: who takes part sends as fast as answers come, until the time is over.
+//! Rounds: each sender sends its next request as soon as the last one is answered, until the time is over.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,27 +7,27 @@ use tokio::sync::Barrier;
 
 use super::cpu::{Processes, Spent};
 
-/// How long a round is.
+/// Duration of a round.
 pub(crate) const LENGTH: Duration = Duration::from_millis(1500);
 
-/// How often each row's turn comes.
+/// Number of rounds of each row.
 pub(crate) const ROUNDS: usize = 5;
 
-/// One of those that send at the same time.
+/// One of several concurrent senders.
 pub(crate) trait Sender: Send + 'static {
-    /// Makes what will be sent, so that making it takes nothing from the round.
+    /// Makes the requests beforehand, so that making them takes no time from the round.
     fn prepare(&mut self, requests: usize);
 
-    /// Sends the next, and answers how many records went through; none when there is nothing left.
+    /// Sends the next request, and returns the number of records that were sent; `None` when there is nothing left.
     fn send(&mut self) -> impl Future<Output = Option<u64>> + Send;
 
-    /// Looks at what was only kept during the round; answers how many requests went wrong.
+    /// Checks the answers that were kept during the round; returns the number of requests that failed.
     fn check(&mut self) -> u64 {
         0
     }
 }
 
-/// What rounds came to.
+/// Results of rounds.
 #[derive(Debug, Default)]
 pub(crate) struct Measured {
     rates: Vec<f64>,
@@ -60,18 +60,18 @@ impl Measured {
     }
 }
 
-/// Some senders and what they came to.
+/// Some senders and their results.
 #[derive(Debug)]
 pub(crate) struct Lane<S> {
     senders: Vec<S>,
     processes: Processes,
-    /// Requests that a sender is given for a round.
+    /// Number of requests that a sender is given for a round.
     stock: usize,
     pub(crate) measured: Measured,
 }
 
 impl<S: Sender> Lane<S> {
-    /// A lane, warm: its first round counts for nothing but how much is to be made for the next.
+    /// Opens a lane and warms it up: its first round counts only to find out how many requests to make for the next.
     pub(crate) async fn open(senders: Vec<S>, processes: Processes) -> Self {
         let mut lane = Self { senders, processes, stock: 30, measured: Measured::default() };
         lane.round().await;
@@ -79,7 +79,7 @@ impl<S: Sender> Lane<S> {
         lane
     }
 
-    /// Its turn.
+    /// Runs one round.
     pub(crate) async fn round(&mut self) {
         for sender in &mut self.senders {
             sender.prepare(self.stock);
@@ -107,7 +107,7 @@ impl<S: Sender> Lane<S> {
         self.measured.records += records;
         self.measured.spent = self.measured.spent.and(spent);
         self.measured.errors += self.senders.iter_mut().map(Sender::check).sum::<u64>();
-        // Half as many again as the quickest sent in this time: nobody should stand idle at the end.
+        // Half as many again as the quickest sent in this time: no sender should be idle at the end.
         self.stock = (requests as f64 * 1.5 * LENGTH.as_secs_f64() / took).ceil() as usize + 1;
     }
 }

@@ -3,12 +3,12 @@
 use super::round::Measured;
 use crate::table::{ms, rate, table};
 
-/// Rows, as they come.
+/// Rows in the order in which they are added.
 #[derive(Debug, Default)]
 pub(crate) struct Rows(Vec<Vec<String>>);
 
 impl Rows {
-    /// What was measured, beside what the machine does without us.
+    /// Adds a row with a measurement, and its share of what the machine does without our functions.
     pub(crate) fn add(&mut self, what: &str, m: &Measured, raw: Option<&Measured>) {
         let micros = |time: f64| if time == 0.0 { String::new() } else { format!("{time:.1}") };
         let [function, postgres, generator] = m.micros_per_record();
@@ -25,12 +25,12 @@ impl Rows {
         ]);
     }
 
-    /// How many there are.
+    /// Returns the number of rows.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// As text.
+    /// Formats the rows as a table.
     pub(crate) fn table(self) -> String {
         let header = [
             "records of 500 bytes",

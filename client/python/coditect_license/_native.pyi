@@ -35,7 +35,7 @@ _Tier = Literal["FREE", "PRO", "TEAM", "BUSINESS", "ENTERPRISE"]
 class LicenseClient:
     """Asks the cloud on behalf of one machine, and remembers what it said.
 
-    What is not passed is as the environment and the home folder say, as for the command line. Threads may share a client.
+    Arguments that are not passed come from the environment and the home folder, as for the command line. Threads may share a client.
     As a context manager it holds a seat: ``with LicenseClient() as client`` takes one, and gives it back at the end.
     """
 
@@ -61,7 +61,7 @@ class LicenseClient:
 
     @property
     def profile(self) -> str:
-        """Whose folder that is."""
+        """The home folder."""
 
     @property
     def cloud_url(self) -> str:
@@ -76,21 +76,21 @@ class LicenseClient:
         """The seat of the ``with`` statement that is under way."""
 
     def validate(self) -> Verdict:
-        """Whether this machine may run, and with what.
+        """Returns the license of this machine and its limits.
 
         An answer of the last 24 hours is used without a call. While the cloud cannot be reached, the last answer serves for
-        7 days from when it was made. Without a license key the answer is what the seat of whoever is signed in grants, and
-        the free tier if nobody is.
+        7 days from when it was made. Without a license key the answer is the one of the signed-in user's seat, and the
+        free tier if no user is signed in.
         """
 
     def activate(self, key: str) -> Verdict:
-        """Whether a license key is good on this machine; if it is, it is kept, and the answer, too.
+        """Validates a license key on this machine; stores it and the answer if it is valid.
 
         Raises ``InvalidKey`` for what is no key, without a call, and ``Unavailable``: an activation has no grace.
         """
 
     def status(self) -> Status:
-        """What this machine knows, without asking the cloud."""
+        """Returns the state of this machine, without asking the cloud."""
 
     def count_command(self) -> Allowance | None:
         """Counts a command of today, where the license limits them; ``None`` where it does not.
@@ -99,7 +99,7 @@ class LicenseClient:
         """
 
     def acquire(self, *, wait: bool | float | timedelta = False) -> Seat:
-        """Takes a seat, of whoever is signed in, else of the license key's license: ``with client.acquire() as seat``.
+        """Takes a seat of the signed-in user, else of the license key's license: ``with client.acquire() as seat``.
 
         While all are taken, ``wait`` says how long to wait for one: seconds, a ``timedelta``, or ``True`` for as long as it
         takes. While the cloud cannot be reached, the last license token of this machine serves, as long as it is good.
@@ -126,7 +126,7 @@ class Seat:
 
     @property
     def session_id(self) -> str:
-        """What the cloud calls this use. It changes when a lost seat is taken again."""
+        """Id of the session in the cloud. It changes when a lost seat is taken again."""
 
     @property
     def license_token(self) -> str:
@@ -146,7 +146,7 @@ class Seat:
 
     @property
     def features(self) -> frozenset[str]:
-        """What the plan includes."""
+        """Features of the plan."""
 
     @property
     def quotas(self) -> Mapping[str, int]:
@@ -154,7 +154,7 @@ class Seat:
 
     @property
     def seats(self) -> SeatCounts | None:
-        """How many seats the license had when this one was taken, if the cloud has said."""
+        """Number of seats of the license when this one was taken, if the cloud has reported it."""
 
     @property
     def ended(self) -> SeatEnded | None:
@@ -177,7 +177,7 @@ class Seat:
 
 @final
 class SeatCounts:
-    """How many seats a license has, and how many are taken."""
+    """Seats of a license: all, and those that are taken."""
 
     @property
     def limit(self) -> int:
@@ -193,7 +193,7 @@ class SeatCounts:
 
 @final
 class License:
-    """What may be used here and now."""
+    """The license in use: tier, features and limits."""
 
     @property
     def tier(self) -> _Tier:
@@ -201,7 +201,7 @@ class License:
 
     @property
     def features(self) -> frozenset[str]:
-        """What the plan includes, such as ``"cloud_sync"``."""
+        """Features of the plan, such as ``"cloud_sync"``."""
 
     @property
     def quotas(self) -> Mapping[str, int]:
@@ -210,7 +210,7 @@ class License:
     @property
     def source(self) -> Literal["cloud", "cache", "grace", "seat", "free"]:
         """On whose word: the cloud's just now, of the last day, of the last week while it cannot be asked; the last seat's,
-        where somebody is signed in; or nobody's."""
+        where a user is signed in; or of none."""
 
     @property
     def refresh_after(self) -> datetime | None:
@@ -234,11 +234,11 @@ class Verdict:
 
     @property
     def valid(self) -> bool:
-        """Whether it is a yes."""
+        """True if the license is valid."""
 
     @property
     def license(self) -> License | None:
-        """What may be used: the license, the free tier where it has lapsed, ``None`` where it is not valid."""
+        """The license in use, the free tier where it has lapsed, ``None`` where it is not valid."""
 
     @property
     def reason(self) -> str | None:
@@ -260,15 +260,15 @@ class Allowance:
 
     @property
     def limit(self) -> int:
-        """How many a day."""
+        """Number allowed a day."""
 
     @property
     def used(self) -> int:
-        """How many of them were used."""
+        """Number used."""
 
     @property
     def left(self) -> int:
-        """How many are left."""
+        """Number left."""
 
     @property
     def next_day_at(self) -> datetime:
@@ -280,7 +280,7 @@ class Allowance:
 
 @final
 class LastError:
-    """What went wrong last in a home folder: ``str(error)`` is a sentence."""
+    """Last error in a home folder: ``str(error)`` is a sentence."""
 
     @property
     def at(self) -> datetime:
@@ -296,11 +296,11 @@ class LastError:
 
 @final
 class Status:
-    """What this machine knows."""
+    """State of this machine."""
 
     @property
     def signed_in_as(self) -> str | None:
-        """Who is signed in. Seats are taken for them, whether there is a license key or not."""
+        """The signed-in user. Seats are taken for this user, whether there is a license key or not."""
 
     @property
     def license_key(self) -> str | None:
@@ -308,7 +308,7 @@ class Status:
 
     @property
     def license(self) -> License | None:
-        """What may be used; ``None`` if the last answer no longer serves."""
+        """The license in use; ``None`` if the last answer is no longer valid."""
 
     @property
     def commands_today(self) -> Allowance | None:
@@ -320,11 +320,11 @@ class Status:
 
     @property
     def sync(self) -> SyncStatus | None:
-        """How the sync is doing; ``None`` where there is no context, or none that can be read."""
+        """State of the sync; ``None`` where there is no context, or none that can be read."""
 
     @property
     def last_error(self) -> LastError | None:
-        """What went wrong last."""
+        """Last error."""
 
     @property
     def cloud_url(self) -> str:
@@ -362,7 +362,7 @@ class Context:
     """
 
     def put(self, kind: _Kind, id: str, content: Mapping[str, Any], *, project_id: str | None = None) -> bool:
-        """The record is to be this: kept before it returns, and queued to be sent. Whether that changes anything."""
+        """The record is to be this: kept before it returns, and queued to be sent. Returns true if that is a change."""
 
     def get(self, kind: _Kind, id: str) -> Record | None:
         """A record as it is seen here; ``None`` where there is none, or it was deleted."""
@@ -373,7 +373,7 @@ class Context:
         """The records of a kind, the latest change first; those of a project, or with a ``status``, only."""
 
     def delete(self, kind: _Kind, id: str) -> bool:
-        """Queues a record's deletion. Whether there was such a record."""
+        """Queues a record's deletion. Returns true if there was such a record."""
 
     def enable(self, on: bool = True) -> None:
         """Turns the sync on, or off. It is off until the person has turned it on."""
@@ -382,7 +382,7 @@ class Context:
         """Sends what waits, and fetches what is new. Raises ``Unavailable`` and ``Refused``; nothing is lost then."""
 
     def status(self) -> SyncStatus:
-        """How the sync is doing, without asking the cloud."""
+        """Returns the state of the sync, without asking the cloud."""
 
 @final
 class Record:
@@ -390,7 +390,7 @@ class Record:
 
     @property
     def kind(self) -> _Kind:
-        """What it is."""
+        """Kind of the record."""
 
     @property
     def id(self) -> str:
@@ -402,7 +402,7 @@ class Record:
 
     @property
     def content(self) -> dict[str, Any]:
-        """What it says."""
+        """Content of the record."""
 
     @property
     def version(self) -> int | None:
@@ -418,35 +418,35 @@ class Record:
 
     @property
     def queued(self) -> bool:
-        """Whether this is a change that the cloud does not have yet."""
+        """True if this is a change that the cloud does not have yet."""
 
     @property
     def locked(self) -> bool:
-        """Whether the content is encrypted with a key that is not here; then it is as it came."""
+        """True if the content is encrypted with a key that is not here; then it is as it came."""
 
 @final
 class Synced:
-    """What a sync did."""
+    """Result of a sync."""
 
     @property
     def sent(self) -> int:
-        """How many changes the cloud has taken."""
+        """Number of changes that the cloud has accepted."""
 
     @property
     def fetched(self) -> int:
-        """How many records came, those that were sent from here among them."""
+        """Number of records received, those that were sent from here among them."""
 
     @property
     def refused(self) -> int:
-        """How many changes were refused for a fault of their own."""
+        """Number of changes that were refused for a fault of their own."""
 
     @property
     def conflicts_lost(self) -> int:
-        """How many changes lost against a later one that was made elsewhere. They are in their records' history."""
+        """Number of changes that lost against a later one that was made elsewhere. They are in their records' history."""
 
     @property
     def hindered(self) -> int:
-        """How many changes were not taken for a reason that is not theirs, and still wait."""
+        """Number of changes that were not accepted for a reason that is not theirs, and still wait."""
 
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
@@ -454,19 +454,19 @@ class Synced:
 
 @final
 class SyncStatus:
-    """How the sync is doing, as far as is known without asking the cloud."""
+    """State of the sync, as far as is known without asking the cloud."""
 
     @property
     def enabled(self) -> bool:
-        """Whether it is turned on."""
+        """True if it is turned on."""
 
     @property
     def waiting(self) -> int:
-        """How many changes wait to be sent."""
+        """Number of changes that wait to be sent."""
 
     @property
     def parked(self) -> int:
-        """How many changes are sent no more until somebody retries them."""
+        """Number of changes that are not sent any more until they are retried."""
 
     @property
     def last_push_at(self) -> datetime | None:

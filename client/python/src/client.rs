@@ -1,4 +1,4 @@
-//! The client.
+//! The Python class `LicenseClient`.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,14 +19,13 @@ use crate::waiting::Wait;
 
 /// Asks the cloud on behalf of one machine, and remembers what it said.
 ///
-/// What is not passed is as the environment and the home folder say, as for the command line. Threads may share a
-/// client. As a context manager it holds a seat: `with LicenseClient() as client` takes one, and gives it back at the
-/// end.
+/// Arguments that are not passed come from the environment and the home folder, as for the command line. Threads may share a
+/// client. As a context manager it holds a seat: `with LicenseClient() as client` takes one, and gives it back at the end.
 #[pyclass(frozen, module = "coditect_license")]
 #[derive(Debug)]
 pub(crate) struct LicenseClient {
     client: coditect::LicenseClient,
-    /// Those of the `with` statements that are under way. Held for moments, and with the interpreter's lock.
+    /// The seats of the `with` statements that are under way. Locked for moments only, while the interpreter's lock is held.
     seats: Mutex<Vec<Py<Seat>>>,
     process: Process,
 }
@@ -36,7 +35,7 @@ impl LicenseClient {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks the library, on a thread of its own.
+    /// Calls the library on a thread of its own.
     fn ask<T: Send + 'static>(
         &self,
         py: Python<'_>,
@@ -47,7 +46,7 @@ impl LicenseClient {
         interruptibly(py, move || ask(&client))?.map_err(exception)
     }
 
-    /// Takes a seat, and asks again for as long as somebody waits while all are taken.
+    /// Takes a seat; while all are taken, tries again until the caller's `wait` is over.
     fn take(&self, py: Python<'_>, wait: &Wait) -> PyResult<Seat> {
         let mut wait = wait.begin()?;
         loop {
@@ -101,7 +100,7 @@ impl LicenseClient {
         self.client.home().to_owned()
     }
 
-    /// Whose folder that is.
+    /// The home folder.
     #[getter]
     fn profile(&self) -> String {
         self.client.profile().to_string()
@@ -125,17 +124,17 @@ impl LicenseClient {
         self.seats().last().map(|seat| seat.clone_ref(py))
     }
 
-    /// Whether this machine may run, and with what.
+    /// Returns the license of this machine and its limits.
     ///
     /// An answer of the last 24 hours is used without a call. While the cloud cannot be reached, the last answer serves
-    /// for 7 days from when it was made. Without a license key the answer is what the seat of whoever is signed in
-    /// grants, and the free tier if nobody is.
+    /// for 7 days from when it was made. Without a license key the answer is the one of the signed-in user's seat,
+    /// and the free tier if no user is signed in.
     fn validate(&self, py: Python<'_>) -> PyResult<Verdict> {
         let verdict = self.ask(py, coditect::LicenseClient::validate)?;
         Verdict::of(py, verdict)
     }
 
-    /// Whether a license key is good on this machine; if it is, it is kept, and the answer, too.
+    /// Validates a license key on this machine; stores it and the answer if it is valid.
     ///
     /// Raises `InvalidKey` for what is no key, without a call, and `Unavailable`: an activation has no grace.
     fn activate(&self, py: Python<'_>, key: &str) -> PyResult<Verdict> {
@@ -144,7 +143,7 @@ impl LicenseClient {
         Verdict::of(py, verdict)
     }
 
-    /// What this machine knows, without asking the cloud.
+    /// Returns the state of this machine, without asking the cloud.
     fn status(&self, py: Python<'_>) -> PyResult<Status> {
         self.ask(py, coditect::LicenseClient::status).map(Status::from)
     }
@@ -156,13 +155,12 @@ impl LicenseClient {
         Ok(self.ask(py, coditect::LicenseClient::count_command)?.map(Allowance::from))
     }
 
-    /// Takes a seat, of whoever is signed in, else of the license key's license: `with client.acquire() as seat`.
+    /// Takes a seat of the signed-in user, else of the license key's license: `with client.acquire() as seat`.
     ///
     /// While all are taken, `wait` says how long to wait for one: seconds, a `timedelta`, or `True` for as long as it
     /// takes. While the cloud cannot be reached, the last license token of this machine serves, as long as it is good.
     ///
-    /// Raises `NoSeatsAvailable`, `NoLicenseKey`, `NotSignedIn`, `Refused` when the license is not active, and
-    /// `Unavailable`.
+    /// Raises `NoSeatsAvailable`, `NoLicenseKey`, `NotSignedIn`, `Refused` when the license is not active, and `Unavailable`.
     #[pyo3(signature = (*, wait=Wait::Flag(false)), text_signature = "($self, *, wait=False)")]
     fn acquire(&self, py: Python<'_>, wait: Wait) -> PyResult<Seat> {
         self.take(py, &wait)
@@ -183,7 +181,7 @@ impl LicenseClient {
 
     #[pyo3(signature = (*_raised))]
     fn __exit__(&self, py: Python<'_>, _raised: &Bound<'_, PyTuple>) -> PyResult<()> {
-        // Not while it is given back.
+        // The lock is not held while the seat is given back.
         let seat = self.seats().pop();
         seat.map_or(Ok(()), |seat| seat.get().leave(py))
     }

@@ -1,4 +1,4 @@
-//! The context that is kept on this machine, and its sync.
+//! The context that is stored on this machine, and its sync.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -20,7 +20,7 @@ use crate::record::{Record, SyncStatus, Synced};
 #[derive(Debug)]
 pub(crate) struct Context {
     client: LicenseClient,
-    /// Waited for without the interpreter's lock.
+    /// The local store. Its lock is waited for without the interpreter's lock.
     context: Mutex<coditect::Context>,
     process: Process,
 }
@@ -30,7 +30,7 @@ impl Context {
         Self { context: Mutex::new(client.context()), client, process: Process::current() }
     }
 
-    /// Does something with what is kept here. It takes a moment, so it can't be interrupted.
+    /// Runs an action on the local store. It takes a moment, so it can't be interrupted.
     fn with<T: Send>(&self, py: Python<'_>, act: impl FnOnce(&ContextStore) -> Result<T, Error> + Send) -> PyResult<T> {
         self.process.guard()?;
         refuse_in_callback()?;
@@ -41,7 +41,7 @@ impl Context {
 
 #[pymethods]
 impl Context {
-    /// The record is to be this: kept before it returns, and queued to be sent. Whether that changes anything.
+    /// The record is to be this: kept before it returns, and queued to be sent. Returns true if that is a change.
     #[pyo3(signature = (kind, id, content, *, project_id=None))]
     fn put(
         &self,
@@ -89,7 +89,7 @@ impl Context {
         entries.into_iter().map(|entry| Record::of(py, entry)).collect()
     }
 
-    /// Queues a record's deletion. Whether there was such a record.
+    /// Queues a record's deletion. Returns true if there was such a record.
     fn delete(&self, py: Python<'_>, kind: &str, id: &str) -> PyResult<bool> {
         let (kind, id) = (kind_of(kind)?, id_of(id)?);
         self.with(py, |store| store.delete(kind, &id))
@@ -105,13 +105,13 @@ impl Context {
     /// Sends what waits, and fetches what is new. Raises `Unavailable` and `Refused`; nothing is lost then.
     fn sync(&self, py: Python<'_>) -> PyResult<Synced> {
         self.process.guard()?;
-        // With files of its own, so that records can be read and written meanwhile.
+        // Opens files of its own, so that records can be read and written meanwhile.
         let context = self.client.context();
         let synced = interruptibly(py, move || context.sync(|_| ()))?;
         synced.map(Synced::from).map_err(exception)
     }
 
-    /// How the sync is doing, without asking the cloud.
+    /// Returns the state of the sync, without asking the cloud.
     fn status(&self, py: Python<'_>) -> PyResult<SyncStatus> {
         self.with(py, ContextStore::status).map(SyncStatus::from)
     }
@@ -129,8 +129,8 @@ fn id_of(text: &str) -> PyResult<RecordId> {
     text.parse().map_err(|error: coditect::TextError| exception(error.into()))
 }
 
-/// What Python's own writer makes of it, so that its rules hold: what it can't write raises a `TypeError`, and `NaN` a
-/// `ValueError`.
+/// Converts with Python's own JSON writer, so that its rules hold: a value that it can't write raises a `TypeError`, and
+/// `NaN` a `ValueError`.
 fn json_dumps(content: &Bound<'_, PyMapping>) -> PyResult<Value> {
     let py = content.py();
     let strict = PyDict::new(py);
@@ -139,7 +139,7 @@ fn json_dumps(content: &Bound<'_, PyMapping>) -> PyResult<Value> {
     serde_json::from_str(&text).map_err(|error| wrong(format!("The content cannot be kept: {error}.")))
 }
 
-/// A value as Python has it.
+/// Converts JSON to a Python value.
 pub(crate) fn json_loads(py: Python<'_>, value: &Value) -> PyResult<Py<PyAny>> {
     Ok(py.import("json")?.call_method1("loads", (value.to_string(),))?.unbind())
 }

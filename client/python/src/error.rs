@@ -1,4 +1,4 @@
-//! The library's errors as exceptions. Their classes are in `coditect_license/exceptions.py`.
+//! Converts the library's errors to exceptions. Their classes are in `coditect_license/exceptions.py`.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ mod class {
     import_exception!(coditect_license.exceptions, Untrusted);
 }
 
-/// The library's error as the exception that says the same.
+/// Converts the library's error to the exception with the same meaning.
 pub(crate) fn exception(error: Error) -> PyErr {
     let said = (error.to_string(), error.code().to_owned(), error.hint());
     match error {
@@ -60,7 +60,7 @@ pub(crate) fn exception(error: Error) -> PyErr {
     }
 }
 
-/// Why a seat has ended.
+/// Returns the exception for the end of a seat.
 pub(crate) fn ended(ending: &coditect::Ending) -> PyErr {
     let sentence = ending.to_string();
     match ending {
@@ -75,18 +75,18 @@ pub(crate) fn ended(ending: &coditect::Ending) -> PyErr {
     }
 }
 
-/// The seat is not held any more, since its holder has given it back.
+/// Returns the exception for a seat that its holder has given back.
 pub(crate) fn given_back() -> PyErr {
     let hint = "Acquire another one: `with client.acquire() as seat`.";
     class::SeatEnded::new_err(("This seat has been given back.", "seat_released", hint))
 }
 
-/// What a parent's client and seats are for a child.
+/// Error of a parent's client or seat that is used in a forked child.
 #[derive(Debug)]
 pub(crate) struct Forked;
 
 impl Forked {
-    /// The exception.
+    /// Returns the exception.
     #[expect(clippy::new_ret_no_self, reason = "there is no other use for it than to be raised")]
     pub(crate) fn new() -> PyErr {
         class::ForkedProcess::new_err((
@@ -97,7 +97,7 @@ impl Forked {
     }
 }
 
-/// What was passed is not what could be.
+/// Returns a `ValueError` for an invalid argument.
 pub(crate) fn wrong(sentence: impl Into<String>) -> PyErr {
     PyValueError::new_err(sentence.into())
 }
@@ -112,7 +112,7 @@ fn with_refusal(error: PyErr, refusal: &Refusal) -> PyErr {
     })
 }
 
-/// An exception with one more thing that it knows.
+/// Adds an attribute to an exception.
 fn with<'py>(py: Python<'py>, error: PyErr, name: &str, value: impl IntoPyObject<'py>) -> PyErr {
     match error.value(py).setattr(name, value) {
         Ok(()) => error,

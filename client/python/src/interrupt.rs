@@ -9,12 +9,13 @@ use pyo3::prelude::*;
 
 use crate::notice::refuse_in_callback;
 
-/// How often to look for signals. Nobody notices so little, and it costs nothing to speak of.
+/// Interval at which signals are checked. So short a delay is not noticeable, and its cost is negligible.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Does something on a thread of its own, and waits for it without the interpreter's lock.
+/// Runs work on a thread of its own, and waits for it without the interpreter's lock.
 ///
-/// When a signal's handler raises, that is the answer at once; the work goes on by itself, and what comes of it is dropped.
+/// When a signal's handler raises, the exception is returned at once; the work goes on in the background, and its result is
+/// dropped.
 pub(crate) fn interruptibly<T: Send + 'static>(
     py: Python<'_>,
     work: impl FnOnce() -> T + Send + 'static,
@@ -23,7 +24,7 @@ pub(crate) fn interruptibly<T: Send + 'static>(
     let (send, mut receive) = mpsc::channel();
     thread::Builder::new().name("coditect".to_owned()).spawn(move || send.send(work()))?;
     loop {
-        // Moved there and back, since it may be used by one thread at a time only.
+        // Moved there and back, since only one thread at a time may use it.
         let (come, back) = py.detach(move || (receive.recv_timeout(LOOK), receive));
         receive = back;
         match come {
@@ -36,7 +37,7 @@ pub(crate) fn interruptibly<T: Send + 'static>(
     }
 }
 
-/// Sleeps.
+/// Sleeps; a signal's handler that raises ends it.
 pub(crate) fn sleep(py: Python<'_>, time: Duration) -> PyResult<()> {
     let begin = Instant::now();
     while let Some(left) = time.checked_sub(begin.elapsed()).filter(|left| !left.is_zero()) {

@@ -1,12 +1,12 @@
-//! The client of CODITECT Cloud for Python: what `coditect_license/__init__.py` hands on.
+//! The client of CODITECT Cloud for Python: the native module that `coditect_license/__init__.py` re-exports.
 //!
-//! Nothing is decided here. Each class is one of the library's, and what this adds is what Python asks for:
+//! No decision is made here. Each class is one of the library's, and this module adds the requirements of Python:
 //!
-//! - What blocks does so on a thread of its own, without the interpreter's lock, while the one that called looks for signals:
+//! - A blocking call runs on a thread of its own, without the interpreter's lock, while the calling thread checks for signals:
 //!   Ctrl-C ends the wait (`interrupt`).
-//! - Notices come from threads of Rust. What a callback raises is reported and stops nobody (`notice`).
-//! - After a fork, only the parent has the threads that keep seats, so what was made before is refused in the child; when the
-//!   interpreter ends, seats are given back (`process`).
+//! - Notices come from threads of Rust. An exception in a callback is reported and has no other effect (`notice`).
+//! - After a fork, only the parent has the threads that keep seats, so objects from before it are refused in the child; when
+//!   the interpreter ends, seats are given back (`process`).
 //!
 //! No lock is waited for while the interpreter's is held, except for those that are held for moments and never around a call
 //! of Python.
@@ -25,7 +25,7 @@ mod waiting;
 
 use pyo3::prelude::*;
 
-// The stable ABI of the wheels is not that of the interpreters without a global lock, and nothing was tried on one.
+// The stable ABI of the wheels is not that of free-threaded interpreters, and none of them was tested.
 #[pymodule(gil_used = true)]
 mod _native {
     #[pymodule_export]

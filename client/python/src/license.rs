@@ -1,4 +1,4 @@
-//! "May I run?", and with what.
+//! The answer to "may I run?": a verdict, with the license.
 
 use std::time::SystemTime;
 
@@ -9,7 +9,7 @@ use pyo3::types::{PyDict, PyFrozenSet, PyMappingProxy};
 
 use crate::error;
 
-/// What may be used here and now.
+/// The license in use: tier, features and limits.
 #[pyclass(frozen, eq, module = "coditect_license")]
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct License(coditect::License);
@@ -28,7 +28,7 @@ impl License {
         self.0.tier.as_str()
     }
 
-    /// What the plan includes, such as `"cloud_sync"`.
+    /// Features of the plan, such as `"cloud_sync"`.
     #[getter]
     fn features<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyFrozenSet>> {
         features(py, &self.0.features)
@@ -41,7 +41,7 @@ impl License {
     }
 
     /// On whose word: the cloud's just now, of the last day, of the last week while it cannot be asked; the last
-    /// seat's, where somebody is signed in; or nobody's.
+    /// seat's, where a user is signed in; or of none.
     #[getter]
     fn source(&self) -> &'static str {
         self.0.source.as_str()
@@ -64,12 +64,12 @@ impl License {
     }
 }
 
-/// The names of what a plan includes.
+/// Returns the names of a plan's features.
 pub(crate) fn features<'py>(py: Python<'py>, features: &[coditect::Feature]) -> PyResult<Bound<'py, PyFrozenSet>> {
     PyFrozenSet::new(py, features.iter().map(|feature| feature.as_str()))
 }
 
-/// A plan's limits, as a mapping that nobody can change.
+/// Returns a plan's limits, as a read-only mapping.
 pub(crate) fn quotas<'py>(py: Python<'py>, quotas: &Quotas) -> PyResult<Bound<'py, PyMappingProxy>> {
     let limits = PyDict::new(py);
     for (name, limit) in &quotas.0 {
@@ -90,7 +90,7 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
-    /// The library's verdict.
+    /// Converts the library's verdict.
     pub(crate) fn of(py: Python<'_>, verdict: coditect::Verdict) -> PyResult<Self> {
         let license = |license: coditect::License| Py::new(py, License(license));
         let none = Self { state: "valid", license: None, reason: None, message: None, outage: None };
@@ -118,13 +118,13 @@ impl Verdict {
         self.state
     }
 
-    /// Whether it is a yes.
+    /// True if the license is valid.
     #[getter]
     fn valid(&self) -> bool {
         self.state == "valid"
     }
 
-    /// What may be used: the license, the free tier where it has lapsed, `None` where it is not valid.
+    /// The license in use, the free tier where it has lapsed, `None` where it is not valid.
     #[getter]
     fn license(&self, py: Python<'_>) -> Option<Py<License>> {
         self.license.as_ref().map(|license| license.clone_ref(py))

@@ -1,4 +1,4 @@
-//! What the person should know although nobody asked.
+//! Notices: messages for the user that are not the answer to a call.
 
 use std::cell::Cell;
 
@@ -29,17 +29,17 @@ impl Notice {
 }
 
 thread_local! {
-    /// Whether this thread is in the middle of telling somebody.
+    /// True while this thread runs a callback.
     static TELLING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this is called by a callback.
+/// Returns true if a callback is running on this thread.
 pub(crate) fn is_being_told() -> bool {
     TELLING.get()
 }
 
-/// Refuses what a callback must not do: it is called in the middle of an answer, or by the thread that keeps a seat, and would
-/// wait for itself.
+/// Refuses calls that a callback must not make: it runs in the middle of an answer, or on the thread that keeps a seat, and
+/// would wait for itself.
 pub(crate) fn refuse_in_callback() -> PyResult<()> {
     if !is_being_told() {
         return Ok(());
@@ -47,17 +47,17 @@ pub(crate) fn refuse_in_callback() -> PyResult<()> {
     Err(PyRuntimeError::new_err("on_notice must not ask the client in turn. Note what happened, and ask afterwards."))
 }
 
-/// Hands notices to a callable of Python, from whatever thread they come.
+/// Passes notices to a Python callable, from whatever thread they come.
 pub(crate) fn listener(callback: Py<PyAny>) -> impl Fn(&coditect::Notice) + Send + Sync + 'static {
     move |notice| {
         let notice = Notice { code: notice.code().to_owned(), message: notice.to_string() };
-        // While the interpreter ends, nobody is there any more to be told.
+        // While the interpreter ends, the notice is dropped.
         Python::try_attach(|py| {
             let before = TELLING.replace(true);
             let told = callback.call1(py, (notice,));
             TELLING.set(before);
             if let Err(error) = told {
-                // To sys.unraisablehook: there is nobody to raise it to, and a seat does not end with it.
+                // To sys.unraisablehook: there is no caller to raise it to, and a seat does not end with it.
                 error.write_unraisable(py, Some(callback.bind(py)));
             }
         });

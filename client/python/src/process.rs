@@ -1,4 +1,4 @@
-//! What must not outlive a process, or cross into another one.
+//! Cleanup at the end of a process, and the refusal of objects that were made before a fork.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 
@@ -8,46 +8,47 @@ use pyo3::types::PyCFunction;
 use crate::error::Forked;
 use crate::seat::Held;
 
-/// The process that something was made in.
+/// The process in which an object was made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Process(u32);
 
 impl Process {
-    /// This one.
+    /// Returns the current process.
     pub(crate) fn current() -> Self {
         Self(std::process::id())
     }
 
-    /// Whether it is this one.
+    /// Returns true if it is the current process.
     pub(crate) fn is_here(self) -> bool {
         self.0 == std::process::id()
     }
 
-    /// Refuses what was made before a fork: its threads are in the parent alone, its locks may be held by them for ever, and
-    /// its connections are the parent's.
+    /// Refuses an object that was made before a fork: its threads are in the parent alone, its locks may be held by them for
+    /// ever, and its connections are the parent's.
     pub(crate) fn guard(self) -> PyResult<()> {
         if self.is_here() { Ok(()) } else { Err(Forked::new()) }
     }
 }
 
-/// The seats of this process. Held for moments, and with the interpreter's lock.
+/// The seats of this process. Locked for moments only, while the interpreter's lock is held.
 static SEATS: Mutex<Vec<Weak<Held>>> = Mutex::new(Vec::new());
 
 fn seats() -> MutexGuard<'static, Vec<Weak<Held>>> {
     SEATS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A seat is given back when the interpreter ends, if it still is held.
+/// Registers a seat to be given back when the interpreter ends, if it still is held.
 pub(crate) fn remember(seat: Weak<Held>) {
     let mut seats = seats();
     seats.retain(|seat| seat.strong_count() > 0);
     seats.push(seat);
 }
 
-/// Sees to it: a module's objects are not always dropped at the end, and what is dropped then can't run a callback any more.
+/// Gives back the seats when the interpreter ends: a module's objects are not always dropped then, and an object that is
+/// dropped that late can't run a callback any more.
 pub(crate) fn give_back_at_exit(py: Python<'_>) -> PyResult<()> {
     let give_back = PyCFunction::new_closure(py, None, None, |arguments, _| {
-        // Let go of at once: whoever takes a seat meanwhile would wait for it with the interpreter's lock.
+        // The lock is released at once: a thread that takes a seat meanwhile would wait for it with the interpreter's lock held.
         let seats = std::mem::take(&mut *seats());
         for seat in seats {
             if let Some(seat) = seat.upgrade() {

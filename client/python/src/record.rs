@@ -1,4 +1,4 @@
-//! Records, and how their sync is doing.
+//! Records, and the state of their sync.
 
 use std::time::SystemTime;
 
@@ -12,13 +12,13 @@ use crate::context::json_loads;
 #[pyclass(frozen, get_all, module = "coditect_license")]
 #[derive(Debug)]
 pub(crate) struct Record {
-    /// What it is.
+    /// Kind of the record.
     kind: &'static str,
     /// Which one of its kind.
     id: String,
     /// The project it belongs to, if any.
     project_id: Option<String>,
-    /// What it says.
+    /// Content of the record.
     content: Py<PyAny>,
     /// The version in the cloud that it is, or was made from; `None` if the cloud has none as far as is known here.
     version: Option<u64>,
@@ -26,14 +26,14 @@ pub(crate) struct Record {
     updated_at: SystemTime,
     /// The device it was changed on; `None` for this one, while the change is queued.
     device_id: Option<String>,
-    /// Whether this is a change that the cloud does not have yet.
+    /// True if this is a change that the cloud does not have yet.
     queued: bool,
-    /// Whether the content is encrypted with a key that is not here; then it is as it came.
+    /// True if the content is encrypted with a key that is not here; then it is as it came.
     locked: bool,
 }
 
 impl Record {
-    /// The library's record.
+    /// Converts the library's record.
     pub(crate) fn of(py: Python<'_>, entry: Entry) -> PyResult<Self> {
         Ok(Self {
             kind: entry.kind.as_str(),
@@ -57,19 +57,19 @@ impl Record {
     }
 }
 
-/// What a sync did.
+/// Result of a sync.
 #[pyclass(frozen, eq, get_all, module = "coditect_license")]
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Synced {
-    /// How many changes the cloud has taken.
+    /// Number of changes that the cloud has accepted.
     sent: u64,
-    /// How many records came, those that were sent from here among them.
+    /// Number of records received, those that were sent from here among them.
     fetched: u64,
-    /// How many changes were refused for a fault of their own.
+    /// Number of changes that were refused for a fault of their own.
     refused: u64,
-    /// How many changes lost against a later one that was made elsewhere. They are in their records' history.
+    /// Number of changes that lost against a later one that was made elsewhere. They are in their records' history.
     conflicts_lost: u64,
-    /// How many changes were not taken for a reason that is not theirs, and still wait.
+    /// Number of changes that were not accepted for a reason that is not theirs, and still wait.
     hindered: u64,
 }
 
@@ -92,15 +92,15 @@ impl Synced {
     }
 }
 
-/// How the sync is doing, as far as is known without asking the cloud.
+/// State of the sync, as far as is known without asking the cloud.
 #[pyclass(frozen, get_all, module = "coditect_license")]
 #[derive(Clone, Debug)]
 pub(crate) struct SyncStatus {
-    /// Whether it is turned on.
+    /// True if it is turned on.
     enabled: bool,
-    /// How many changes wait to be sent.
+    /// Number of changes that wait to be sent.
     waiting: u64,
-    /// How many changes are sent no more until somebody retries them.
+    /// Number of changes that are not sent any more until they are retried.
     parked: u64,
     /// When everything that waited was last sent.
     last_push_at: Option<SystemTime>,
@@ -131,7 +131,7 @@ impl SyncStatus {
     }
 }
 
-/// As Python writes it.
+/// Formats a boolean as Python does.
 fn python_word(truth: bool) -> &'static str {
     if truth { "True" } else { "False" }
 }

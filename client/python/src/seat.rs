@@ -26,7 +26,7 @@ pub(crate) struct Seat(Arc<Held>);
 
 /// A seat, until it is given back.
 pub(crate) struct Held {
-    /// Held for moments.
+    /// Locked for moments only.
     seat: Mutex<Option<Arc<coditect::Seat>>>,
     process: Process,
 }
@@ -42,19 +42,19 @@ impl Held {
         self.seat.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives the seat back, if it still is held here. Nobody hears of a failure.
+    /// Gives the seat back, if it still is held here. A failure is ignored.
     pub(crate) fn drop_in_peace(self: &Arc<Self>, py: Python<'_>) {
         if self.process.is_here() {
             let seat = self.seat().take();
             if is_being_told() {
-                // By the thread that keeps it, maybe, which can't wait for itself.
+                // This may be the thread that keeps the seat, which can't wait for itself.
                 thread::spawn(move || drop(seat));
             } else {
-                // Its thread may just want to run a callback.
+                // The seat's thread may be about to run a callback, which needs the interpreter's lock.
                 py.detach(|| drop(seat));
             }
         } else {
-            // It is the parent's: its thread is not here to be waited for, and its locks may be taken for ever.
+            // The seat is the parent's: its thread is not here to be waited for, and its locks may be held for ever.
             std::mem::forget(self.clone());
         }
     }
@@ -67,7 +67,7 @@ impl Seat {
         Self(held)
     }
 
-    /// Something about the seat, while it is held.
+    /// Reads a property of the seat, while it is held.
     fn about<T>(&self, read: impl FnOnce(&coditect::Seat) -> T) -> PyResult<T> {
         self.0.process.guard()?;
         self.0.seat().as_deref().map(read).ok_or_else(error::given_back)
@@ -76,14 +76,14 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        // An object of Python is dropped where the interpreter is at hand; elsewhere its end takes care of the seat.
+        // A Python object is dropped where the interpreter is available; elsewhere its end gives the seat back.
         Python::try_attach(|py| self.0.drop_in_peace(py));
     }
 }
 
 #[pymethods]
 impl Seat {
-    /// What the cloud calls this use. It changes when a lost seat is taken again.
+    /// Id of the session in the cloud. It changes when a lost seat is taken again.
     #[getter]
     fn session_id(&self) -> PyResult<String> {
         self.about(|seat| seat.session_id().to_string())
@@ -113,7 +113,7 @@ impl Seat {
         self.about(|seat| seat.tier().as_str())
     }
 
-    /// What the plan includes.
+    /// Features of the plan.
     #[getter]
     fn features<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyFrozenSet>> {
         features(py, &self.about(coditect::Seat::features)?)
@@ -125,7 +125,7 @@ impl Seat {
         quotas(py, &self.about(coditect::Seat::quotas)?)
     }
 
-    /// How many seats the license had when this one was taken, if the cloud has said.
+    /// Number of seats of the license when this one was taken, if the cloud has reported it.
     #[getter]
     fn seats(&self) -> PyResult<Option<SeatCounts>> {
         self.about(|seat| seat.seats().map(SeatCounts::from))
@@ -137,7 +137,7 @@ impl Seat {
     fn count_command(&self, py: Python<'_>) -> PyResult<Option<Allowance>> {
         self.0.process.guard()?;
         refuse_in_callback()?;
-        // Not with the lock, since counting takes a file, and dropped here, since it may be the last.
+        // Without the lock, since counting locks a file, and dropped here, since it may be the last reference.
         let counted = py.detach(|| {
             let seat = self.0.seat().clone();
             seat.as_deref().map(coditect::Seat::count_command)
@@ -150,7 +150,7 @@ impl Seat {
     fn ended(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         self.0.process.guard()?;
         let ending = self.0.seat().as_deref().map(coditect::Seat::ended);
-        // Without the lock: exceptions are made by Python.
+        // Without the lock: making an exception runs Python code.
         let ended = match ending {
             Some(ending) => ending.as_ref().map(error::ended),
             None => Some(error::given_back()),
@@ -166,7 +166,7 @@ impl Seat {
         let Some(seat) = self.0.seat().take() else { return Ok(()) };
         let release = |seat: Arc<coditect::Seat>| match Arc::try_unwrap(seat) {
             Ok(seat) => seat.release(),
-            // Whoever still counts a command gives it back.
+            // The call that still counts a command gives it back.
             Err(_) => Ok(()),
         };
         interruptibly(py, move || release(seat))?.map_err(error::exception)
@@ -195,7 +195,7 @@ impl Seat {
 }
 
 impl Seat {
-    /// Gives the seat back. A failure is nothing to interrupt anybody for: the seat comes free by itself within minutes.
+    /// Gives the seat back. A failure is ignored: the seat comes free by itself within minutes.
     pub(crate) fn leave(&self, py: Python<'_>) -> PyResult<()> {
         if !self.0.process.is_here() {
             return Ok(());
@@ -206,7 +206,7 @@ impl Seat {
     }
 }
 
-/// How many seats a license has, and how many are taken.
+/// Seats of a license: all, and those that are taken.
 #[pyclass(frozen, eq, get_all, module = "coditect_license")]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct SeatCounts {

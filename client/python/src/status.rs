@@ -1,4 +1,4 @@
-//! What this machine knows, without asking the cloud.
+//! The state that is stored on this machine, without a call to the cloud.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -22,19 +22,19 @@ impl From<coditect::Allowance> for Allowance {
 
 #[pymethods]
 impl Allowance {
-    /// How many a day.
+    /// Number allowed a day.
     #[getter]
     fn limit(&self) -> i64 {
         self.0.limit
     }
 
-    /// How many of them were used.
+    /// Number used.
     #[getter]
     fn used(&self) -> i64 {
         self.0.used
     }
 
-    /// How many are left.
+    /// Number left.
     #[getter]
     fn left(&self) -> i64 {
         self.0.left()
@@ -51,7 +51,7 @@ impl Allowance {
     }
 }
 
-/// What went wrong last in a home folder: `str(error)` is a sentence.
+/// Last error in a home folder: `str(error)` is a sentence.
 #[pyclass(frozen, get_all, module = "coditect_license")]
 #[derive(Clone, Debug)]
 pub(crate) struct LastError {
@@ -81,23 +81,23 @@ impl LastError {
     }
 }
 
-/// What this machine knows.
+/// State of this machine.
 #[pyclass(frozen, get_all, module = "coditect_license")]
 #[derive(Debug)]
 pub(crate) struct Status {
-    /// Who is signed in. Seats are taken for them, whether there is a license key or not.
+    /// The signed-in user. Seats are taken for this user, whether there is a license key or not.
     signed_in_as: Option<String>,
     /// The license key's beginning, if one has been activated.
     license_key: Option<String>,
-    /// What may be used; `None` if the last answer no longer serves.
+    /// The license in use; `None` if the last answer is no longer valid.
     license: Option<License>,
     /// The commands of today, where they are limited.
     commands_today: Option<Allowance>,
     /// Until when the last seat's token lets a program start while the cloud is away.
     seat_token_until: Option<SystemTime>,
-    /// How the sync is doing; `None` where there is no context, or none that can be read.
+    /// State of the sync; `None` where there is no context, or none that can be read.
     sync: Option<SyncStatus>,
-    /// What went wrong last.
+    /// Last error.
     last_error: Option<LastError>,
     /// Where the cloud is.
     cloud_url: String,

@@ -1,4 +1,4 @@
-//! How long Python wants to wait for a seat.
+//! The `wait` argument of `acquire`.
 
 use std::time::Duration;
 
@@ -7,19 +7,19 @@ use pyo3::prelude::*;
 
 use crate::error::wrong;
 
-/// What Python says of how long to wait.
+/// Time for which to wait for a seat.
 #[derive(FromPyObject)]
 pub(crate) enum Wait {
-    /// As long as it takes, or not at all.
+    /// Without a limit, or not at all.
     Flag(bool),
-    /// So many seconds.
+    /// A number of seconds.
     Seconds(f64),
-    /// So long.
+    /// A `timedelta`.
     Time(Duration),
 }
 
 impl Wait {
-    /// Begins to wait now.
+    /// Starts the wait now.
     pub(crate) fn begin(&self) -> PyResult<SeatWait> {
         Ok(SeatWait::new(match *self {
             Self::Flag(true) => None,

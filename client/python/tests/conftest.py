@@ -21,7 +21,7 @@ from coditect_license import LicenseClient, Notice
 
 SCRIPTS = Path(__file__).parents[3] / "scripts"
 
-# Nobody listens there.
+# No server listens there.
 NOWHERE = "http://127.0.0.1:1"
 
 _numbers = itertools.count(1)

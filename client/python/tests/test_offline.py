@@ -27,7 +27,7 @@ from conftest import Machine
 
 Make = Callable[..., Machine]
 
-# Well formed, and nobody's.
+# Well formed, but of no license.
 KEY = "CODITECT-PRO-A7F3E9D2C4B1-D3W4"
 
 

@@ -1,11 +1,11 @@
-//! Which day it is, and how many commands it has had.
+//! The current day, and the number of commands counted in it.
 //!
-//! A day has a date, and a date has one day: it begins with its first command, and ends at the midnight of the time zone in
-//! which it began. Who flies east meets the next day a few hours late, who flies west stays longer in this one, and nobody
-//! has one twice.
+//! Each date has at most one day. A day begins with its first command, and ends at midnight of the time zone in which it
+//! began. A user who flies east gets the next day a few hours late, one who flies west stays longer in the current one, and
+//! no user gets a date twice.
 //!
-//! A clock that goes forward cannot be told from time that passes. So a clock set forward may begin tomorrow's day; but
-//! once it is set back, the days that were begun ahead have been had.
+//! A clock set forward cannot be distinguished from time that passes, so it may begin tomorrow's day; but once it is set
+//! back, the days that were begun ahead count as used up.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -14,20 +14,20 @@ use serde::{Deserialize, Serialize};
 
 use super::Allowance;
 
-/// A clock that is corrected by less was not set back.
+/// A clock that is corrected by less than this does not count as set back.
 const TOLERANCE: SignedDuration = SignedDuration::from_hours(1);
 
-/// As many days are remembered as having begun.
+/// Number of begun dates that are remembered.
 const MEMORY: usize = 100;
 
-/// The day, and those before it.
+/// The current day, and the dates of those before it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Days {
     /// None before the first command.
     day: Option<Day>,
-    /// How many commands the day has had.
+    /// Commands counted in the current day.
     pub(super) used: i64,
-    /// The dates that have begun, this day's last.
+    /// The dates that have begun; the last is the current day's.
     begun: Vec<Date>,
 }
 
@@ -39,7 +39,7 @@ struct Day {
 }
 
 impl Days {
-    /// The same as it is now: perhaps a new day.
+    /// Returns the days as of this time: begins a new day if the current one is over or the clock was set back.
     pub(super) fn at(mut self, now: &Zoned) -> Self {
         let today = now.date();
         match self.day {
@@ -69,7 +69,7 @@ impl Days {
         self.begun.drain(..forgotten);
     }
 
-    /// What that leaves of a limit.
+    /// Returns the allowance of the current day under a limit.
     pub(super) fn allowance(&self, limit: i64, zone: &TimeZone) -> Allowance {
         let next = self.day.map(|day| midnight_after(day.date, zone).map_or(day.ends_at, |next| next.max(day.ends_at)));
         Allowance { limit, used: self.used, next_day_at: next.unwrap_or_default() }
@@ -80,7 +80,7 @@ fn later(date: Date, days: usize) -> Date {
     i64::try_from(days).ok().and_then(|days| date.checked_add(days.days()).ok()).unwrap_or(Date::MAX)
 }
 
-/// Some days end at one o'clock, where summer begins at midnight.
+/// Returns the end of a date: one o'clock, instead of midnight, where daylight saving time begins at midnight.
 fn midnight_after(date: Date, zone: &TimeZone) -> Option<Timestamp> {
     Some(date.tomorrow().ok()?.to_zoned(zone.clone()).ok()?.timestamp())
 }

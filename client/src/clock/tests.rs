@@ -16,7 +16,7 @@ fn signed() -> Mark {
     Mark { floor: SIGNED, claimed: None, uptime: up("a", 0) }
 }
 
-/// What is believed, since the cloud signed.
+/// Returns the time that is believed, in seconds since the cloud signed.
 fn believed(mark: &Mark) -> i64 {
     mark.believed() - SIGNED
 }
@@ -59,7 +59,7 @@ fn where_nobody_counts_one_look_can_be_taken_back() {
 }
 
 proptest! {
-    /// Whatever is done to the clock: time is not believed to stand before what the machine has certainly been through.
+    /// Checks that no setting of the clock leads to a time before the one that the machine's uptime proves.
     #[test]
     fn no_clock_makes_time_that_the_machine_ran_undone(
         looks in prop::collection::vec((0..20 * DAY, -30 * DAY..30 * DAY, any::<bool>()), 1..20)
@@ -80,7 +80,8 @@ proptest! {
         }
     }
 
-    /// Whatever the clock showed in between: once it is right again, and the machine was not started meanwhile, it is right.
+    /// Checks that a clock that is right again is believed, whatever it showed in between, if the machine was not
+    /// restarted.
     #[test]
     fn a_clock_that_is_set_right_is_believed(
         looks in prop::collection::vec((0..DAY, -30 * DAY..30 * DAY), 0..20)

@@ -12,13 +12,13 @@ use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
 use crate::terminal::Terminal;
 
-/// More than any key with space around it.
+/// Longest input that is read, in bytes: more than any key with space around it.
 const MAX_INPUT_LEN: usize = 4096;
 
-/// The longest key takes this many lines where each is broken at every hyphen.
+/// Number of lines of the longest key when it is broken at every hyphen.
 const MAX_LINES: usize = 4;
 
-/// A key in the words it was typed as; without any, it is asked for.
+/// Activates the key that was given in one or more words; without any, asks for it.
 pub(super) fn activate(printer: Printer, common: &Common, words: &[String]) -> Result<ExitStatus, Error> {
     let input = match words {
         [] if stdin().is_terminal() => asked()?,
@@ -36,7 +36,7 @@ pub(super) fn activate(printer: Printer, common: &Common, words: &[String]) -> R
     Ok(validate::print(printer, verdict, &format!("Activated {}.", key.redacted())))
 }
 
-/// Whoever gives up has said nothing, which is no key.
+/// Asks for a key at the terminal; returns an empty text, which is no key, if the user gives up.
 fn asked() -> Result<String, Error> {
     let goes_on = |lines: &str| is_beginning(lines) && lines.lines().count() < MAX_LINES;
     let ask = |mut terminal: Terminal| terminal.ask_secretly("License key (not shown): ", goes_on);
@@ -44,8 +44,8 @@ fn asked() -> Result<String, Error> {
     Ok(answer.map_err(|cause| Error::File { path: "the terminal".into(), cause })?.flatten().unwrap_or_default())
 }
 
-/// Reports whether a text is the beginning of a key, as when a mail or a narrow window has broken it in two: with the rest of some
-/// key it has a key's form.
+/// Returns true if a text is the beginning of a key, as when a mail or a narrow window has broken it in two: with the rest of
+/// some key it has a key's form.
 fn is_beginning(text: &str) -> bool {
     let forms = Brand::ALL.iter().flat_map(|brand| KeyType::ALL.iter().map(move |key_type| (brand, key_type)));
     let mut keys = forms

@@ -10,7 +10,7 @@ use crate::arguments::{Common, ConfigCommand, switch};
 use crate::exit_status::ExitStatus;
 use crate::printer::{Printer, one_line};
 
-/// The settings there are.
+/// Names of the settings.
 const CLOUD_URL: &str = "cloud-url";
 const SYNC: &str = "sync";
 const KEYCHAIN: &str = "keychain";
@@ -82,7 +82,7 @@ fn list(printer: Printer, config: &Config) -> Result<ExitStatus, Error> {
     Ok(printer.answer(&object, &lines.join("\n"), ExitStatus::Yes))
 }
 
-/// The settings there are, as they are listed.
+/// All settings, in the order in which they are listed.
 const SETTINGS: [&str; 4] = [CLOUD_URL, SYNC, KEYCHAIN, SSO];
 
 fn read(config: &Config, name: &str) -> Result<String, Error> {
@@ -94,15 +94,15 @@ fn read(config: &Config, name: &str) -> Result<String, Error> {
     })
 }
 
-/// The provider that the cloud names, for people and for programs.
+/// Value of `sso` for the provider that the cloud names: for people, and for programs.
 const CLOUDS: (&str, &str) = ("the cloud's", "cloud");
 
-/// A setting in a word.
+/// Returns a setting's value for programs, in one word.
 fn for_programs(value: &str) -> &str {
     if value == CLOUDS.0 { CLOUDS.1 } else { value }
 }
 
-/// Takes what is kept along.
+/// Turns the keychain on or off, and moves the stored secrets into or out of it.
 fn set_keychain(printer: Printer, common: &Common, on: bool) -> Result<ExitStatus, Error> {
     let there = client(printer, common)?.use_keychain(on)?;
     let text = match (on, there) {
@@ -113,7 +113,7 @@ fn set_keychain(printer: Printer, common: &Common, on: bool) -> Result<ExitStatu
     Ok(printer.answer(&json!({ KEYCHAIN: word(on), "in_use": there }), text, ExitStatus::Yes))
 }
 
-/// Asks first who is there, so that a mistake is noticed by whoever makes it.
+/// Sets the cloud's address, after asking the server there, so that the user notices a mistake at once.
 fn set_cloud_url(printer: Printer, config: &Config, url: Address, offline: bool) -> Result<ExitStatus, Error> {
     if offline {
         config.set_cloud_url(&url)?;

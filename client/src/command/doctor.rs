@@ -10,7 +10,7 @@ use crate::printer::{Printer, one_line};
 
 pub(super) fn doctor(printer: Printer, common: &Common, fix: bool) -> Result<ExitStatus, Error> {
     let mended = if fix { builder(printer, common).mend()? } else { Vec::new() };
-    // What would be told is in the rows.
+    // The rows already have what notices would say.
     let diagnosis = builder(printer, common).on_notice(|_| ()).diagnose();
     let status = if diagnosis.healthy { ExitStatus::Yes } else { ExitStatus::No };
     let mut text: String = mended.iter().map(told).collect();

@@ -28,7 +28,8 @@ pub(super) fn hook(printer: Printer, common: &Common, command: &HookCommand) -> 
     }
 }
 
-/// Whatever happens, the agent goes on, and reads nothing.
+/// Records the agent's plan. Whatever happens, exits with success and prints nothing to standard output, so that the agent goes
+/// on.
 fn task_plan(printer: Printer, common: &Common) -> ExitStatus {
     // Also where panics don't unwind.
     panic::set_hook(Box::new(|_| quit()));
@@ -65,11 +66,11 @@ fn prefetch(common: &Common) {
 
     let Ok(config) = coditect::Config::open(common.home.clone()) else { return };
     let kib = |kib: u64| NonZeroU64::new(kib * 1024);
-    // Of the program what a hook runs (scripts/client.ld), of the database the tables' definitions and roots, which came first, and
-    // of its log everything.
+    // Of the program the code that a hook runs (scripts/client.ld), of the database the tables' definitions and roots, which came
+    // first, and its whole log.
     for (path, len) in [("/proc/self/exe", kib(1664)), ("sessions.db", kib(64)), ("sessions.db-wal", None)] {
         if let Ok(file) = File::open(config.path().join(path)) {
-            // It is advice. What isn't fetched now is read later.
+            // It is advice: data that is not fetched now is read later.
             let _ = fadvise(&file, 0, len, Advice::WillNeed);
         }
     }
@@ -83,7 +84,7 @@ fn quit() {
     std::process::exit(0);
 }
 
-/// In a process of its own, which the agent doesn't wait for. If it can't be started, the next event does it.
+/// Tidies up in a process of its own, which the agent doesn't wait for. If it can't be started, the next event does it.
 fn tidy_later(common: &Common) {
     upkeep::later(common, &["hook", "tidy"]);
 }

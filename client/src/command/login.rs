@@ -9,7 +9,7 @@ use crate::arguments::{Common, LoginArguments};
 use crate::exit_status::ExitStatus;
 use crate::printer::{Printer, one_line};
 
-/// How long a person may take in the browser.
+/// Time that a person may take in the browser.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 pub(super) fn login(printer: Printer, common: &Common, arguments: &LoginArguments) -> Result<ExitStatus, Error> {

@@ -19,10 +19,10 @@ use crate::progress;
 use child::Child;
 pub(super) use child::variables;
 
-/// How long a command may take to end by itself after it was asked to.
+/// Time that a command may take to end by itself after it was asked to.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// From how many commands on a person is told how many are left.
+/// Number of remaining commands from which on a notice says how many are left.
 const FEW: i64 = 3;
 
 pub(super) fn run(
@@ -66,7 +66,7 @@ fn free_tier(client: &LicenseClient, error: Error) -> Result<Option<String>, Err
     }
 }
 
-/// Where commands are limited, this is one.
+/// Counts the command as one of the day's, where commands are limited.
 fn count(watch: &Watch, seat: Option<&Seat>) -> Result<Option<Allowance>, Error> {
     seat.map_or_else(|| watch.client.count_command(), Seat::count_command)
 }
@@ -102,11 +102,11 @@ fn start(watch: &Watch, seat: Option<&Seat>, counted: Option<Allowance>, command
 
 /// A command that is being stopped.
 struct Stop {
-    /// What we exit with, if not with what the command does.
+    /// Our exit status; none if it is the command's.
     status: Option<ExitStatus>,
-    /// When it is killed.
+    /// Time at which it is killed; once it was, time at which it is given up.
     deadline: Instant,
-    /// Whether it has been.
+    /// True if it was killed.
     killed: bool,
 }
 
@@ -116,8 +116,8 @@ impl Stop {
     }
 }
 
-/// Until it has ended. A command that ends by itself leaves what it has started in the background, which then has no seat;
-/// one that is stopped leaves nothing.
+/// Waits until the command has ended. A command that ends by itself leaves what it has started in the background, which then has
+/// no seat; one that is stopped leaves nothing.
 fn attend(watch: &Watch, mut child: Child) -> ExitStatus {
     let mut stop: Option<Stop> = None;
     loop {
@@ -155,7 +155,7 @@ fn attend(watch: &Watch, mut child: Child) -> ExitStatus {
             Some(Event::Acquired(_)) => {}
             None => match &mut stop {
                 Some(Stop { killed: true, status, .. }) => {
-                    // Not even that has ended it: it waits for a disk, say, and ends when it no longer does.
+                    // SIGKILL has not ended it yet: it waits for a disk, say, and ends when it no longer does.
                     return status.unwrap_or(ExitStatus::Passed(137));
                 }
                 Some(stop) => {

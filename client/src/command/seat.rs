@@ -36,7 +36,7 @@ fn acquire(printer: Printer, common: &Common, patience: Option<Patience>, export
     Ok(status)
 }
 
-/// A seat for programs, without what is secret.
+/// Describes a seat for programs, without its secrets.
 fn describe(seat: &Seat) -> Value {
     json!({
         "session_id": seat.session_id(),
@@ -47,7 +47,7 @@ fn describe(seat: &Seat) -> Value {
     })
 }
 
-/// None of the values has a character that a shell would look at.
+/// Formats a seat's variables as `export` commands. None of the values has a character that a shell would interpret.
 fn exports(seat: &Seat) -> String {
     let lines = run::variables(seat).map(|(name, value)| format!("export {name}='{value}'"));
     lines.join("\n")
@@ -62,7 +62,7 @@ fn hold(printer: Printer, common: &Common, patience: Option<Patience>) -> Result
     let told = printer.answer(&describe(&seat), &seat.session_id().to_string(), ExitStatus::Yes);
     let status = loop {
         match watch.next(None) {
-            // That is how it ends.
+            // A hold normally ends with a signal.
             Some(Event::Signal(caught)) if caught.is_request_to_end() => break told,
             Some(Event::SeatEnded(Ending::Refused(_))) => break ExitStatus::No,
             Some(Event::SeatEnded(Ending::Unreachable)) | None => break ExitStatus::Broken,
@@ -103,7 +103,7 @@ fn release(printer: Printer, client: &LicenseClient, session: Option<&str>, all:
     Ok(printer.answer(&json!({"released": released}), &text.join("\n"), ExitStatus::Yes))
 }
 
-/// The session that was typed: whole, or as much of it as tells it from the others.
+/// Returns the session that was typed, whole or as a unique prefix.
 fn named(held: &[HeldSeat], typed: &str) -> Result<SessionId, String> {
     if let Ok(session) = typed.parse() {
         return Ok(session);
@@ -119,7 +119,7 @@ fn named(held: &[HeldSeat], typed: &str) -> Result<SessionId, String> {
     }
 }
 
-/// A seat that isn't there is as good as released. One that a process keeps is not.
+/// Reports that no seat was released. That is a success for a seat that isn't there, and a failure for one that a process keeps.
 fn nothing_released(printer: Printer, session: Option<SessionId>, kept: &[&HeldSeat]) -> ExitStatus {
     if let Some((seat, process)) = kept.iter().find_map(|seat| Some((seat, seat.process?))) {
         let sentence = format!("{} is kept by process {process}, which gives it back when it ends.", seat.session_id);

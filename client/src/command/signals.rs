@@ -1,8 +1,8 @@
 //! The signals that concern the command as well as us.
 //!
-//! What a terminal sends (Ctrl-C, Ctrl-\) it sends to every process in front of it, so the command has it already. What
-//! another process sends us is for the command, which does not have it; and a closed terminal may tell nobody but the
-//! program that it was opened for, which may be us.
+//! A terminal sends its signals (Ctrl-C, Ctrl-\) to its whole foreground process group, so the command has them already. A
+//! signal from another process is forwarded to the command, which does not have it; and so is the SIGHUP of a closed terminal,
+//! which may only go to the program that the terminal was opened for, which may be us.
 
 use std::io;
 use std::thread::{self, JoinHandle};
@@ -12,7 +12,7 @@ use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::iterator::{Handle, SignalsInfo};
 use signal_hook::low_level::siginfo::{Cause, Origin};
 
-/// What a command is asked to stop with.
+/// Signal that asks a command to stop.
 pub(super) const TERMINATE: i32 = SIGTERM;
 
 const CAUGHT: [i32; 7] = [SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
@@ -33,17 +33,17 @@ impl Caught {
         self.number
     }
 
-    /// Whether it asks whoever gets it to end.
+    /// Returns true if the signal asks its receiver to end.
     pub(super) fn is_request_to_end(self) -> bool {
         matches!(self.number, SIGHUP | SIGINT | SIGQUIT | SIGTERM)
     }
 
-    /// Whether it is more than a key that was pressed, and is no question.
+    /// Returns true for SIGTERM: unlike a key that was pressed, it demands the end.
     pub(super) fn is_termination(self) -> bool {
         self.number == SIGTERM
     }
 
-    /// Whether it only says that the command has changed its state.
+    /// Returns true for SIGCHLD, which only reports that the command has changed its state.
     pub(super) fn is_child(self) -> bool {
         self.number == SIGCHLD
     }
@@ -52,20 +52,20 @@ impl Caught {
         !self.is_child() && (!self.from_terminal || self.number == SIGHUP)
     }
 
-    /// What a process that it ended exits with.
+    /// Returns the exit code of a process that the signal ended.
     pub(super) fn exit_code(self) -> u8 {
         128 + u8::try_from(self.number).unwrap_or(0)
     }
 }
 
-/// The thread that listens, until this is dropped.
+/// Thread that listens for signals, until this is dropped.
 pub(super) struct Signals {
     handle: Handle,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Signals {
-    /// Calls `tell` for each signal, until it says `false`.
+    /// Calls `tell` for each signal, until it returns `false`.
     pub(super) fn listen(tell: impl Fn(Caught) -> bool + Send + 'static) -> io::Result<Self> {
         let ignored = ignored();
         let caught = CAUGHT.into_iter().filter(|number| ignored & (1 << (number - 1)) == 0);
@@ -79,8 +79,8 @@ impl Signals {
     }
 }
 
-/// Which signals whoever started us wants ignored, one bit each: after `nohup` a closed terminal, in the background of a
-/// script Ctrl-C. Catching them would have the command, which inherits this, caught by them too.
+/// Returns the signals that are ignored in this process, as its parent wants it, one bit each: SIGHUP after `nohup`, Ctrl-C in
+/// the background of a script. If they were caught, the command would no longer inherit that, and would be ended by them.
 fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

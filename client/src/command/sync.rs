@@ -64,7 +64,7 @@ fn retry(printer: Printer, common: &Common, ids: Vec<String>) -> Result<ExitStat
     Ok(printer.answer(&json!({ "retried": freed }), &text, ExitStatus::Yes))
 }
 
-/// What was done; and no, if not everything has got through.
+/// Prints the result of a sync. The exit status is a no if not everything has got through.
 fn outcome(printer: Printer, object: &impl Serialize, text: &str, pushed: Option<&Pushed>) -> ExitStatus {
     let Some(no) = pushed.and_then(report::remainder) else { return printer.answer(object, text, ExitStatus::Yes) };
     let status = printer.answer(object, text, ExitStatus::No);

@@ -16,17 +16,17 @@ use crate::exit_status::ExitStatus;
 use crate::printer::{Printer, shown};
 use crate::terminal::Terminal;
 
-/// No export and no passphrase is longer.
+/// Longest export or passphrase that is read, in bytes.
 const MAX_LEN: usize = 64 * 1024;
 
-/// What a person must know before there is a key.
+/// Warning before a key is made, which the user confirms.
 const WARNING: &str = "From now on, everything that this machine sends is encrypted with a key that the cloud never has, and your \
 organization's other machines can only sync once they have it too.\n\
 If every machine that has the key is lost, and every export, or their passphrases: the contents in the cloud are unreadable \
 for ever, for everybody. Nobody can restore them.\n\
 What is in the cloud already is encrypted too, but what it was before stays in its history in clear.";
 
-/// What a person must know before a key is forgotten.
+/// Warning before a key is forgotten, which the user confirms.
 const FAREWELL: &str = "This machine forgets the key. If your organization's encryption was turned off, everything that this \
 machine sends from then on travels in clear; otherwise it can send no contents any more.\n\
 What is here in plain stays so, and what is encrypted in the cloud, too. If no other machine and no export has the key, nobody \
@@ -111,7 +111,7 @@ fn import(
         return Ok(printer.failure(sentence, hint, "usage", ExitStatus::Usage));
     }
     let text = read(file, |text| exported_key_id(&decoded(text)).is_some())?;
-    // What is no export is told before anybody types a passphrase.
+    // A text that is no export is refused before the user types a passphrase.
     let passphrase = match exported_key_id(&text) {
         None => String::new(),
         Some(_) => match passphrase(source, false)? {
@@ -168,7 +168,7 @@ fn status(printer: Printer, client: &LicenseClient) -> Result<ExitStatus, Error>
     Ok(printer.answer(&status, &lines.join("\n"), ExitStatus::Yes))
 }
 
-/// What is to be done, if something is.
+/// Returns advice on the next step, if one is needed.
 fn advice(status: &KeyStatus) -> Option<&'static str> {
     let here = status.key.as_ref().map(|key| &key.key_id);
     if status.cloud_key_id.is_some() && status.cloud_key_id.as_ref() != here {
@@ -196,10 +196,10 @@ fn describe(taken: &KeyTaken) -> String {
     lines.join("\n")
 }
 
-/// What came of asking for a passphrase.
+/// Result of asking for a passphrase.
 enum Given {
     Passphrase(String),
-    /// There is nobody to ask.
+    /// There is no terminal to ask at.
     Nobody,
     /// The person gave up, or typed two different ones.
     Not(&'static str),
@@ -244,7 +244,7 @@ fn passphrase(source: &PassphraseSource, twice: bool) -> Result<Given, Error> {
     Ok(Given::Passphrase(first))
 }
 
-/// A file's text, or standard input's; a pipe that stays open is read as far as it is `whole`.
+/// Reads a file, or standard input; a pipe that stays open is read until it is `whole`.
 fn read(path: &Path, whole: impl Fn(&[u8]) -> bool) -> Result<String, Error> {
     let bytes = if path == Path::new("-") {
         standard_input(MAX_LEN, whole)?

@@ -20,7 +20,7 @@ pub(super) fn update(printer: Printer, common: &Common, check: bool) -> Result<E
         other => other?,
     };
     let newest = updater.check()?;
-    // What is told here and now need not be told again today.
+    // A version that is reported here and now is not announced again today.
     let _ = Memory::news(common.home.clone());
     let version = newest.version();
     let object = |updated: bool| -> Value {

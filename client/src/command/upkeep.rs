@@ -14,18 +14,18 @@ use crate::arguments::{Command, Common};
 use crate::exit_status::ExitStatus;
 use crate::printer::{self, Printer};
 
-/// What may be done after a command.
+/// Work that may be due after a command.
 pub(super) struct Afterwards {
     command: String,
     begin: Instant,
-    /// Not for those that agents and shells run, nor for those that are about this program itself.
+    /// False for commands that agents and shells run, and for those that are about this program itself.
     is_for_people: bool,
-    /// Not after those that sync themselves, or end it.
+    /// False for commands that sync themselves, end the sync or check it.
     may_sync: bool,
 }
 
 impl Afterwards {
-    /// Before the command begins.
+    /// Notes the command and the time, before it begins.
     pub(super) fn of(command: &Command, name: String) -> Self {
         let is_own = matches!(
             command,
@@ -45,7 +45,8 @@ impl Afterwards {
         }
     }
 
-    /// Where nothing is counted and nobody is there to be told, that is looked at and nothing else.
+    /// Counts the command, prints the notice of a new version, and starts the process for what is due. Where telemetry is off and
+    /// no person reads along, only that is looked up.
     pub(super) fn see_to(self, printer: Printer, common: &Common, status: ExitStatus) {
         if !self.is_for_people {
             return;
@@ -84,7 +85,7 @@ fn tell(printer: Printer, common: &Common) {
     }
 }
 
-/// The process of its own. Each of the three may fail without the others.
+/// Does the work of the detached process. Each of the three parts may fail without the others.
 pub(super) fn upkeep(common: &Common, updates: bool, telemetry: bool, sync: bool) -> Result<ExitStatus, Error> {
     let client = client(Printer { json: false, quiet: true, verbose: false }, common)?;
     let sent = if telemetry { client.send_telemetry() } else { Ok(()) };
@@ -96,13 +97,13 @@ pub(super) fn upkeep(common: &Common, updates: bool, telemetry: bool, sync: bool
     sent.and(synced).map(|()| ExitStatus::Yes)
 }
 
-/// Runs this program again, with the same home, in a process that nobody waits for. If it can't be started, what it would
-/// have done is done another time.
+/// Runs this program again, with the same home, in a process that is not waited for. If it can't be started, its work is done
+/// another time.
 pub(super) fn later(common: &Common, arguments: &[&str]) {
     let Ok(program) = std::env::current_exe() else { return };
     let mut process = Process::new(program);
     if let Some(home) = &common.home {
-        // It is a profile's already.
+        // The home is a profile's already.
         process.arg("--home").arg(home).env_remove(environment::PROFILE);
     }
     process.args(arguments).process_group(0);

@@ -1,4 +1,4 @@
-//! Waiting for a free seat, and what a person is shown meanwhile.
+//! Waiting for a free seat, and its progress line.
 
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
@@ -11,15 +11,15 @@ use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
 use crate::progress::{self, PACE};
 
-/// Somebody who waits.
+/// State of a wait for a seat.
 pub(super) struct Waiting {
     printer: Printer,
     patience: Option<Duration>,
     wait: SeatWait,
     begin: Instant,
-    /// What the cloud last said of its seats.
+    /// The cloud's last answer that all seats are in use.
     full: Option<ProblemDocument>,
-    /// When one comes free at the latest that is not given back before, if nobody keeps it.
+    /// Time at which a seat comes free at the latest, unless its holder keeps it.
     free_at: Option<Instant>,
 }
 
@@ -29,10 +29,10 @@ impl Waiting {
         Self { printer, patience: patience.0, wait, begin: Instant::now(), full: None, free_at: None }
     }
 
-    /// When to ask again after this answer.
+    /// Returns the time of the next attempt after this answer.
     ///
     /// # Errors
-    /// The answer, if waiting is of no use; none, if it was long enough.
+    /// The answer, if waiting is of no use; none, if the wait was long enough.
     pub(super) fn next(&mut self, error: Error) -> Result<Instant, Option<Error>> {
         if let Error::Refused(refusal) = &error
             && refusal.problem.known_code() == Some(Code::NoSeatsAvailable)
@@ -52,12 +52,12 @@ impl Waiting {
         }
     }
 
-    /// Whether it was asked in vain.
+    /// Returns true if the cloud has answered that all seats are in use.
     pub(super) fn has_begun(&self) -> bool {
         self.full.is_some()
     }
 
-    /// Shows that something goes on. The answer is when to do so again.
+    /// Shows the wait's progress. Returns the time at which to do so again.
     pub(super) fn show(&self) -> Instant {
         let waited = self.begin.elapsed();
         let wheel = progress::wheel(usize::try_from(waited.as_millis() / PACE.as_millis()).unwrap_or(0));
@@ -73,7 +73,7 @@ impl Waiting {
         Instant::now() + PACE
     }
 
-    /// Where nobody sees a line move, one says it once.
+    /// Prints a notice of the wait, where standard error is no terminal that could show its progress.
     fn tell(&self) {
         if io::stderr().is_terminal() {
             return;
@@ -92,7 +92,7 @@ impl Waiting {
         self.printer.notice(&format!("{line}."));
     }
 
-    /// It was long enough.
+    /// Reports that no seat came free in time.
     pub(super) fn give_up(&self) -> ExitStatus {
         let detail = self.full.as_ref().map(|full| full.detail.as_str()).unwrap_or_default();
         let patience = spelled(self.patience.unwrap_or_default());

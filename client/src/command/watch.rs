@@ -1,4 +1,4 @@
-//! What those wait for who hold a seat: the seat itself, signals, and the seat's end.
+//! Events for commands that hold a seat: the seat was taken, a signal arrived, the seat has ended.
 
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
@@ -13,10 +13,10 @@ use crate::arguments::{Common, Patience};
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
 
-/// How long somebody who has pressed Ctrl-C waits for a seat that is just being taken, so that it can be given back.
+/// Time that is waited after Ctrl-C for a seat that is just being taken, so that it can be given back.
 const LAST_CHANCE: Duration = Duration::from_secs(1);
 
-/// What there is to wait for.
+/// Event that is waited for.
 pub(super) enum Event {
     /// A signal arrived.
     Signal(Caught),
@@ -26,7 +26,7 @@ pub(super) enum Event {
     SeatEnded(Ending),
 }
 
-/// Listens from its first moment on, so that no signal ends us without the seat being given back.
+/// Listener for events. It catches signals from its start on, so that none ends us without the seat being given back.
 pub(super) struct Watch {
     pub(super) client: LicenseClient,
     pub(super) printer: Printer,
@@ -35,11 +35,11 @@ pub(super) struct Watch {
     signals: Signals,
 }
 
-/// How it went to take a seat.
+/// Result of taking a seat.
 pub(super) enum Outcome {
-    /// There is one.
+    /// A seat was taken.
     Taken(Seat),
-    /// There is none, and everything has been said.
+    /// No seat was taken, and nothing is left to report.
     Over(ExitStatus),
 }
 
@@ -61,7 +61,7 @@ impl Watch {
         Ok(Self { client, printer, events, inbox, signals })
     }
 
-    /// The next event; none when there was none until then.
+    /// Returns the next event; none if there is none until then.
     pub(super) fn next(&self, until: Option<Instant>) -> Option<Event> {
         match until {
             None => self.inbox.recv().ok(),
@@ -69,7 +69,7 @@ impl Watch {
         }
     }
 
-    /// Takes a seat, for which somebody may wait.
+    /// Takes a seat; with `patience`, waits for one that is free.
     pub(super) fn acquire(&self, patience: Option<Patience>) -> Result<Outcome, Error> {
         let Some(patience) = patience else { return self.attempt(None) };
         let mut waiting = Waiting::new(self.printer, patience);
@@ -94,11 +94,11 @@ impl Watch {
         }
     }
 
-    /// Asks in a thread of its own, so that Ctrl-C need not wait until a cloud that is away has been given up.
+    /// Asks in a thread of its own, so that Ctrl-C need not wait until an unavailable cloud has been given up.
     fn attempt(&self, waiting: Option<&Waiting>) -> Result<Outcome, Error> {
         let (client, events) = (self.client.clone(), self.events.clone());
         thread::spawn(move || {
-            // Nobody listens any more when a signal came first; then the seat is dropped here, and so given back.
+            // There is no receiver any more if a signal came first; then the seat is dropped here, and so given back.
             let _ = events.send(Event::Acquired(client.acquire()));
         });
         let mut interrupted: Option<(Caught, Instant)> = None;

@@ -33,7 +33,7 @@ pub(super) fn whoami(printer: Printer, common: &Common) -> Result<ExitStatus, Er
     Ok(printer.answer(&object, &describe(&client, who.as_ref(), key.as_deref(), key_is_given), status))
 }
 
-/// Whose seats this machine takes.
+/// Returns the kind of owner of the seats that this machine takes.
 fn seats_for(signed_in: bool, key: bool) -> &'static str {
     match (signed_in, key) {
         (true, _) => "person",

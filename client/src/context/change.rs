@@ -1,4 +1,4 @@
-//! How a change gets into the queue: what it is made from, and when.
+//! Queuing of changes: the version that a change is made from, and its time.
 
 use jiff::{SignedDuration, Timestamp};
 use protocol::id::{ProjectId, RecordId};
@@ -9,7 +9,7 @@ use super::store::overlays;
 use super::{Change, ContextError, ContextStore, Database, Draft, Waiting, locked, queue, table};
 use crate::Error;
 
-/// What a record is to be.
+/// Target state of a record.
 pub(super) struct Wanted<'a> {
     pub(super) kind: Kind,
     pub(super) id: &'a RecordId,
@@ -19,7 +19,7 @@ pub(super) struct Wanted<'a> {
 }
 
 impl ContextStore {
-    /// Queues one change; inside a transaction.
+    /// Queues one change. The caller holds a transaction.
     pub(super) fn change(&self, draft: &Draft, replace: bool) -> Result<Change, Error> {
         if !draft.kind.is_pushed() {
             return Err(ContextError::ReadOnly.into());
@@ -37,7 +37,7 @@ impl ContextStore {
         self.enqueue(&seen, &wanted, replace).map(Change::Queued)
     }
 
-    /// What a change of a record is made from; inside a transaction.
+    /// Returns the state of a record that a change is made from. The caller holds a transaction.
     pub(super) fn seen(&self, kind: Kind, id: &RecordId) -> Result<Seen, Error> {
         let queued = self.on_sessions(|sessions| queue::newest(sessions, kind, id, true))?;
         let active = match &queued {
@@ -59,7 +59,7 @@ impl ContextStore {
                 project_id: row.project_id,
                 deleted: row.deleted,
                 updated_at: Some(row.updated_at),
-                // Versions of before the cloud was restored may be other changes' by now.
+                // Versions from before the cloud was restored may be other changes' by now.
                 base_version: (row.pass >= self.progress()?.pass).then_some(row.version),
                 active,
             },
@@ -67,7 +67,7 @@ impl ContextStore {
         })
     }
 
-    /// Queues what is wanted; inside a transaction.
+    /// Queues the target state of a record. The caller holds a transaction.
     pub(super) fn enqueue(&self, seen: &Seen, wanted: &Wanted<'_>, replace: bool) -> Result<i64, Error> {
         let now = self.now();
         let replaced = seen.active.as_ref().filter(|_| replace);
@@ -88,7 +88,7 @@ impl ContextStore {
         };
         self.on_sessions(|sessions| {
             if let Some(replaced) = replaced {
-                // Not overwritten: an answer about the old one that is on its way must not be taken for this one's.
+                // Not overwritten: an answer about the old change that is on its way must not be taken for this one's.
                 queue::remove(sessions, replaced.n)?;
             }
             queue::add(sessions, &new)
@@ -96,7 +96,7 @@ impl ContextStore {
     }
 }
 
-/// A record as a change of it finds it.
+/// State of a record before a change.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     content: Option<String>,
@@ -111,8 +111,8 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// Now, but later than what is seen: whoever has seen a change and makes another one means it to count more, however
-    /// the clocks stand.
+    /// Returns the current time, or one just later than the state seen: a change that is made with knowledge of another one
+    /// is meant to count more, however the clocks stand.
     fn later_than(&self, now: Timestamp) -> Timestamp {
         let next = self.updated_at.and_then(|seen| seen.checked_add(SignedDuration::from_micros(1)).ok());
         next.map_or(now, |next| now.max(next))

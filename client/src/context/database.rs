@@ -1,4 +1,4 @@
-//! The four files: where they are, how they are opened, and how they came to their shape.
+//! The four database files: their paths, opening and migrations.
 
 mod read_only;
 mod schema;
@@ -16,16 +16,16 @@ use crate::home::{Home, refuse_foreign_link};
 use read_only::is_unwritable;
 pub(crate) use read_only::may_be_readable;
 
-/// How long a writer waits for another one. No transaction takes nearly as long.
+/// Time for which a writer waits for another one. No transaction takes nearly as long.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long one waits that somebody else waits for.
+/// Time for which a connection in haste waits for a writer, since another process waits for it.
 const HASTE: Duration = Duration::from_secs(2);
 
-/// Held while a file is made or changed in its shape, since the switch to WAL does not wait by itself.
+/// Lock held while a file is created or migrated, since the switch to WAL does not wait by itself.
 const LOCK: &str = "databases.lock";
 
-/// One of the files.
+/// One of the database files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Database {
     Platform,
@@ -35,7 +35,7 @@ pub(crate) enum Database {
 }
 
 impl Database {
-    /// Where the records of a kind are.
+    /// Returns the file that holds the records of a kind.
     pub(crate) const fn of(kind: Kind) -> Self {
         match kind {
             Kind::Component => Self::Platform,
@@ -45,7 +45,7 @@ impl Database {
         }
     }
 
-    /// The file's name.
+    /// Returns the file's name.
     pub(crate) const fn file(self) -> &'static str {
         match self {
             Self::Platform => "platform.db",
@@ -55,18 +55,18 @@ impl Database {
         }
     }
 
-    /// The kinds whose records are in it.
+    /// Returns the kinds whose records are in the file.
     pub(crate) fn kinds(self) -> impl Iterator<Item = Kind> {
         Kind::ALL.iter().copied().filter(move |kind| Self::of(*kind) == self)
     }
 
-    /// A connection to the file, which is made where there is none.
+    /// Opens a connection to the file, which is created where there is none.
     ///
-    /// One in haste does not wait for the disk either: what it writes survives any crash but the machine's. Where nothing can
-    /// be written, what is there can be read.
+    /// A connection in haste does not wait for the disk either: its writes survive any crash but the machine's. Where
+    /// nothing can be written, the existing records can be read.
     pub(super) fn open(self, home: &Home, haste: bool) -> Result<Connection, Error> {
         if self.has_lost_its_file(home) {
-            // SQLite would delete the log, and what agents' hooks have written with it.
+            // SQLite would delete the log, and with it the latest writes of agents' hooks.
             self.mend_lost(home)?;
         }
         match home.reserve(self.file()) {
@@ -85,12 +85,12 @@ impl Database {
         })
     }
 
-    /// The bytes in the file's log, which whoever opens it reads.
+    /// Returns the number of bytes in the file's log, which each process that opens the file reads.
     pub(super) fn log_len(self, home: &Home) -> u64 {
         std::fs::metadata(home.file(&format!("{}-wal", self.file()))).map_or(0, |log| log.len())
     }
 
-    /// The error of this file.
+    /// Converts an SQLite error to the error of this file.
     pub(super) fn failed(self, home: &Home, cause: &rusqlite::Error) -> Error {
         let (path, said) = (home.file(self.file()), cause.to_string());
         match cause.sqlite_error_code() {
@@ -101,7 +101,7 @@ impl Database {
         }
     }
 
-    /// None if a newer version has written the file.
+    /// Opens a connection and runs missing migrations; none if a newer version has written the file.
     fn connect(self, home: &Home, haste: bool) -> rusqlite::Result<Option<Connection>> {
         if haste && let Some(connection) = self.connect_alone(home)? {
             return Ok(Some(connection));
@@ -111,7 +111,7 @@ impl Database {
         let newest = self.steps().len();
         let version = version(&connection)?;
         if version < newest {
-            // Where the lock cannot be had, the transaction still keeps two apart.
+            // Where the lock cannot be had, the transaction still keeps two processes apart.
             let _held = home.lock(LOCK).ok();
             self.migrate(&connection)?;
         }
@@ -121,11 +121,11 @@ impl Database {
         Ok((version <= newest).then_some(connection))
     }
 
-    /// A connection in haste to a file that nobody else has open, and nobody else can open until it is closed; none when
-    /// somebody has, or the file is yet to get its shape.
+    /// Opens a connection in haste to a file that no other process has open, and none can open until it is closed; none when
+    /// the file is open elsewhere, or is yet to be migrated.
     ///
-    /// The index of the log is then kept in memory. In a file, which it is for others, the first of them to come makes it anew:
-    /// more work than what those in haste are there for, and on a cold disk much more.
+    /// The index of the log is then kept in memory. For shared use it is a file, which the first connection builds anew:
+    /// more work than the writes of a connection in haste, and on a cold disk much more.
     fn connect_alone(self, home: &Home) -> rusqlite::Result<Option<Connection>> {
         let connection = self.connection(home)?;
         connection.busy_timeout(Duration::ZERO)?;
@@ -145,14 +145,15 @@ impl Database {
         let (path, follow) = self.path(home);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | follow;
         let connection = Connection::open_with_flags(path, flags)?;
-        // Else statements are planned anew for each value that they are run with: fifty times for a plan of fifty tasks.
+        // Without QPSG (query planner stability guarantee), statements are planned anew for each bound value: fifty times
+        // for a plan of fifty tasks.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         Ok(connection)
     }
 
-    /// The path to open, and the flag that makes SQLite refuse a link.
+    /// Returns the path to open, and the flag that makes SQLite refuse a link.
     ///
-    /// One's own link leads where one wants to. One that another user has made, or that the path becomes at this moment, does
+    /// A link of the user or of root is followed. One that another user has made, or that the path becomes at this moment, is
     /// not.
     fn path(self, home: &Home) -> (PathBuf, OpenFlags) {
         let path = home.file(self.file());
@@ -168,10 +169,10 @@ impl Database {
         self.shape(connection)
     }
 
-    /// Gives a file the tables that it lacks.
+    /// Runs the migrations that a file lacks.
     pub(super) fn shape(self, connection: &Connection) -> rusqlite::Result<()> {
         let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-        // Another process may have done it meanwhile.
+        // Another process may have run them meanwhile.
         for step in self.steps().iter().skip(version(&transaction)?) {
             step(&transaction)?;
         }
@@ -179,7 +180,7 @@ impl Database {
         transaction.commit()
     }
 
-    /// How the file came to its shape, forward only: `user_version` counts those that were taken.
+    /// Returns the migrations of the file, forward only: `user_version` counts those that were run.
     fn steps(self) -> &'static [fn(&Connection) -> rusqlite::Result<()>] {
         match self {
             Self::Platform => &[|file| schema::tables(file, Self::Platform), |file| schema::mark(file, Self::Platform)],
@@ -195,8 +196,9 @@ impl Database {
     }
 }
 
-/// Moving the log into the file waits for the disk, and is left to others. Whoever does without on closing must do without on
-/// commits, too: only the last one to close can shorten the log, so each would move it again.
+/// Turns off a connection's disk syncs on commit and its checkpoints. Moving the log into the file (a checkpoint) waits for
+/// the disk, and is left to others. A connection without checkpoints on closing must do without on commits, too: only the
+/// last one to close can shorten the log, so each would move it again.
 fn hasten(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "normal")?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;

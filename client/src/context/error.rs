@@ -1,4 +1,4 @@
-//! What can go wrong with the context on this machine and its sync.
+//! Errors of the context on this machine and its sync.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use protocol::wire::MAX_CONTENT_BYTES;
 
 use crate::home::{Foreign, foreign};
 
-/// Why something could not be done to the context.
+/// Error of an operation on the context.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ContextError {
@@ -17,7 +17,7 @@ pub enum ContextError {
     Database {
         /// The file.
         path: PathBuf,
-        /// What SQLite says.
+        /// The message of SQLite.
         cause: String,
     },
     /// A database is damaged.
@@ -32,20 +32,20 @@ pub enum ContextError {
         /// The file.
         path: PathBuf,
     },
-    /// An id, or another short text, that nobody could take.
+    /// An id, or another short text, that is invalid.
     Text(TextError),
     /// A content that is not JSON.
     NotJson {
-        /// What the parser says.
+        /// The message of the parser.
         cause: String,
     },
-    /// A content that nobody could take.
+    /// A content that is invalid.
     Content(ContentError),
-    /// A content that is no object.
+    /// A content that is not a JSON object.
     NoObject,
     /// A content that is too large.
     TooLarge {
-        /// How many bytes it has as canonical JSON.
+        /// Its size in bytes as canonical JSON.
         bytes: usize,
     },
     /// Records of this kind come from the cloud alone.
@@ -57,14 +57,14 @@ pub enum ContextError {
         /// Its kind and id, for people.
         what: String,
     },
-    /// The typed text is the beginning of several records' ids.
+    /// The typed text is a prefix of several records' ids.
     Ambiguous {
-        /// Their kind and the beginning, for people.
+        /// Their kind and the prefix, for people.
         what: String,
         /// Some of them.
         ids: String,
     },
-    /// There is such a record already, and it says something else.
+    /// There is such a record already, with another content.
     Exists {
         /// Its kind and id, for people.
         what: String,
@@ -73,12 +73,12 @@ pub enum ContextError {
     Off,
     /// Another process syncs at this moment.
     Busy,
-    /// What is kept here belongs to another organization than the license key.
+    /// The context on this machine belongs to another organization than the license key.
     OtherTenant,
 }
 
 impl ContextError {
-    /// The stable word for programs.
+    /// Returns the stable error code for programs.
     pub(crate) const fn code(&self) -> &'static str {
         match self {
             Self::Database { .. } | Self::Damaged { .. } => "database_failed",
@@ -97,7 +97,7 @@ impl ContextError {
         }
     }
 
-    /// Whether it is in what somebody has typed.
+    /// Returns true if the error is in the user's input.
     pub fn is_wrong_usage(&self) -> bool {
         matches!(
             self,
@@ -110,7 +110,7 @@ impl ContextError {
         )
     }
 
-    /// The command that helps.
+    /// Returns the command that helps.
     pub(crate) fn hint(&self) -> String {
         match self {
             Self::Database { path, .. } => foreign_file(path).and_then(|foreign| foreign.hint()).unwrap_or_else(|| {
@@ -157,7 +157,7 @@ fn foreign_file(path: &Path) -> Option<Foreign> {
         .find_map(|path| foreign(path))
 }
 
-/// The word that a record's kind has on the command line, of its kind and id.
+/// Returns the command line's word for a record's kind, given its kind and id.
 fn noun(what: &str) -> &str {
     what.split(' ').next().unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! What the sync has done, the last ten thousand things of it.
+//! Log of the sync: its last ten thousand events.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,37 +11,37 @@ use serde::Serialize;
 
 use super::table::{parsed, parsed_or_none, time};
 
-/// How many entries are kept.
+/// Number of entries that are kept.
 const MAX_ENTRIES: i64 = 10_000;
 
-/// Something that happened.
+/// Entry in the log of the sync.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct JournalEntry {
     /// Its number.
     pub n: i64,
-    /// When.
+    /// Time of the event.
     pub at: Timestamp,
-    /// What.
+    /// Type of the event.
     pub event: JournalEvent,
-    /// To a record of this kind, if to a record.
+    /// Kind of the record, if the event is about one.
     pub kind: Option<Kind>,
-    /// To which one.
+    /// Id of the record, if the event is about one.
     pub id: Option<RecordId>,
-    /// The rest, in words.
+    /// Further details, in words.
     pub detail: String,
 }
 
 macro_rules! events {
     ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
-        /// What happened.
+        /// Type of an event of the sync.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
         pub enum JournalEvent {
             $($(#[$doc])* #[serde(rename = $word)] $name,)*
         }
 
         impl JournalEvent {
-            /// In a word.
+            /// Returns the event as a word.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $word),* }
             }
@@ -60,15 +60,15 @@ macro_rules! events {
 events! {
     /// A change was sent.
     Pushed = "pushed",
-    /// A change was sent, and another one counted more.
+    /// A change was sent, and lost a conflict with another one.
     Lost = "lost",
     /// The cloud refused a change.
     Refused = "refused",
-    /// A change is sent no more until somebody retries it.
+    /// A change is sent no more until the user retries it.
     Parked = "parked",
     /// A change is not sent, since a later one of the same record was.
     Superseded = "superseded",
-    /// Somebody retries parked changes.
+    /// The user retries parked changes.
     Retried = "retried",
     /// Records were fetched.
     Pulled = "pulled",
@@ -82,7 +82,7 @@ events! {
     Exposed = "exposed",
 }
 
-/// The word is no event of this version.
+/// Error of a word that is no event of this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownEvent;
 
@@ -107,13 +107,13 @@ pub(super) fn write(
     sessions.prepare_cached(sql)?.execute((at.as_microsecond(), event.as_str(), kind, id, detail)).map(drop)
 }
 
-/// Forgets the oldest entries.
+/// Deletes the oldest entries beyond the limit.
 pub(super) fn trim(sessions: &Connection) -> rusqlite::Result<()> {
     let sql = "DELETE FROM journal WHERE n <= (SELECT max(n) FROM journal) - ?1";
     sessions.prepare_cached(sql)?.execute([MAX_ENTRIES]).map(drop)
 }
 
-/// The newest entries, the newest first.
+/// Returns the newest entries, the newest first.
 pub(super) fn read(sessions: &Connection, limit: usize) -> rusqlite::Result<Vec<JournalEntry>> {
     let mut statement =
         sessions.prepare_cached("SELECT n, at, event, kind, id, detail FROM journal ORDER BY n DESC LIMIT ?1")?;
@@ -130,7 +130,7 @@ pub(super) fn read(sessions: &Connection, limit: usize) -> rusqlite::Result<Vec<
     rows.collect()
 }
 
-/// How many changes made here have lost since then.
+/// Returns the number of local changes that lost a conflict since then.
 pub(super) fn lost_since(sessions: &Connection, since: Timestamp) -> rusqlite::Result<u64> {
     let sql = "SELECT count(*) FROM journal WHERE event = 'lost' AND at >= ?1";
     sessions.query_row(sql, [since.as_microsecond()], |row| row.get(0))

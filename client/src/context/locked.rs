@@ -9,13 +9,13 @@ use protocol::wire::Kind;
 use super::{ContextStore, Database, JournalEvent, Row, journal, queue, table};
 use crate::Error;
 
-/// How many rows are looked at in one transaction.
+/// Number of rows that are processed in one transaction.
 const PAGE: usize = 1000;
 
-/// What every envelope begins with, as canonical JSON.
+/// Beginning of every envelope, as canonical JSON.
 const BEGINNING: &str = "{\"encrypted\":";
 
-/// The envelope that a content is; none where it is plain.
+/// Returns the envelope that a content is; none where it is plain.
 pub(crate) fn locked(content: &str) -> Option<Envelope> {
     // Most contents are plain, and need not be parsed to see it.
     if !content.starts_with(BEGINNING) {
@@ -25,7 +25,7 @@ pub(crate) fn locked(content: &str) -> Option<Envelope> {
 }
 
 impl ContextStore {
-    /// Puts plain contents in the place of locked ones, as far as they can be opened. How many.
+    /// Replaces locked contents with plain ones, as far as they can be opened; returns their number.
     pub(crate) fn unlock(
         &self,
         open: impl Fn(Kind, &RecordId, &Envelope) -> Option<(String, Option<ProjectId>)>,
@@ -44,20 +44,21 @@ impl ContextStore {
         Ok(unlocked)
     }
 
-    /// Queues what the cloud has in clear, so that something else takes its place. How many.
+    /// Queues the records that the cloud has in clear, so that something else takes their place; returns their number.
     pub(crate) fn queue_clear(&self) -> Result<u64, Error> {
         self.queue_unless(|_, row| row.content_hash != ContentHash::of_canonical(row.content.as_bytes()))
     }
 
-    /// Queues what can be read here and isn't in the cloud under this hash: in clear, or encrypted with another key. How many.
+    /// Queues readable records that are not in the cloud under this hash: in clear, or encrypted with another key. Returns
+    /// their number.
     pub(crate) fn queue_others(&self, hash: impl Fn(Kind, &RecordId, &str) -> ContentHash) -> Result<u64, Error> {
         self.queue_unless(|kind, row| row.content_hash == hash(kind, &row.id, &row.content))
     }
 
-    /// Queues all readable records but some.
+    /// Queues all readable records except those that `but` selects; returns their number.
     ///
-    /// A record that has a change in the queue is left to that one. The time of the change stays: whoever changes the record
-    /// meanwhile means it to count more.
+    /// A record that has a change in the queue is left to that one. The record keeps its time, so that a change made
+    /// meanwhile counts more.
     fn queue_unless(&self, but: impl Fn(Kind, &Row) -> bool) -> Result<u64, Error> {
         let mut queued = 0;
         self.each_page(|_, kind, rows| {
@@ -76,7 +77,7 @@ impl ContextStore {
         Ok(queued)
     }
 
-    /// Queues records that came in clear, so that something else takes their place. How many.
+    /// Queues records that came in clear, so that something else takes their place; returns their number.
     pub(crate) fn queue_bare(&self, bare: &[(Kind, Row)]) -> Result<u64, Error> {
         if bare.is_empty() {
             return Ok(0);
@@ -91,7 +92,7 @@ impl ContextStore {
         Ok(queued)
     }
 
-    /// Writes down which records did not come as they should have.
+    /// Logs the records that did not come as they should have.
     pub(crate) fn note_odd(&self, event: JournalEvent, odd: &[(Kind, RecordId)], detail: &str) -> Result<(), Error> {
         let now = self.now();
         self.on_sessions(|sessions| {
@@ -99,7 +100,7 @@ impl ContextStore {
         })
     }
 
-    /// How many records are locked.
+    /// Returns the number of locked records.
     pub(crate) fn count_locked(&self) -> Result<u64, Error> {
         let mut count = 0;
         self.each_page(|_, _, rows| {
@@ -109,7 +110,7 @@ impl ContextStore {
         Ok(count)
     }
 
-    /// All rows of what clients push, a page at a time.
+    /// Passes all rows of the kinds that clients push to `page`, a page at a time.
     fn each_page(&self, mut page: impl FnMut(Database, Kind, Vec<Row>) -> Result<(), Error>) -> Result<(), Error> {
         for kind in Kind::ALL.iter().copied().filter(|kind| kind.is_pushed()) {
             let database = Database::of(kind);

@@ -1,8 +1,8 @@
-//! Damaged databases: kept aside whole, and made new with what can be read of them.
+//! Repair of damaged databases: the files are kept aside, and a new database is made with the rows that can be read.
 //!
-//! A database is three files: itself, its log (`-wal`) and the log's index (`-shm`). What agents' hooks have written lately is in the
-//! log alone. SQLite deletes a log whose database is gone, so a database is never moved away from its log: all three are copied
-//! to `damaged/`, the new one is made beside them, and takes the place of the old ones at the end.
+//! A database is three files: itself, its log (`-wal`) and the log's index (`-shm`). The latest writes of agents' hooks are
+//! in the log alone. SQLite deletes a log whose database is gone, so a database is never moved away from its log: all three
+//! are copied to `damaged/`, the new one is made beside them, and takes the place of the old ones at the end.
 //!
 //! After a crash in between, the copy is there with the ending `.unfinished`, and the next attempt reads it, too.
 
@@ -21,13 +21,13 @@ use super::Database;
 use crate::home::Home;
 use crate::{Error, random};
 
-/// The folder of what was damaged.
+/// Folder of the damaged files.
 const ASIDE: &str = "damaged";
 
-/// The ending of a copy that may not have been made use of.
+/// Ending of a copy whose rows may not have been taken over yet.
 const UNFINISHED: &str = ".unfinished";
 
-/// Held while a database is made new.
+/// Lock held while a database is made new.
 const LOCK: &str = "mending.lock";
 
 /// The result of repairing a damaged database.
@@ -40,12 +40,12 @@ pub struct Mended {
     pub records: u64,
     /// The number of changes that could be read and that the cloud does not have.
     pub changes: u64,
-    /// Where the damaged files are.
+    /// Folder that holds the damaged files.
     pub kept: String,
 }
 
 impl Database {
-    /// All of them.
+    /// All databases.
     pub(crate) const ALL: [Self; 4] = [Self::Platform, Self::Org, Self::Sessions, Self::Projects];
 
     /// Makes the database new with what can be read of it, and keeps the damaged files.
@@ -82,21 +82,22 @@ impl Database {
 
     /// Reports whether the database is gone and has left a log, or a new one that is not in its place yet.
     pub(crate) fn has_lost_its_file(self, home: &Home) -> bool {
-        // Between the two steps of `put_in_place` there is no log. What another process made then would be replaced.
+        // Between the two steps of `put_in_place` there is no log. A database that another process made then would be
+        // replaced.
         !home.file(self.file()).exists() && (self.log_len(home) > 0 || self.new_file(home).exists())
     }
 
-    /// Where a new database is made.
+    /// Returns the path at which a new database is made.
     fn new_file(self, home: &Home) -> PathBuf {
         home.file(&format!(".{}.new", self.file()))
     }
 
-    /// The names of the three files.
+    /// Returns the names of the three files.
     fn files(self) -> [String; 3] {
         ["", "-wal", "-shm"].map(|ending| format!("{}{ending}", self.file()))
     }
 
-    /// Makes a new database of all copies that were not made use of.
+    /// Makes a new database of all unfinished copies; returns the numbers of records and changes.
     fn make_new(self, home: &Home, new: &Path) -> Result<(u64, u64), Error> {
         let failed = |cause: &rusqlite::Error| self.failed(home, cause);
         let file = |cause: io::Error| Error::file(new, cause);
@@ -137,7 +138,7 @@ impl Database {
         }
     }
 
-    /// The copies that may not have been made use of.
+    /// Returns the copies whose rows may not have been taken over yet.
     fn unfinished(self, home: &Home) -> io::Result<Vec<PathBuf>> {
         let mut found = Vec::new();
         for entry in fs::read_dir(home.file(ASIDE))? {
@@ -150,7 +151,7 @@ impl Database {
         Ok(found)
     }
 
-    /// Notes that the copies were made use of. One of them.
+    /// Removes the ending from the copies, whose rows were taken over; returns one of them.
     fn finish(self, home: &Home) -> io::Result<Option<PathBuf>> {
         let mut kept = None;
         for copy in self.unfinished(home)? {

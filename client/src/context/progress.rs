@@ -1,4 +1,4 @@
-//! How far the sync is: one row in `sessions.db`.
+//! Progress of the sync: one row in `sessions.db`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,27 +10,28 @@ use serde::de::DeserializeOwned;
 use super::status::Trouble;
 use super::table::{parsed_or_none, time_or_none};
 
-/// How far.
+/// Progress of the sync.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Progress {
-    /// Whose records are kept here; none before the first sync.
+    /// Tenant whose records are kept here; none before the first sync.
     pub(crate) tenant: Option<TenantId>,
-    /// Where the next pull goes on.
+    /// Position at which the next pull continues.
     pub(crate) cursor: Option<String>,
     /// Counts how often everything was pulled from the beginning.
     pub(crate) pass: u64,
-    /// Whether this pass began because the cloud did not know the cursor any more, and has not ended.
+    /// True until the end of a pass that fetches everything again, as when the cloud did not know the cursor any more.
     pub(crate) starting_over: bool,
-    /// How many records this pass has brought.
+    /// Number of records that this pass has brought.
     pub(crate) pulled: u64,
     pub(crate) pushed_at: Option<Timestamp>,
     pub(crate) pulled_at: Option<Timestamp>,
-    /// Why the last push, or pull, did not get through.
+    /// Reason why the last push did not get through.
     pub(crate) push_trouble: Option<Trouble>,
+    /// Reason why the last pull did not get through.
     pub(crate) pull_trouble: Option<Trouble>,
-    /// The key that the tenant encrypts with, as far as is known: none where nobody has said that it does.
+    /// Id of the key that the tenant encrypts with; none if it is not known to encrypt.
     pub(crate) tenant_key_id: Option<String>,
-    /// The key of the last envelope that this pass has brought.
+    /// Id of the key of the last envelope that this pass has brought.
     pub(crate) envelope_key_id: Option<String>,
     /// The stamps of the other files, as they were when the cursor was written.
     pub(crate) stamps: BTreeMap<String, String>,
@@ -88,7 +89,7 @@ impl Progress {
     }
 }
 
-/// A column with JSON; empty where there is none.
+/// Parses a column with JSON; empty where there is none.
 fn read_json<T: DeserializeOwned + Default>(text: Option<String>) -> T {
     text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
 }

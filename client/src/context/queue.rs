@@ -1,4 +1,4 @@
-//! The changes that the cloud does not have yet.
+//! Queue of the changes that the cloud does not have yet.
 
 use jiff::Timestamp;
 use protocol::content::ContentHash;
@@ -10,14 +10,14 @@ use super::locked;
 use super::record::{Entry, Queued};
 use super::table::{parsed, parsed_or_none, time, up_to};
 
-/// After so many refusals for a fault of its own, a change is sent no more until somebody retries it.
+/// Number of refusals for a fault of its own after which a change is parked: not sent until the user retries it.
 const ATTEMPTS: u32 = 3;
 
 /// The columns, in the order in which [`Waiting::read`] expects them.
 const COLUMNS: &str = "n, kind, id, project_id, content, content_hash, updated_at, deleted, base_version, queued_at, attempts, \
                        error, parked_at IS NOT NULL";
 
-/// A change in the queue, whole.
+/// A change in the queue, with its content.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Waiting {
     pub(crate) n: i64,
@@ -26,7 +26,7 @@ pub(crate) struct Waiting {
     pub(crate) project_id: Option<ProjectId>,
     /// Canonical JSON in plain.
     pub(crate) content: String,
-    /// The hash of the same; not the one in the cloud where contents are encrypted.
+    /// Hash of `content`; not the one in the cloud where contents are encrypted.
     pub(crate) content_hash: ContentHash,
     pub(crate) updated_at: Timestamp,
     pub(crate) deleted: bool,
@@ -57,7 +57,7 @@ impl Waiting {
         })
     }
 
-    /// As a person sees the record.
+    /// Converts the change to the record as a user sees it.
     pub(super) fn entry(self) -> Entry {
         Entry {
             kind: self.kind,
@@ -103,32 +103,32 @@ pub(super) struct New<'a> {
     pub(super) queued_at: Timestamp,
 }
 
-/// What the cloud said about a change.
+/// The cloud's answer to a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// It has it, or something else that counts more. The next change of the record is made from this version.
+    /// The cloud has it, or something else that counts more. The next change of the record is made from this version.
     Taken { next_base: Option<u64> },
-    /// It refuses it, and will for ever.
+    /// The cloud refuses it, and always will.
     Faulty(String),
-    /// It refuses it for a reason that is not the record's.
+    /// The cloud refuses it for a reason that is not the record's.
     Hindered(String),
 }
 
-/// What is worth sending.
+/// Selection of the changes that are worth sending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
     /// Everything.
     All,
-    /// What may need no more room than there is: deletions, and changes of what the cloud has.
+    /// Changes that may need no more room than there is: deletions, and changes of records that the cloud has.
     Known,
-    /// What has no content that could be refused.
+    /// Deletions alone, which have no content that could be refused.
     Deletions,
 }
 
-/// What an answer led to.
+/// Effect of an answer on the queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Consequence {
-    /// Whether the change is sent no more.
+    /// True if the change is sent no more.
     pub(super) parked: bool,
     pub(super) superseded: Superseded,
 }
@@ -136,13 +136,13 @@ pub(super) struct Consequence {
 /// Changes that are not sent, since a later one of the same record was.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Superseded {
-    /// How many.
+    /// Number of these changes.
     pub(crate) changes: u64,
-    /// Of these, were hindered in this run.
+    /// Number of those that were hindered in this run.
     pub(crate) hindered: u64,
 }
 
-/// Puts a change at the end.
+/// Adds a change at the end; returns its number.
 pub(super) fn add(sessions: &Connection, new: &New<'_>) -> rusqlite::Result<i64> {
     let sql =
         "INSERT INTO queue (kind, id, project_id, content, content_hash, updated_at, deleted, base_version, queued_at)
@@ -162,17 +162,17 @@ pub(super) fn add(sessions: &Connection, new: &New<'_>) -> rusqlite::Result<i64>
     Ok(sessions.last_insert_rowid())
 }
 
-/// Takes a change out, since another one has taken its place.
+/// Takes a change out of the queue.
 pub(super) fn remove(sessions: &Connection, n: i64) -> rusqlite::Result<()> {
     sessions.prepare_cached("DELETE FROM queue WHERE n = ?1")?.execute([n]).map(drop)
 }
 
-/// The change of this number.
+/// Returns the change of this number.
 pub(super) fn numbered(sessions: &Connection, n: i64) -> rusqlite::Result<Waiting> {
     sessions.prepare_cached(&format!("SELECT {COLUMNS} FROM queue WHERE n = ?1"))?.query_row([n], Waiting::read)
 }
 
-/// The newest change of a record; also a parked one, if asked for.
+/// Returns the newest change of a record; also a parked one, if asked for.
 pub(super) fn newest(
     sessions: &Connection,
     kind: Kind,
@@ -188,7 +188,7 @@ fn newest_statement(sessions: &Connection) -> rusqlite::Result<CachedStatement<'
     ))
 }
 
-/// The newest change of every record of a kind that has one.
+/// Returns the newest change of every record of a kind that has one.
 pub(super) fn newest_of_all(sessions: &Connection, kind: Kind) -> rusqlite::Result<Vec<Waiting>> {
     let sql = format!(
         "SELECT {COLUMNS} FROM queue WHERE n IN (SELECT max(n) FROM queue WHERE kind = ?1 GROUP BY id) ORDER BY n"
@@ -196,31 +196,32 @@ pub(super) fn newest_of_all(sessions: &Connection, kind: Kind) -> rusqlite::Resu
     sessions.prepare_cached(&sql)?.query_map([kind.as_str()], Waiting::read)?.collect()
 }
 
-/// The ids of the records of a kind that have a change here and begin with this.
+/// Returns the ids with this prefix of the records of a kind that have a change here.
 pub(super) fn changed_ids(sessions: &Connection, kind: Kind, beginning: &str) -> rusqlite::Result<Vec<RecordId>> {
     let sql = "SELECT DISTINCT id FROM queue WHERE kind = ?1 AND substr(id, 1, length(?2)) = ?2";
     sessions.prepare_cached(sql)?.query_map([kind.as_str(), beginning], |row| parsed(row, 0))?.collect()
 }
 
-/// All changes in their order, or the parked ones alone.
+/// Returns all changes in their order, or the parked ones alone.
 pub(super) fn all(sessions: &Connection, parked_only: bool, limit: usize) -> rusqlite::Result<Vec<Waiting>> {
     let sql = format!("SELECT {COLUMNS} FROM queue WHERE NOT ?1 OR parked_at IS NOT NULL ORDER BY n LIMIT ?2");
     sessions.prepare_cached(&sql)?.query_map((parked_only, up_to(limit)), Waiting::read)?.collect()
 }
 
-/// How many wait and are not parked, how many are, and since when the oldest waits.
+/// Returns the number of changes that wait and are not parked, the number of parked ones, and the time since which the
+/// oldest waits.
 pub(super) fn count(sessions: &Connection) -> rusqlite::Result<(u64, u64, Option<Timestamp>)> {
     let sql = "SELECT count(*) FILTER (WHERE parked_at IS NULL), count(parked_at),
                       min(queued_at) FILTER (WHERE parked_at IS NULL) FROM queue";
     sessions.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, super::table::time_or_none(row, 2)?)))
 }
 
-/// The number of the last change that was ever queued.
+/// Returns the number of the last change that was ever queued.
 pub(super) fn last(sessions: &Connection) -> rusqlite::Result<i64> {
     sessions.query_row("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'queue'", [], |row| row.get(0))
 }
 
-/// What the cloud said about the first change that it did not take, for a reason that is not the record's.
+/// Returns the cloud's message about the first waiting change that it did not take.
 pub(super) fn hindrance(sessions: &Connection) -> rusqlite::Result<Option<String>> {
     let sql = "SELECT error FROM queue WHERE parked_at IS NULL AND error IS NOT NULL ORDER BY n LIMIT 1";
     sessions.query_row(sql, [], |row| row.get(0)).optional()
@@ -235,10 +236,10 @@ pub(super) fn begin(sessions: &Connection) -> rusqlite::Result<()> {
     )
 }
 
-/// Calls with the first changes, one of each record, until it says that it is enough.
+/// Passes the first changes, one of each record, to `take` until it returns false.
 ///
-/// It is the first of its record. Where that one is hindered, it is the last, as made from the version that the first was
-/// made from: it may need less room. What is new needs as much with any content, unless it is deleted again.
+/// The change of a record is its first one. Where that one is hindered, it is the last one, as made from the version that the
+/// first was made from: it may need less room. A new record needs as much with any content, unless it is deleted again.
 pub(super) fn first(
     sessions: &Connection,
     scope: Scope,
@@ -274,7 +275,7 @@ pub(super) fn first(
     Ok(Ok(()))
 }
 
-/// Does what follows from the cloud's answer about a change.
+/// Applies the cloud's answer to a change.
 pub(super) fn answer(
     sessions: &Connection,
     change: &Waiting,
@@ -299,7 +300,7 @@ pub(super) fn answer(
             let parked_at = parked.then(|| now.as_microsecond());
             sessions.prepare_cached(sql)?.execute((change.n, why, parked_at))?;
             if parked {
-                // Its successor goes on where it would have.
+                // Its successor is made from the version that it was made from.
                 follow(sessions, change, change.base_version)?;
             } else {
                 hold(sessions, change.n, false)?;
@@ -309,7 +310,7 @@ pub(super) fn answer(
     }
 }
 
-/// Lets parked changes be sent again: those of these records, or all. How many there were.
+/// Lets parked changes be sent again: those of these records, or all; returns their number.
 pub(super) fn retry(sessions: &Connection, ids: &[RecordId]) -> rusqlite::Result<usize> {
     let free = "UPDATE queue SET parked_at = NULL, attempts = 0, error = NULL WHERE parked_at IS NOT NULL";
     if ids.is_empty() {
@@ -319,24 +320,24 @@ pub(super) fn retry(sessions: &Connection, ids: &[RecordId]) -> rusqlite::Result
     ids.iter().map(|id| statement.execute([id.as_str()])).sum()
 }
 
-/// Takes from all changes which version they were made from. The cloud then decides by their times.
+/// Clears the base versions of all changes. The cloud then decides by their times.
 pub(super) fn forget_bases(sessions: &Connection) -> rusqlite::Result<()> {
     sessions.execute("UPDATE queue SET base_version = NULL WHERE base_version IS NOT NULL", []).map(drop)
 }
 
-/// Says which version the next change of the same record is made from.
+/// Sets the version that the next change of the same record is made from.
 fn follow(sessions: &Connection, change: &Waiting, base: Option<u64>) -> rusqlite::Result<()> {
     let sql = "UPDATE queue SET base_version = ?3
                WHERE n = (SELECT min(n) FROM queue WHERE kind = ?1 AND id = ?2 AND parked_at IS NULL)";
     sessions.prepare_cached(sql)?.execute((change.kind.as_str(), change.id.as_str(), base)).map(drop)
 }
 
-/// Leaves a change out of the rest of this run; and those of its record that follow it, unless it is only hindered.
+/// Leaves a change out of the rest of this run, with those of its record that follow it, unless it is only hindered.
 fn hold(sessions: &Connection, n: i64, hindered: bool) -> rusqlite::Result<()> {
     sessions.prepare_cached("INSERT OR IGNORE INTO temp.held VALUES (?1, ?2)")?.execute((n, hindered)).map(drop)
 }
 
-/// Takes out the changes whose place this one has taken: one that was hindered, and what was between the two.
+/// Removes the changes whose place this one has taken: one that was hindered, and those between the two.
 fn supersede(sessions: &Connection, change: &Waiting) -> rusqlite::Result<Superseded> {
     let record = (change.kind.as_str(), change.id.as_str(), change.n);
     let sql = "SELECT min(n), count(*) FROM temp.held WHERE hindered AND n < ?3

@@ -10,65 +10,65 @@ use serde_json::Value;
 use super::ContextError;
 use crate::project::is_found_under;
 
-/// What the content of a deleted record is.
+/// Content of a deleted record.
 pub(super) const NOTHING: &str = "null";
 
-/// A record as somebody wants it to be.
+/// A record as the caller wants it to be.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Draft {
-    /// What it is.
+    /// Kind of the record.
     pub kind: Kind,
-    /// Which one of its kind.
+    /// Id of the record, unique within its kind.
     pub id: RecordId,
     /// The project it belongs to, if any.
     pub project_id: Option<ProjectId>,
-    /// What it says: an object.
+    /// Content of the record: a JSON object.
     pub content: Value,
 }
 
-/// What became of a [`Draft`].
+/// Result of writing a [`Draft`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// It waits to be sent, under this number.
+    /// The change waits to be sent, under this number.
     Queued(i64),
-    /// It is what the record was before, so there is nothing to send.
+    /// The record is as before, so there is nothing to send.
     Unchanged,
 }
 
-/// A record as a person sees it: with what was changed here and is not sent yet.
+/// A record as a user sees it: with the changes made here that are not sent yet.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Entry {
-    /// What it is.
+    /// Kind of the record.
     pub kind: Kind,
-    /// Which one of its kind.
+    /// Id of the record, unique within its kind.
     pub id: RecordId,
     /// The project it belongs to, if any.
     pub project_id: Option<ProjectId>,
-    /// What it says; null once it is deleted.
+    /// Content of the record; null once it is deleted.
     pub content: Value,
     /// The version in the cloud that it is, or was made from; none if the cloud has none as far as is known here.
     pub version: Option<u64>,
-    /// When it was changed, by the clock of its device.
+    /// Time of the change, by the clock of its device.
     pub updated_at: Timestamp,
-    /// Whether it was deleted.
+    /// True if the record was deleted.
     pub deleted: bool,
     /// The device it was changed on; none for this one, while the change is queued.
     pub device_id: Option<DeviceId>,
-    /// Whether this is a change that the cloud does not have yet.
+    /// True if this is a change that the cloud does not have yet.
     pub queued: bool,
-    /// Whether the content is encrypted with a key that is not here; then it is as it came.
+    /// True if the content is encrypted with a key that is not here; then it is as it came.
     pub locked: bool,
 }
 
-/// Which records to list.
+/// Selection of the records to list.
 #[derive(Clone, Debug)]
 pub struct Filter {
-    /// Those of a project only: the one with this id, or all that have it as their name.
+    /// Only records of a project: the one with this id, or all that have it as their name.
     pub project_id: Option<ProjectId>,
-    /// Those whose content has this `status` only.
+    /// Only records whose content has this `status`.
     pub status: Option<String>,
-    /// The latest so many.
+    /// Maximum number of records, the latest first.
     pub limit: usize,
 }
 
@@ -93,19 +93,19 @@ impl Filter {
 pub struct Queued {
     /// Its number: changes are sent in this order.
     pub n: i64,
-    /// What was changed.
+    /// Kind of the record that was changed.
     pub kind: Kind,
-    /// Which one of its kind.
+    /// Id of the record, unique within its kind.
     pub id: RecordId,
-    /// Whether it is a deletion.
+    /// True if it is a deletion.
     pub deleted: bool,
-    /// When it was made.
+    /// Time at which it was queued.
     pub queued_at: Timestamp,
-    /// How often the cloud has refused it for a fault of its own.
+    /// Number of times that the cloud has refused it for a fault of its own.
     pub attempts: u32,
-    /// What the cloud last said about it.
+    /// The cloud's last message about it.
     pub error: Option<String>,
-    /// Whether it is not sent any more until somebody retries it.
+    /// True if it is not sent any more until the user retries it.
     pub parked: bool,
 }
 
@@ -117,10 +117,10 @@ pub(super) struct Canonical {
 }
 
 impl Canonical {
-    /// That of a content which the cloud would take.
+    /// Returns the canonical form of a content that the cloud would take.
     pub(super) fn of(content: &Value) -> Result<Self, ContextError> {
         let fields = content.as_object().ok_or(ContextError::NoObject)?;
-        // A plain content of this form would be taken for an encrypted one.
+        // A plain content of this form would be mistaken for an encrypted one.
         if fields.len() == 1 && fields.contains_key("encrypted") {
             return Err(ContextError::Content(ContentError::Envelope));
         }
@@ -133,7 +133,7 @@ impl Canonical {
         Ok(Self { text, hash })
     }
 
-    /// That of a deleted record.
+    /// Returns the canonical form of a deleted record's content.
     pub(super) fn nothing() -> Self {
         Self { text: NOTHING.to_owned(), hash: ContentHash::of_canonical(NOTHING.as_bytes()) }
     }

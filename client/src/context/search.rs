@@ -1,4 +1,4 @@
-//! Finding records by what they say, and ids by how they begin.
+//! Search for records by their contents, and for ids by their prefix.
 
 use std::collections::BTreeSet;
 
@@ -11,9 +11,9 @@ use crate::Error;
 use crate::text::folded;
 
 impl ContextStore {
-    /// The records of all kinds that have each of these texts somewhere in their contents, the latest change first. Capital
-    /// and small letters are the same, and so are Unicode's normal forms. What is encrypted with a key that is not here is not
-    /// found.
+    /// Returns the records of all kinds that have each of these texts somewhere in their contents, the latest change first.
+    /// The case of letters is ignored, and so are differences between Unicode's normal forms. Records that are encrypted
+    /// with a key that is not here are not found.
     ///
     /// ```
     /// use coditect::{ContextStore, Draft, Filter, Kind};
@@ -48,7 +48,7 @@ impl ContextStore {
         Ok(ids.into_iter().collect())
     }
 
-    /// The ids of the records of a kind that begin with this, in order.
+    /// Returns the ids of the records of a kind that begin with this, in order.
     pub fn ids(&self, kind: Kind, beginning: &str) -> Result<Vec<RecordId>, Error> {
         let (changes, mut ids) = self.changed_and_kept_ids(kind, beginning)?;
         for id in changes {
@@ -61,8 +61,8 @@ impl ContextStore {
         Ok(ids.into_iter().collect())
     }
 
-    /// The ids of the records of a kind, in order, and of those whose deletion waits to be sent. For telling ids apart: no
-    /// record is read.
+    /// Returns the ids of the records of a kind, in order, and of those whose deletion waits to be sent. Meant to
+    /// distinguish ids: no record is read.
     pub fn known_ids(&self, kind: Kind) -> Result<Vec<RecordId>, Error> {
         let (changes, mut ids) = self.changed_and_kept_ids(kind, "")?;
         ids.extend(changes);
@@ -70,7 +70,7 @@ impl ContextStore {
     }
 
     fn changed_and_kept_ids(&self, kind: Kind, beginning: &str) -> Result<(Vec<RecordId>, BTreeSet<RecordId>), Error> {
-        // The queue first: what has left it is in the table.
+        // The queue first: a change that has left it is in the table.
         let changes = self.on_sessions(|sessions| queue::changed_ids(sessions, kind, beginning))?;
         let rows = self.on(Database::of(kind), |file| table::ids(file, kind, beginning))?;
         Ok((changes, rows.into_iter().collect()))

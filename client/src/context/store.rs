@@ -19,19 +19,19 @@ use crate::clock::Clock;
 use crate::home::Home;
 use crate::{Config, Error, random};
 
-/// A log of so many bytes costs whoever opens the file a millisecond.
+/// Maximum size of the log in bytes: reading so many costs each process that opens the file a millisecond.
 const MAX_LOG: u64 = 256 * 1024;
 
-/// How long the one who shortens the log waits for those who read it.
+/// Time for which the process that shortens the log waits for those that read it.
 const BRIEFLY: Duration = Duration::from_millis(250);
 
-/// How many parked changes a status shows.
+/// Number of parked changes that a status shows.
 const SHOWN: usize = 20;
 
-/// The context in a home folder. Opening it reads nothing, asks nobody, and needs no license key; each of its files is
+/// The context in a home folder. Opening it reads nothing, sends no request, and needs no license key; each of its files is
 /// opened when it is first needed.
 ///
-/// One value is for one thread; others open their own.
+/// A value belongs to one thread; other threads open their own.
 ///
 /// ```
 /// use coditect::{Change, ContextStore, Draft, Filter, Kind};
@@ -66,13 +66,13 @@ pub struct ContextStore {
 }
 
 impl ContextStore {
-    /// An id for a new record. It is random from its first character on, so that its beginning is enough for people.
+    /// Returns an id for a new record. It is random from its first character on, so that its beginning is enough for people.
     pub fn new_id() -> RecordId {
         let id = random::uuid();
         RecordId::parse(id.to_string()).expect("a UUID is an id")
     }
 
-    /// The one in this folder; else in `CODITECT_HOME`, else in `~/.coditect`.
+    /// Opens the context in this folder; else in `CODITECT_HOME`, else in `~/.coditect`.
     pub fn open(home: Option<PathBuf>) -> Result<Self, Error> {
         Ok(Self::with(Config::open(home)?, Clock::system()))
     }
@@ -81,17 +81,17 @@ impl ContextStore {
         Self { config, clock, files: Default::default(), haste: false }
     }
 
-    /// The same for somebody whom others wait for.
+    /// Makes the store wait only briefly, and not for the disk, for a process that others wait for.
     pub(crate) fn in_haste(self) -> Self {
         Self { haste: true, ..self }
     }
 
-    /// Whether those in haste have left so much undone that it slows them down.
+    /// Returns true if stores in haste have let the log grow so long that it slows them down.
     pub(crate) fn is_untidy(&self) -> bool {
         Database::Sessions.log_len(self.home()) > MAX_LOG
     }
 
-    /// Does what those in haste have left to others; most of it while others write.
+    /// Does the checkpoint that stores in haste have left to others; most of it while others write.
     pub(crate) fn tidy(self) -> Result<(), Error> {
         self.on_sessions(|sessions| {
             sessions.query_row("PRAGMA wal_checkpoint(passive)", [], |_| Ok(()))?;
@@ -102,7 +102,7 @@ impl ContextStore {
         })
     }
 
-    /// Queues a change: the record is to be this. A change that changes nothing is not queued.
+    /// Queues the change of a record to the state of a draft. A change that changes nothing is not queued.
     pub fn put(&self, draft: &Draft) -> Result<Change, Error> {
         let changes = self.put_all(std::slice::from_ref(draft))?;
         Ok(changes.first().copied().unwrap_or(Change::Unchanged))
@@ -117,7 +117,7 @@ impl ContextStore {
         Ok(changes)
     }
 
-    /// Reads a record, and queues what it is to be instead. Nobody changes it in between.
+    /// Reads a record, and queues its new state. No other change comes in between.
     ///
     /// The draft is for the same record; none leaves it as it is.
     ///
@@ -155,7 +155,7 @@ impl ContextStore {
         Ok(change)
     }
 
-    /// The same for several records of a kind at once: all or none. How many changed.
+    /// Reads several records of a kind, and queues their new states at once: all or none. Returns the number that changed.
     pub(crate) fn edit_all(
         &self,
         kind: Kind,
@@ -173,7 +173,7 @@ impl ContextStore {
         Ok(changed)
     }
 
-    /// Queues a record's deletion. Whether there was such a record.
+    /// Queues a record's deletion; returns false if there is no such record.
     pub fn delete(&self, kind: Kind, id: &RecordId) -> Result<bool, Error> {
         let transaction = self.begin()?;
         let seen = self.seen(kind, id)?;
@@ -187,9 +187,9 @@ impl ContextStore {
         Ok(true)
     }
 
-    /// A record as it is seen here; none where there is none, or it was deleted.
+    /// Returns a record as it is seen here; none where there is none, or it was deleted.
     pub fn get(&self, kind: Kind, id: &RecordId) -> Result<Option<Entry>, Error> {
-        // The queue first: what has left it is in the table.
+        // The queue first: a change that has left it is in the table.
         let queued = self.on_sessions(|sessions| queue::newest(sessions, kind, id, true))?;
         let row = self.on(Database::of(kind), |file| table::find(file, kind, id))?;
         let entry = match (queued, row) {
@@ -199,7 +199,7 @@ impl ContextStore {
         Ok(entry.filter(|entry| !entry.deleted))
     }
 
-    /// The records of a kind as they are seen here, the latest change first.
+    /// Returns the records of a kind as they are seen here, the latest change first.
     pub fn list(&self, kind: Kind, filter: &Filter) -> Result<Vec<Entry>, Error> {
         let changes = self.on_sessions(|sessions| queue::newest_of_all(sessions, kind))?;
         let changed = changes.len();
@@ -223,13 +223,13 @@ impl ContextStore {
         Ok(entries)
     }
 
-    /// The first changes that wait to be sent, in their order.
+    /// Returns the first changes in the queue, in their order, parked ones included.
     pub fn queue(&self, limit: usize) -> Result<Vec<Queued>, Error> {
         let changes = self.on_sessions(|sessions| queue::all(sessions, false, limit))?;
         Ok(changes.into_iter().map(Queued::from).collect())
     }
 
-    /// Lets parked changes be sent again: those of the records with these ids, or all. How many there were.
+    /// Lets parked changes be sent again: those of the records with these ids, or all; returns their number.
     pub fn retry(&self, ids: &[RecordId]) -> Result<usize, Error> {
         let transaction = self.begin()?;
         let now = self.now();
@@ -244,12 +244,12 @@ impl ContextStore {
         Ok(freed)
     }
 
-    /// What the sync has done lately, the latest first.
+    /// Returns the latest entries in the log of the sync, the latest first.
     pub fn journal(&self, limit: usize) -> Result<Vec<JournalEntry>, Error> {
         self.on_sessions(|sessions| journal::read(sessions, limit))
     }
 
-    /// How the sync is doing.
+    /// Returns the status of the sync.
     pub fn status(&self) -> Result<SyncStatus, Error> {
         let enabled = self.config.sync()?;
         let week_ago = self.now() - SignedDuration::from_hours(7 * 24);
@@ -274,7 +274,7 @@ impl ContextStore {
         })
     }
 
-    /// Whether sync is turned on.
+    /// Returns true if sync is turned on.
     pub(crate) fn is_on(&self) -> Result<bool, Error> {
         self.config.sync()
     }
@@ -283,29 +283,29 @@ impl ContextStore {
         self.config.home()
     }
 
-    /// What time it is, as finely as all databases keep it.
+    /// Returns the current time in microseconds, the precision of all databases.
     pub(crate) fn now(&self) -> Timestamp {
         let now = self.clock.now();
         Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
     }
 
-    /// A write transaction on `sessions.db`; dropped, it changes nothing.
+    /// Begins a write transaction on `sessions.db`; dropped, it changes nothing.
     pub(super) fn begin(&self) -> Result<Transaction<'_>, Error> {
         self.write_to(Database::Sessions)
     }
 
-    /// A write transaction on a file.
+    /// Begins a write transaction on a file.
     pub(super) fn write_to(&self, database: Database) -> Result<Transaction<'_>, Error> {
         let file = self.file(database)?;
         self.done(database, Transaction::new_unchecked(file, TransactionBehavior::Immediate))
     }
 
-    /// Does something with `sessions.db`.
+    /// Calls `act` with `sessions.db`.
     pub(super) fn on_sessions<T>(&self, act: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
         self.on(Database::Sessions, act)
     }
 
-    /// Does something with a file.
+    /// Calls `act` with a file.
     pub(super) fn on<T>(
         &self,
         database: Database,
@@ -332,8 +332,8 @@ impl ContextStore {
     }
 }
 
-/// Whether a queued change is what the record is: the later one of the two, as the cloud will decide, unless a clock is ahead:
-/// there, a time from the future counts as the moment it arrived.
+/// Returns true if a queued change is the record's current state: the later one of the two, as the cloud will decide, unless
+/// a clock is ahead: there, a time from the future counts as the moment it arrived.
 pub(super) fn overlays(change: &Waiting, row: Option<&Row>) -> bool {
     row.is_none_or(|row| change.updated_at >= row.updated_at)
 }

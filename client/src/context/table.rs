@@ -1,4 +1,4 @@
-//! The tables of the kinds: what the cloud has, as far as it was pulled.
+//! Tables of the kinds: the cloud's records, as far as they were pulled.
 
 use std::error::Error as StdError;
 use std::str::FromStr;
@@ -18,7 +18,7 @@ use crate::text::forms;
 const COLUMNS: &str =
     "id, project_id, content, content_hash, version, updated_at, deleted, device_id, user_id, written_at, pass";
 
-/// The table of a kind.
+/// Returns the name of a kind's table.
 pub(super) const fn name(kind: Kind) -> &'static str {
     match kind {
         Kind::Message => "messages",
@@ -50,7 +50,7 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// What was pulled; `content` is the record's in plain.
+    /// Makes the row of a record that was pulled; `content` is the record's in plain.
     pub(crate) fn pulled(record: &Record, content: String, pass: u64) -> Self {
         Self {
             id: record.id.clone(),
@@ -67,7 +67,7 @@ impl Row {
         }
     }
 
-    /// As a person sees it.
+    /// Converts the row to the record as a user sees it.
     pub(super) fn entry(self, kind: Kind) -> Entry {
         Entry {
             kind,
@@ -100,12 +100,12 @@ impl Row {
     }
 }
 
-/// The row of a record.
+/// Returns the row of a record.
 pub(super) fn find(file: &Connection, kind: Kind, id: &RecordId) -> rusqlite::Result<Option<Row>> {
     find_text(file, kind, id.as_str())
 }
 
-/// The latest rows that are not deleted and that the filter admits.
+/// Returns the latest rows that are not deleted and that the filter admits.
 pub(super) fn list(file: &Connection, kind: Kind, filter: &Filter, limit: usize) -> rusqlite::Result<Vec<Row>> {
     let sql = format!(
         "SELECT {COLUMNS} FROM {} WHERE NOT deleted
@@ -124,12 +124,12 @@ pub(super) fn list(file: &Connection, kind: Kind, filter: &Filter, limit: usize)
     statement.query_map(parameters, Row::read)?.collect()
 }
 
-/// A limit for SQLite, which counts up to `i64::MAX`.
+/// Converts a limit for SQLite, which counts up to `i64::MAX`.
 pub(super) fn up_to(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-/// The ids that begin with this, of rows that are not deleted, in order.
+/// Returns the ids that begin with this, of rows that are not deleted, in order.
 pub(super) fn ids(file: &Connection, kind: Kind, beginning: &str) -> rusqlite::Result<Vec<RecordId>> {
     let sql = format!(
         "SELECT id FROM {} WHERE NOT deleted AND id >= ?1 AND substr(id, 1, length(?1)) = ?1 ORDER BY id",
@@ -140,8 +140,8 @@ pub(super) fn ids(file: &Connection, kind: Kind, beginning: &str) -> rusqlite::R
 
 /// Puts a record's row in place of an older one, or of one that an earlier pass has seen.
 ///
-/// An envelope does not take the place of what is in it: its hash says that it is the same content, and whoever has lost the
-/// key may have no other copy.
+/// An envelope does not take the place of its own plain content: by its hash it is the same content, and a machine
+/// that has lost the key may have no other copy.
 pub(super) fn write(file: &Connection, kind: Kind, row: &Row) -> rusqlite::Result<()> {
     let same = if locked(&row.content).is_some() {
         "old.content_hash = excluded.content_hash AND NOT old.deleted"
@@ -176,19 +176,19 @@ pub(super) fn write(file: &Connection, kind: Kind, row: &Row) -> rusqlite::Resul
     file.prepare_cached(&sql)?.execute(parameters).map(drop)
 }
 
-/// Up to so many rows that this pass has not seen.
+/// Returns up to so many rows that this pass has not seen.
 pub(super) fn unseen(file: &Connection, kind: Kind, pass: u64, limit: usize) -> rusqlite::Result<Vec<Row>> {
     let sql = format!("SELECT {COLUMNS} FROM {} WHERE pass < ?1 LIMIT ?2", name(kind));
     file.prepare_cached(&sql)?.query_map((pass, limit), Row::read)?.collect()
 }
 
-/// Up to so many rows in the order of their ids, from behind this one on.
+/// Returns up to so many rows in the order of their ids, after this id.
 pub(super) fn after(file: &Connection, kind: Kind, id: &str, limit: usize) -> rusqlite::Result<Vec<Row>> {
     let sql = format!("SELECT {COLUMNS} FROM {} WHERE id > ?1 ORDER BY id LIMIT ?2", name(kind));
     file.prepare_cached(&sql)?.query_map((id, limit), Row::read)?.collect()
 }
 
-/// Puts what a row says in plain in the place of what it said, unless it is another version by now. How many rows.
+/// Replaces a row's content by the decrypted one, unless it is another version by now; returns the number of rows.
 pub(super) fn reveal(file: &Connection, kind: Kind, row: &Row) -> rusqlite::Result<u64> {
     let sql = format!("UPDATE {} SET content = ?1, project_id = ?2 WHERE id = ?3 AND content_hash = ?4", name(kind));
     let project = row.project_id.as_ref().map(ProjectId::as_str);
@@ -197,13 +197,13 @@ pub(super) fn reveal(file: &Connection, kind: Kind, row: &Row) -> rusqlite::Resu
     Ok(changed as u64)
 }
 
-/// The first id behind this one, whatever it is.
+/// Returns the first id after this one, valid or not.
 pub(super) fn next_id(file: &Connection, kind: Kind, last: &str) -> rusqlite::Result<Option<String>> {
     let sql = format!("SELECT id FROM {} WHERE id > ?1 ORDER BY id LIMIT 1", name(kind));
     file.prepare_cached(&sql)?.query_row([last], |row| row.get(0)).optional()
 }
 
-/// The row of what should be a record.
+/// Returns the row of an id that need not be valid.
 pub(super) fn find_text(file: &Connection, kind: Kind, id: &str) -> rusqlite::Result<Option<Row>> {
     let sql = format!("SELECT {COLUMNS} FROM {} WHERE id = ?1", name(kind));
     file.prepare_cached(&sql)?.query_row([id], Row::read).optional()
@@ -219,13 +219,13 @@ pub(super) fn is_empty(file: &Connection, database: Database) -> rusqlite::Resul
     Ok(true)
 }
 
-/// Takes a row out.
+/// Deletes a row.
 pub(super) fn remove(file: &Connection, kind: Kind, id: &RecordId) -> rusqlite::Result<()> {
     let sql = format!("DELETE FROM {} WHERE id = ?1", name(kind));
     file.prepare_cached(&sql)?.execute([id.as_str()]).map(drop)
 }
 
-/// A column that holds a text of some form.
+/// Parses a column that holds a text of some form.
 pub(super) fn parsed<T>(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<T>
 where
     T: FromStr<Err: StdError + Send + Sync + 'static>,
@@ -234,7 +234,7 @@ where
     text.parse().map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
 }
 
-/// The same, or NULL.
+/// Parses a column that holds a text of some form, or NULL.
 pub(super) fn parsed_or_none<T>(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Option<T>>
 where
     T: FromStr<Err: StdError + Send + Sync + 'static>,
@@ -243,14 +243,14 @@ where
     if there { parsed(row, column).map(Some) } else { Ok(None) }
 }
 
-/// A column that holds a time.
+/// Reads a column that holds a time.
 pub(super) fn time(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
     let micros = row.get(column)?;
     Timestamp::from_microsecond(micros)
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Integer, Box::new(error)))
 }
 
-/// The same, or NULL.
+/// Reads a column that holds a time, or NULL.
 pub(super) fn time_or_none(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
     let there = row.get_ref(column)? != rusqlite::types::ValueRef::Null;
     if there { time(row, column).map(Some) } else { Ok(None) }

@@ -1,4 +1,4 @@
-//! The home folder: whose it is, who can read it, whether it can be written, and whether its databases are whole.
+//! Checks of the home folder: its owner, its permissions, whether it can be written, and whether its databases are intact.
 
 use std::fs::{self, DirEntry};
 use std::os::unix::fs::MetadataExt;
@@ -14,19 +14,19 @@ use crate::Mended;
 use crate::context::{Database, may_be_readable};
 use crate::home::{Foreign, Home, OTHERS, chown, foreign, is_mine};
 
-/// The row about the folder.
+/// Name of the check of the folder.
 const NAME: &str = "home";
 
-/// What is written to see whether something can be written.
+/// File that is written to test that the folder can be written.
 const PROBE: &str = "doctor";
 
-/// A database that is looked at for longer than this is too large to be looked at here.
+/// Longest time for which a database is checked; one that takes longer is too large to be checked here.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) fn check(home: &Home) -> Vec<Check> {
     match home.check().and_then(|()| home.is_there()) {
         Ok(false) => return vec![Check::good(NAME, format!("{} is made when it is needed", home.path().display()))],
-        // Looked at below, since what others own cannot be mended by one's own `chmod`.
+        // Checked below, since files that another user owns cannot be repaired by the user's own `chmod`.
         Ok(true) | Err(Error::Exposed { .. }) => {}
         Err(error) => return vec![Check::failed(NAME, &error)],
     }
@@ -61,7 +61,7 @@ fn place(home: &Home) -> Check {
     }
 }
 
-/// The first of what another user owns: after `sudo coditect`, say.
+/// Returns the first path that another user owns, for example after `sudo coditect`.
 fn theirs(path: &Path) -> Option<Foreign> {
     let within = |folder: &Path| -> Vec<_> {
         let mut paths: Vec<_> =
@@ -75,7 +75,7 @@ fn theirs(path: &Path) -> Option<Foreign> {
     paths.iter().find(|path| is_theirs(path)).and_then(|path| foreign(path))
 }
 
-/// The first of what others can read.
+/// Returns an error for the first path to which other users have access.
 fn exposed(path: &Path) -> std::io::Result<Option<Error>> {
     let is_exposed =
         |path: &Path, mode: u32| (mode & OTHERS != 0).then(|| Error::Exposed { path: path.to_owned(), mode });
@@ -93,11 +93,11 @@ enum Condition {
     Whole,
     TooLarge,
     Damaged(String),
-    /// Nothing says that there is anything wrong with the database itself.
+    /// The check failed, but nothing indicates that the database itself is damaged.
     Unseen(String),
 }
 
-/// Makes the databases new that are damaged.
+/// Rebuilds the databases that are damaged.
 pub(super) fn mend(home: &Home) -> Result<Vec<Mended>, Error> {
     let mended = Database::ALL.into_iter().map(|database| {
         if database.has_lost_its_file(home) {
@@ -132,7 +132,7 @@ fn condition(home: &Home, database: Database) -> Condition {
     let quick_check = |connection: Connection| {
         connection.busy_timeout(PATIENCE)?;
         let handle = connection.get_interrupt_handle();
-        // It outlives the look if that is short, and then interrupts nothing.
+        // The thread outlives a short check, and then interrupts nothing.
         thread::spawn(move || {
             thread::sleep(PATIENCE);
             handle.interrupt();
@@ -142,7 +142,7 @@ fn condition(home: &Home, database: Database) -> Condition {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
     let looked = Connection::open_with_flags(home.file(database.file()), flags).and_then(quick_check);
     let looked = match looked {
-        // Where nothing can be written, commands read it another way.
+        // Where nothing can be written, commands open the database in another way.
         Err(error) if may_be_readable(&error) => match database.connect_to_read(home) {
             Ok(Some(connection)) => quick_check(connection),
             Ok(None) | Err(_) => Err(error),

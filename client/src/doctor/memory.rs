@@ -1,4 +1,4 @@
-//! What is kept: the license key, the last answer, and the latest time seen.
+//! Checks of the stored state: the keychain, the sign-in, the license key and the last answer.
 
 use super::Check;
 use crate::remaining::about;

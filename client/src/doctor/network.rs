@@ -1,4 +1,4 @@
-//! The way to the cloud, the cloud's clock, and each of its functions.
+//! Checks of the connection to the cloud, of the clock against the cloud's, and of each of the cloud's functions.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -14,7 +14,7 @@ use crate::network::{self, Blocked, Way};
 use crate::remaining::about;
 use crate::{Address, Error, Fault, LicenseClient};
 
-/// What tokens forgive.
+/// Clock difference that tokens tolerate.
 const TOLERANCE: SignedDuration = SignedDuration::from_secs(60);
 
 pub(super) fn check(client: &LicenseClient) -> Vec<Check> {
@@ -33,7 +33,7 @@ pub(super) fn check(client: &LicenseClient) -> Vec<Check> {
         }
         Err(error) => {
             checks.push(unreached("cloud", &error));
-            // They may be there even so.
+            // The functions may be reachable all the same.
             let known = client.inner.directories.known().ok().flatten();
             known.map(|known| known.functions().clone()).unwrap_or_default()
         }
@@ -72,7 +72,7 @@ fn clock(client: &LicenseClient, asked: Timestamp, probe: Option<&Probe>) -> Che
             _ => Check::unknown(NAME, "cannot be compared with the cloud's"),
         };
     };
-    // It was taken somewhere between the question and the answer.
+    // The cloud's date is of some time between the request and the answer.
     let took = probe.map(|probe| SignedDuration::try_from(probe.took).unwrap_or_default()).unwrap_or_default();
     let ahead = (asked + took / 2).duration_since(date.timestamp());
     if ahead.abs() <= TOLERANCE {
@@ -82,7 +82,7 @@ fn clock(client: &LicenseClient, asked: Timestamp, probe: Option<&Probe>) -> Che
     Check::bad(NAME, format!("is {} {side} the cloud's", about(ahead)), HINT)
 }
 
-/// Asks each address once, all at the same time.
+/// Probes each address once, all in parallel.
 fn each(client: &LicenseClient, functions: &BTreeMap<String, String>) -> Vec<Check> {
     let mut at: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (function, base) in functions {
@@ -111,7 +111,7 @@ fn each(client: &LicenseClient, functions: &BTreeMap<String, String>) -> Vec<Che
     })
 }
 
-/// What elsewhere leads to this command has to be said here.
+/// Returns the check of an unreachable server, with its own hint where the error's hint would only point to this command.
 fn unreached(name: impl Into<String>, error: &Error) -> Check {
     let hint = match error {
         Error::Unavailable(outage) if outage.fault == Fault::Network => {

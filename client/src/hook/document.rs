@@ -1,4 +1,4 @@
-//! A JSON text that is changed at one place and stays as it is at all others: order, unknown fields, spaces and line ends.
+//! Edits a JSON text in one place and keeps all others as they are: order, unknown fields, spaces and line endings.
 
 use std::fmt;
 use std::ops::Range;
@@ -7,10 +7,10 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::Serialize;
 use serde_json::value::RawValue;
 
-/// How new lines are written where the text has none to go by.
+/// Indentation of new lines where the text has none to follow.
 const UNIT: &str = "  ";
 
-/// Values of a JSON text, in its order; each knows where it stands.
+/// Object or list in a JSON text, with its values in order; each value is a slice of the text.
 #[derive(Debug)]
 pub(super) struct Container<'a> {
     text: &'a str,
@@ -21,30 +21,30 @@ pub(super) struct Container<'a> {
 }
 
 impl<'a> Container<'a> {
-    /// The members of an object that is a part of the text; none when it isn't one.
+    /// Returns the members of an object in the text; `None` if the value isn't an object.
     pub(super) fn object(text: &'a str, value: &'a RawValue) -> Option<Self> {
         let Members(members) = serde_json::from_str(value.get()).ok()?;
         let (names, values) = members.into_iter().unzip();
         Some(Self { text, span: span(text, value), names, values })
     }
 
-    /// The items of a list that is a part of the text; none when it isn't one.
+    /// Returns the items of a list in the text; `None` if the value isn't a list.
     pub(super) fn list(text: &'a str, value: &'a RawValue) -> Option<Self> {
         let values = serde_json::from_str(value.get()).ok()?;
         Some(Self { text, span: span(text, value), names: Vec::new(), values })
     }
 
-    /// Where a member stands; the last one, as JSON's readers do, if a name occurs twice.
+    /// Returns the index of a member; that of the last one, as in JSON parsers, if a name occurs twice.
     pub(super) fn position(&self, name: &str) -> Option<usize> {
         self.names.iter().rposition(|found| found == name)
     }
 
-    /// A member's value.
+    /// Returns a member's value.
     pub(super) fn get(&self, name: &str) -> Option<&'a RawValue> {
         self.position(name).map(|position| self.values[position])
     }
 
-    /// The text with one more value at the end of this container; `name` is for objects.
+    /// Returns the text with one more value at the end of this container; `name` is for objects.
     pub(super) fn with(&self, name: Option<&str>, value: &impl Serialize) -> String {
         let layout = Layout::of(self.text);
         let item = |indent: &str| match name {
@@ -72,7 +72,7 @@ impl<'a> Container<'a> {
         replaced(self.text, end..end, &addition)
     }
 
-    /// The text without one of the values.
+    /// Returns the text without one of the values.
     pub(super) fn without(&self, position: usize) -> String {
         let end = |position: usize| span(self.text, self.values[position]).end;
         let gone = if self.values.len() == 1 {
@@ -87,10 +87,10 @@ impl<'a> Container<'a> {
     }
 }
 
-/// How a text is laid out.
+/// Layout of a text.
 #[derive(Clone)]
 struct Layout<'a> {
-    /// How its lines end; none when all is on one line.
+    /// Line ending; `None` if all is on one line.
     newline: Option<&'static str>,
     unit: &'a str,
 }
@@ -149,7 +149,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
     }
 }
 
-/// Where a part of a text stands in it. Borrowed values are slices of the text that they were read from.
+/// Returns the range of a part in its text. Borrowed values are slices of the text that they were read from.
 fn span(text: &str, part: &RawValue) -> Range<usize> {
     let start = part.get().as_ptr().addr() - text.as_ptr().addr();
     start..start + part.get().len()

@@ -1,4 +1,4 @@
-//! Our entry among an agent's hooks: found, added and taken out of the text of its settings.
+//! Finds, adds and removes our entry among an agent's hooks, in the text of the agent's settings.
 //!
 //! ```json
 //! {"hooks": {"PostToolUse": [{"matcher": "…", "hooks": [{"type": "command", "command": "'/usr/bin/coditect' hook task-plan"}]}]}}
@@ -11,31 +11,31 @@ use serde_json::value::RawValue;
 
 use super::document::Container;
 
-/// The tools whose uses are told.
+/// Tools of which each use is passed to the hook.
 const MATCHER: &str = "TodoWrite|TaskCreate|TaskUpdate";
 
 const HOOKS: &str = "hooks";
 const AFTER_TOOL: &str = "PostToolUse";
 
-/// What our command ends with.
+/// End of our command.
 const VERB: &str = "hook task-plan";
 
 /// The beginning of a portable command, which does nothing, silently, where coditect is not installed.
 const IF_THERE: &str = "! command -v coditect >/dev/null || ";
 
-/// How long the agent waits at most, in seconds. It never should.
+/// Longest time that the agent waits for the hook, in seconds. It should never have to.
 const TIMEOUT: u32 = 10;
 
-/// Why a text can't be changed.
+/// Reason why a text can't be changed.
 #[derive(Debug)]
 pub(super) enum Fault {
     /// It is not JSON.
     Syntax(serde_json::Error),
-    /// It is, but not as an agent's settings are.
+    /// It is JSON, but not of the form of an agent's settings.
     Shape(&'static str),
 }
 
-/// What had to be made for the first entry, so that taking it out leaves what was there.
+/// Outermost item that was created for the first entry, so that removing the entry restores the previous text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Made {
@@ -49,14 +49,14 @@ pub(super) enum Made {
     File,
 }
 
-/// One of our entries.
+/// One of our entries in the settings.
 #[derive(Debug)]
 pub(super) struct Found {
-    /// Its group's place in the list, and its own in the group.
+    /// Index of its group in the list, and its own in the group.
     place: (usize, usize),
     /// The command that it runs.
     pub(super) command: String,
-    /// Whether it is told of all the tools.
+    /// True if its matcher covers all the tools.
     pub(super) covers: bool,
 }
 
@@ -79,25 +79,25 @@ struct Hook<'a> {
     timeout: u32,
 }
 
-/// The command that an entry runs: this program, kept together for a shell whatever is in its path.
+/// Returns the command that an entry runs: this program, quoted for a shell.
 pub(super) fn command(program: &str, home: Option<&str>) -> String {
     let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
     let home = home.map(|home| format!(" --home {}", quoted(home))).unwrap_or_default();
     format!("{}{home} {VERB}", quoted(program))
 }
 
-/// The command of settings that several people have: this program by its name in `PATH`.
+/// Returns the command for settings that several people share: this program by its name in `PATH`.
 pub(super) fn portable_command() -> String {
     format!("{IF_THERE}coditect {VERB}")
 }
 
-/// Our entries, in order.
+/// Returns our entries, in order.
 pub(super) fn find(text: &str) -> Result<Vec<Found>, Fault> {
     let root = root(text)?;
     let Some(list) = list(text, &root)? else { return Ok(Vec::new()) };
     let mut found = Vec::new();
     for (at, group) in list.values.iter().enumerate() {
-        // What isn't a group of hooks is somebody else's, and none of our business.
+        // A value that isn't a group of hooks is another program's, and is ignored.
         let Some(group) = Container::object(text, group) else { continue };
         let Some(hooks) = group.get(HOOKS).and_then(|hooks| Container::list(text, hooks)) else { continue };
         let covers = group.get("matcher").and_then(word).is_none_or(|matcher| covers(&matcher));
@@ -112,7 +112,7 @@ pub(super) fn find(text: &str) -> Result<Vec<Found>, Fault> {
     Ok(found)
 }
 
-/// The text with our entry as the last one.
+/// Returns the text with our entry as the last one, and the outermost item that was created for it.
 pub(super) fn add(text: &str, command: &str) -> Result<(String, Made), Fault> {
     let hook = Hook { r#type: "command", command, timeout: TIMEOUT };
     let group = Group { matcher: MATCHER, hooks: [hook] };
@@ -126,7 +126,7 @@ pub(super) fn add(text: &str, command: &str) -> Result<(String, Made), Fault> {
     }
 }
 
-/// The text without any of our entries, nor what was made for them.
+/// Returns the text without our entries and without the containers that were created for them.
 pub(super) fn take_out(text: &str, made: Made) -> Result<String, Fault> {
     let mut text = text.to_owned();
     while let Some(found) = find(&text)?.pop() {
@@ -152,12 +152,12 @@ pub(super) fn take_out(text: &str, made: Made) -> Result<String, Fault> {
     Ok(text)
 }
 
-/// Whether nothing is set.
+/// Returns true if the settings are empty.
 pub(super) fn is_empty(text: &str) -> bool {
     root(text).is_ok_and(|root| root.values.is_empty())
 }
 
-/// The text without one entry; without its group, too, if there is no other in it.
+/// Returns the text without one entry, and without its group if there is no other entry in it.
 fn without(text: &str, found: &Found) -> Result<String, Fault> {
     const GONE: Fault = Fault::Shape("its hooks changed while they were read");
     let root = root(text)?;
@@ -187,7 +187,8 @@ fn word(value: &RawValue) -> Option<String> {
     serde_json::from_str(value.get()).ok()
 }
 
-/// Whether a matcher leaves none of the tools out. One that is more than a list of names is somebody's own choice.
+/// Returns true if a matcher covers all the tools. One that is more than a list of names is a user's own choice, and is
+/// taken to cover them.
 fn covers(matcher: &str) -> bool {
     let names: Vec<&str> = matcher.split('|').map(str::trim).collect();
     let plain =
@@ -195,7 +196,7 @@ fn covers(matcher: &str) -> bool {
     !plain || MATCHER.split('|').all(|tool| names.contains(&tool))
 }
 
-/// Whether a command is this program's hook, wherever the program was when the entry was made.
+/// Returns true if a command is this program's hook, wherever the program was when the entry was added.
 fn is_ours(command: &str) -> bool {
     let command = command.trim();
     let command = command.strip_prefix(IF_THERE).unwrap_or(command);
@@ -204,7 +205,7 @@ fn is_ours(command: &str) -> bool {
     Path::new(&program).file_name().is_some_and(|name| name.to_string_lossy().starts_with("coditect"))
 }
 
-/// The words of a command of ours; none where a shell would do more with it than to take off quotes.
+/// Splits a command of ours into words; `None` if a shell would do more with it than remove quotes.
 pub(super) fn words(command: &str) -> Option<Vec<String>> {
     let command = command.trim();
     let command = command.strip_prefix(IF_THERE).unwrap_or(command);
@@ -231,7 +232,7 @@ pub(super) fn words(command: &str) -> Option<Vec<String>> {
     Some(words)
 }
 
-/// A shell's first word, as far as quotes go.
+/// Returns the first word of a shell command, as far as quotes and backslashes matter.
 fn first_word(command: &str) -> String {
     let mut word = String::new();
     let mut quote = None;

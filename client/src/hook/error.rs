@@ -1,9 +1,9 @@
-//! What can go wrong with an agent's hook.
+//! Errors of an agent's hook.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// Why the hook can't be installed, or an event can't be recorded.
+/// Error of installing the hook, or of recording an event.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum HookError {
@@ -11,7 +11,7 @@ pub enum HookError {
     Settings {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Description of the fault.
         fault: String,
     },
     /// A path that can't be written into settings.
@@ -19,20 +19,20 @@ pub enum HookError {
         /// The path.
         path: PathBuf,
     },
-    /// An event was not recorded, and that could not be written down either.
+    /// An event was not recorded, and the failure could not be recorded either.
     Lost {
-        /// Why, and what helps.
+        /// Cause and remedy.
         cause: String,
     },
-    /// What the agent said is not an event.
+    /// The agent's input is not an event.
     Event {
-        /// What is wrong with it.
+        /// Description of the fault.
         fault: String,
     },
 }
 
 impl HookError {
-    /// The stable word for programs.
+    /// Returns the stable error code for programs.
     pub(crate) const fn code(&self) -> &'static str {
         match self {
             Self::Settings { .. } => "invalid_agent_settings",
@@ -42,7 +42,7 @@ impl HookError {
         }
     }
 
-    /// The command that helps.
+    /// Returns the remedy, with the command to run.
     pub(crate) fn hint(&self) -> String {
         match self {
             Self::Settings { .. } => {

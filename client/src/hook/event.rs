@@ -1,7 +1,7 @@
-//! What an agent tells after it has used a tool, as far as it is about tasks.
+//! Reads the event that an agent sends after the use of a tool, as far as it is about tasks.
 //!
-//! Agents change, so whatever can be understood is: fields that are missing, named otherwise or of another type are looked
-//! past, and what is left over is nothing to record.
+//! Agents change, so reading is lenient: fields that are missing, named otherwise or of another type are ignored, and an
+//! event of which nothing is left is not recorded.
 
 use std::collections::HashMap;
 
@@ -9,31 +9,31 @@ use protocol::id::{RecordId, TaskStatus};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-/// A task that vanished from an agent's list before it was done: given up, or put in other words. It isn't deleted, so that
-/// whoever looks later sees that it was planned.
+/// Status of a task that vanished from an agent's list before it was done: given up, or reworded. The task isn't deleted,
+/// so that users can see later that it was planned.
 const DROPPED: &str = "dropped";
 pub(super) const COMPLETED: &str = "completed";
 
-/// More than any plan has. The rest of a longer one is left out.
+/// Largest number of tasks read from a list, more than any plan has. The rest of a longer list is left out.
 const MAX_TASKS: usize = 500;
 
-/// How many bytes of a text are kept; the longest that the cloud shows.
+/// Largest number of bytes of a text that are kept; the cloud shows no more.
 const MAX_TEXT: usize = 64 * 1024;
 
 /// A task as an event shows it.
 #[derive(Debug, PartialEq)]
 pub(super) struct Sighting {
     pub(super) id: RecordId,
-    /// What the event says about it; what it doesn't, stays.
+    /// Fields that the event sets; all others keep their values.
     pub(super) fields: Map<String, Value>,
-    /// What is new about it.
+    /// Change of the task.
     pub(super) news: News,
 }
 
-/// What is new about a task.
+/// Change of a task since the agent's previous list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum News {
-    /// Something, or it isn't known what.
+    /// The task changed, or it isn't known whether it did.
     Changed,
     /// The agent listed it before just as it does now.
     Same,
@@ -41,12 +41,12 @@ pub(super) enum News {
     Vanished,
 }
 
-/// The folder that the agent works in.
+/// Returns the folder that the agent works in.
 pub(super) fn folder(event: &Value) -> Option<&str> {
     text(event, &["cwd"])
 }
 
-/// The tasks that an event is about; none if it is about something else.
+/// Returns the tasks that an event is about; none if it is about something else.
 pub(super) fn sightings(event: &Value) -> Vec<Sighting> {
     let about_use = text(event, &["hook_event_name"]).is_none_or(|name| name == "PostToolUse");
     let (tool, input) = (text(event, &["tool_name"]).unwrap_or_default(), &event["tool_input"]);
@@ -60,7 +60,7 @@ pub(super) fn sightings(event: &Value) -> Vec<Sighting> {
         "TaskCreate" => created(&Scope::of(session), input, answer).into_iter().collect(),
         "TaskUpdate" => updated(&Scope::of(session), input, answer).into_iter().collect(),
         _ => {
-            // The list of an agent inside the session's agent is one of its own.
+            // A subagent's list is separate from that of the session's agent.
             let scope = match text(event, &["agent_id"]) {
                 Some(agent) => Scope::of(&format!("{session}:{agent}")),
                 None => Scope::of(session),
@@ -70,7 +70,7 @@ pub(super) fn sightings(event: &Value) -> Vec<Sighting> {
     }
 }
 
-/// `TaskCreate`: the id is in the answer alone.
+/// Reads a `TaskCreate`, whose id is only in the answer.
 fn created(session: &Scope, input: &Value, answer: &Value) -> Option<Sighting> {
     let mut fields = fields(input);
     fields.entry("status").or_insert_with(|| "pending".into());
@@ -83,7 +83,7 @@ fn created(session: &Scope, input: &Value, answer: &Value) -> Option<Sighting> {
     Some(Sighting { id, fields, news: News::Changed })
 }
 
-/// `TaskUpdate`: only what changed.
+/// Reads a `TaskUpdate`, which has only the changed fields.
 fn updated(session: &Scope, input: &Value, answer: &Value) -> Option<Sighting> {
     let task = [&input["taskId"], &input["task_id"], &input["id"], &answer["taskId"]].into_iter().find_map(name)?;
     let mut fields = fields(input);
@@ -93,7 +93,7 @@ fn updated(session: &Scope, input: &Value, answer: &Value) -> Option<Sighting> {
     (!fields.is_empty()).then(|| Sighting { id: session.agents_own(&task), fields, news: News::Changed })
 }
 
-/// `TodoWrite`, and whatever else has a list of tasks: all of it, each time.
+/// Reads a `TodoWrite`, or any other tool with a list of tasks, which has the whole list each time.
 fn listed(scope: &Scope, input: &Value, answer: &Value) -> Vec<Sighting> {
     let Some(list) = ["todos", "plan", "tasks"].into_iter().find_map(|name| list(&input[name])) else {
         return Vec::new();
@@ -133,7 +133,7 @@ fn todos(scope: &Scope, list: &[Value]) -> Vec<Sighting> {
     todos.collect()
 }
 
-/// What is kept of a task: what it is, how far it is, and no more.
+/// Returns the fields of a task that are kept: subject, description, priority and status.
 fn fields(from: &Value) -> Map<String, Value> {
     let mut fields = Map::new();
     for name in ["subject", "description", "priority"] {
@@ -147,16 +147,16 @@ fn fields(from: &Value) -> Map<String, Value> {
     fields
 }
 
-/// A status in the spelling that the cloud has for them.
+/// Parses a status and returns it in the cloud's spelling.
 fn status(text: &str) -> Option<TaskStatus> {
     let text = text.trim().to_ascii_lowercase().replace([' ', '-'], "_");
     TaskStatus::parse(text).ok()
 }
 
-/// Whose tasks they are: a session's, or those of an agent inside it.
+/// Owner of tasks: a session, or a subagent in it.
 struct Scope {
     name: String,
-    /// In hex, as far as ids have it.
+    /// First 6 bytes of the name's digest in hex, as in ids.
     digest: String,
 }
 
@@ -169,16 +169,16 @@ impl Scope {
         RecordId::parse(format!("{}:{task}", self.name)).unwrap_or_else(|_| self.derived(task, 0))
     }
 
-    /// The id of a task whose agent gives it none: its words in this session. So the same todo is the same record however far
-    /// it is, and a todo in other words is another one. The session comes first, so that a plan's tasks lie together in an index:
-    /// from a cold disk, each of them would be a read of its own.
+    /// Returns the id of a task whose agent gives it none, derived from its text and the session. So a todo is the same
+    /// record whatever its status, and a reworded todo is another record. The session comes first, so that a plan's tasks
+    /// are adjacent in an index: from a cold disk, each of them would otherwise be a read of its own.
     fn derived(&self, content: &str, nth: usize) -> RecordId {
         let todo = digest::<12>(&[&self.name, content, &nth.to_string()]);
         RecordId::parse(format!("todo-{}-{todo}", self.digest)).expect("letters, digits and dashes are an id")
     }
 }
 
-/// The first bytes of a digest, in hex.
+/// Returns the first bytes of a digest, in hex.
 fn digest<const BYTES: usize>(parts: &[&str]) -> String {
     let mut hash = Sha256::new_with_prefix("coditect todo 1");
     for part in parts {
@@ -188,12 +188,12 @@ fn digest<const BYTES: usize>(parts: &[&str]) -> String {
     hex::encode(&hash.finalize()[..BYTES])
 }
 
-/// A text that isn't empty, under the first of these names that has one.
+/// Returns the text under the first of these names that has one, if it isn't blank.
 fn text<'a>(from: &'a Value, names: &[&str]) -> Option<&'a str> {
     names.iter().find_map(|name| from[*name].as_str()).filter(|text| !text.trim().is_empty())
 }
 
-/// What an agent calls a task: a text or a number.
+/// Returns the id that an agent gives a task: a text or a number.
 fn name(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
@@ -202,14 +202,14 @@ fn name(value: &Value) -> Option<String> {
     }
 }
 
-/// The number in a sentence such as `Task #5 created`, for answers that are only words.
+/// Returns the number in a sentence such as `Task #5 created`, for answers that are plain text.
 fn number_in(answer: &Value) -> Option<String> {
     let words = answer.as_str().or_else(|| answer[0]["text"].as_str()).or_else(|| answer["content"].as_str())?;
     let number: String = words.split_once('#')?.1.chars().take_while(char::is_ascii_digit).collect();
     (!number.is_empty()).then_some(number)
 }
 
-/// A list, also one that was written into a text.
+/// Returns a list, also one that was encoded as JSON in a text.
 fn list(value: &Value) -> Option<Vec<Value>> {
     match value {
         Value::Array(items) => Some(items.clone()),
@@ -222,7 +222,7 @@ fn list_or_none(value: &Value) -> Vec<Value> {
     list(value).unwrap_or_default()
 }
 
-/// A text as a record may hold it.
+/// Returns a text as a record may hold it: at most [`MAX_TEXT`] bytes, without NUL.
 fn clean(text: &str) -> String {
     let end = text.floor_char_boundary(MAX_TEXT);
     text[..end].replace('\0', " ")

@@ -1,17 +1,17 @@
-//! Input that is not quite JSON, as agents write it who cut texts in the middle of a character.
+//! Repairs input that is invalid JSON because an agent cut a text in the middle of a character.
 
 use std::borrow::Cow;
 
-/// The escapes of halves of characters beyond U+FFFF, which JSON's readers refuse when they are alone.
+/// Beginnings of the escapes of surrogates (halves of characters beyond U+FFFF), which JSON parsers refuse when unpaired.
 const HALVES: [&str; 2] = ["\\ud", "\\uD"];
 
-/// How long such an escape is.
+/// Length of such an escape, in bytes.
 const ESCAPE_LEN: usize = 6;
 
-/// What stands in the place of a half that has lost the other one.
+/// Escape that replaces an unpaired surrogate.
 const LOST: &str = "\\ufffd";
 
-/// The same text, with no halves of characters.
+/// Returns the text with unpaired surrogates replaced.
 pub(super) fn mended(input: &[u8]) -> Cow<'_, str> {
     let text = String::from_utf8_lossy(input);
     if !HALVES.iter().any(|half| text.contains(half)) {
@@ -44,7 +44,7 @@ enum Half {
     Second,
 }
 
-/// The half that a text begins with, if it does.
+/// Returns the surrogate with which a text begins, if it begins with one.
 fn half(text: &str) -> Option<Half> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     match u16::from_str_radix(digits, 16).ok()? {

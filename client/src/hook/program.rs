@@ -1,18 +1,18 @@
-//! The name of this program that stays when it is updated.
+//! Finds the path of this program that stays valid when it is updated.
 //!
 //! A package manager keeps each version in a folder of its own and has a link to the newest one among the programs of
-//! `PATH`. A version manager has a script or a program of its own there, which starts the version that was chosen. A path
-//! that is kept, as in an agent's settings, is the one in `PATH`.
+//! `PATH`. A version manager has a script or a program of its own there (a shim), which starts the version that was chosen.
+//! A path that is stored, as in an agent's settings, is the one in `PATH`.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// The path by which this program is found in `PATH`; else by which it was started; else where it is.
+/// Returns the path by which this program is found in `PATH`, else the one by which it was started, else `found`.
 ///
-/// `found` is where the operating system says that it is, `started_as` the first word of its command line.
-/// `runs_this` tells of another program whether it starts this one.
+/// `found` is the path that the operating system reports, `started_as` the first word of the command line. `runs_this`
+/// returns true for another program that starts this one.
 pub(super) fn stable(
     found: &Path,
     started_as: Option<&OsStr>,
@@ -28,7 +28,7 @@ pub(super) fn stable(
     let folders = path.map(|path| std::env::split_paths(path).collect::<Vec<_>>()).unwrap_or_default();
     // A relative path means another folder elsewhere.
     let folders = || folders.iter().filter(|folder| folder.is_absolute());
-    // What the name alone starts.
+    // The program that the bare name starts.
     let first = folders().map(|folder| folder.join(NAME)).find(|candidate| is_program(candidate));
     if let Some(first) = first.filter(|first| is_this(first) || runs_this(first)) {
         return first;

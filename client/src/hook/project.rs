@@ -1,4 +1,4 @@
-//! Which project an agent works on. Its identity is its repository, and its name is for people.
+//! Finds the project that an agent works on. A project's identity is its repository, and its name is for people.
 //!
 //! | where | identity | name |
 //! |---|---|---|
@@ -29,13 +29,13 @@ use repository::Repository;
 /// A file that names the project of its folder: `{"project": "billing"}`.
 const SETTINGS: &str = ".coditect.json";
 
-/// No file that is read for a project's sake is longer.
+/// Largest number of bytes that are read of a file.
 const MAX_LEN: u64 = 256 * 1024;
 
 /// The longest chain of clones of clones on one machine that is followed.
 const MAX_CLONES: usize = 8;
 
-/// The project of a folder.
+/// Returns the project of a folder.
 pub(super) fn of(folder: &Path, persons_home: Option<&Path>) -> Option<ProjectId> {
     // One folder has one path, whatever links lead to it.
     let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
@@ -48,7 +48,7 @@ pub(super) fn of(folder: &Path, persons_home: Option<&Path>) -> Option<ProjectId
     if let Some(Remote { name, identity }) = remote.flatten() {
         return project::id(&name, &identity);
     }
-    // No further up than the working tree.
+    // Searched no further up than the root of the working tree.
     let top = found.as_ref().map(|(top, _)| top.clone());
     let mut named = inside().take_while(|folder| top.as_ref().is_none_or(|top| folder.starts_with(top)));
     if let Some(name) = named.find_map(name_in_settings) {
@@ -58,7 +58,8 @@ pub(super) fn of(folder: &Path, persons_home: Option<&Path>) -> Option<ProjectId
     is_project(&root).then(|| project::id(&root.file_name()?.to_string_lossy(), &place(&root, home.as_deref())))?
 }
 
-/// A folder's path, from the home folder on where it is inside: the same on another machine with the same folders.
+/// Returns a folder's path, relative to the home folder if inside it, so that it is equal on another machine with the same
+/// folders.
 fn place(folder: &Path, home: Option<&Path>) -> String {
     let inside = home.and_then(|home| folder.strip_prefix(home).ok());
     inside.map_or_else(|| folder.to_string_lossy().into_owned(), |inside| format!("~/{}", inside.to_string_lossy()))
@@ -70,7 +71,7 @@ fn name_in_settings(folder: &Path) -> Option<String> {
     settings["project"].as_str().filter(|name| !name.trim().is_empty()).map(str::to_owned)
 }
 
-/// A small file's content. What isn't a file, as a pipe, is not waited for.
+/// Reads a small file. Anything but a regular file, such as a pipe, is skipped, since reading it could block.
 fn read(path: &Path) -> Option<Vec<u8>> {
     path.metadata().ok().filter(std::fs::Metadata::is_file)?;
     let mut text = Vec::new();
@@ -78,7 +79,7 @@ fn read(path: &Path) -> Option<Vec<u8>> {
     Some(text)
 }
 
-/// A path that a file of git's has, which begins where `base` is.
+/// Returns a path from the content of one of git's files, resolved against `base`.
 fn path_in(base: &Path, text: &[u8]) -> PathBuf {
     let text = decoded(text);
     base.join(text.trim_end_matches(['\n', '\r']).trim())

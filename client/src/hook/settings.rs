@@ -1,4 +1,4 @@
-//! An agent's settings file: read whole, changed at one place, put back whole.
+//! Edits an agent's settings file, which is read whole, changed in one place, and replaced whole.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -12,26 +12,26 @@ use crate::home::Home;
 use crate::text::{decoded_exactly, encoded_like, json};
 use crate::{Error, random};
 
-/// No settings are larger.
+/// Largest settings file, in bytes.
 const MAX_LEN: u64 = 4 * 1024 * 1024;
 
-/// How many links may lead from one to the next; as many as the system follows.
+/// Longest chain of symbolic links that is followed; the system's own limit.
 const MAX_LINKS: usize = 40;
 
-/// What was made in which settings file, by its path.
+/// File that records, by path, the items created in each settings file.
 const INSTALLED: &str = "hooks.json";
 
-/// Held while that file is read, changed and written.
+/// Lock file that is held while that file is read, changed and written.
 const LOCK: &str = "hooks.lock";
 
-/// What installing came to.
+/// Result of an installation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Installed {
     /// The entry is new.
     New,
-    /// It was there already.
+    /// The entry was there already.
     Already,
-    /// It stands in the place of one by another path, or for fewer tools.
+    /// The entry replaces one with another command, or for fewer tools.
     Renewed,
 }
 
@@ -47,7 +47,7 @@ impl AgentSettings {
         Self { home, path }
     }
 
-    /// The file.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -59,12 +59,12 @@ impl AgentSettings {
     pub fn install(&self, command: &str) -> Result<Installed, Error> {
         let target = self.target()?;
         let _held = self.home.lock(LOCK)?;
-        // So that it can be locked. Where it can't be made, the settings can't be written either.
+        // Created so that it can be locked. If that fails, the settings can't be written either.
         let _ = fs::create_dir_all(folder_of(&target));
         let _also = lock_folder(&target);
         let before = self.read(&target)?;
         let (text, file) = match before.as_deref().map(|bytes| self.text(bytes)).transpose()? {
-            // Somebody may have made an empty file to begin with.
+            // A user may have created an empty file to begin with.
             Some(text) if !text.trim().is_empty() => (text, Made::Entry),
             _ => ("{}\n".to_owned(), Made::File),
         };
@@ -76,7 +76,7 @@ impl AgentSettings {
         let known = installed.get(&self.name()).copied();
         let cleared = entry::take_out(&text, Made::Entry).map_err(|fault| self.fault(fault))?;
         let (after, made) = entry::add(&cleared, command).map_err(|fault| self.fault(fault))?;
-        // What was made for an entry that is replaced now is still ours.
+        // The items created for an entry that is now replaced are still ours.
         let made = if found.is_empty() { made.max(file) } else { known.unwrap_or(made) };
         self.replace(&target, before.as_deref(), &after)?;
         installed.insert(self.name(), made);
@@ -85,7 +85,7 @@ impl AgentSettings {
         Ok(if found.is_empty() { Installed::New } else { Installed::Renewed })
     }
 
-    /// Takes the hook out, and what was made for it. Says whether it was there.
+    /// Removes the hook and the items created for it. Returns true if the hook was there.
     ///
     /// # Errors
     /// When the file is not an agent's settings; then it stays as it is.
@@ -94,7 +94,7 @@ impl AgentSettings {
         let _held = if self.home.path().is_dir() { Some(self.home.lock(LOCK)?) } else { None };
         let _also = lock_folder(&target);
         let mut installed = self.installed()?;
-        // Empty containers of an entry that nobody remembers were most likely made for it.
+        // Empty containers of an entry that is not recorded were most likely created for it.
         let made = installed.remove(&self.name()).unwrap_or(Made::Hooks);
         let mut taken = false;
         let before = self.read(&target)?;
@@ -114,7 +114,7 @@ impl AgentSettings {
         Ok(taken)
     }
 
-    /// The commands of the hooks that are installed: one, if all is well.
+    /// Returns the commands of the installed hooks: one, if all is well.
     ///
     /// # Errors
     /// When the file is not an agent's settings.
@@ -125,7 +125,8 @@ impl AgentSettings {
         Ok(found.unwrap_or_default().into_iter().map(|found| found.command).collect())
     }
 
-    /// The file itself, where the path is a link; links are kept, also those to a file that is not there yet.
+    /// Returns the file itself if the path is a symbolic link. Links are kept, also those to a file that does not exist
+    /// yet.
     fn target(&self) -> Result<PathBuf, Error> {
         let mut path = self.path.clone();
         for _ in 0..MAX_LINKS {
@@ -155,8 +156,7 @@ impl AgentSettings {
         decoded_exactly(bytes).ok_or_else(|| self.fault(Fault::Shape("it is neither UTF-8 nor marked as UTF-16")))
     }
 
-    /// Puts the new text in the old one's place, in its encoding and with its permissions, unless another process has changed
-    /// it meanwhile.
+    /// Replaces the file's text, and keeps its encoding and permissions; fails if another process has changed it meanwhile.
     fn replace(&self, target: &Path, before: Option<&[u8]>, after: &str) -> Result<(), Error> {
         let folder = folder_of(target);
         fs::create_dir_all(folder).map_err(|cause| Error::file(folder, cause))?;
@@ -185,7 +185,7 @@ impl AgentSettings {
         std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone()).to_string_lossy().into_owned()
     }
 
-    /// Reports whether the hook was added to the settings from here.
+    /// Reports whether the hook was added to the settings from this home folder.
     pub(super) fn is_remembered(&self) -> bool {
         self.installed().is_ok_and(|installed| installed.contains_key(&self.name()))
     }
@@ -217,18 +217,19 @@ fn lock_folder(target: &Path) -> Option<File> {
     folder.lock().ok().map(|()| folder)
 }
 
-/// The folder that a file is in.
+/// Returns the folder that a file is in.
 fn folder_of(target: &Path) -> &Path {
     target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// What was made in which file. What can't be read is as good as forgotten: it only says what to tidy up.
+/// Returns the items created in each settings file. A record that can't be read counts as empty: it only serves to clean
+/// up.
 fn installed(home: &Home) -> Result<BTreeMap<String, Made>, Error> {
     let text = home.read(INSTALLED)?;
     Ok(text.and_then(|text| json(&text).ok()).unwrap_or_default())
 }
 
-/// The settings files that a hook was added to from here.
+/// Returns the settings files to which a hook was added from this home folder.
 pub(super) fn known(home: &Home) -> Result<Vec<PathBuf>, Error> {
     Ok(installed(home)?.into_keys().map(PathBuf::from).collect())
 }

@@ -1,4 +1,4 @@
-//! An event becomes records: `coditect hook task-plan`.
+//! Turns an agent's event into records: `coditect hook task-plan`.
 
 use std::borrow::Cow;
 use std::io::{self, ErrorKind, Read};
@@ -16,21 +16,21 @@ use super::{AgentHook, HookError, project, trouble};
 use crate::text::{decoded, is_utf16, without_mark};
 use crate::{ContextStore, Draft, Entry, Error, environment};
 
-/// No event about tasks is larger. What uses of other tools bring may be, and isn't kept.
+/// Largest event about tasks, in bytes. Events about other tools may be larger, and aren't kept.
 const MAX_EVENT: usize = 4 * 1024 * 1024;
 
 /// The size of one read: as much as a pipe holds.
 const CHUNK: usize = 64 * 1024;
 
-/// How much more is read and thrown away, since an agent may take it for a failure when nobody reads what it says.
+/// Largest number of further bytes that are read and discarded, since an agent may take unread output for a failure.
 const MAX_IGNORED: u64 = 128 * 1024 * 1024;
 
 impl AgentHook {
-    /// Records what an agent's event says about tasks, and says how many of them changed.
+    /// Records the tasks of an agent's event, and returns the number of those that changed.
     ///
     /// # Errors
-    /// When the event can't be read or the queue can't be written. That was written down too; or else it is
-    /// [`HookError::Lost`], which the caller should tell.
+    /// When the event can't be read or the queue can't be written. The error is also recorded for
+    /// [`trouble`](Self::trouble), or else it is [`HookError::Lost`], which the caller should report.
     pub fn task_plan(&self, input: impl Read) -> Result<usize, Error> {
         self.record(input).map_err(|error| {
             if trouble::note(&self.home, &error) {
@@ -40,12 +40,12 @@ impl AgentHook {
         })
     }
 
-    /// Whether the recording has left something to be done while nobody waits: [`tidy`](Self::tidy).
+    /// Returns true if the recording has deferred work for [`tidy`](Self::tidy), to be done once the agent no longer waits.
     pub fn is_untidy(&self) -> bool {
         self.store().is_ok_and(|store| store.is_untidy())
     }
 
-    /// Does what the recording has left to be done.
+    /// Does the work that the recording has deferred.
     ///
     /// # Errors
     /// When the databases can't be used.
@@ -73,18 +73,19 @@ impl AgentHook {
     }
 }
 
-/// What a task's record is to be; none leaves it as it is.
+/// Returns the new content of a task's record; `None` leaves it as it is.
 fn draft(seen: &Sighting, known: Option<Entry>, project: Option<&ProjectId>) -> Option<Draft> {
     let mut content = Map::new();
     let mut project_id = project.cloned();
     match (known, seen.news) {
-        // What was never recorded need not be dropped, and what the agent didn't change may have been changed by a person.
+        // A task that was never recorded need not be dropped, and one that the agent didn't change may have been changed by
+        // a user.
         (None, News::Vanished) | (Some(_), News::Same) => return None,
         (None, _) => {}
         (Some(known), news) => {
             let Value::Object(fields) = known.content else { return None };
             let done = fields.get("status").is_some_and(|status| status == event::COMPLETED);
-            // One that can't be read here (its key is elsewhere) can't be changed in part either.
+            // A record that can't be read here (its key is elsewhere) can't be changed in part either.
             if Envelope::of(&Value::Object(fields.clone())) != Ok(None) || (done && news == News::Vanished) {
                 return None;
             }
@@ -96,7 +97,7 @@ fn draft(seen: &Sighting, known: Option<Entry>, project: Option<&ProjectId>) -> 
     Some(Draft { kind: Kind::Task, id: seen.id.clone(), project_id, content: Value::Object(content) })
 }
 
-/// Reads the first value, and does not wait for the end of what brings it.
+/// Reads the first JSON value, without waiting for the end of the input.
 fn read(mut input: impl Read) -> Result<Value, Error> {
     let fault = |fault: String| Error::from(HookError::Event { fault });
     let (mut text, mut chunk, mut scanner) = (Vec::new(), vec![0; CHUNK], Scanner::default());
@@ -114,7 +115,7 @@ fn read(mut input: impl Read) -> Result<Value, Error> {
             Err(cause) => return Err(Error::File { path: "standard input".into(), cause }),
         }
         if text.len() > MAX_EVENT {
-            // It is thrown away, and so is an error: nothing is recorded of it in any case.
+            // The rest is discarded, and so is an error: nothing of the event is recorded in any case.
             let _ = io::copy(&mut input.take(MAX_IGNORED), &mut io::sink());
             return Err(fault("it is larger than 4 MiB".into()));
         }
@@ -123,16 +124,16 @@ fn read(mut input: impl Read) -> Result<Value, Error> {
     serde_json::from_str(&text).map_err(|error| fault(error.to_string()))
 }
 
-/// The first value of a text, if that is whole. The text must begin with the text of the previous call.
+/// Returns the first value of a text, if it is complete. The text must begin with the text of the previous call.
 fn first_value<'a>(text: &'a [u8], scanner: &mut Scanner) -> Option<Cow<'a, [u8]>> {
     match in_utf8(text) {
         Cow::Borrowed(text) => scanner.end_of_value(text).map(|end| Cow::Borrowed(&text[..end])),
-        // A character at the end may be half there, so the text need not go on from the previous one.
+        // The last character may be incomplete, so the text need not continue the previous one.
         Cow::Owned(text) => Scanner::default().end_of_value(&text).map(|end| Cow::Owned(text[..end].to_vec())),
     }
 }
 
-/// A text in UTF-8, from UTF-16 where its byte order mark says so.
+/// Returns a text in UTF-8, converted from UTF-16 if its byte order mark indicates that.
 fn in_utf8(text: &[u8]) -> Cow<'_, [u8]> {
     if is_utf16(text) { Cow::Owned(decoded(text).into_owned().into_bytes()) } else { Cow::Borrowed(text) }
 }

@@ -1,5 +1,5 @@
-//! What went wrong while an agent was being heard: the last time, and how often. The agent must not be told, and the person
-//! is not there; so it is one small file, for later.
+//! Records failures to record an agent's events: the last one, and their number. The agent must not receive them, and the
+//! user is not present, so they are kept in one small file for later.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -9,27 +9,27 @@ use crate::{Error, clock, text};
 
 const FILE: &str = "hook-trouble.json";
 
-/// Held while the file is read, changed and written.
+/// Lock file that is held while the file is read, changed and written.
 const LOCK: &str = "hook-trouble.lock";
 
-/// Longer sentences say nothing more.
+/// Largest number of characters of an error that are kept.
 const MAX_CHARS: usize = 500;
 
-/// What went wrong.
+/// Failures to record an agent's events.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Trouble {
-    /// When it last did.
+    /// Time of the last failure.
     pub at: Timestamp,
-    /// What happened then, and what to do about it.
+    /// Error of the last failure, with its remedy.
     pub error: String,
-    /// How often something did since the hook was installed.
+    /// Number of failures since the hook was installed.
     pub times: u64,
 }
 
-/// Writes an error down. Whether that was possible.
+/// Records an error. Returns true if that was possible.
 pub(super) fn note(home: &Home, error: &Error) -> bool {
-    // Where there is no lock, the count may miss one.
+    // Without the lock, the count may miss one.
     let _held = home.lock(LOCK).ok();
     let times = read(home).ok().flatten().map_or(0, |trouble| trouble.times);
     let error = format!("{error} {}", error.hint()).chars().take(MAX_CHARS).collect();
@@ -37,12 +37,12 @@ pub(super) fn note(home: &Home, error: &Error) -> bool {
     serde_json::to_vec(&trouble).is_ok_and(|text| home.write(FILE, &text).is_ok())
 }
 
-/// What was written down.
+/// Returns the recorded failures.
 pub(super) fn read(home: &Home) -> Result<Option<Trouble>, Error> {
     Ok(home.read(FILE)?.and_then(|text| text::json(&text).ok()))
 }
 
-/// Forgets it: a hook that is installed anew begins anew.
+/// Deletes the record: a newly installed hook starts without failures.
 pub(super) fn clear(home: &Home) -> Result<(), Error> {
     home.remove(FILE)
 }

@@ -1,5 +1,5 @@
-//! The Secret Service of a desktop, on the session's D-Bus. What is said stays between two programs of one user on one
-//! socket, so that the session is not encrypted a second time.
+//! The Secret Service of a desktop, on the session's D-Bus. The messages stay between two programs of one user on one
+//! socket, so the session is not encrypted in addition.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use dbus_secret_service::{EncryptionType, Error, Item, SecretService};
 use super::KeychainFault;
 use crate::environment;
 
-/// The keychain knows our items by this, and by their name.
+/// Attribute by which our items are found, besides their name.
 const APPLICATION: &str = "coditect";
 
-/// Texts are kept, since some keychains can keep nothing else.
+/// Content type of our items: text, since some keychains can store nothing else.
 const TEXT: &str = "text/plain";
 
-/// Without a bus nobody is asked; the library would try to start one.
+/// Returns true if there is a session bus. Without one no request is made, since the library would try to start one.
 pub(super) fn is_there() -> bool {
     environment::has_session_bus()
 }
@@ -30,7 +30,7 @@ pub(super) fn read(item: &str, prompt: Duration) -> Result<Option<String>, Keych
 
 pub(super) fn write(item: &str, label: &str, text: &str, prompt: Duration) -> Result<(), KeychainFault> {
     let service = connect(prompt)?;
-    // Where no collection is the default one, a person has not set a keychain up. The one of the session alone is no place.
+    // Without a default collection, the user has not set a keychain up. The session's own collection is no substitute.
     let collection = service.get_default_collection().map_err(fault)?;
     collection.ensure_unlocked().map_err(fault)?;
     collection.create_item(label, attributes(item), text.as_bytes(), true, TEXT).map(drop).map_err(fault)

@@ -1,5 +1,5 @@
-//! Which seats this machine has: each with its session, whoever keeps it, and how long it lasts. For people who ask, and for
-//! scripts that took a seat in one process and give it back in another.
+//! Record of the seats that this machine holds: each with its session, the process that keeps it, and its expiry. It serves
+//! users who ask, and scripts that acquire a seat in one process and release it in another.
 
 use jiff::Timestamp;
 use protocol::id::SessionId;
@@ -12,35 +12,35 @@ use super::grant::Grant;
 use crate::client::Inner;
 use crate::{Error, random};
 
-/// The sealed file; sealed, since a session's token gives it back.
+/// The file with the seats; sealed, since a session's token can release it.
 const FILE: &str = "seats";
 
-/// The file that is locked while it changes.
+/// The file that is locked while the record changes.
 const LOCK: &str = "seats.lock";
 
-/// A seat that this machine has.
+/// A seat that this machine holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct HeldSeat {
-    /// What the cloud calls this use.
+    /// The id of the session.
     pub session_id: SessionId,
-    /// The process that keeps it; none where one has taken it and left it.
+    /// The process that keeps the seat; `None` if the seat was left.
     pub process: Option<u32>,
     /// The license's tier.
     #[serde(deserialize_with = "Tier::or_other")]
     pub tier: Tier,
     /// When it was taken.
     pub taken_at: Timestamp,
-    /// When the cloud last heard of it; none if it could not be reached since it was taken.
+    /// When the cloud last received a request about the seat; `None` if it could not be reached since the seat was taken.
     pub last_heartbeat_at: Option<Timestamp>,
-    /// When it is free for others, unless a heartbeat comes before.
+    /// When the seat becomes free for others, unless a heartbeat comes before.
     pub seat_expires_at: Timestamp,
 }
 
-/// The same with what the book alone has to know.
+/// A held seat, with the fields that only the record needs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Entry {
-    /// Which [`Seat`](super::Seat): a process can have several.
+    /// Identifies the [`Seat`](super::Seat), since a process can have several.
     id: Uuid,
     #[serde(flatten)]
     pub(super) seat: HeldSeat,
@@ -60,7 +60,7 @@ impl Entry {
         Self { id: random::uuid(), seat, token: grant.token.clone() }
     }
 
-    /// The cloud has just heard of it.
+    /// Updates the entry after a successful heartbeat.
     pub(super) fn beat(&mut self, grant: &Grant, now: Timestamp) {
         self.seat.session_id = grant.session_id;
         self.seat.seat_expires_at = grant.seat_expires_at;
@@ -68,12 +68,13 @@ impl Entry {
         self.token.clone_from(&grant.token);
     }
 
-    /// Whether this session was taken, and left to itself.
+    /// Returns true if the entry is of this session, and no process keeps it.
     fn is_left_of(&self, session: SessionId) -> bool {
         self.seat.session_id == session && self.seat.process.is_none()
     }
 
-    /// A process that was killed keeps nothing.
+    /// Returns true while the entry counts: while its process runs, which a killed one does not, or until a left seat
+    /// expires.
     fn is_current(&self, now: Timestamp) -> bool {
         match self.seat.process {
             Some(process) => {
@@ -85,10 +86,10 @@ impl Entry {
     }
 }
 
-/// All that are current.
+/// Returns all current entries.
 pub(super) fn entries(client: &Inner) -> Result<Vec<Entry>, Error> {
     let json = match client.vault.open(FILE) {
-        // As good as deleted.
+        // Counts as deleted.
         Err(Error::Sealed { .. }) => None,
         other => other?,
     };
@@ -97,7 +98,7 @@ pub(super) fn entries(client: &Inner) -> Result<Vec<Entry>, Error> {
     Ok(all.into_iter().filter(|entry| entry.is_current(now)).collect())
 }
 
-/// Writes an entry in place of its former self. What was left of its session lasts as long.
+/// Writes an entry in place of its previous version. A left entry of its session then lasts at least as long.
 pub(super) fn enter(client: &Inner, entry: &Entry) -> Result<(), Error> {
     change(client, |entries| {
         let again = |other: &Entry| entry.seat.process.is_none() && other.is_left_of(entry.seat.session_id);
@@ -109,23 +110,23 @@ pub(super) fn enter(client: &Inner, entry: &Entry) -> Result<(), Error> {
     })
 }
 
-/// Takes one out.
+/// Removes an entry.
 pub(super) fn strike(client: &Inner, entry: &Entry) -> Result<(), Error> {
     change(client, |entries| entries.retain(|other| other.id != entry.id))
 }
 
-/// Takes those of a session out that nobody keeps.
+/// Removes the left entries of a session.
 pub(super) fn strike_left(client: &Inner, session: SessionId) -> Result<(), Error> {
     change(client, |entries| entries.retain(|entry| !entry.is_left_of(session)))
 }
 
-/// A session that was left to itself, and is not for whoever keeps it now to give back.
+/// Returns the entry of a session that was left, if there is one. A process that keeps such a session does not release it.
 pub(super) fn left(client: &Inner, session: SessionId) -> Result<Option<Entry>, Error> {
     Ok(entries(client)?.into_iter().find(|entry| entry.is_left_of(session)))
 }
 
 fn change(client: &Inner, change: impl FnOnce(&mut Vec<Entry>)) -> Result<(), Error> {
-    // Let go of when this returns.
+    // Released when this function returns.
     let _held = client.home.lock(LOCK)?;
     let mut entries = entries(client)?;
     change(&mut entries);

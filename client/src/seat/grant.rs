@@ -1,4 +1,4 @@
-//! A seat as the cloud granted it, and its token as it is kept for the next time that the cloud is away.
+//! A seat as granted by the cloud, and its license token, which is stored for the next time that the cloud is unreachable.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use crate::notice::Notice;
 use crate::validation::{self, signed_at};
 use crate::{Error, License, Source, random, sign_in};
 
-/// The sealed file with the last license token. It is checked at every use.
+/// The sealed file with the last license token. The token is verified at every use.
 const FILE: &str = "seat";
 
-/// How often to beat where the cloud has not said yet.
+/// Heartbeat interval until the cloud has set one.
 const USUAL_INTERVAL: Duration = Duration::from_secs(300);
 
 /// A seat as the cloud granted it.
@@ -28,7 +28,7 @@ pub(super) struct Grant {
     pub(super) session_id: SessionId,
     pub(super) token: String,
     pub(super) expires_at: Timestamp,
-    /// How long the token was good when it came here, or was taken out of its file.
+    /// Remaining validity of the token when it was received, or read from its file.
     pub(super) lifetime: Duration,
     pub(super) seat_expires_at: Timestamp,
     pub(super) interval: Duration,
@@ -39,7 +39,7 @@ pub(super) struct Grant {
 }
 
 impl Grant {
-    /// What it lets one use.
+    /// Returns the license that the seat grants.
     pub(super) fn license(&self) -> License {
         License {
             tier: self.tier,
@@ -69,12 +69,12 @@ impl Grant {
     }
 }
 
-/// The name of one attempt to take a seat; its repetitions over a bad network have the same.
+/// Returns the idempotency key of one attempt to acquire a seat; its retries over a bad network have the same key.
 pub(super) fn new_attempt() -> IdempotencyKey {
     IdempotencyKey::parse(random::name()).expect("a UUID is short and visible")
 }
 
-/// Asks the cloud for a seat. What it grants is kept; what it refuses for good is forgotten.
+/// Asks the cloud for a seat. The token of a granted seat is stored; a refusal deletes the stored token.
 pub(super) fn acquire(
     client: &Inner,
     credential: &Credential,
@@ -82,7 +82,7 @@ pub(super) fn acquire(
     effort: Effort,
 ) -> Result<Grant, Error> {
     let answer = match ask(client, credential, attempt, effort) {
-        // The token at hand may have been signed by a key that is gone. A new one decides.
+        // The current access token may have been signed by a key that is gone, so the request is repeated with a new token.
         Err(Error::Refused(refusal)) if refusal.problem.known_code() == Some(Code::InvalidToken) => {
             access::forget(client);
             ask(client, credential, attempt, effort)
@@ -115,13 +115,13 @@ pub(super) fn acquire(
     }
 }
 
-/// The last license token, if it is still good here; for when the cloud cannot be asked.
+/// Returns the grant of the last license token, if it is still valid; used while the cloud cannot be reached.
 pub(super) fn last(client: &Inner) -> Result<Option<Grant>, Error> {
     let moment = client.time.look()?;
     last_at(client, moment, moment.now)
 }
 
-/// Says so if it would be, unless the clock is right.
+/// Sends a notice if the last license token is valid at the floor of the time, as the clock may be ahead.
 pub(super) fn tell_doubt(client: &Inner) -> Result<(), Error> {
     let moment = client.time.look()?;
     if last_at(client, moment, moment.floor)?.is_some() {
@@ -146,7 +146,7 @@ fn last_at(client: &Inner, moment: Moment, now: Timestamp) -> Result<Option<Gran
     Ok(grant.ok().filter(|grant| !grant.lifetime.is_zero()))
 }
 
-/// Drops the token that is kept.
+/// Deletes the stored license token.
 pub(crate) fn forget(client: &Inner) -> Result<(), Error> {
     client.vault.remove(FILE)
 }
@@ -185,7 +185,7 @@ fn check(client: &Inner, answer: AcquireAnswer) -> Result<(Grant, TenantId), Err
     let grant = Grant::of(answer.license_token, claims, signed).map_err(Error::Untrusted)?;
     let grant = Grant {
         seat_expires_at: answer.seat_expires_at,
-        // Zero would be a flood.
+        // Zero would flood the cloud with requests.
         interval: Duration::from_secs(u64::from(answer.heartbeat_interval_seconds.max(1))),
         seats: Some(answer.seats),
         ..grant
@@ -193,7 +193,7 @@ fn check(client: &Inner, answer: AcquireAnswer) -> Result<(Grant, TenantId), Err
     Ok((grant, tenant))
 }
 
-/// What the machine calls itself, if that is fit to be shown.
+/// Returns the machine's host name, if it is valid for display.
 fn hostname() -> Option<Hostname> {
     Hostname::parse(rustix::system::uname().nodename().to_str().ok()?).ok()
 }

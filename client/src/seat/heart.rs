@@ -1,4 +1,4 @@
-//! The thread that keeps a seat.
+//! The thread that keeps a seat by heartbeats.
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -21,20 +21,20 @@ use crate::stopwatch::Stopwatch;
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
-/// No cloud is asked later than this because it said so: a mistake there should not cost the seat here.
+/// Longest delay of a retry that the cloud can ask for: a mistake there should not cost the seat here.
 const LONGEST_ASKED: Duration = Duration::from_secs(600);
 
-/// Starts it. `reached` is whether the cloud has just granted the seat.
+/// Starts the thread. `reached` is true if the cloud has just granted the seat.
 pub(super) fn start(shared: Arc<Shared>, credential: Credential, reached: bool) -> JoinHandle<()> {
     let since = Stopwatch::start(&shared.client.time);
     thread::spawn(move || Heart::new(&shared, credential, reached).beat(since))
 }
 
-/// What the next beat is to do.
+/// Task of the next beat.
 enum Aim {
     /// Keep the seat.
     Keep,
-    /// Take it again, since it was lost; or take it to have a new license token.
+    /// Acquire the seat again, since it was lost, or to get a new license token.
     Take { attempt: IdempotencyKey, lost: bool },
 }
 
@@ -43,23 +43,23 @@ struct Heart<'a> {
     credential: Credential,
     backoff: Backoff,
     aim: Aim,
-    /// Whether the cloud does not answer at the moment, which has been told.
+    /// True while the cloud does not answer; the notice about that was sent.
     away: bool,
-    /// Whether the seat has been taken again without a good heartbeat since. A second loss is then the end.
+    /// True if the seat was acquired again without a successful heartbeat since. A second loss then ends it.
     retaken: bool,
-    /// Whether it has been told that the license token cannot be renewed.
+    /// True once the notice that the license token cannot be renewed was sent.
     told_of_renewal: bool,
 }
 
-/// How a beat went.
+/// Result of a beat.
 enum Beat {
-    /// Well: the next one is due at the usual time.
+    /// Successful: the next one is due at the usual time.
     Good,
     /// The next one is due at once.
     Again,
-    /// Not at all, for a reason that may pass.
+    /// Failed, for a reason that may pass; with the delay that the cloud asks for, if any.
     Missed(Option<Duration>),
-    /// It was the last.
+    /// The seat has ended.
     Ended(Ending),
 }
 
@@ -109,7 +109,8 @@ impl<'a> Heart<'a> {
         }
     }
 
-    /// The license token is over. A machine that has slept for a day may still find a free seat.
+    /// Makes a last attempt after the license token has expired: a machine that has slept for a day may still get a free
+    /// seat.
     fn last(&mut self) -> Beat {
         match self.take(&grant::new_attempt(), true, Effort::Few) {
             Beat::Missed(_) => Beat::Ended(Ending::Unreachable),
@@ -123,7 +124,7 @@ impl<'a> Heart<'a> {
                 self.retaken = false;
                 let mut state = self.shared.state();
                 state.grant.seat_expires_at = answer.seat_expires_at;
-                // In the middle of its life, so that an outage finds one that is still good for long.
+                // Renewed at half of its lifetime, so that an outage finds a token that is still valid for long.
                 let renew = state.remaining() < state.grant.lifetime / 2;
                 drop(state);
                 if !renew {
@@ -137,7 +138,7 @@ impl<'a> Heart<'a> {
         }
     }
 
-    /// A heartbeat was refused: the seat is gone for good, or for others, or nothing is known.
+    /// Handles a refused heartbeat: the seat has ended for good, or was lost to others, or nothing is known.
     fn refused(&mut self, refusal: Box<Refusal>) -> Beat {
         let reason = refusal.problem.reason.as_deref().and_then(|reason| reason.parse().ok());
         match (refusal.problem.known_code(), reason) {
@@ -171,7 +172,8 @@ impl<'a> Heart<'a> {
                 Beat::Good
             }
             Err(Error::Refused(refusal)) => Beat::Ended(Ending::Refused(refusal)),
-            // Who signs in is somebody else than who keeps seats, and the license token is still good.
+            // Sign-in depends on the identity provider, not on the cloud that keeps seats, and the license token is still
+            // valid.
             Err(error @ Error::SignIn(_)) => {
                 let beat = if lost { missed(&error) } else { Beat::Good };
                 if !lost {
@@ -198,7 +200,8 @@ impl<'a> Heart<'a> {
         client.cloud.post(&Ask { to, body: &body, bearer: Some(&token), idempotency_key: None }, Effort::Once)
     }
 
-    /// The interval, and a little less by chance, so that a morning's seats do not beat in step all day.
+    /// Returns the interval less a random part of up to 10% (jitter), so that a morning's seats do not beat in step all
+    /// day.
     fn usual(&self) -> Duration {
         let interval = self.shared.state().grant.interval;
         interval.mul_f64(1.0 - random::fraction() / 10.0)
@@ -208,8 +211,8 @@ impl<'a> Heart<'a> {
         wait.min(self.shared.state().remaining())
     }
 
-    /// Whether the license token has ended while the cloud was away; by the clock on the wall too, which goes on while a
-    /// machine sleeps of which no other clock can tell.
+    /// Returns true if the license token has expired. While the cloud is unreachable, the wall clock counts as well, since
+    /// it goes on during a machine's sleep that other clocks may miss.
     fn over(&self) -> bool {
         let state = self.shared.state();
         let asleep = self.away && self.shared.client.time.wall() >= state.grant.expires_at;
@@ -230,7 +233,7 @@ impl<'a> Heart<'a> {
         entry.beat(grant, client.time.wall());
         let entry = entry.clone();
         drop(state);
-        // What others are shown is then a little old.
+        // A failure is ignored: the record that others see is then a little old.
         let _ = book::enter(client, &entry);
     }
 

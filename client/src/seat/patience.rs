@@ -1,4 +1,4 @@
-//! Waiting for a seat that somebody else has: when to ask again, and for how long.
+//! Waiting for a seat while all are taken: when to ask again, and for how long.
 
 use std::time::{Duration, Instant};
 
@@ -6,11 +6,11 @@ use protocol::problem::Code;
 
 use crate::{Error, random};
 
-/// How often to ask: a seat that somebody gives back is free at once, and nobody tells.
+/// First interval between requests: a released seat is free at once, and the cloud sends no notification.
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// Somebody who waits for a seat, by asking again.
+/// State of a wait for a seat, by repeated requests.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), coditect::Error> {
@@ -34,45 +34,45 @@ const LONGEST: Duration = Duration::from_secs(10);
 /// ```
 #[derive(Debug)]
 pub struct SeatWait {
-    /// None is never.
+    /// End of the wait; `None` if it has no limit.
     until: Option<Instant>,
-    /// How often it was asked in vain.
+    /// Number of failed requests.
     attempts: u32,
-    /// Whether the cloud has said that all seats are taken.
+    /// True once the cloud has answered that all seats are taken.
     full: bool,
 }
 
-/// Whether to ask for a seat again.
+/// Decision about asking for a seat again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Again {
-    /// After this pause.
+    /// Ask again after this pause.
     In(Duration),
-    /// No: the answer stays the same however long one waits.
+    /// Stop: the answer stays the same however long the caller waits.
     NoUse,
-    /// No: it was long enough.
+    /// Stop: the time is up.
     LongEnough,
 }
 
 impl SeatWait {
-    /// Begins to wait now, for this long; for as long as it takes, if nothing is said.
+    /// Begins to wait now, for at most this long; without a limit if none is given.
     pub fn new(patience: Option<Duration>) -> Self {
-        // What is longer than a clock can tell is for ever.
+        // A time beyond the clock's range counts as no limit.
         let until = patience.and_then(|patience| Instant::now().checked_add(patience));
         Self { until, attempts: 0, full: false }
     }
 
-    /// What to do after this answer.
+    /// Decides about asking again after this error.
     pub fn after(&mut self, error: &Error) -> Again {
         let pause = match error {
             Error::Refused(refusal) if refusal.problem.known_code() == Some(Code::NoSeatsAvailable) => {
                 self.full = true;
-                // Not later than a seat can come free, but not so soon that it is a flood.
+                // Not later than a seat can become free, but not so soon that requests flood the cloud.
                 let step = FIRST.saturating_mul(1 << self.attempts.min(8)).min(LONGEST);
                 let free = refusal.problem.retry_after_seconds.map_or(step, Duration::from_secs);
-                // By chance a little more or less, so that those who wait together do not ask together.
+                // Jitter, so that clients that wait together do not ask together.
                 free.clamp(FIRST, step).mul_f64(0.75 + random::fraction() / 2.0)
             }
-            // A cloud that is away for a moment doesn't end the waiting that it began. When it asks to be left alone, it is.
+            // A short outage of the cloud doesn't end a wait. A `Retry-After` of the cloud is respected.
             Error::Unavailable(outage) if self.full => {
                 outage.retry_after.map_or(LONGEST, Duration::from_secs).mul_f64(1.0 + random::fraction() / 4.0)
             }

@@ -1,4 +1,4 @@
-//! Signing in with a browser on this machine: authorization code with PKCE (RFC 7636), brought back on a loopback port.
+//! Signing in with a browser on this machine: authorization code with PKCE (RFC 7636), redirected to a loopback port.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ impl BrowserSignIn {
         Ok(Self { client, provider, sso, loopback, url, nonce, verifier })
     }
 
-    /// What to open in the browser.
+    /// Returns the address to open in the browser.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -56,7 +56,7 @@ impl BrowserSignIn {
     /// Waits until the person has signed in, but no longer than this.
     ///
     /// # Errors
-    /// [`Error::SignIn`] when the person or the provider refuses, nobody comes, or what comes cannot be trusted.
+    /// [`Error::SignIn`] when the user or the provider refuses, no answer comes in time, or the answer cannot be trusted.
     pub fn finish(self, patience: Duration) -> Result<SignedIn, Error> {
         let answer = self.loopback.wait(patience).ok_or(SignInError::NobodyCame { waited: patience })?;
         let signed_in = self
@@ -94,7 +94,7 @@ impl BrowserSignIn {
     }
 }
 
-/// 256 bits as text that may stand in an address.
+/// Returns 256 random bits as text that is safe in an address.
 fn unguessable() -> String {
     URL_SAFE_NO_PAD.encode(random::bytes::<32>())
 }

@@ -13,19 +13,19 @@ use crate::{Error, LicenseClient};
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
-/// How long to wait between two questions where the provider does not say.
+/// Polling interval, in seconds, if the provider names none.
 const USUAL_INTERVAL: u64 = 5;
 
-/// What is added to it each time that the provider finds it too short.
+/// Time added to the polling interval at each `slow_down` of the provider.
 const SLOWER: Duration = Duration::from_secs(5);
 
-/// A mistake of the provider's must not make anybody wait for an hour,
+/// Longest polling interval, in seconds: a mistake of the provider must not make a user wait for an hour.
 const LONGEST_INTERVAL: u64 = 60;
 
-/// nor for a day.
+/// Longest lifetime of a code, in seconds: a mistake of the provider must not make a user wait for a day.
 const LONGEST_LIFE: u64 = 3600;
 
-/// What the provider gives to begin with.
+/// Device authorization response (RFC 8628, section 3.2).
 #[derive(Deserialize)]
 struct Begun {
     device_code: String,
@@ -56,7 +56,7 @@ impl DeviceSignIn {
     pub(super) fn begin(client: LicenseClient, provider: Provider, sso: Option<Sso>) -> Result<Self, Error> {
         let form = [("client_id", provider.client_id.as_str()), ("scope", &provider.scope())];
         let begun: Begun = provider.post(&provider.device_endpoint()?, &form)?.map_err(OAuthError::into_error)?;
-        // People are sent there, by a program that they trust.
+        // Checked, since users are sent there by a program that they trust.
         for url in std::iter::once(&begun.verification_uri).chain(&begun.verification_uri_complete) {
             super::endpoint(url)?;
         }
@@ -64,30 +64,30 @@ impl DeviceSignIn {
         Ok(Self { client, provider, sso, begun, deadline })
     }
 
-    /// What to open, in any browser.
+    /// Returns the address to open, in any browser.
     pub fn url(&self) -> &str {
         &self.begun.verification_uri
     }
 
-    /// The same with the code in it, if the provider has that.
+    /// Returns the address with the code in it, if the provider has one.
     pub fn complete_url(&self) -> Option<&str> {
         self.begun.verification_uri_complete.as_deref()
     }
 
-    /// What to enter there.
+    /// Returns the code to enter at that address.
     pub fn code(&self) -> &str {
         &self.begun.user_code
     }
 
-    /// How long the code is good.
+    /// Returns the time for which the code is still valid.
     pub fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// Waits until the person has signed in, or the code is no longer good.
+    /// Waits until the person has signed in, or the code has expired.
     ///
     /// # Errors
-    /// [`Error::SignIn`] when the person or the provider refuses, the code expires, or what comes cannot be trusted.
+    /// [`Error::SignIn`] when the user or the provider refuses, the code expires, or the answer cannot be trusted.
     pub fn finish(self) -> Result<SignedIn, Error> {
         let asked = self.begun.interval.unwrap_or(USUAL_INTERVAL).clamp(1, LONGEST_INTERVAL);
         let mut interval = Duration::from_secs(asked);
@@ -101,7 +101,7 @@ impl DeviceSignIn {
             let refusal = match self.provider.tokens(&form, None) {
                 Ok(Ok(tokens)) => return session::begin(&self.client.inner, &self.provider, tokens, self.sso),
                 Ok(Err(refusal)) => refusal,
-                // The person may be about to sign in; a network that comes back should find this still waiting.
+                // The user may be about to sign in, so an outage of the network does not end the wait.
                 Err(Error::SignIn(SignInError::Away(_))) => {
                     interval = (interval * 2).min(Duration::from_secs(LONGEST_INTERVAL));
                     continue;

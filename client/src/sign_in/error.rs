@@ -1,4 +1,4 @@
-//! Why somebody is not signed in.
+//! Errors of a sign-in.
 
 use std::fmt;
 use std::io;
@@ -10,63 +10,63 @@ use protocol::token::TokenError;
 use crate::error::Outage;
 use crate::remaining::about;
 
-/// Why somebody is not signed in, or no longer.
+/// Reason why a user is not signed in, or no longer.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SignInError {
     /// The cloud names no identity provider.
     NotOffered,
-    /// An organization's own provider was named, and nobody says what this program is to it.
+    /// An organization's own provider was named, but this program's client id at it is not known.
     NoClientId,
     /// The provider did not answer.
     Away(Box<Outage>),
-    /// What answers is no provider.
+    /// The server that answers is not an identity provider.
     Rubbish {
         /// The address.
         url: String,
     },
-    /// The provider says that it is another one.
+    /// The provider names another issuer than the one that was asked.
     WrongIssuer {
-        /// The one that was asked.
+        /// The issuer that was asked.
         asked: String,
-        /// The one that it says it is.
+        /// The issuer that the provider names.
         claimed: String,
     },
-    /// The provider has no sign-in with a browser elsewhere.
+    /// The provider has no sign-in with a browser elsewhere (device authorization grant).
     NoDeviceSignIn {
         /// The provider.
         issuer: String,
     },
     /// No port of this machine can be opened for the browser's answer.
     Port(io::Error),
-    /// The browser brought an answer to another question.
+    /// The browser brought the answer to another sign-in.
     WrongState,
-    /// The person, or the provider, has said no.
+    /// The user, or the provider, has refused.
     Denied,
-    /// Nobody came from the browser.
+    /// No answer came from the browser in time.
     NobodyCame {
-        /// For how long.
+        /// Time for which the answer was awaited.
         waited: Duration,
     },
     /// The code was not entered in time.
     CodeExpired,
-    /// The provider refuses, in its own words.
+    /// The provider refuses, with a reason in its own words.
     Refused {
-        /// These.
+        /// The provider's words.
         reason: String,
     },
-    /// The provider has not said who signed in.
+    /// The provider's answer has no ID token.
     NoIdToken,
-    /// What it said cannot be believed.
+    /// The ID token cannot be trusted.
     Token(TokenError),
     /// The sign-in is over, and cannot be renewed.
     Ended,
-    /// The organization that somebody belongs to is not known yet.
+    /// The user's organization is not known yet.
     NoTenant,
 }
 
 impl SignInError {
-    /// The stable word for programs.
+    /// Returns the stable error code for programs.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotOffered => "sign_in_not_offered",
@@ -88,7 +88,7 @@ impl SignInError {
         }
     }
 
-    /// Whether it is an answer, and not a fault.
+    /// Returns true if the error is an answer, and not a fault.
     pub fn is_answer(&self) -> bool {
         matches!(self, Self::NotOffered | Self::Denied | Self::CodeExpired | Self::NobodyCame { .. } | Self::Ended)
     }

@@ -1,20 +1,20 @@
-//! The check of an ID token that the provider has just given (OpenID Connect Core 1.0, section 3.1.3.7).
+//! Verifies an ID token that the provider has just given (OpenID Connect Core 1.0, section 3.1.3.7).
 //!
-//! It was signed a moment ago, so its own `iat` is the time that it is judged by: a wrong clock on this machine is no reason
-//! to refuse it, only one to tell. Only RS256 is taken, because the cloud takes nothing else.
+//! It was signed a moment ago, so its own `iat` is the time that it is judged by: a wrong clock on this machine is no
+//! reason to refuse it, only one for a notice. Only RS256 is accepted, because the cloud accepts nothing else.
 
 use jiff::{SignedDuration, Timestamp};
 use protocol::id::TenantId;
 use protocol::token::{KeySet, TokenError, check_times, verify_claims};
 use serde::Deserialize;
 
-/// An ID token that has been checked, and what it says.
+/// A verified ID token, and its claims.
 pub(super) struct IdToken {
     pub(super) text: String,
     pub(super) claims: Claims,
 }
 
-/// What is read of it.
+/// Claims that are read from an ID token.
 #[derive(Deserialize)]
 pub(super) struct Claims {
     pub(super) sub: String,
@@ -27,7 +27,7 @@ pub(super) struct Claims {
     nbf: Option<i64>,
     pub(super) name: Option<String>,
     pub(super) email: Option<String>,
-    /// Where the provider says it; otherwise the first seat's token does.
+    /// Set if the provider names it; otherwise the first seat's token does.
     tenant_id: Option<String>,
 }
 
@@ -43,7 +43,7 @@ impl Claims {
         self.tenant_id.as_deref()?.parse().ok()
     }
 
-    /// When it was signed, by the provider's clock.
+    /// Returns the time at which the token was signed, by the provider's clock.
     pub(super) fn signed(&self) -> Option<Timestamp> {
         Timestamp::from_second(self.iat).ok()
     }
@@ -66,7 +66,7 @@ pub(super) fn verify(
     }
     let ours = match &claims.aud {
         Audience::One(one) => one == client_id,
-        // For several, the one that it was issued to is named.
+        // With several audiences, the party to which it was issued must be named (`azp`).
         Audience::Many(many) => many.iter().any(|one| one == client_id) && (many.len() == 1 || claims.azp.is_some()),
     };
     if !ours || claims.azp.as_deref().is_some_and(|party| party != client_id) {

@@ -1,4 +1,4 @@
-//! Where the browser brings the provider's answer: a port of this machine, for one sign-in (RFC 8252, section 7.3).
+//! Receives the provider's answer from the browser, on a loopback port, for one sign-in (RFC 8252, section 7.3).
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -11,13 +11,13 @@ use std::time::Duration;
 /// The path that the provider sends the browser back to.
 const PATH: &str = "/callback";
 
-/// Browsers open connections that they use later, or never.
+/// Time to wait for a request: browsers open connections that they use later, or never.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// More is no request line of a browser that was redirected here.
+/// Largest request, in bytes: a browser that was redirected here sends no larger one.
 const MAX_REQUEST_LEN: u64 = 32 * 1024;
 
-/// Listens until it is dropped, for the answer to one sign-in. Whatever else comes to the port is refused and changes
+/// Listens until it is dropped, for the answer to one sign-in. Any other request to the port is refused and changes
 /// nothing: any page in any browser of this machine, and any program on it, can send requests there.
 pub(super) struct Loopback {
     address: SocketAddr,
@@ -27,13 +27,13 @@ pub(super) struct Loopback {
 
 /// The requirements for a request to be the expected answer.
 struct Expected {
-    /// The `Host` header of a browser that was sent to the redirect URI. A page whose name was pointed at 127.0.0.1 has
-    /// another one.
+    /// The `Host` header of a browser that was sent to the redirect URI. A page whose name was pointed at 127.0.0.1 (DNS
+    /// rebinding) has another one.
     host: String,
     state: String,
 }
 
-/// What the browser brought, and the browser, which waits for a page.
+/// The parameters that the browser brought, and its connection, which waits for a page.
 #[derive(Debug)]
 pub(super) struct Answer {
     query: Vec<(String, String)>,
@@ -71,7 +71,7 @@ impl Loopback {
         format!("http://{}{PATH}", self.address)
     }
 
-    /// The first answer; none if it does not come in this time.
+    /// Waits for the first answer; returns `None` if it does not come in this time.
     pub(super) fn wait(&self, patience: Duration) -> Option<Answer> {
         self.answers.recv_timeout(patience).ok()
     }
@@ -86,12 +86,12 @@ impl Drop for Loopback {
 }
 
 impl Answer {
-    /// A parameter.
+    /// Returns the value of a parameter.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// Shows the person how it went.
+    /// Shows the user the result.
     pub(super) fn show(self, heading: &str, sentence: &str) {
         page(self.browser, "200 OK", heading, sentence);
     }
@@ -106,7 +106,7 @@ fn serve(browser: TcpStream, expected: &Expected, tell: &Sender<Answer>) -> Opti
     let mut headers = Vec::new();
     loop {
         let mut header = String::new();
-        // A connection that is closed before all was read resets the page away.
+        // All headers are read, since closing the connection before that would reset it and lose the page.
         if reader.read_line(&mut header).ok()? == 0 {
             break;
         }
@@ -123,7 +123,7 @@ fn serve(browser: TcpStream, expected: &Expected, tell: &Sender<Answer>) -> Opti
 }
 
 impl Expected {
-    /// The parameters of the answer; or the status and the sentence with which another request is refused.
+    /// Returns the parameters of the answer, or the status and the sentence with which another request is refused.
     fn query_of(
         &self,
         request: &str,
@@ -166,7 +166,7 @@ fn page(mut browser: TcpStream, status: &str, heading: &str, sentence: &str) {
         escaped(heading),
         escaped(sentence)
     );
-    // The address has the code in it, which is used up, and is told to nobody all the same.
+    // The address contains the authorization code, which is used up, but is kept from caches and referrers all the same.
     let head = format!(
         "HTTP/1.1 {status}\r\ncontent-type: text/html; charset=utf-8\r\ncontent-length: {}\r\nconnection: close\r\n\
          cache-control: no-store\r\nreferrer-policy: no-referrer\r\n\

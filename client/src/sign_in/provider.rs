@@ -1,4 +1,4 @@
-//! An identity provider: where its endpoints are, and what its answers mean.
+//! An identity provider: its endpoints, and the meaning of its answers.
 
 use protocol::token::{Jwks, KeySet};
 use serde::Deserialize;
@@ -11,10 +11,10 @@ use crate::cloud::Cloud;
 use crate::error::{Fault, Outage};
 use crate::{Address, Error};
 
-/// What is asked for: who it is, and a refresh token.
+/// Requested scopes: the user's identity, and a refresh token.
 const SCOPES: [&str; 4] = ["openid", "profile", "email", "offline_access"];
 
-/// What a provider says of itself (OpenID Connect Discovery 1.0, section 3; RFC 8414; RFC 8628).
+/// Metadata of a provider (OpenID Connect Discovery 1.0, section 3; RFC 8414; RFC 8628).
 #[derive(Deserialize)]
 struct Document {
     issuer: String,
@@ -26,14 +26,14 @@ struct Document {
     scopes_supported: Option<Vec<String>>,
 }
 
-/// What the token endpoint gives. The provider's own access token is of no use here, and is not looked at.
+/// Answer of the token endpoint. The provider's own access token is of no use here, and is not read.
 #[derive(Deserialize)]
 struct TokenAnswer {
     id_token: Option<String>,
     refresh_token: Option<String>,
 }
 
-/// What it refuses with (RFC 6749, section 5.2).
+/// Error response of an endpoint (RFC 6749, section 5.2).
 #[derive(Deserialize)]
 pub(super) struct OAuthError {
     pub(super) error: String,
@@ -41,13 +41,13 @@ pub(super) struct OAuthError {
     pub(super) error_description: Option<String>,
 }
 
-/// What a sign-in, or its renewal, has given.
+/// Tokens of a sign-in, or of its renewal.
 pub(super) struct Tokens {
     pub(super) id: IdToken,
     pub(super) refresh: Option<String>,
 }
 
-/// An identity provider, and what this program is to it.
+/// An identity provider, and this program's client id at it.
 pub(super) struct Provider {
     pub(super) client_id: String,
     document: Document,
@@ -61,11 +61,11 @@ impl std::fmt::Debug for Provider {
 }
 
 impl Provider {
-    /// Reads what it says of itself.
+    /// Fetches the provider's metadata.
     pub(super) fn find(cloud: &Cloud, issuer: &str, client_id: String) -> Result<Self, Error> {
         let from = issuer.parse::<Address>()?.join("/.well-known/openid-configuration");
         let document: Document = get(cloud, &from)?;
-        // A slash at the end is part of the name, and is easily left out by whoever types it.
+        // A slash at the end is part of the name, and is easily left out when the name is typed.
         if document.issuer.trim_end_matches('/') != issuer.trim().trim_end_matches('/') {
             let claimed = document.issuer.chars().take(100).collect();
             return Err(SignInError::WrongIssuer { asked: issuer.to_owned(), claimed }.into());
@@ -85,7 +85,7 @@ impl Provider {
         asked.copied().collect::<Vec<_>>().join(" ")
     }
 
-    /// The address that a browser is sent to.
+    /// Returns the address to which a browser is sent.
     pub(super) fn authorization_url(&self, parameters: &[(&str, &str)]) -> Result<String, Error> {
         let address = endpoint(&self.document.authorization_endpoint)?;
         let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
@@ -93,13 +93,13 @@ impl Provider {
         Ok(format!("{address}{joint}{query}"))
     }
 
-    /// Where codes for other machines' browsers come from.
+    /// Returns the device authorization endpoint.
     pub(super) fn device_endpoint(&self) -> Result<Address, Error> {
         let url = self.document.device_authorization_endpoint.as_deref();
         endpoint(url.ok_or_else(|| SignInError::NoDeviceSignIn { issuer: self.issuer().to_owned() })?)
     }
 
-    /// Asks for tokens, and checks who they name.
+    /// Requests tokens, and verifies the ID token.
     pub(super) fn tokens(
         &self,
         form: &[(&str, &str)],
@@ -116,7 +116,7 @@ impl Provider {
         Ok(Ok(Tokens { id: id.map_err(SignInError::Token)?, refresh: answer.refresh_token }))
     }
 
-    /// Asks the provider to forget a refresh token. The answer is `false` where it has no such thing.
+    /// Asks the provider to revoke a refresh token. Returns `false` if it has no revocation endpoint.
     pub(super) fn revoke(&self, refresh: &str) -> Result<bool, Error> {
         let Some(url) = &self.document.revocation_endpoint else { return Ok(false) };
         let form = [("token", refresh), ("token_type_hint", "refresh_token"), ("client_id", &self.client_id)];
@@ -143,10 +143,10 @@ impl Provider {
 }
 
 impl OAuthError {
-    /// Where none of its codes has a meaning of its own.
+    /// Converts a refusal of which no code is handled separately.
     pub(super) fn into_error(self) -> Error {
         let text = self.error_description.unwrap_or(self.error);
-        // Somebody else's words, which need not be short.
+        // The provider's words need not be short.
         SignInError::Refused { reason: text.chars().take(200).collect() }.into()
     }
 }

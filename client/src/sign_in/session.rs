@@ -1,4 +1,4 @@
-//! Who is signed in: kept sealed, renewed in time, and by one process at once.
+//! The user's sign-in: stored sealed, and renewed in time, by one process at a time.
 
 use std::fmt;
 
@@ -13,39 +13,40 @@ use crate::client::Inner;
 use crate::notice::Notice;
 use crate::{Config, Error, access, seat};
 
-/// The sealed file.
+/// The sealed file with the sign-in.
 pub(crate) const FILE: &str = "session";
 
-/// Held by the process that renews: a refresh token that is used twice is taken for a stolen one, and ends the sign-in.
+/// Lock file that is held by the process that renews: a refresh token that is used twice is taken for a stolen one, and
+/// ends the sign-in.
 const LOCK: &str = "session-lock";
 
-/// A token is not used in its last minute, so that it does not end on the way.
+/// A token is not used in its last minute, so that it does not expire in transit.
 const MARGIN: SignedDuration = SignedDuration::from_mins(1);
 
-/// Clocks that are further apart are told about.
+/// Difference of clocks above which a notice is sent.
 const TOLERANCE: SignedDuration = SignedDuration::from_hours(1);
 
-/// Somebody who is signed in. [`Display`](fmt::Display) writes the name that people know them by.
+/// A signed-in user. [`Display`](fmt::Display) writes their e-mail address, else their name, else the subject.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SignedIn {
-    /// What the provider calls them, for good.
+    /// The provider's permanent id of the user (`sub`).
     pub subject: String,
     /// Their name.
     pub name: Option<String>,
     /// Their e-mail address.
     pub email: Option<String>,
-    /// Their organization; not known before the first seat, unless the provider says it.
+    /// Their organization; not known before the first seat, unless the provider names it.
     pub tenant_id: Option<TenantId>,
     /// The provider.
     pub issuer: String,
-    /// What this program is to it.
+    /// This program's client id at the provider.
     pub client_id: String,
     /// When they signed in.
     pub signed_in_at: Timestamp,
-    /// Until when the ID token is good.
+    /// Time until which the ID token is valid.
     pub token_until: Timestamp,
-    /// Whether there will be another one by then, without anybody's help.
+    /// True if the ID token can be renewed without the user.
     pub renewable: bool,
 }
 
@@ -55,28 +56,28 @@ impl fmt::Display for SignedIn {
     }
 }
 
-/// How a sign-out went.
+/// Result of a sign-out.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct SignedOut {
-    /// Who was signed in; none if nobody was, or if it could not be read any more.
+    /// User who was signed in; `None` if there was none, or if the sign-in could no longer be read.
     pub who: Option<SignedIn>,
-    /// What became of the refresh token.
+    /// Result of revoking the refresh token.
     pub revocation: Revocation,
 }
 
-/// What became of the refresh token at the provider.
+/// Result of revoking the refresh token at the provider.
 #[derive(Debug)]
 pub enum Revocation {
-    /// It is of no more use to anybody.
+    /// The token is revoked.
     Done,
-    /// There was none, or the provider revokes none: it ends by itself.
+    /// There was no token, or the provider revokes none: it ends by itself.
     NotOffered,
-    /// The provider could not be told.
+    /// The token could not be revoked.
     Failed(Error),
 }
 
-/// The file.
+/// Content of the sealed file.
 #[derive(Serialize, Deserialize)]
 struct Session {
     who: SignedIn,
@@ -84,15 +85,15 @@ struct Session {
     refresh_token: Option<String>,
 }
 
-/// What the cloud is asked with.
+/// Bearer token of requests to the cloud.
 pub(crate) struct Bearer {
     pub(crate) token: String,
     pub(crate) tenant: Option<TenantId>,
-    /// How long it may be used.
+    /// Time for which the token may be used.
     pub(crate) lifetime: SignedDuration,
 }
 
-/// Whether somebody is, as far as one can see without opening anything.
+/// Returns true if a user is signed in, as far as can be seen without opening the file.
 pub(crate) fn is_signed_in(client: &Inner) -> Result<bool, Error> {
     client.vault.holds(FILE)
 }
@@ -101,14 +102,14 @@ pub(crate) fn who(client: &Inner) -> Result<Option<SignedIn>, Error> {
     Ok(read(client)?.map(|session| session.who))
 }
 
-/// Keeps what a sign-in has given, and which provider it was, if it was not the cloud's.
+/// Stores the result of a sign-in, and the provider if it is not the cloud's.
 pub(super) fn begin(client: &Inner, provider: &Provider, tokens: Tokens, sso: Option<Sso>) -> Result<SignedIn, Error> {
     let _lock = lock(client)?;
     let session = session(client, provider, tokens, None);
     if let Ok(Some(before)) = read(client)
         && (before.who.issuer, before.who.subject) != (session.who.issuer.clone(), session.who.subject.clone())
     {
-        // What the other one was granted.
+        // The stored license token was granted to the other user.
         seat::forget(client)?;
     }
     write(client, &session)?;
@@ -117,13 +118,13 @@ pub(super) fn begin(client: &Inner, provider: &Provider, tokens: Tokens, sso: Op
     Ok(session.who)
 }
 
-/// The ID token at hand, or the next one. One that the cloud has refused is at hand no more.
+/// Returns the current ID token, or a renewed one if it has expired or the cloud has refused it.
 pub(crate) fn bearer(client: &Inner, refused: Option<&str>) -> Result<Bearer, Error> {
     let session = read(client)?.ok_or(SignInError::Ended)?;
     usable(client, &session, refused).map_or_else(|| renewed(client, refused), Ok)
 }
 
-/// A seat's token says whose it is.
+/// Stores the user's organization, which a seat's token names.
 pub(crate) fn learn_tenant(client: &Inner, tenant: TenantId) -> Result<(), Error> {
     match read(client)? {
         Some(session) if session.who.tenant_id != Some(tenant) => {
@@ -139,7 +140,7 @@ pub(crate) fn learn_tenant(client: &Inner, tenant: TenantId) -> Result<(), Error
 pub(super) fn sign_out(client: &Inner) -> Result<SignedOut, Error> {
     let _lock = lock(client)?;
     let (session, closed) = match read(client) {
-        // What cannot be opened goes as well.
+        // A file that cannot be opened is removed as well.
         Err(error @ (Error::Sealed { .. } | Error::Keychain { .. })) => (None, Some(error)),
         other => (other?, None),
     };
@@ -171,7 +172,7 @@ fn renewed(client: &Inner, refused: Option<&str>) -> Result<Bearer, Error> {
         return Ok(bearer);
     }
     let Some(refresh) = session.refresh_token.clone() else { return Err(SignInError::Ended.into()) };
-    // The old one is used up when the new one arrives, so first it must be sure that the new one can be kept.
+    // The old refresh token is used up when the new one arrives, so this first makes sure that the new one can be stored.
     write(client, &session)?;
     let provider = Provider::find(&client.cloud, &session.who.issuer, session.who.client_id.clone())?;
     let form =
@@ -190,7 +191,7 @@ fn renewed(client: &Inner, refused: Option<&str>) -> Result<Bearer, Error> {
     Ok(Bearer { token: next.id_token, tenant: next.who.tenant_id, lifetime })
 }
 
-/// What is to be kept; a renewal keeps what the provider does not say again.
+/// Returns the session to store; a renewal keeps the values that the provider does not repeat.
 fn session(client: &Inner, provider: &Provider, tokens: Tokens, before: Option<Session>) -> Session {
     let now = client.time.wall();
     let claims = tokens.id.claims;

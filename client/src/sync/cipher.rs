@@ -1,18 +1,19 @@
-//! Contents that only the tenant's own devices can read.
+//! End-to-end encryption: contents that only the tenant's own devices can read.
 //!
 //! A content is encrypted with XChaCha20-Poly1305 under a key that is derived from the tenant's, each time with a random
 //! nonce; the record's kind and id are authenticated with it, so the cloud can't pass one record's content off as another's.
-//! What is inside is `{"content": …, "project_id": …}`, followed by spaces (which JSON allows there), so that the length
-//! tells the size only roughly: at least 256 bytes, and above that at most an eighth more than needed.
+//! The plaintext is `{"content": …, "project_id": …}`, followed by spaces (which JSON allows there), so that the length
+//! reveals the size only roughly: at least 256 bytes, and above that at most an eighth more than needed.
 //!
-//! What the cloud sees besides: kind, id, version, when and by which device it was changed, whether it was deleted; which
-//! records belong to the same project, but not to which (a keyed digest stands in its place; deletions name none); and
-//! whether a record's content was pushed again unchanged (the [`Envelope`]'s digest). The digest is keyed and covers kind
-//! and id, so equal contents of different records don't show.
+//! The cloud sees besides: kind, id, version, the time and device of the change, and if the record was deleted; which
+//! records belong to the same project, but not to which (a keyed digest stands in its place; deletions name none); and that
+//! a record's content was pushed again unchanged (the [`Envelope`]'s digest). The digest is keyed and covers kind and id, so
+//! equal contents of different records don't show.
 //!
-//! It can't read, and can't change what is inside an envelope unnoticed. Everything around it is the cloud's word: it can
-//! withhold, hand out an older version, say that a record was deleted, or hand out a content in clear, which is taken for one
-//! from before the tenant encrypted as long as no envelope of the key has come before it (`super::secrecy`).
+//! The cloud can't read the plaintext of an envelope, and can't change it unnoticed. Everything around the envelope is
+//! unprotected: the cloud can withhold a record, hand out an older version, report a record as deleted, or hand out a
+//! content in clear, which is taken for one from before the tenant encrypted as long as no envelope of the key has come
+//! before it (`super::secrecy`).
 
 pub(crate) mod export;
 mod key;
@@ -37,7 +38,7 @@ use crate::random;
 
 const NONCE_LEN: usize = 24;
 
-/// Everything shorter is as long as this. A status or a title shows nothing of itself.
+/// Minimum length in bytes to which a plaintext is padded, so that the length of a status or a title reveals nothing.
 const MIN_LEN: usize = 256;
 
 /// The longest plaintext whose envelope is a content that the cloud takes: base64 makes four bytes of three.
@@ -55,26 +56,26 @@ pub(crate) struct Cipher {
 /// A record's content and project, as its own devices know them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Plain {
-    /// The content: canonical JSON, as whoever encrypted it wrote that.
+    /// The content: canonical JSON, as the device that encrypted it wrote that.
     pub(crate) content: String,
     pub(crate) project_id: Option<ProjectId>,
 }
 
-/// Why a content can't be encrypted or decrypted.
+/// Error of encrypting or decrypting a content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum CipherError {
     /// It is too large once it is encrypted.
     TooLarge,
     /// It was encrypted with another key.
     OtherKey {
-        /// That key.
+        /// Id of that key.
         key_id: String,
     },
     /// It is not what was encrypted for this record.
     Forged,
 }
 
-/// What is encrypted.
+/// Plaintext of an envelope.
 #[derive(Serialize, Deserialize)]
 struct Inside<'a> {
     #[serde(borrow)]
@@ -92,18 +93,18 @@ impl Cipher {
         }
     }
 
-    /// What stands in a project's place where the cloud sees it.
+    /// Returns the digest that stands in a project's place where the cloud sees it.
     pub(crate) fn project(&self, project: &ProjectId) -> ProjectId {
         let digest = mac(&self.project, &[project.as_str().as_bytes()]).finalize().into_bytes();
         ProjectId::parse(hex::encode(digest)).expect("64 hex characters are a project's id")
     }
 
-    /// Which key it is.
+    /// Returns the id of the key.
     pub(crate) fn key_id(&self) -> &str {
         &self.key_id
     }
 
-    /// What the cloud calls a content that is encrypted with this key.
+    /// Returns the hash that the cloud has for a content that is encrypted with this key.
     pub(crate) fn content_hash(&self, kind: Kind, id: &RecordId, content: &str) -> ContentHash {
         let digest = self.digest(kind, id, content.as_bytes()).finalize().into_bytes();
         Envelope::new(self.key_id.clone(), hex::encode(digest), String::new(), String::new()).content_hash()
@@ -143,11 +144,11 @@ impl Cipher {
         let text = self.content.decrypt(&XNonce::from(nonce), payload).map_err(|_| CipherError::Forged)?;
         let inside: Inside<'_> = serde_json::from_slice(&text).map_err(|_| CipherError::Forged)?;
         let content = inside.content.get();
-        // The digest is what the cloud tells contents apart by, so another one would hide a change, or make one up. It is of
-        // the text as it was encrypted: another version of this program may write the same numbers otherwise.
+        // The cloud distinguishes contents by the digest, so another one would hide a change, or make one up. It is of the
+        // text as it was encrypted: another version of this program may write the same numbers otherwise.
         let digest = hex::decode(&envelope.digest).map_err(|_| CipherError::Forged)?;
         self.digest(kind, id, content.as_bytes()).verify_slice(&digest).map_err(|_| CipherError::Forged)?;
-        // Who has the key may have written something that a record can't be.
+        // A holder of the key may have written something that a record can't be.
         let value: Value = serde_json::from_str(content).map_err(|_| CipherError::Forged)?;
         canonical_json(&value).map_err(|_| CipherError::Forged)?;
         Ok(Plain { content: content.to_owned(), project_id: inside.project_id })
@@ -164,7 +165,7 @@ impl std::fmt::Debug for Cipher {
     }
 }
 
-/// What a ciphertext is bound to. With its length before each part, no two records come to the same.
+/// Returns the associated data of a ciphertext. With its length before each part, no two records come to the same.
 fn bound(kind: Kind, id: &RecordId) -> Vec<u8> {
     let mut bound = b"coditect record 1".to_vec();
     for part in [kind.as_str(), id.as_str()] {
@@ -183,8 +184,8 @@ fn mac(key: &[u8; 32], parts: &[&[u8]]) -> Hmac<Sha256> {
     mac
 }
 
-/// The next length of those whose binary digits behind the first four are zeros: sixteen for each doubling, so that the size
-/// of what is inside shows to about an eighth.
+/// Returns the next length whose binary digits behind the first four are zeros: eight for each doubling, so that the size of
+/// the plaintext shows to about an eighth.
 fn padded(len: usize) -> usize {
     let len = len.max(MIN_LEN);
     let step = 1 << len.ilog2().saturating_sub(3);

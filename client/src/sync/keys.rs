@@ -1,4 +1,4 @@
-//! The tenant's key on this machine: made, handed on, taken over.
+//! The tenant's key on this machine: creation, export, import and removal.
 
 mod error;
 
@@ -16,15 +16,15 @@ use crate::{Error, LicenseClient, text};
 /// The sealed file with the key.
 pub(crate) const FILE: &str = "tenant-key";
 
-/// A passphrase that is shorter is guessed by whoever has the export and time.
+/// Minimum length of a passphrase in characters; an attacker who has the export and time guesses a shorter one.
 const MIN_PASSPHRASE: usize = 12;
 
-/// A tenant's key, by its names. The key itself is never shown.
+/// Names of a tenant's key. The key itself is never shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct KeyName {
-    /// What the cloud knows it by.
+    /// Id by which the cloud knows the key.
     pub key_id: String,
-    /// The same and more, for people who compare two machines.
+    /// Longer id, for people who compare two machines.
     pub fingerprint: String,
 }
 
@@ -34,37 +34,37 @@ impl KeyName {
     }
 }
 
-/// What a new key on this machine leads to.
+/// Effect of a new key on this machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct KeyTaken {
     /// The key.
     #[serde(flatten)]
     pub key: KeyName,
-    /// Whether this machine didn't have it before.
+    /// True if this machine didn't have it before.
     pub new: bool,
-    /// How many records that were locked can be read now.
+    /// Number of records that were locked and can be read now.
     pub unlocked: u64,
-    /// How many records wait to be sent again, since the cloud has them in clear, or encrypted with another key.
+    /// Number of records that wait to be sent again, since the cloud has them in clear, or encrypted with another key.
     pub queued: u64,
 }
 
-/// What is known of the tenant's key.
+/// Status of the tenant's key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct KeyStatus {
-    /// The one that is here.
+    /// The key on this machine, if there is one.
     pub key: Option<KeyName>,
-    /// How many records can't be read here, for want of their key.
+    /// Number of records that can't be read here, for want of their key.
     pub locked: u64,
-    /// Whether the cloud said which key it knows.
+    /// True if the cloud answered which key it knows.
     pub cloud_asked: bool,
-    /// That one; none as long as nothing encrypted has been sent.
+    /// Id of the key that the cloud knows; none as long as nothing encrypted has been sent.
     pub cloud_key_id: Option<String>,
 }
 
 impl LicenseClient {
-    /// What is known of the tenant's key. The cloud is asked, and need not answer.
+    /// Returns the status of the tenant's key. The cloud is asked, and need not answer.
     ///
     /// # Errors
     /// When the key is here and can't be opened.
@@ -78,14 +78,14 @@ impl LicenseClient {
     }
 
     /// Makes the tenant's key, which encrypts everything that is sent from now on, and queues again what the cloud has in
-    /// clear. Whoever calls this has told the person what losing the key means.
+    /// clear. The caller has informed the user of the consequences of losing the key.
     ///
     /// # Errors
     /// When there is a key already, here or on another machine, or the cloud can't be asked whether there is.
     pub fn init_tenant_key(&self) -> Result<KeyTaken, Error> {
         match read(&self.inner.vault) {
             Ok(Some(key)) => return Err(KeysError::Exists { key_id: key.id() }.into()),
-            // One that can't be opened any more is as good as none, unless the cloud knows it.
+            // A key that can't be opened any more is as good as none, unless the cloud knows it.
             Ok(None) | Err(Error::Keys(KeysError::Unreadable { .. })) => {}
             Err(error) => return Err(error),
         }
@@ -95,13 +95,13 @@ impl LicenseClient {
         self.take(&TenantKey::generate(), true)
     }
 
-    /// The tenant's key for another machine: a text that only the passphrase opens.
+    /// Returns the tenant's key for another machine: a text that only the passphrase opens.
     ///
     /// # Errors
     /// When there is no key here, or the passphrase is too short.
     pub fn export_tenant_key(&self, passphrase: &str) -> Result<String, Error> {
         let key = read(&self.inner.vault)?.ok_or(KeysError::Missing)?;
-        // Of its characters as they are wrapped: a letter with an accent is one, on every keyboard.
+        // Normalized (NFC), as it wraps the key: a letter with an accent is one character, on every keyboard.
         let passphrase = text::nfc(passphrase);
         if passphrase.chars().count() < MIN_PASSPHRASE {
             return Err(KeysError::ShortPassphrase { least: MIN_PASSPHRASE }.into());
@@ -109,7 +109,7 @@ impl LicenseClient {
         Ok(export::write(&key, &passphrase))
     }
 
-    /// Takes over the key that another machine has exported, opens what was locked, and queues again what the cloud has in
+    /// Takes over the key that another machine has exported, opens locked records, and queues again what the cloud has in
     /// clear.
     ///
     /// # Errors
@@ -117,7 +117,7 @@ impl LicenseClient {
     pub fn import_tenant_key(&self, text: &str, passphrase: &str) -> Result<KeyTaken, Error> {
         let key = open(text, passphrase).map_err(KeysError::Export)?;
         let here = match read(&self.inner.vault) {
-            // One that can't be opened any more is as good as none.
+            // A key that can't be opened any more is as good as none.
             Err(Error::Keys(KeysError::Unreadable { .. })) => None,
             other => other?,
         };
@@ -128,7 +128,7 @@ impl LicenseClient {
                 (Ok(Some(Encryption { key_id })), _) if key_id != key.id() => {
                     return Err(KeysError::Other { key_id: key.id(), latched: key_id }.into());
                 }
-                // A key that the tenant doesn't encrypt with has encrypted nothing that anybody has.
+                // A key that the tenant doesn't encrypt with has encrypted nothing that is kept anywhere.
                 (Ok(Some(_)), _) | (_, None) => {}
                 (_, Some(here)) => return Err(KeysError::Undecided { here: here.id(), key_id: key.id() }.into()),
             }
@@ -136,8 +136,8 @@ impl LicenseClient {
         self.take(&key, new)
     }
 
-    /// Forgets the tenant's key, on this machine alone: after an operator has turned encryption off, or to make room for
-    /// another one. Whoever calls this has told the person what it means. Its name, if it could still be read.
+    /// Removes the tenant's key, on this machine alone: after an operator has turned encryption off, or to make room for
+    /// another one. Returns its name, if it could still be read. The caller has informed the user of the consequences.
     ///
     /// # Errors
     /// When there is no key here.
@@ -160,21 +160,21 @@ impl LicenseClient {
         Ok(key.as_ref().map(KeyName::of))
     }
 
-    /// The key that the tenant's contents in the cloud are encrypted with.
+    /// Asks the cloud for the key that the tenant's contents are encrypted with.
     fn cloud_encryption(&self) -> Result<Option<Encryption>, Error> {
         Ok(self.context().cloud_status()?.encryption)
     }
 
     fn take(&self, key: &TenantKey, new: bool) -> Result<KeyTaken, Error> {
         let context = self.context();
-        // What another process pulls meanwhile would be neither opened nor queued.
+        // Records that another process pulls meanwhile would be neither opened nor queued.
         let _alone = context.alone()?;
-        // Queued first: a crash behind it leaves what is sent as a duplicate, and the key is yet to be made.
+        // Queued first: after a crash here these records are sent as duplicates, and the key is yet to be made.
         let mut queued = context.store().queue_clear()?;
         if new {
             self.inner.vault.seal_secretly(FILE, key.as_bytes())?;
         }
-        // And this behind it: what another key has encrypted must never be sent in clear.
+        // Queued after the key is sealed: contents that another key has encrypted must never be sent in clear.
         let cipher = Cipher::new(key);
         queued += context.store().queue_others(|kind, id, content| cipher.content_hash(kind, id, content))?;
         let unlocked = secrecy::unlock(context.store(), key)?;
@@ -182,7 +182,7 @@ impl LicenseClient {
     }
 }
 
-/// The key in a vault.
+/// Reads the key from a vault.
 pub(super) fn read(vault: &Vault) -> Result<Option<TenantKey>, Error> {
     let bytes = match vault.open(FILE) {
         Err(Error::Sealed { path }) => return Err(KeysError::Unreadable { path }.into()),
@@ -206,7 +206,7 @@ fn open(export: &str, passphrase: &str) -> Result<TenantKey, ExportFault> {
     opened
 }
 
-/// Which key an export says that it holds, before its passphrase is known.
+/// Returns the id of the key that an export claims to hold, before its passphrase is known.
 pub fn exported_key_id(text: &str) -> Option<String> {
     export::key_id(text)
 }

@@ -1,4 +1,4 @@
-//! Changes go out: in the order in which they were made, per record one at a time, many records together.
+//! Push: changes are sent in the order in which they were made, per record one at a time, many records together.
 
 use protocol::wire::{MAX_PUSH_BYTES, MAX_PUSH_RECORDS, PushAnswer, PushResult, PushStatus, Rejection, RejectionCode};
 
@@ -10,16 +10,16 @@ use crate::error::{Fault, Refusal};
 use crate::notice::Notice;
 use crate::{Error, JournalEvent};
 
-/// How many bytes a push has at most, with some room below the cloud's limit.
+/// Maximum size of a push in bytes, with some room below the cloud's limit.
 const MAX_BYTES: usize = MAX_PUSH_BYTES - MAX_PUSH_BYTES / 8;
 
 const PATH: &str = "/api/v1/context/push";
 
-/// The changes that are next.
+/// The changes that are sent next.
 #[derive(Debug, Default)]
 struct Batch {
     changes: Vec<Outgoing>,
-    /// Those that can't be sent as they are, and why.
+    /// Changes that can't be sent as they are, and why.
     faulty: Vec<(Waiting, Unsealed)>,
 }
 
@@ -38,7 +38,7 @@ impl Context {
                 Err(error) => break Err(error),
             }
         };
-        // Told also when it did not get to the end.
+        // Sent also if the push did not get to the end.
         let notify = &self.client.inner.notify;
         if !pushed.lost.is_empty() {
             let mut records = std::mem::take(&mut pushed.lost);
@@ -59,7 +59,7 @@ impl Context {
         Ok(pushed)
     }
 
-    /// Sends a batch. Whether there was one.
+    /// Sends a batch; returns false if there was none.
     fn push_next(&self, scope: &mut Scope, pushed: &mut Pushed) -> Result<bool, Error> {
         let Batch { changes, faulty } = self.batch(*scope)?;
         if changes.is_empty() && faulty.is_empty() {
@@ -73,8 +73,8 @@ impl Context {
         let before = pushed.sent() + pushed.refused;
         self.send(changes, pushed)?;
         if pushed.sent() + pushed.refused == before {
-            // Where the cloud takes nothing at all, most of the rest can wait. Not what may be taken all the same, or even
-            // make room.
+            // Where the cloud takes nothing at all, most of the rest can wait, but not changes that may be taken all the
+            // same, or even make room.
             *scope = match pushed.hindrance.as_ref().and_then(|why| why.code.parse().ok()) {
                 Some(RejectionCode::EncryptionRequired) => Scope::Deletions,
                 _ if *scope == Scope::All => Scope::Known,
@@ -154,7 +154,7 @@ impl Context {
         Ok(())
     }
 
-    /// What a result means for a change.
+    /// Converts the cloud's result to the answer about a change.
     fn understand(&self, outgoing: Outgoing, result: PushResult, pass: u64, pushed: &mut Pushed) -> Answered {
         let (version, hash) = match (result.status, result.version, result.content_hash) {
             (PushStatus::Rejected, ..) | (_, None, _) | (_, _, None) => {
@@ -164,7 +164,7 @@ impl Context {
         };
         let ours = hash == outgoing.content_hash;
         if result.status == PushStatus::Other && !ours {
-            // A newer cloud's word: what became of the change is not known, so it stays.
+            // A newer cloud's word: the effect on the change is not known, so it stays.
             let detail = "the cloud answered with a word that this version does not know".to_owned();
             return hindered(outgoing.change, Rejection { code: "unknown".to_owned(), detail }, pushed);
         }
@@ -194,7 +194,7 @@ impl Context {
             written_at: None,
             pass,
         });
-        // The next change after one that has lost was made from what has lost: the cloud is to see a conflict.
+        // The next change after one that has lost was made from the lost one: the cloud is to see a conflict.
         let next_base = if ours { Some(version) } else { change.base_version };
         let detail = format!("{}, version {version}", result.status);
         Answered { change, answer: Answer::Taken { next_base }, row, event, detail }
@@ -218,7 +218,7 @@ fn hindered(change: Waiting, rejection: Rejection, pushed: &mut Pushed) -> Answe
     Answered { change, answer, row: None, event: JournalEvent::Refused, detail }
 }
 
-/// What could not even be sent.
+/// Converts the error of a change that could not be sent to an answer.
 fn unsealed(change: Waiting, why: Unsealed, pushed: &mut Pushed) -> Answered {
     match why {
         Unsealed::TooLarge => refused(change, why.to_string(), pushed),
@@ -232,7 +232,7 @@ fn refused(change: Waiting, why: String, pushed: &mut Pushed) -> Answered {
     Answered { change, answer, row: None, event: JournalEvent::Refused, detail: why }
 }
 
-/// Whether a refusal of a whole push is about what is in it, and not about who sends it or where it was sent to.
+/// Returns true if a refusal of a whole push is about its content, and not about its sender or address.
 fn blames_a_record(refusal: &Refusal) -> bool {
     matches!(refusal.problem.status, 400 | 413 | 422)
 }

@@ -1,4 +1,4 @@
-//! What a push did.
+//! Result of a push.
 
 use jiff::Timestamp;
 use protocol::id::RecordId;
@@ -8,50 +8,51 @@ use serde::Serialize;
 use crate::Trouble;
 use crate::context::Settled;
 
-/// What a push did.
+/// Result of a push: numbers of changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Pushed {
-    /// New in the cloud.
+    /// Changes that are new in the cloud.
     pub created: u64,
-    /// Took the place of the version they were made from.
+    /// Changes that took the place of the version they were made from.
     pub updated: u64,
-    /// Were in the cloud already.
+    /// Changes that were in the cloud already.
     pub duplicates: u64,
-    /// Met another change of the same record, and were the later one.
+    /// Changes that met another change of the same record, and were the later one.
     pub conflicts_won: u64,
-    /// Met another change of the same record that was later. They are in its history.
+    /// Changes that met another change of the same record that was later. They are in its history.
     pub conflicts_lost: u64,
-    /// Were refused for a fault of their own.
+    /// Changes that were refused for a fault of their own.
     pub refused: u64,
-    /// Of these, are sent no more.
+    /// Refused changes that are sent no more.
     pub parked: u64,
-    /// Were not sent, or not taken for want of room, and are not needed any more: a later change of the same record was taken.
+    /// Changes that were not sent, or not taken for want of room, and are not needed any more: a later change of the same
+    /// record was taken.
     pub superseded: u64,
-    /// Were not taken for a reason that is not theirs, and still wait.
+    /// Changes that were not taken for a reason that is not theirs, and still wait.
     pub hindered: u64,
-    /// That reason.
+    /// Reason why the first of the hindered changes was not taken.
     pub hindrance: Option<Rejection>,
-    /// The records of what has lost.
+    /// The records of the changes that lost a conflict.
     #[serde(skip)]
     pub(super) lost: Vec<(Kind, RecordId)>,
-    /// The records of what is sent no more.
+    /// The records of the changes that are sent no more.
     #[serde(skip)]
     pub(super) given_up: Vec<(Kind, RecordId)>,
 }
 
 impl Pushed {
-    /// How many changes the cloud has now.
+    /// Returns the number of changes that the cloud has now.
     pub fn sent(&self) -> u64 {
         self.created + self.updated + self.duplicates + self.conflicts_won + self.conflicts_lost
     }
 
-    /// How many changes were answered.
+    /// Returns the number of changes that were answered.
     pub(super) fn answered(&self) -> u64 {
         self.sent() + self.refused + self.hindered
     }
 
-    /// What became of the queue.
+    /// Adds the effect of the answers on the queue.
     pub(super) fn settled(&mut self, settled: Settled) {
         self.parked += settled.parked.len() as u64;
         self.given_up.extend(settled.parked);
@@ -76,7 +77,7 @@ impl Pushed {
         self.hindrance = more.hindrance;
     }
 
-    /// Why not everything has got through, if that is not for the records.
+    /// Returns the reason why not everything has got through, if that is not in the records.
     pub(super) fn trouble(&self, at: Timestamp) -> Option<Trouble> {
         let Rejection { code, detail } = self.hindrance.clone()?;
         let hint = match code.parse() {

@@ -29,12 +29,12 @@ pub(super) struct Incoming {
 }
 
 impl Context {
-    /// What encrypts and decrypts at this moment: another process may bring the key while this one goes on.
+    /// Returns the keys that encrypt and decrypt at this moment: another process may import one while this one goes on.
     pub(super) fn secrecy(&self) -> Result<Secrecy, Error> {
         Secrecy::of(&self.client.inner.vault, self.store.progress()?.tenant_key_id)
     }
 
-    /// An entry of a record's history as a person reads it; as it came, where that can't be opened.
+    /// Decrypts an entry of a record's history; it stays as it came, where it can't be opened.
     pub(super) fn open_history(&self, kind: Kind, id: &RecordId, entry: &mut HistoryEntry) -> Result<(), Error> {
         let opened = self.secrecy()?.open_content(kind, id, entry.content.get(), entry.project_id.as_ref());
         entry.content = RawValue::from_string(opened.content).expect("a content is JSON");
@@ -44,7 +44,7 @@ impl Context {
 }
 
 impl Outgoing {
-    /// A change as the cloud gets it. Where that can't be, the change and why.
+    /// Converts a change to the record that the cloud gets. Where that can't be, returns the change and why.
     pub(super) fn seal(secrecy: &Secrecy, change: Waiting) -> Result<Self, Box<(Waiting, Unsealed)>> {
         let sealed = match secrecy.seal(&change) {
             Ok(sealed) => sealed,
@@ -66,7 +66,7 @@ impl Outgoing {
 }
 
 impl Incoming {
-    /// A record as it is kept here. `before` is the key of the last envelope before it in the stream.
+    /// Converts a record to the row that is kept here. `before` is the key of the last envelope before it in the stream.
     pub(super) fn open(secrecy: &Secrecy, record: &Record, pass: u64, before: &mut Option<String>) -> Self {
         let opened = secrecy.open(record, before);
         let row = Row { project_id: opened.project_id, ..Row::pulled(record, opened.content, pass) };

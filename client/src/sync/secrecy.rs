@@ -1,16 +1,16 @@
-//! What travels in the place of contents, on a machine with the tenant's key and on one without.
+//! Form in which contents travel, on a machine with the tenant's key and on one without.
 //!
-//! The tables and the queue hold contents in plain; they are encrypted when they leave and decrypted when they arrive. What
-//! can't be decrypted is kept as it came, *locked*: it takes part in the sync like everything else, is shown as what it
-//! is, and is opened when the key is imported.
+//! The tables and the queue hold contents in plain; they are encrypted when they leave and decrypted when they arrive. A
+//! content that can't be decrypted is kept as it came, *locked*: it takes part in the sync like everything else, is shown as
+//! locked, and is opened when the key is imported.
 //!
-//! A machine that knows that the tenant encrypts, and hasn't the key, sends no content at all: the cloud would refuse it, but
-//! it would have read it.
+//! A machine that knows that the tenant encrypts, and hasn't the key, sends no content at all: the cloud would refuse it,
+//! but it would have read it.
 //!
-//! What arrives in clear on a machine with the key is encrypted and sent again as long as no envelope of the key stood before
-//! it in the stream: the tenant is switching over. The cloud refuses contents in clear from the first envelope on, so one that
-//! comes behind it was let in by the cloud, or by an operator who has turned encryption off: it is kept as it came, told, and
-//! not encrypted as if the tenant had written it.
+//! A content that arrives in clear on a machine with the key is encrypted and sent again as long as no envelope of the key
+//! stood before it in the stream: the tenant is switching over. The cloud refuses contents in clear from the first envelope
+//! on, so one that comes behind it was let in by the cloud, or by an operator who has turned encryption off: it is kept as
+//! it came, reported, and not encrypted as if the tenant had written it.
 
 use std::fmt;
 
@@ -37,7 +37,7 @@ pub(crate) struct Secrecy {
 pub(crate) struct Outgoing {
     /// JSON; `null` for a deletion.
     pub(crate) content: String,
-    /// What the cloud will call it.
+    /// The hash that the cloud will have for it.
     pub(crate) content_hash: ContentHash,
     pub(crate) project_id: Option<ProjectId>,
 }
@@ -51,10 +51,10 @@ pub(crate) struct Incoming {
     pub(crate) state: State,
 }
 
-/// How a record arrived.
+/// State of a record on arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// In clear, as everything does without a key.
+    /// In clear, as everything is without a key.
     Clear,
     /// In clear from before the tenant encrypted, and there is a key: it must be sent again.
     Bare,
@@ -64,11 +64,11 @@ pub(crate) enum State {
     Opened,
     /// Encrypted with a key that isn't here.
     Locked,
-    /// It says that it is encrypted with the key that is here, and isn't what was encrypted for this record.
+    /// The content claims to be encrypted with the key that is here, and isn't the one that was encrypted for this record.
     Forged,
 }
 
-/// Why a content can't leave.
+/// Reason why a content can't leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unsealed {
     /// It is too large once it is encrypted.
@@ -91,7 +91,7 @@ impl fmt::Display for Unsealed {
 }
 
 impl Secrecy {
-    /// With the key that is in a vault, if one is, and what is known of the tenant's.
+    /// Takes the key in a vault, if there is one, and the known id of the tenant's key.
     pub(crate) fn of(vault: &Vault, tenant_key_id: Option<String>) -> Result<Self, Error> {
         Ok(Self { tenant_key_id, ..Self::with(keys::read(vault)?.as_ref()) })
     }
@@ -100,25 +100,25 @@ impl Secrecy {
         Self { cipher: key.map(Cipher::new), tenant_key_id: None }
     }
 
-    /// Whether there is a key.
+    /// Returns true if there is a key.
     pub(crate) fn has_key(&self) -> bool {
         self.cipher.is_some()
     }
 
-    /// Whether the tenant encrypts with a key that isn't here.
+    /// Returns true if the tenant encrypts with a key that isn't here.
     pub(crate) fn lacks_key(&self) -> bool {
         let here = self.cipher.as_ref().map(Cipher::key_id);
         self.tenant_key_id.is_some() && self.tenant_key_id.as_deref() != here
     }
 
-    /// What travels of a change.
+    /// Converts a change to the form in which it travels.
     pub(crate) fn seal(&self, change: &Waiting) -> Result<Outgoing, Unsealed> {
         let plain = || Outgoing {
             content: change.content.clone(),
             content_hash: change.content_hash,
             project_id: change.project_id.clone(),
         };
-        // What is locked here travels as it came: whoever lost it may get it back.
+        // A locked content travels as it came, so that a cloud that has lost it can get it back.
         if let Some(envelope) = locked(&change.content) {
             return Ok(Outgoing { content_hash: envelope.content_hash(), ..plain() });
         }
@@ -127,7 +127,7 @@ impl Secrecy {
         }
         let Some(cipher) = &self.cipher else { return Ok(plain()) };
         if change.deleted {
-            // What is gone belongs to nothing.
+            // A deleted record belongs to no project.
             return Ok(Outgoing { project_id: None, ..plain() });
         }
         let secret = Plain { content: change.content.clone(), project_id: change.project_id.clone() };
@@ -139,7 +139,7 @@ impl Secrecy {
         })
     }
 
-    /// What is kept of a record. Nothing that arrives can stop those behind it.
+    /// Converts a record to the form in which it is kept. No record that arrives can block those after it.
     ///
     /// `before` is the key of the last envelope before it in the stream, and is brought up to date.
     pub(crate) fn open(&self, record: &Record, before: &mut Option<String>) -> Incoming {
@@ -147,7 +147,7 @@ impl Secrecy {
         let here = self.cipher.as_ref().map(Cipher::key_id);
         match incoming.state {
             State::Opened => *before = here.map(str::to_owned),
-            // Whoever has a key is only interested in that one: others may be of before it.
+            // A machine with a key considers only that one: envelopes of others may be from before it.
             State::Locked if here.is_none() => *before = locked(&incoming.content).map(|envelope| envelope.key_id),
             State::Clear if !record.deleted && record.kind.is_pushed() => {
                 let encrypts = match here {
@@ -165,7 +165,7 @@ impl Secrecy {
         incoming
     }
 
-    /// The same for a content that a record has, or had.
+    /// Decrypts a content that a record has, or had; kept as it came, where it can't be opened.
     pub(crate) fn open_content(
         &self,
         kind: Kind,
@@ -184,7 +184,7 @@ impl Secrecy {
     }
 }
 
-/// Opens what is locked under a key. How many records.
+/// Opens the records that are locked under a key; returns their number.
 pub(super) fn unlock(store: &ContextStore, key: &TenantKey) -> Result<u64, Error> {
     let cipher = Cipher::new(key);
     store.unlock(|kind, id, envelope| {

@@ -1,4 +1,4 @@
-//! Asking the cloud on behalf of the tenant whose context is kept here.
+//! Calls of the cloud on behalf of the tenant whose context is kept here.
 
 use protocol::id::{RecordId, TenantId};
 use protocol::problem::Code;
@@ -9,17 +9,17 @@ use super::Context;
 use crate::cloud::Effort;
 use crate::{Address, ContextError, Error, SignInError, access};
 
-/// What a call is for.
+/// Purpose of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
     /// To see something.
     Look,
-    /// To bring or fetch records: from then on this is the tenant's context.
+    /// To send or fetch records: from then on this is the tenant's context.
     Exchange,
 }
 
 impl Context {
-    /// A question about what is in the cloud. Whoever is only asked this binds nobody.
+    /// Asks the cloud about its records, which does not bind this context to a tenant.
     pub(super) fn ask<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, Error> {
         self.get(path, query, Purpose::Look)
     }
@@ -36,7 +36,7 @@ impl Context {
         self.authorized("sync-pull", &path, purpose, |to, bearer| cloud.get_page(to, bearer, Effort::Few))
     }
 
-    /// Brings something to the cloud.
+    /// Sends something to the cloud.
     pub(super) fn tell<T: DeserializeOwned>(&self, path: &str, json: &[u8]) -> Result<T, Error> {
         let cloud = &self.client.inner.cloud;
         self.authorized("sync-push", path, Purpose::Exchange, |to, bearer| {
@@ -61,7 +61,7 @@ impl Context {
         Ok(page)
     }
 
-    /// Calls with an access token; once more with a new one, if the cloud does not take the one at hand.
+    /// Calls with an access token; once more with a new one, if the cloud does not accept the one at hand.
     fn authorized<T>(
         &self,
         function: &str,
@@ -84,14 +84,14 @@ impl Context {
         }
     }
 
-    /// An access token, and the tenant whose context this is: the first one that it is synced with. Another tenant must never
-    /// be sent what belongs to this one.
+    /// Returns an access token, and the tenant whose context this is: the first one that it is synced with. Another tenant
+    /// must never receive records that belong to this one.
     fn bearer(&self, purpose: Purpose) -> Result<(String, TenantId), Error> {
         let credential = self.client.credential()?;
         let token = || access::token_and_tenant(&self.client.inner, &credential, Effort::Few);
         let (bearer, tenant) = match token()? {
             (_, None) => {
-                // A seat says whose it is.
+                // A seat names its tenant.
                 self.client.acquire()?.release()?;
                 token()?
             }
@@ -100,7 +100,7 @@ impl Context {
         let tenant = tenant.ok_or(SignInError::NoTenant)?;
         let mut known = self.store.progress()?.tenant;
         if known.is_none() && purpose == Purpose::Exchange {
-            // Unless somebody else was first.
+            // Unless another process was first.
             self.store.set_progress(|progress| known = Some(*progress.tenant.get_or_insert(tenant)))?;
         }
         if known.is_some_and(|known| known != tenant) {
@@ -110,7 +110,7 @@ impl Context {
     }
 }
 
-/// A value as it stands in a query.
+/// Percent-encodes a value for a query.
 fn encoded(value: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
     let one = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };

@@ -1,4 +1,4 @@
-//! Syncing for as long as a process lives.
+//! Continuous sync, for as long as a process lives.
 
 use std::ops::ControlFlow;
 use std::thread;
@@ -8,30 +8,31 @@ use super::{Context, Pushed, Synced};
 use crate::backoff::Backoff;
 use crate::{ContextError, Error};
 
-/// How long after a pull the next one asks what is new.
+/// Time between a pull and the next one.
 const INTERVAL: Duration = Duration::from_secs(15);
 
-/// How often to look whether something was changed here.
+/// Interval at which to look for changes made here.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// No cloud is asked later than this because it said so.
+/// Maximum time to wait because the cloud asked for it.
 const LONGEST_ASKED: Duration = Duration::from_secs(600);
 
-/// While the cloud takes no change at all, they are sent again after so long, and at most so long.
+/// First time after which changes are sent again while the cloud takes none at all.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
+/// Maximum time after which changes are sent again while the cloud takes none at all.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
 impl Context {
-    /// Syncs again and again: soon after something was changed here, and every 15 seconds for what was changed elsewhere;
-    /// while the cloud is away, less and less often, up to once a minute. While it takes no change, as when a quota is used
-    /// up, changes are sent less and less often, up to every five minutes, and fetched as before. After each round it asks
-    /// whether to go on.
+    /// Syncs again and again: soon after something was changed here, and every 15 seconds for changes made elsewhere; while
+    /// the cloud is away, less and less often, up to once a minute. While it takes no change, as when a quota is used up,
+    /// changes are sent less and less often, up to every five minutes, and fetched as before. After each round it calls
+    /// `after`, which decides if it goes on.
     ///
     /// # Errors
-    /// Those that waiting does not help: that there is no license key, that sync was turned off, a broken disk.
+    /// Errors that do not go away by waiting: no license key, sync turned off, a broken disk.
     pub fn watch(&self, mut after: impl FnMut(&Result<Synced, Error>) -> ControlFlow<()>) -> Result<(), Error> {
         let mut backoff = Backoff::new(FIRST_RETRY, LONGEST_RETRY);
         let mut pause = Pause::new();
@@ -66,7 +67,7 @@ impl Context {
     }
 }
 
-/// How long no changes are sent, since the cloud took none of those that were.
+/// Time during which no changes are sent, since the cloud took none of the last ones.
 #[derive(Debug)]
 struct Pause {
     backoff: Backoff,

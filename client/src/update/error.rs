@@ -1,4 +1,4 @@
-//! Why there is no update.
+//! Errors of an update.
 
 use std::fmt;
 use std::io;
@@ -9,45 +9,45 @@ use semver::Version;
 
 use crate::{Error, Fault, Outage};
 
-/// Why a new version could not be found or installed. Whatever it is, the program that is there still runs.
+/// Reason why a new version could not be found or installed. In any case, the installed program still runs.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum UpdateError {
-    /// This program was built without a key, so that it can't tell who made an update.
+    /// This program was built without a key, so that it can't verify an update.
     NoKey,
-    /// The key that was built in, or is set in the environment of a program for tests, is none.
+    /// The key that was built in, or is set in the environment of a program for tests, is not a public key.
     BadKey,
-    /// It could not be fetched.
+    /// The update could not be fetched.
     Unreachable(Box<Outage>),
-    /// It is longer than it may be.
+    /// The fetched file is longer than it may be.
     TooLong {
-        /// Where from.
+        /// The address of the file.
         url: String,
     },
     /// The manifest's signature is not that of a key which was built in.
     Unsigned,
-    /// The manifest is signed, and says something that this version can't read.
+    /// The manifest is signed, but this version can't read it.
     Unreadable {
-        /// What the parser says.
+        /// Reason, such as the parser's message.
         cause: String,
     },
-    /// The manifest is too old to be believed.
+    /// The manifest has expired.
     Expired {
-        /// Since when.
+        /// Time at which it expired.
         at: Timestamp,
     },
     /// The manifest is older than one that was seen before.
     Replayed {
         /// The version that was seen.
         seen: Version,
-        /// The version that it speaks of.
+        /// The version that it names.
         told: Version,
     },
     /// The newest version is not newer than this program.
     Downgrade {
         /// The newest version.
         newest: Version,
-        /// This program's.
+        /// This program's version.
         here: Version,
     },
     /// There is no file for this system.
@@ -55,9 +55,9 @@ pub enum UpdateError {
         /// The system, such as `linux-x86_64`.
         target: String,
     },
-    /// Something else installs and updates this program.
+    /// A package manager installs and updates this program.
     Managed {
-        /// Who, such as `Homebrew`.
+        /// Name of the package manager, such as `Homebrew`.
         by: &'static str,
         /// The command that updates it.
         command: String,
@@ -73,20 +73,20 @@ pub enum UpdateError {
     File {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// Cause of the failure.
         cause: io::Error,
     },
-    /// What was fetched is not what the manifest says.
+    /// The fetched file does not match the manifest.
     Corrupt,
     /// The new program doesn't start on this machine.
     Broken {
-        /// What it did.
+        /// Description of the failure.
         cause: String,
     },
 }
 
 impl UpdateError {
-    /// What a failed call means for an update.
+    /// Converts the error of a failed request into that of an update.
     pub(crate) fn of(error: Error) -> Error {
         match error {
             Error::Unavailable(outage) => Self::Unreachable(outage).into(),
@@ -94,7 +94,7 @@ impl UpdateError {
         }
     }
 
-    /// The stable word for programs.
+    /// Returns the stable error code for programs.
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::NoKey => "update_not_built_in",
@@ -116,7 +116,7 @@ impl UpdateError {
         }
     }
 
-    /// Whether the answer is no, and nothing is broken.
+    /// Returns true if no update is possible, but nothing is broken.
     pub fn is_no(&self) -> bool {
         matches!(
             self,
@@ -124,7 +124,7 @@ impl UpdateError {
         )
     }
 
-    /// What to do.
+    /// Returns the remedy.
     pub(crate) fn hint(&self) -> String {
         match self {
             Self::NoKey | Self::BadKey => "Update it the way it was installed.".into(),

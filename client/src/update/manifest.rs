@@ -1,4 +1,4 @@
-//! The signed manifest, and the keys that can have signed it.
+//! The signed manifest, and the public keys that verify it.
 
 use std::collections::BTreeMap;
 use std::env::consts::{ARCH, OS};
@@ -14,22 +14,22 @@ use crate::{Address, Error, environment};
 /// The purpose that a manifest states, so that nothing else that is signed with the same key passes for one.
 const PURPOSE: &str = "coditect-update";
 
-/// The largest program.
+/// Largest size of a program, in bytes.
 const MAX_SIZE: u64 = 64 * 1024 * 1024;
 
-/// Keys of which one must have signed. There are two while one takes over from the other.
+/// Public keys of which one must have signed. There are two during a rotation of keys.
 #[derive(Debug)]
 pub(super) struct Keys(Vec<PublicKey>);
 
 impl Keys {
-    /// Those of this build, if it has any; that of the environment instead in builds for tests.
+    /// Returns the keys of this build, if it has any; in builds for tests, that of the environment instead.
     pub(super) fn built_in() -> Result<Option<Self>, UpdateError> {
         let Some(text) = environment::update_key() else { return Ok(None) };
         let keys = text.split_whitespace().map(PublicKey::from_base64).collect::<Result<_, _>>();
         keys.map(|keys| Some(Self(keys))).map_err(|_| UpdateError::BadKey)
     }
 
-    /// Whether one of them has signed this.
+    /// Verifies that one of the keys has signed this.
     pub(super) fn check(&self, signed: &[u8], signature: &[u8]) -> Result<(), UpdateError> {
         let signature = std::str::from_utf8(signature).ok().and_then(|text| Signature::decode(text).ok());
         let signature = signature.ok_or(UpdateError::Unsigned)?;
@@ -38,7 +38,7 @@ impl Keys {
     }
 }
 
-/// What is said about the newest version.
+/// Manifest of the newest version.
 #[derive(Debug, Deserialize)]
 pub(super) struct Manifest {
     purpose: String,
@@ -50,7 +50,7 @@ pub(super) struct Manifest {
     targets: BTreeMap<String, ReleasedFile>,
 }
 
-/// A program in it.
+/// A program in the manifest.
 #[derive(Debug, Deserialize)]
 pub(super) struct ReleasedFile {
     /// An address, or a file beside the manifest.
@@ -75,7 +75,7 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// The program for this system.
+    /// Returns the program for this system.
     pub(super) fn file(&self) -> Result<&ReleasedFile, UpdateError> {
         let target = format!("{OS}-{ARCH}");
         let Some(file) = self.targets.get(&target) else { return Err(UpdateError::NoFile { target }) };
@@ -91,7 +91,7 @@ impl ReleasedFile {
         if self.url.contains("://") {
             return self.url.parse();
         }
-        // So that a mirror can hold the same signed manifest.
+        // Relative, so that a mirror can hold the same signed manifest.
         let folder = manifest.as_str().rsplit_once('/').map_or(manifest.as_str(), |(folder, _)| folder);
         format!("{folder}/{}", self.url).parse()
     }

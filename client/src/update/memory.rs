@@ -1,4 +1,4 @@
-//! What was learned about new versions, and when the person was told: `update.json`, in clear.
+//! Record of new versions, and of the last notification of the user: `update.json`, not encrypted.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -13,28 +13,28 @@ use crate::{Config, Error, clock};
 
 const FILE: &str = "update.json";
 
-/// Held while the file is read, changed and written.
+/// Lock file that is held while the file is read, changed and written.
 const LOCK: &str = "update.lock";
 
-/// The person is told, and the server asked without being told to, at most this often.
+/// Shortest interval between notifications of the user, and between automatic requests to the server.
 const DAILY: SignedDuration = SignedDuration::from_hours(24);
 
-/// What is known of new versions, without asking anybody.
+/// Record of new versions, which is read without a network request.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Memory {
-    /// The newest version that was seen,
+    /// Version in the latest manifest that was seen.
     version: Option<String>,
-    /// of the latest manifest that was seen.
+    /// Time of release in the latest manifest that was seen.
     released_at: Option<Timestamp>,
-    /// When it was last asked for,
+    /// Time of the last request for a manifest.
     asked_at: Option<Timestamp>,
-    /// and when the person was last told.
+    /// Time of the last notification of the user.
     told_at: Option<Timestamp>,
 }
 
 impl Memory {
-    /// A newer version that the person has not been told of within a day; from now on he has. None if nothing is known, also
-    /// because a file can't be read or written, which is no reason to trouble anybody who wants something else.
+    /// Returns a newer version if the user was not notified within a day, and records the notification. `None` if none is
+    /// known, also because a file can't be read or written, which is no reason to disturb a user who wants something else.
     pub fn news(home: Option<PathBuf>) -> Option<String> {
         let home = Config::open(home).ok()?.home().clone();
         let newer = |memory: &Self| memory.newest().filter(|newest| *newest > this_version());
@@ -51,8 +51,8 @@ impl Memory {
         Some(newest.to_string())
     }
 
-    /// Whether nobody has asked for a day. From now on somebody has, whatever comes of it, so that a network without a way out
-    /// is not tried at each command.
+    /// Returns true if no process has asked for a day, and records a request, whatever comes of it, so that a network
+    /// without internet access is not tried at each command.
     pub fn take_turn(home: Option<PathBuf>) -> bool {
         let Ok(config) = Config::open(home) else { return false };
         let now = clock::now();
@@ -68,7 +68,7 @@ impl Memory {
         memory.write(config.home()).is_ok()
     }
 
-    /// A file that can't be read is as good as none: root's, say, after `sudo coditect self update`.
+    /// Reads the file. One that can't be read counts as missing: root's, for example, after `sudo coditect self update`.
     pub(crate) fn read(home: &Home) -> Self {
         home.read(FILE).ok().flatten().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
     }
@@ -82,7 +82,7 @@ impl Memory {
         home.write(FILE, &serde_json::to_vec(self).expect("times and a version are text"))
     }
 
-    /// What a signed manifest says; nothing if a later one was seen.
+    /// Records the version in a signed manifest; fails if a later manifest was seen.
     pub(super) fn learn(&mut self, version: &Version, released_at: Timestamp) -> Result<(), UpdateError> {
         if let Some(seen) = self.newest()
             && self.released_at.is_some_and(|latest| released_at < latest)
@@ -95,13 +95,13 @@ impl Memory {
         Ok(())
     }
 
-    /// The newest version that was seen.
+    /// Returns the newest version that was seen.
     pub(crate) fn newest(&self) -> Option<Version> {
         self.version.as_deref().and_then(|version| Version::parse(version).ok())
     }
 }
 
-/// What is to come was written when the clock was wrong.
+/// Returns true if the time is less than a day ago. A time in the future was written when the clock was wrong.
 fn is_within_a_day(then: Option<Timestamp>, now: Timestamp) -> bool {
     let since = then.map(|then| now.duration_since(then));
     since.is_some_and(|since| !since.is_negative() && since < DAILY)

@@ -1,4 +1,4 @@
-//! Who installed this program, if that was something that also updates it.
+//! Finds the package manager that installed this program, and that also updates it.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ pub(super) struct Owner {
     pub(super) command: String,
 }
 
-/// Folders that are a package manager's own.
+/// Folders of package managers, with the manager's name and the command that updates this program.
 const FOLDERS: [(&str, &str, &str); 6] = [
     ("/Cellar/", "Homebrew", "brew upgrade coditect"),
     ("/nix/store/", "Nix", "nix profile upgrade coditect"),
@@ -20,7 +20,7 @@ const FOLDERS: [(&str, &str, &str); 6] = [
     ("/site-packages/", "pip", "pip install --upgrade coditect-license"),
 ];
 
-/// Whose a program is. The path is that of the file itself, and not of a link to it.
+/// Returns the package manager of a program. The path is that of the file itself, and not of a link to it.
 pub(super) fn of(program: &Path) -> Option<Owner> {
     let path = program.to_string_lossy().replace('\\', "/");
     let folder = FOLDERS.iter().find(|(folder, ..)| path.contains(folder));
@@ -35,7 +35,7 @@ pub(super) fn of(program: &Path) -> Option<Owner> {
     Some(Owner { name: "rpm", command: format!("sudo dnf upgrade {package}") })
 }
 
-/// The first line of what a package manager says about a file that is one of its own.
+/// Returns the first line of a package manager's answer about a file, if the file is one of its own.
 fn asked(manager: &str, arguments: &[&str], program: &Path) -> Option<String> {
     let mut command = Command::new(manager);
     let output = command.args(arguments).arg(program).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;

@@ -1,4 +1,4 @@
-//! Where this program is, and how another one comes there: beside it first, and then over it at once.
+//! Replaces this program's file: the new one is written beside it, and then renamed over it atomically.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -15,29 +15,29 @@ use super::UpdateError;
 use super::manifest::ReleasedFile;
 use crate::random;
 
-/// What begins the name of a program that is not in its place yet.
+/// Prefix of the name of a program that is not in its place yet.
 const ASIDE: &str = ".coditect-update-";
 
-/// How long a program may take to say its version, also from a cold disk,
+/// Time that a program has to print its version, also from a cold disk.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// and how often it is looked after.
+/// Interval at which the started program is polled.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// Where this program is.
+/// This program's file and folder.
 #[derive(Debug)]
 pub(super) struct Place {
     program: PathBuf,
     folder: PathBuf,
 }
 
-/// The same, and no other update is at work there.
+/// A place that is locked against other updates.
 pub(super) struct Locked {
     place: Place,
     _lock: Option<File>,
 }
 
-/// A program that is being written beside it.
+/// A new program that is being written beside the old one.
 pub(super) struct Writing<'a, P> {
     locked: &'a Locked,
     aside: Aside,
@@ -48,13 +48,13 @@ pub(super) struct Writing<'a, P> {
     size: u64,
 }
 
-/// One that is what the manifest says.
+/// A written program that matches the manifest.
 pub(super) struct Written<'a> {
     locked: &'a Locked,
     aside: Aside,
 }
 
-/// Gone if it does not come into its place.
+/// Path of the new program, which is removed on drop if it was not renamed.
 struct Aside(PathBuf);
 
 impl Drop for Aside {
@@ -65,7 +65,7 @@ impl Drop for Aside {
 }
 
 impl Place {
-    /// The file itself, where it was started by a link.
+    /// Finds this program's file: the file itself, if the program was started by a symbolic link.
     pub(super) fn find() -> Result<Self, UpdateError> {
         let found = std::env::current_exe().and_then(fs::canonicalize);
         let program = found.map_err(|cause| UpdateError::File { path: "This program".into(), cause })?;
@@ -77,7 +77,7 @@ impl Place {
         &self.program
     }
 
-    /// Keeps other updates away for as long as the value lives, and takes away what one that was killed has left.
+    /// Locks out other updates for as long as the value lives, and removes the leftovers of one that was killed.
     pub(super) fn lock(self) -> Result<Locked, UpdateError> {
         let folder = File::open(&self.folder).map_err(|cause| self.fault(cause))?;
         let lock = match folder.try_lock() {
@@ -106,7 +106,7 @@ impl Place {
 }
 
 impl Locked {
-    /// An empty file beside the program, for its owner alone until it is whole.
+    /// Creates an empty file beside the program, for its owner alone until it is complete.
     pub(super) fn begin<'a, P: FnMut(u64, u64)>(
         &'a self,
         expected: &'a ReleasedFile,
@@ -134,7 +134,7 @@ impl<P: FnMut(u64, u64)> Write for Writing<'_, P> {
 }
 
 impl<'a, P> Writing<'a, P> {
-    /// On disk, and with the old one's permissions, if it is what it must be.
+    /// Checks the size and the SHA-256, sets the old program's permissions, and syncs the file to disk.
     pub(super) fn finish(self) -> Result<Written<'a>, UpdateError> {
         let Self { locked, aside, file, expected, hash, size, .. } = self;
         let hash = format!("{:x}", hash.finalize());
@@ -151,7 +151,7 @@ impl<'a, P> Writing<'a, P> {
 }
 
 impl Written<'_> {
-    /// Whether it starts, and is what it says it is.
+    /// Starts the program once, and checks that it reports this version.
     pub(super) fn start_once(&self, version: &Version) -> Result<(), UpdateError> {
         let broken = |cause: String| UpdateError::Broken { cause };
         let mut command = Command::new(&self.aside.0);
@@ -170,17 +170,17 @@ impl Written<'_> {
         Ok(())
     }
 
-    /// From one moment to the next, whoever starts the program starts the new one.
+    /// Renames the new program over the old one atomically, and returns its path.
     pub(super) fn put_in_place(self) -> Result<PathBuf, UpdateError> {
         let place = &self.locked.place;
         fs::rename(&self.aside.0, &place.program).map_err(|cause| place.fault(cause))?;
-        // A rename is durable once its folder is; one that isn't leaves the old program, which is as good.
+        // A rename is durable once its folder is synced; one that isn't leaves the old program, which is as good.
         let _ = File::open(&place.folder).and_then(|folder| folder.sync_all());
         Ok(place.program.clone())
     }
 }
 
-/// Until it has ended, or for as long as it may take.
+/// Waits until the process has ended, and kills it after [`PATIENCE`].
 fn wait(process: &mut Child) -> Result<(), String> {
     let deadline = Instant::now() + PATIENCE;
     loop {

@@ -1,4 +1,4 @@
-//! The two secrets: made once, and found again.
+//! The two secrets of a vault: made once, and found again.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ const BESIDE: &str = "secret";
 /// The file with the name of the keychain's item.
 const ITEM: &str = "keychain";
 
-/// Held while the item is made, so that no two processes make two.
+/// Lock held while the item is made, so that no two processes make two.
 const LOCK: &str = "keychain-lock";
 
 const LEN: usize = 32;
@@ -36,28 +36,28 @@ impl Secret {
     }
 }
 
-/// The one beside the files, if there is one.
+/// Returns the secret beside the files, if there is one.
 pub(super) fn beside(home: &Home) -> Result<Option<Secret>, Error> {
     Ok(home.read(BESIDE)?.map(Secret))
 }
 
-/// The same, made if there is none.
+/// Returns the secret beside the files, made if there is none.
 pub(super) fn beside_or_new(home: &Home) -> Result<Secret, Error> {
     if let Some(secret) = beside(home)? {
         return Ok(secret);
     }
-    // Another process may do the same at this moment; whoever comes second uses the first one's.
+    // Another process may do the same at this moment; the second one uses the first one's.
     home.write_new(BESIDE, &random::bytes::<LEN>())?;
     beside(home)?.ok_or_else(|| Error::Sealed { path: home.file(BESIDE) })
 }
 
-/// The keychain's, if it has one for this folder.
+/// Returns the keychain's secret, if it has one for this folder.
 pub(super) fn kept(home: &Home) -> Result<Result<Secret, KeychainFault>, Error> {
     let Some(item) = item(home)? else { return Ok(Err(KeychainFault::Gone)) };
     Ok(keychain::read(&item).and_then(|text| decoded(&text).ok_or(KeychainFault::Gone)))
 }
 
-/// The same, made if it has none.
+/// Returns the keychain's secret, made if it has none for this folder.
 pub(super) fn kept_or_new(home: &Home) -> Result<Result<Secret, KeychainFault>, Error> {
     match kept(home)? {
         Err(KeychainFault::Gone) => {}
@@ -82,7 +82,7 @@ pub(super) fn kept_or_new(home: &Home) -> Result<Result<Secret, KeychainFault>, 
     Ok(Ok(secret))
 }
 
-/// Whether there is a keychain that answers, whatever it has.
+/// Checks that there is a keychain that answers, whatever it has.
 pub(super) fn look(home: &Home) -> Result<Result<(), KeychainFault>, Error> {
     let name = item(home)?.unwrap_or_else(|| "none".to_owned());
     Ok(match keychain::read(&name) {
@@ -91,7 +91,7 @@ pub(super) fn look(home: &Home) -> Result<Result<(), KeychainFault>, Error> {
     })
 }
 
-/// Removes the keychain's. What is sealed under it is lost.
+/// Removes the keychain's secret. All that is sealed under it is lost.
 pub(super) fn leave_keychain(home: &Home) -> Result<Result<(), KeychainFault>, Error> {
     let Some(item) = item(home)? else { return Ok(Ok(())) };
     let removed = keychain::remove(&item);
@@ -103,7 +103,7 @@ fn item(home: &Home) -> Result<Option<String>, Error> {
     Ok(home.read(ITEM)?.and_then(|name| String::from_utf8(name).ok()))
 }
 
-/// Some keychains keep texts alone.
+/// Encodes a secret as text, since some keychains keep texts alone.
 fn encoded(secret: &Secret) -> String {
     URL_SAFE_NO_PAD.encode(&secret.0)
 }

@@ -1,4 +1,4 @@
-//! Clocks that are set back, or wrong: no grace gets longer, and none ends that is not over.
+//! Clocks that are set back, or wrong: no grace period gets longer, and none ends early.
 
 use std::fs;
 
@@ -28,7 +28,7 @@ impl Scene {
         scene
     }
 
-    /// As each run of the program has it: nothing in memory.
+    /// Makes a client as each run of the program does: nothing is in memory.
     fn client(&self) -> LicenseClient {
         self.machine
             .client()
@@ -107,7 +107,7 @@ fn a_clock_set_back_is_asked_about_and_the_cloud_sets_it_right() {
     let told = scene.told.take();
     assert!(told[0].contains("2 hours behind the time it had before"), "{told:?}");
     assert!(told[1].contains("2 hours behind the cloud's"), "{told:?}");
-    // Once somebody sets it, all is well.
+    // Once the clock is set right, there are no more warnings.
     scene.hands.set(SignedDuration::from_hours(2));
     assert_eq!(scene.source(), Some(Source::Cache));
     assert!(scene.told.take().is_empty());
@@ -141,7 +141,7 @@ fn a_machine_that_was_off_for_eight_days_asks() {
     scene.cloud.away(true);
     scene.hands.off(DAY * 8);
     assert_eq!(scene.source(), None);
-    // Setting the clock back after another start helps nobody.
+    // Setting the clock back after another start does not bring the grace back.
     scene.hands.off(SignedDuration::from_mins(5));
     assert_eq!(scene.source(), None);
     scene.hands.set(DAY * -8);

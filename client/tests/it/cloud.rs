@@ -1,4 +1,4 @@
-//! A cloud in a thread: answers as api.md says, as a test tells it to, and remembers what it was asked.
+//! A test double of the cloud in a thread: answers as api.md describes, or as a test configures it, and records its requests.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::signer;
 use crate::stream::Stream;
 
-/// What a test may wait for at most.
+/// Longest time that a test waits for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A request as it came.
@@ -34,50 +34,50 @@ impl Asked {
     }
 }
 
-/// How the cloud behaves.
+/// Behavior of the cloud.
 pub(crate) struct Mood {
-    /// Connections are dropped before an answer, on every path that contains this.
+    /// Drops connections before an answer, on every path that contains this.
     pub(crate) silent_on: Option<&'static str>,
-    /// Connections are taken, and never answered.
+    /// True if connections are accepted, but never answered.
     pub(crate) mute: bool,
-    /// What is sent in place of any answer, head and all.
+    /// Bytes that are sent in place of any answer, head and all.
     pub(crate) instead: Option<&'static str>,
-    /// Every path that contains the first is answered with the second.
+    /// Answers every path that contains the first with the second.
     pub(crate) problem_on: Option<(&'static str, ProblemDocument)>,
-    /// Not a yes.
+    /// Reason with which validate answers that the license is not valid.
     pub(crate) invalid: Option<InvalidReason>,
     /// With `invalid`: another license that can be used.
     pub(crate) other_license: Option<OtherLicense>,
-    /// Until when the key is good, where the license has another one.
+    /// Time until which the key is valid, where the license has another one.
     pub(crate) key_replaced_until: Option<Timestamp>,
-    /// How long ago tokens are signed; negative: in the future.
+    /// Age of tokens; negative: signed in the future.
     pub(crate) signed_ago: SignedDuration,
-    /// How long a license token is good.
+    /// Lifetime of a license token.
     pub(crate) token_lifetime: SignedDuration,
-    /// The issuer in tokens, where it is not the cloud itself.
+    /// The issuer in tokens, if it is not the cloud itself.
     pub(crate) issuer: Option<String>,
     /// The heartbeat interval.
     pub(crate) interval: u32,
     /// The session that the next acquire gives.
     pub(crate) session: SessionId,
-    /// Where a plan can be chosen.
+    /// Page on which a plan can be chosen.
     pub(crate) register_url: Option<String>,
-    /// How many commands a day the plan has.
+    /// Number of commands a day in the plan.
     pub(crate) quota: i64,
-    /// From when on another machine can be activated, once one has given its place back.
+    /// Time from which another machine can be activated, once one has been deactivated.
     pub(crate) next_activation_at: Option<Timestamp>,
-    /// How many requests at paths that contain `loses` are answered by doing the work and dropping the connection.
+    /// Number of requests at paths that contain `loses` that are executed, but whose connection is dropped before the answer.
     pub(crate) lose_answers: u32,
     pub(crate) loses: &'static str,
-    /// Where people sign in, and as what this program.
+    /// Issuer at which people sign in, and the client id of this program there.
     pub(crate) oidc: Option<(String, &'static str)>,
-    /// The credential that it does not take.
+    /// The credential that is refused.
     pub(crate) refused_bearer: Option<String>,
-    /// Where it says that it is, if something stands in front of it.
+    /// The URL that it publishes, if something stands in front of it.
     pub(crate) known_as: Option<String>,
-    /// The time that the cloud believes it is, if not the real one.
+    /// The cloud's time, if not the real one.
     pub(crate) now: Option<Timestamp>,
-    /// Where it says that telemetry goes, if not to itself.
+    /// The URL that it publishes for telemetry, if not its own.
     pub(crate) telemetry_at: Option<String>,
 }
 
@@ -153,33 +153,33 @@ impl Cloud {
         self.address.port()
     }
 
-    /// How it behaves from now on.
+    /// Returns the cloud's behavior, to be changed.
     pub(crate) fn mood(&self) -> MutexGuard<'_, Mood> {
         self.shared.mood.lock().unwrap()
     }
 
-    /// The tenant's records.
+    /// Returns the tenant's records.
     pub(crate) fn stream(&self) -> MutexGuard<'_, Stream> {
         self.shared.stream.lock().unwrap()
     }
 
-    /// Every key is another tenant's from now on.
+    /// Assigns every key to another tenant from now on.
     pub(crate) fn change_tenant(&self) {
         *self.shared.tenant.lock().unwrap() = TenantId::new();
     }
 
-    /// Everything is dropped before an answer, or nothing.
+    /// Drops every connection before an answer, or none.
     pub(crate) fn away(&self, away: bool) {
         self.mood().silent_on = away.then_some("/");
     }
 
-    /// What was asked so far at paths that contain this.
+    /// Returns the requests so far at paths that contain this.
     pub(crate) fn asked(&self, path: &str) -> Vec<Asked> {
         let asked = self.shared.asked.lock().unwrap();
         asked.iter().filter(|asked| asked.path.contains(path)).cloned().collect()
     }
 
-    /// Waits until something is asked, from now on, at a path that contains this.
+    /// Waits for a request, from now on, at a path that contains this.
     pub(crate) fn wait_for(&self, path: &str) -> Asked {
         let news = self.news.lock().unwrap();
         let deadline = Instant::now() + PATIENCE;
@@ -192,13 +192,13 @@ impl Cloud {
         }
     }
 
-    /// Forgets what was asked.
+    /// Forgets the requests so far.
     pub(crate) fn forget(&self) {
         self.shared.asked.lock().unwrap().clear();
         while self.news.lock().unwrap().try_recv().is_ok() {}
     }
 
-    /// Nobody listens any more.
+    /// Closes the port.
     pub(crate) fn stop(&mut self) {
         if let Some(thread) = self.thread.take() {
             *self.shared.closed.lock().unwrap() = true;
@@ -209,7 +209,7 @@ impl Cloud {
 }
 
 impl Cloud {
-    /// After it was stopped: somebody listens again, at the same address.
+    /// Listens again at the same address, after it was stopped.
     pub(crate) fn resume(&mut self) {
         *self.shared.closed.lock().unwrap() = false;
         self.thread = Some(listen(TcpListener::bind(self.address).unwrap(), &self.shared));
@@ -245,13 +245,13 @@ impl Shared {
             (mood.mute, mood.instead)
         };
         if mute {
-            // Until the other side gives up.
+            // Until the client gives up.
             return reader.read_to_end(&mut Vec::new()).ok().map(drop);
         }
         if let Some(text) = instead {
             return reader.into_inner().write_all(text.as_bytes()).ok();
         }
-        // What goes away before it has answered has done nothing.
+        // A request at a path of `silent_on` has no effect: its connection is dropped before it is handled.
         let (status, body) = if self.is_silent(&asked) { (503, Value::Null) } else { self.answer(&asked)? };
         let lost = {
             let mut mood = self.mood.lock().unwrap();
@@ -379,7 +379,7 @@ impl Shared {
     }
 }
 
-/// All seats are taken.
+/// Problem: all seats are taken.
 pub(crate) fn full() -> ProblemDocument {
     let mut full = ProblemDocument::new(Code::NoSeatsAvailable);
     full.detail = "All 5 seats are in use. Try again in 120 seconds, or ask your admin for more seats.".to_owned();
@@ -389,7 +389,7 @@ pub(crate) fn full() -> ProblemDocument {
     full
 }
 
-/// A session that has ended for this reason.
+/// Problem: a session has ended for this reason.
 pub(crate) fn ended(reason: &str) -> ProblemDocument {
     let mut gone = ProblemDocument::new(Code::SessionEnded);
     gone.detail = format!("The session was {reason}.");

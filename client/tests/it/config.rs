@@ -104,7 +104,7 @@ fn a_cloud_is_asked_who_it_is_before_it_is_remembered() {
                  validate\n\
                  issuer = {cloud}\n";
     expect(&machine.coditect(&["config", "set", "cloud-url", &cloud.url]), 0, found, "");
-    // What it said serves at once.
+    // The settings that the cloud published are used at once.
     cloud.forget();
     assert_eq!(machine.coditect(&["activate", &machine.key.to_string()]).code, 0);
     assert!(cloud.asked("/.well-known/").is_empty());

@@ -12,7 +12,7 @@ use crate::machine::{Machine, Printed};
 
 const FUNCTIONS: &str = "acquire, auth, heartbeat, release, sync-pull, sync-push, telemetry, validate";
 
-/// What it prints, without how long the answers took.
+/// Runs `coditect doctor`; returns its output without the durations of answers.
 fn doctor(machine: &Machine) -> Printed {
     let printed = machine.coditect(&["doctor"]);
     Printed { stdout: timeless(&printed.stdout), ..printed }
@@ -26,7 +26,7 @@ pub(crate) fn timeless(text: &str) -> String {
     lines.collect()
 }
 
-/// The row of one check, and the advice on it.
+/// Returns the row of one check, and the advice on it.
 fn about(printed: &Printed, name: &str) -> (String, Option<String>) {
     let row = printed.stdout.lines().find(|line| line.get(5..).is_some_and(|line| line.starts_with(name)));
     let advice = printed.stdout.lines().find_map(|line| {

@@ -1,4 +1,4 @@
-//! What a program that embeds the library can rely on.
+//! Guarantees to programs that embed the library.
 
 use coditect::{
     Config, Context, ContextStore, Error, Filter, Kind, License, LicenseClient, LicenseClientBuilder, Notice, Seat,
@@ -22,7 +22,7 @@ fn threads_share_a_client_and_take_seats_along() {
     shared::<Status>();
     shared::<Notice>();
     shared::<Error>();
-    // One thread at a time; others open their own.
+    // Used by one thread at a time; others open their own.
     sent::<ContextStore>();
     sent::<Context>();
     let _: Box<dyn std::error::Error + Send + Sync> = Box::new(Error::NoKey);

@@ -1,8 +1,8 @@
-//! What a person sees of each fault, command by command, and that nothing is lost: once the fault is over, all is as if it had
-//! not been.
+//! Output of each command during each fault, and a check that nothing is lost: once the fault is over, everything works as
+//! before.
 //!
-//! What is printed is in `faults/`, a file for each fault, with `!` before what goes to standard error.
-//! `UPDATE_SNAPSHOTS=1 cargo test -p coditect --test it faults` writes it anew.
+//! The output is in `faults/`, a file for each fault, with `!` before lines of standard error. `UPDATE_SNAPSHOTS=1 cargo
+//! test -p coditect --test it faults` writes it anew.
 
 use std::fs;
 use std::path::Path;
@@ -17,12 +17,12 @@ use crate::doctor::timeless;
 use crate::front::{Front, GOOD, Leaf};
 use crate::machine::{Machine, Printed, at_time, copy};
 
-/// Each is tried in a home of its own.
+/// Commands, each of which is tried in a home of its own.
 const COMMANDS: [&[&str]; 6] =
     [&["validate"], &["status"], &["run", "--", "echo", "started"], &["sync"], &["activate", "KEY"], &["doctor"]];
 
-/// A cloud, and a developer's machine in the middle of its life: activated two days ago, a seat taken an hour ago or so, some context
-/// synced, and a change that waits to be sent.
+/// A cloud, and a developer's machine in the middle of its life: activated two days ago, a seat taken an hour ago or so,
+/// some context synced, and a change that waits to be sent.
 struct Scene {
     cloud: Cloud,
     front: Option<Front>,
@@ -60,7 +60,7 @@ impl Scene {
         Self { cloud, front, machine }
     }
 
-    /// Every command during the fault, each in a copy of the home; how it was done is up to the caller. Then the fault is over.
+    /// Runs every command during the fault, each in a copy of the home; the caller decides how to run it. Then the fault is over.
     fn play(mut self, name: &str, run: impl Fn(&Machine, &[&str]) -> Output + Sync, over: impl FnOnce(&mut Self)) {
         let key = self.machine.key.to_string();
         let play = |command: &[&str]| {
@@ -83,7 +83,7 @@ impl Scene {
     }
 }
 
-/// Nothing was lost, and everything works.
+/// Checks that nothing was lost, and that everything works.
 fn unharmed(machine: &Machine, after: &str) {
     for arguments in [&["sync"][..], &["validate"], &["run", "true"]] {
         let printed = machine.coditect(arguments);
@@ -107,7 +107,7 @@ fn transcript(command: &[&str], printed: &Printed) -> String {
     text
 }
 
-/// A line without what is no matter here: how far away midnight is, and which functions there are.
+/// Returns a line without irrelevant details: the time until midnight, and the list of functions.
 fn steady(line: &str) -> String {
     if let Some((before, _)) = line.split_once(" begins in ") {
         return before.to_owned();
@@ -134,7 +134,7 @@ fn directly(machine: &Machine, arguments: &[&str]) -> Output {
     machine.command(arguments).output().unwrap()
 }
 
-/// With the mood changed in one way, and back again.
+/// Plays a fault in which the cloud sends this in place of any answer, and then answers again.
 fn answering(name: &str, instead: &'static str) {
     let scene = Scene::new();
     scene.cloud.mood().instead = Some(instead);
@@ -189,7 +189,7 @@ fn captive_redirect() {
     );
 }
 
-/// What a company's proxy says of a site that it does not let through.
+/// The answer of a company's proxy for a site that it blocks.
 #[test]
 fn blocked() {
     answering(
@@ -206,7 +206,7 @@ fn expired_certificate() {
     scene.play("expired_certificate", directly, |scene| present(scene, &GOOD));
 }
 
-/// The clock is wrong, while the cloud can be asked and while it can't.
+/// Plays a wrong clock, while the cloud can be reached and while it cannot.
 fn clock(name: &str, away: &str) {
     let run = |machine: &Machine, arguments: &[&str]| {
         let mut command = machine.command(arguments);
@@ -228,7 +228,7 @@ fn clock_behind() {
     clock("clock_behind", "-8d");
 }
 
-/// Runs in a mount namespace of its own, made so by the script, whose `$1` is the machine's folder and `$2` another one.
+/// Runs in a mount namespace of its own, set up by the script, whose `$1` is the machine's folder and `$2` another one.
 fn mounted(machine: &Machine, arguments: &[&str], script: &str) -> Output {
     let aside = tempfile::tempdir().unwrap();
     let command = machine.command(arguments);
@@ -259,7 +259,7 @@ fn what_is_there_is_read_where_nothing_can_be_written() {
     let machine = Machine::syncing(&cloud.url);
     assert_eq!(machine.coditect(&["decision", "add", "Use Postgres", "--id", "d"]).code, 0);
     assert_eq!(machine.coditect(&["sync"]).code, 0);
-    // An agent's hook leaves what it records in the database's log.
+    // An agent's hook leaves its changes in the database's write-ahead log.
     let event =
         "{\"tool_name\":\"TodoWrite\",\"session_id\":\"s\",\"tool_input\":{\"todos\":[{\"content\":\"in the log\"}]}}";
     assert_eq!(machine.coditect_reading(&["hook", "task-plan"], event).code, 0);

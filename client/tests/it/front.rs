@@ -1,5 +1,4 @@
-//! TLS in front of the cloud: Python's, with certificates made by openssl, so that none of it was written by the libraries
-//! that the client uses.
+//! TLS in front of the cloud: Python's, with certificates made by openssl, so that none of it uses the client's own libraries.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -11,16 +10,16 @@ use tempfile::TempDir;
 use crate::cloud::Cloud;
 use crate::machine::at_time;
 
-/// A certificate that is good here.
+/// A valid certificate for this machine.
 pub(crate) const GOOD: Leaf = Leaf { names: "IP:127.0.0.1,DNS:localhost", signed: None, by_itself: false };
 
 /// A server's certificate.
 pub(crate) struct Leaf {
-    /// Whose it is, as openssl wants it.
+    /// Subject alternative names, in openssl's format.
     pub(crate) names: &'static str,
-    /// From when it is good, for 30 days, as faketime wants it; from now on, if not said.
+    /// Time from which it is valid, for 30 days, in faketime's format; from now on, if `None`.
     pub(crate) signed: Option<&'static str>,
-    /// Whether nobody else has signed it.
+    /// True if it is self-signed.
     pub(crate) by_itself: bool,
 }
 
@@ -31,12 +30,12 @@ pub(crate) struct Front {
 }
 
 impl Front {
-    /// In front of a cloud, on this machine alone.
+    /// Starts TLS in front of a cloud, on the loopback address.
     pub(crate) fn of(cloud: &Cloud, leaf: &Leaf) -> Self {
         Self::speaking(cloud, leaf, "TLSv1_3", "127.0.0.1")
     }
 
-    /// The same that speaks no newer version, at another address.
+    /// Starts TLS with this as its newest version, at this address.
     pub(crate) fn speaking(cloud: &Cloud, leaf: &Leaf, version: &str, address: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         authority(folder.path());
@@ -55,7 +54,7 @@ impl Front {
         front
     }
 
-    /// Another certificate from now on.
+    /// Presents another certificate from now on.
     pub(crate) fn present(&self, leaf: &Leaf) {
         present(self.folder.path(), leaf);
     }
@@ -64,7 +63,7 @@ impl Front {
         format!("https://{host}:{}", self.port)
     }
 
-    /// The certificate of whoever signs the others.
+    /// Returns the certificate of the authority that signs the others.
     pub(crate) fn authority(&self) -> PathBuf {
         self.folder.path().join("authority.pem")
     }
@@ -84,7 +83,7 @@ fn authority(folder: &Path) {
     run(command.args(NEW_KEY).args(["-subj", "/CN=Test Authority", "-addext", "basicConstraints=critical,CA:TRUE"]));
 }
 
-/// The new one takes the old one's place at once.
+/// Presents a certificate, which replaces the old one at once.
 fn present(folder: &Path, leaf: &Leaf) {
     let names = format!("subjectAltName={}", leaf.names);
     if leaf.by_itself {

@@ -15,7 +15,7 @@ struct Scene {
     _machine: Machine,
 }
 
-/// A seat that beats every second.
+/// Acquires a seat with a heartbeat every second.
 fn scene(prepare: impl FnOnce(&Cloud)) -> Scene {
     let cloud = Cloud::start();
     cloud.mood().interval = 1;
@@ -75,7 +75,7 @@ fn a_lost_seat_is_taken_again() {
     scene.told.wait_for("The seat was lost and has been taken again.");
     assert_eq!(scene.seat.session_id(), next);
     assert_eq!(scene.cloud.wait_for("acquire").path, "/api/v1/licenses/acquire");
-    // And again, once the new one has been kept.
+    // And again, once the new session has been stored.
     scene.cloud.wait_for("heartbeat");
     scene.told.take();
     scene.cloud.mood().session = SessionId::new();
@@ -141,7 +141,7 @@ fn an_odd_refusal_is_not_the_end() {
     scene.told.wait_for("The cloud can be reached again.");
 }
 
-/// A seat that beats every five minutes, on a laptop.
+/// A seat with a heartbeat every five minutes, on a laptop.
 struct Laptop {
     scene: Scene,
     hands: Hands,
@@ -157,7 +157,7 @@ impl Laptop {
         Self { scene: Scene { cloud, told, seat, _machine: machine }, hands }
     }
 
-    /// The lid is closed, and somebody else's turn comes, and it is opened again.
+    /// Closes the lid for this time and opens it again; meanwhile the cloud ends the session.
     fn sleep(&self, time: SignedDuration, meanwhile: impl FnOnce(&mut Mood)) {
         let mut mood = self.scene.cloud.mood();
         mood.session = SessionId::new();
@@ -174,7 +174,7 @@ fn a_laptop_that_wakes_takes_its_seat_again_at_once() {
     laptop.sleep(SignedDuration::from_hours(1), |_| ());
     laptop.scene.told.wait_for("The seat was lost and has been taken again.");
     assert_ne!(laptop.scene.seat.session_id(), before);
-    // By then even the token is over.
+    // By then even the token has expired.
     laptop.scene.told.take();
     laptop.sleep(SignedDuration::from_hours(30), |_| ());
     laptop.scene.told.wait_for("The seat was lost and has been taken again.");

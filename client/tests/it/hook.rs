@@ -1,4 +1,4 @@
-//! `coditect hook task-plan`: what an agent plans becomes records, and the agent notices nothing.
+//! `coditect hook task-plan`: an agent's plan becomes records, and the agent notices nothing.
 
 use std::fs;
 use std::io::Write;
@@ -31,7 +31,7 @@ fn task_tool(tool: &str, input: &Value, answer: &Value) -> String {
     .to_string()
 }
 
-/// The agent tells something, and hears nothing.
+/// Passes an event to the hook, which must print nothing.
 #[track_caller]
 fn tell(machine: &Machine, event: &str) {
     expect(&machine.coditect_reading(&["hook", "task-plan"], event), 0, "", "");
@@ -160,7 +160,7 @@ fn an_event_in_utf16_is_read_as_it_arrives() {
         let mut command = machine.command(&["hook", "task-plan"]);
         let mut process = command.stdin(Stdio::piped()).spawn().unwrap();
         let mut pipe = process.stdin.take().unwrap();
-        // Characters are torn, and the pipe stays open.
+        // Characters are split, and the pipe stays open.
         for piece in bytes.chunks(33) {
             pipe.write_all(piece).unwrap();
         }
@@ -252,7 +252,7 @@ fn an_agent_hears_nothing_whatever_goes_wrong() {
         let _ = process.stdin.take().unwrap().write_all(event.as_bytes());
         machine.printed(process.wait_with_output().unwrap())
     };
-    // The agent goes on, and what could not even be written down is said where a person may look.
+    // The agent goes on, and a failure that could not even be recorded is reported on standard error.
     for home in ["", "/dev/null/home", "/proc/home", "~/home"] {
         let printed = nowhere(home);
         assert_eq!((printed.code, printed.stdout.as_str()), (0, ""), "{printed:?}");
@@ -308,7 +308,7 @@ fn what_events_leave_behind_is_tidied_up_behind_the_agents_back() {
     let machine = Machine::new(NOWHERE);
     let log = machine.home().join("sessions.db-wal");
     tell(&machine, &todo_write(&json!([todo("first", "pending")]), &json!([])));
-    // Somebody else has the file open all the time.
+    // Another process has the file open all the time.
     let other = rusqlite::Connection::open(machine.home().join("sessions.db")).unwrap();
     let first: i64 = other.query_row("SELECT count(*) FROM queue", [], |row| row.get(0)).unwrap();
     for n in first..40 {

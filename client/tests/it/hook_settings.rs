@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::machine::{Machine, Printed, expect, install};
 
-/// A machine, and somebody's home folder with an agent's settings in it.
+/// A machine, and a user's home folder with an agent's settings in it.
 struct Agent {
     machine: Machine,
     folder: TempDir,
@@ -281,7 +281,7 @@ impl<'a> Cellar<'a> {
         symlink(&program, &self.link).unwrap();
     }
 
-    /// Runs what the shell finds.
+    /// Runs the program that the shell finds.
     fn run(&self, arguments: &[&str]) -> Printed {
         let mut command = Command::new(&self.link);
         self.agent.machine.surround(command.args(arguments));

@@ -26,7 +26,7 @@ struct Desktop {
 impl Desktop {
     fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        // Nothing is started because somebody asks for it.
+        // The bus starts no service on demand.
         let config = folder.path().join("bus.conf");
         fs::write(&config, BUS).unwrap();
         let mut bus = Command::new("setpriv")
@@ -84,7 +84,7 @@ impl Desktop {
         assert!(locked.status.success(), "{locked:?}");
     }
 
-    /// The keychain's own program is gone; what it keeps is not.
+    /// Stops the keychain's own program; its data stays.
     fn stop_keyring(&mut self) {
         self.keyring.kill().unwrap();
         self.keyring.wait().unwrap();
@@ -104,7 +104,7 @@ impl Drop for Desktop {
     }
 }
 
-/// Which secret a file is sealed under.
+/// Returns the name of the secret under which a file is sealed.
 fn place(machine: &Machine, file: &str) -> &'static str {
     match fs::read(machine.home().join(file)).unwrap()[8] {
         1 => "home",
@@ -124,14 +124,14 @@ fn the_key_is_sealed_under_the_keychains_secret_and_a_stored_answer_asks_it_noth
     let doctor = desktop.run(&machine, &["doctor"], "");
     assert!(doctor.stdout.contains("  can be used\n"), "{doctor:?}");
 
-    // Without the keychain: the stored answer serves, and what needs the key says what is missing.
+    // Without the keychain the stored answer is used, and commands that need the key report that it is missing.
     desktop.stop_keyring();
     assert_eq!(desktop.run(&machine, &["validate"], "").code, 0);
     let missing = desktop.run(&machine, &["run", "true"], "");
     assert_eq!(missing.code, 2, "{missing:?}");
     assert!(missing.stderr.starts_with("error: {home}/license cannot be opened: there is no keychain."), "{missing:?}");
     assert!(desktop.run(&machine, &["status"], "").stdout.contains("not known, because there is no keychain"));
-    // Nor is it lost.
+    // The key is not lost either.
     desktop.start_keyring();
     assert_eq!(desktop.run(&machine, &["run", "true"], "").code, 0);
     let key = machine.key.to_string();
@@ -156,7 +156,7 @@ fn a_locked_keychain_is_said_to_be_locked_and_loses_nothing() {
          config set keychain off` does without it then.\n",
     );
     assert_eq!(place(&machine, "license"), "keychain");
-    // A machine that begins meanwhile does without, and says so.
+    // A machine that is set up meanwhile uses no keychain, and reports that.
     let begun = desktop.run(&other, &["activate"], &other.key.to_string());
     assert_eq!((begun.code, place(&other, "license")), (0, "home"));
     assert_eq!(begun.stderr, "The home folder keeps your secrets, sealed, because the keychain is locked.\n");
@@ -176,7 +176,7 @@ fn secrets_move_into_the_keychain_and_out_of_it() {
         "",
     );
     assert_eq!(place(&machine, "license"), "keychain");
-    // Turned off for one command, it is neither asked nor lost.
+    // Turned off for one command, the keychain is neither asked nor lost.
     let off = machine.coditect(&["run", "true"]);
     assert_eq!(off.code, 2);
     assert!(off.stderr.contains("the keychain is turned off by CODITECT_KEYCHAIN"), "{off:?}");

@@ -1,4 +1,4 @@
-//! `coditect sync keys`, as far as it needs no cloud: exports that are read for ever, and sentences for all that goes wrong.
+//! `coditect sync keys`, as far as it needs no cloud: exports that stay readable for ever, and sentences for every failure.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -10,7 +10,7 @@ use crate::machine::{Machine, Printed, expect};
 const NOWHERE: &str = "http://127.0.0.1:1";
 pub(crate) const PASSPHRASE: &str = "correct horse battery";
 
-/// Two exports of version 1. What opens them must open them in every later version.
+/// Two exports of version 1. Every later version must be able to open them.
 pub(crate) const EXPORT: &str = "-----BEGIN CODITECT TENANT KEY-----
 key-id: 7a399020da8f2b36
 
@@ -48,7 +48,7 @@ fn a_key_is_not_made_by_accident() {
     assert_eq!(object["code"], "confirmation_needed");
     assert!(object["detail"].as_str().unwrap().contains("unreadable for ever"));
     assert!(object["hint"].as_str().unwrap().contains("--yes"));
-    // Nobody knows whether another machine has made one, as long as the cloud can't be asked.
+    // As long as the cloud cannot be reached, another machine may already have made a key.
     assert_ne!(machine.coditect(&["sync", "keys", "init", "--yes"]).code, 0);
     assert!(!machine.home().join("tenant-key").exists());
 }
@@ -190,7 +190,7 @@ fn a_passphrase_is_the_same_in_each_normal_form() {
         }
         assert_eq!(import(&machine, &export, &COMPOSED.replace('\u{e9}', "e")).code, 1);
     }
-    // Ten characters on every keyboard; as they are typed on some, thirteen.
+    // Ten characters in composed form; thirteen as some keyboards type them.
     for short in ["caf\u{e9} gr\u{fc}\u{df}e", "cafe\u{301} gru\u{308}\u{df}e"] {
         let file = machine.folder().join("short");
         let export = ["sync", "keys", "export", file.to_str().unwrap(), "--passphrase-file", "-"];

@@ -12,14 +12,14 @@ use crate::machine::Told;
 use crate::queue::id;
 use crate::sync::{put, says, sync};
 
-/// How often a content was sent that says this.
+/// Returns the number of times that a content with this text was sent.
 fn sent(cloud: &Cloud, secret: &str) -> usize {
     let records = |body: &Value| body["records"].as_array().unwrap().clone();
     let pushes = cloud.asked("/context/push");
     pushes.iter().flat_map(|push| records(&push.body)).filter(|record| record.to_string().contains(secret)).count()
 }
 
-/// As after `ops context encryption off`.
+/// Turns encryption off, as `ops context encryption off` does.
 fn turn_off(cloud: &Cloud) {
     cloud.stream().key_id = None;
 }
@@ -34,13 +34,13 @@ fn a_machine_that_knows_sends_nothing_that_can_be_read() {
     sync(&ada);
     cloud.forget();
 
-    // By a refusal, once.
+    // A refusal is how this machine learns it, so its content was sent once.
     put(&eve, Kind::Decision, "e", json!({"title": "Eve's"}));
     assert_eq!(eve.push(|_| ()).unwrap().hindered, 1);
     assert_eq!(sent(&cloud, "Eve's"), 1);
     put(&eve, Kind::Decision, "e2", json!({"title": "Eve's"}));
     assert_eq!(eve.push(|_| ()).unwrap().hindered, 2);
-    // By an envelope that came: not even once. What was deleted is.
+    // This machine learns it from an encrypted record that it pulled, so its content is not even sent once. A deletion is.
     bob.pull(|_| ()).unwrap();
     put(&bob, Kind::Decision, "b", json!({"title": "Bob's"}));
     bob.store().delete(Kind::Task, &id("gone")).unwrap();
@@ -54,7 +54,7 @@ fn a_machine_that_knows_sends_nothing_that_can_be_read() {
     let refused = |entry: &coditect::JournalEntry| entry.event == JournalEvent::Refused;
     assert_eq!(bob.store().journal(50).unwrap().into_iter().filter(refused).count(), 1, "the log isn't filled with it");
 
-    // Who doesn't answer has not said that it may be sent.
+    // Without an answer from the cloud, a machine may not send in clear.
     turn_off(&cloud);
     cloud.mood().silent_on = Some("/context/status");
     assert_eq!(sync(&bob).pushed.hindered, 1);
@@ -89,7 +89,7 @@ fn after_a_lost_key_what_can_still_be_read_is_encrypted_with_a_new_one() {
     put(&eve, Kind::Decision, "e", secret());
     sync(&eve);
     sync(&ada);
-    // The key is damaged, and everything comes again: what could be read stays readable.
+    // The key is damaged, and everything is pulled again: contents that could be read stay readable.
     std::fs::write(machine.home().join("tenant-key"), "x").unwrap();
     let client = machine.client().build().unwrap();
     let latched = client.init_tenant_key();
@@ -137,7 +137,7 @@ fn what_comes_in_clear_behind_an_envelope_is_told_and_not_made_the_tenants_own()
     let noted = ada.store().journal(10).unwrap();
     assert!(noted.iter().any(|entry| entry.event == JournalEvent::Exposed && entry.id == Some(id("forged"))));
 
-    // Where encryption was turned off, a machine without the key has nothing to tell.
+    // Where encryption was turned off, a machine without the key has nothing to report.
     turn_off(&cloud);
     cloud.stream().fill(Kind::Decision, ["late".to_owned()].into_iter());
     assert_eq!(sync(&bob).pulled.exposed, 0);

@@ -1,4 +1,4 @@
-//! An identity provider that says what a test tells it to: what a real one never would.
+//! An identity provider that answers as a test configures it, in ways in which a real one never would.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -12,7 +12,7 @@ use crate::machine::{Machine, Printed};
 use crate::provider::{CLIENT, Login};
 use crate::signer;
 
-/// Answers to a path and a form, with a status; none is for what it says of itself and for its keys.
+/// Answers to a path and a form, with a status; `None` for the discovery document and the keys, which have default answers.
 type Answer = dyn Fn(&str, &str) -> Option<(u16, String)> + Send + Sync;
 
 pub(crate) struct Liar {
@@ -20,7 +20,7 @@ pub(crate) struct Liar {
 }
 
 impl Liar {
-    /// It lives as long as the tests.
+    /// Starts a provider, which lives as long as the tests.
     pub(crate) fn start(answer: impl Fn(&str, &str) -> Option<(u16, String)> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let issuer = format!("http://{}", listener.local_addr().unwrap());
@@ -34,14 +34,14 @@ impl Liar {
         Self { issuer }
     }
 
-    /// One whose ID tokens say this, of whatever is signed in with; the nonce is what the test names.
+    /// Starts a provider whose ID tokens have these claims, for any code; the test passes the nonce as the code.
     pub(crate) fn saying(change: impl Fn(&mut Value) + Send + Sync + 'static) -> Self {
         let known = Arc::new(std::sync::OnceLock::<String>::new());
         let issuer = known.clone();
         let liar = Self::start(move |path, form| {
             (path == "/token").then(|| {
                 let now = jiff::Timestamp::now().as_second();
-                // A code is the nonce that its sign-in had.
+                // The test passes the sign-in's nonce as the code.
                 let nonce = form.split('&').find_map(|pair| pair.strip_prefix("code="));
                 let mut claims = json!({"iss": issuer.get(), "aud": CLIENT, "sub": "ann", "nonce": nonce, "iat": now,
                                         "exp": now + 3600});
@@ -53,7 +53,7 @@ impl Liar {
         liar
     }
 
-    /// A machine whose cloud sends people here.
+    /// Makes a machine whose cloud sends people here to sign in.
     pub(crate) fn scene(&self) -> (Cloud, Machine) {
         let cloud = Cloud::start();
         cloud.mood().oidc = Some((self.issuer.clone(), CLIENT));
@@ -61,7 +61,7 @@ impl Liar {
         (cloud, machine)
     }
 
-    /// Where a sign-in at this address sends the browser back to, and the parameters that it was sent with.
+    /// Returns the redirect URI of a sign-in at this address, and a function that returns its other parameters.
     pub(crate) fn redirect(url: &str) -> (String, impl Fn(&str) -> String + use<>) {
         let url = url.to_owned();
         let part = move |name: &str| {
@@ -111,7 +111,7 @@ fn serve(stream: TcpStream, issuer: &str, answer: &Answer) -> Option<()> {
     write!(stream, "HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len()).ok()
 }
 
-/// What it says of itself.
+/// Returns a discovery document.
 pub(crate) fn document(issuer: &str) -> Value {
     let at = |path: &str| format!("{issuer}/{path}");
     json!({"issuer": issuer, "authorization_endpoint": at("auth"), "token_endpoint": at("token"), "jwks_uri": at("jwks"),

@@ -1,4 +1,4 @@
-//! A developer's machine: a home of its own, and the real binary. The cloud is whichever address it is given.
+//! A developer's machine: a home of its own, and the real binary. Its cloud is at any given address.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -17,11 +17,11 @@ pub(crate) struct Machine {
     cloud_url: String,
     pub(crate) hardware_id: HardwareId,
     pub(crate) key: LicenseKey,
-    /// What its environment has besides.
+    /// Additional environment variables.
     variables: Vec<(&'static str, OsString)>,
 }
 
-/// How the binary ended and what it printed, with what differs between runs replaced.
+/// Exit code and output of the binary, with parts that differ between runs replaced.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Printed {
     pub(crate) code: i32,
@@ -30,7 +30,7 @@ pub(crate) struct Printed {
 }
 
 impl Machine {
-    /// A fresh one, configured for this cloud.
+    /// Makes a fresh machine, configured for this cloud.
     pub(crate) fn new(cloud_url: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let key = LicenseKey::generate(Brand::Coditect, KeyType::Team);
@@ -40,7 +40,7 @@ impl Machine {
         machine
     }
 
-    /// The same, with its key activated.
+    /// Makes a machine with its key activated.
     pub(crate) fn activated(cloud_url: &str) -> Self {
         let machine = Self::new(cloud_url);
         let printed = machine.coditect(&["activate", &machine.key.to_string()]);
@@ -48,20 +48,20 @@ impl Machine {
         machine
     }
 
-    /// The same, with sync turned on.
+    /// Makes a machine with its key activated and sync turned on.
     pub(crate) fn syncing(cloud_url: &str) -> Self {
         let machine = Self::activated(cloud_url);
         assert_eq!(machine.coditect(&["config", "set", "sync", "on"]).code, 0);
         machine
     }
 
-    /// The same with something in its environment.
+    /// Adds a variable to the machine's environment.
     pub(crate) fn with(mut self, variable: &'static str, value: impl Into<OsString>) -> Self {
         self.variables.push((variable, value.into()));
         self
     }
 
-    /// The same machine with a copy of its home.
+    /// Makes the same machine with a copy of its home.
     pub(crate) fn twin(&self) -> Self {
         let folder = tempfile::tempdir().unwrap();
         copy(&self.home(), folder.path());
@@ -74,7 +74,7 @@ impl Machine {
         }
     }
 
-    /// The folder that its home is in.
+    /// Returns the folder that contains its home.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -83,14 +83,14 @@ impl Machine {
         self.folder.path().join("home")
     }
 
-    /// The binary with these arguments, in an environment of which nothing of ours is left.
+    /// Returns a command of the binary with these arguments, in an environment without the variables of the test run.
     pub(crate) fn command(&self, arguments: &[impl AsRef<OsStr>]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_coditect"));
         self.surround(command.args(arguments));
         command
     }
 
-    /// The environment of which nothing of ours is left, for a command of any kind.
+    /// Gives a command of any kind an environment without the variables of the test run.
     pub(crate) fn surround(&self, command: &mut Command) {
         command
             .env("CODITECT_HOME", self.home())
@@ -98,7 +98,7 @@ impl Machine {
             .env_remove("CODITECT_PROFILE")
             .env_remove("CODITECT_LICENSE_KEY")
             .env_remove("TRACEPARENT")
-            // Never the keychain of whoever runs the tests.
+            // Never the keychain of the user who runs the tests.
             .env("CODITECT_KEYCHAIN", "off")
             .env_remove("NO_COLOR")
             .env_remove("CI")
@@ -112,7 +112,7 @@ impl Machine {
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
     }
 
-    /// The same at another time, in another place: `2026-06-15 12:00:00`, `Europe/Berlin`.
+    /// Returns a command at another time, in another time zone: `2026-06-15 12:00:00`, `Europe/Berlin`.
     pub(crate) fn command_at(&self, time: &str, zone: &str, arguments: &[&str]) -> Command {
         let mut command = self.command(arguments);
         // Without an @ before it, time stands still.
@@ -128,17 +128,17 @@ impl Machine {
         self.printed(self.command(arguments).output().unwrap())
     }
 
-    /// How many commands it has used today.
+    /// Returns the number of commands that were used today.
     pub(crate) fn used(&self) -> i64 {
         self.client().build().unwrap().commands_today().unwrap().map_or(0, |today| today.used)
     }
 
-    /// The same with something on standard input.
+    /// Runs a command with this on standard input.
     pub(crate) fn coditect_reading(&self, arguments: &[&str], input: &str) -> Printed {
         let mut command = self.command(arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().unwrap();
-        // It need not read all of it.
+        // A command need not read all of it.
         let _ = process.stdin.take().unwrap().write_all(input.as_bytes());
         self.printed(process.wait_with_output().unwrap())
     }
@@ -151,7 +151,7 @@ impl Machine {
         }
     }
 
-    /// A library client on the same home.
+    /// Returns a builder of a library client on the same home.
     pub(crate) fn client(&self) -> LicenseClientBuilder {
         LicenseClient::builder().home(self.home()).hardware_id(self.hardware_id.clone()).keychain(false)
     }
@@ -174,18 +174,18 @@ pub(crate) fn copy(from: &Path, into: &Path) {
     assert!(Command::new("cp").arg("-a").args([from, into]).status().unwrap().success());
 }
 
-/// Gives a command another clock on the wall: `+8d`, `2026-06-15 12:00:00`.
+/// Gives a command another wall clock: `+8d`, `2026-06-15 12:00:00`.
 pub(crate) fn at_time<'a>(command: &'a mut Command, time: &str) -> &'a mut Command {
     command.env("LD_PRELOAD", &FAKETIME.library).env("FAKETIME_SHARED", &FAKETIME.shared);
     command.env("FAKETIME", time).env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
 }
 
-/// libfaketime, and what its processes share. Each would make that anew under the name of its process id, and fail where
-/// another one of that id was killed once.
+/// libfaketime, and the memory that its processes share. Otherwise each process would create it anew under the name of its
+/// process id, and fail where another one of that id was once killed.
 struct Faketime {
     library: PathBuf,
     shared: String,
-    /// Lives as long as this program, and cleans up.
+    /// Process that lives as long as this program, and cleans up.
     _keeper: Child,
 }
 
@@ -206,7 +206,7 @@ static FAKETIME: LazyLock<Faketime> = LazyLock::new(|| {
     }
 });
 
-/// Compares, and shows what was printed in the form in which a test expects it.
+/// Compares, and on a difference prints the output in the form in which a test expects it.
 #[track_caller]
 pub(crate) fn expect(printed: &Printed, code: i32, stdout: &str, stderr: &str) {
     let (out, err) = (&printed.stdout, &printed.stderr);
@@ -217,14 +217,14 @@ pub(crate) fn expect(printed: &Printed, code: i32, stdout: &str, stderr: &str) {
     );
 }
 
-/// Every file in a home.
+/// Returns every file in a home.
 pub(crate) fn files(home: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = fs::read_dir(home).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files
 }
 
-/// A clock that a test sets, and a machine that it starts.
+/// A clock and an uptime that a test controls.
 #[derive(Clone)]
 pub(crate) struct Hands(Arc<Mutex<Time>>);
 
@@ -235,7 +235,7 @@ struct Time {
 }
 
 impl Hands {
-    /// Shows the real time.
+    /// Makes a clock that shows the real time.
     pub(crate) fn new() -> Self {
         Self(Arc::new(Mutex::new(Time { shown: Timestamp::now(), start: 1, running: SignedDuration::ZERO })))
     }
@@ -244,19 +244,19 @@ impl Hands {
         self.0.lock().unwrap().shown
     }
 
-    /// Time passes.
+    /// Lets time pass.
     pub(crate) fn pass(&self, time: SignedDuration) {
         let mut now = self.0.lock().unwrap();
         now.shown += time;
         now.running += time;
     }
 
-    /// Somebody sets the clock.
+    /// Sets the clock, as a user would.
     pub(crate) fn set(&self, by: SignedDuration) {
         self.0.lock().unwrap().shown += by;
     }
 
-    /// The machine is off for so long, and started again.
+    /// Switches the machine off for this time, and starts it again.
     pub(crate) fn off(&self, time: SignedDuration) {
         let mut now = self.0.lock().unwrap();
         now.shown += time;
@@ -278,7 +278,7 @@ impl Hands {
     }
 }
 
-/// What a library client told.
+/// Notices of a library client.
 #[derive(Clone, Default)]
 pub(crate) struct Told(Arc<Mutex<Vec<String>>>);
 
@@ -288,12 +288,12 @@ impl Told {
         move |notice| told.0.lock().unwrap().push(notice.to_string())
     }
 
-    /// What was told since this was last asked.
+    /// Returns the notices since the last call.
     pub(crate) fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 
-    /// Waits until a sentence with these words is told.
+    /// Waits until there is a notice with these words.
     pub(crate) fn wait_for(&self, words: &str) {
         let deadline = std::time::Instant::now() + crate::cloud::PATIENCE;
         while !self.0.lock().unwrap().iter().any(|sentence| sentence.contains(words)) {
@@ -303,8 +303,8 @@ impl Told {
     }
 }
 
-/// Puts a program in its place, by another process: a file that is open for writing can't be run, and what another test
-/// starts at that moment would have it open, too.
+/// Installs a program by another process: a file that is open for writing can't be run, and a process that another test
+/// starts at that moment would inherit it open.
 pub(crate) fn install(from: &Path, to: &Path) {
     assert!(Command::new("install").args(["-m", "750"]).args([from, to]).status().unwrap().success());
 }

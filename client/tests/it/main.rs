@@ -1,4 +1,4 @@
-//! The client as its users meet it: the real binary, and the library under it, against a cloud that can be told how to behave.
+//! The client as its users meet it: the real binary, and the library under it, against a cloud that each test configures.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

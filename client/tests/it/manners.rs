@@ -1,4 +1,4 @@
-//! What a person at a terminal sees, and what those see who look for a cause. The terminal is that of `script`.
+//! Output at a terminal, and the details for users who look for a cause. The terminal is that of `script`.
 
 use std::fs;
 use std::io::Read;
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use crate::cloud::Cloud;
 use crate::machine::Machine;
 
-/// The binary at a terminal: everything that it shows.
+/// Returns a command that runs the binary at a terminal, and prints everything that it shows.
 pub(crate) fn at_terminal(machine: &Machine, arguments: &str) -> Command {
     let mut command = Command::new("script");
     command.args(["-qec", &format!("{} {arguments}", env!("CARGO_BIN_EXE_coditect")), "/dev/null"]);
@@ -70,7 +70,7 @@ fn verbose_says_who_is_asked_and_which_stored_answer_serves() {
 
 #[test]
 fn what_takes_longer_than_a_moment_shows_that_it_is_alive() {
-    // Takes connections, and says nothing.
+    // Accepts connections, and never answers.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let machine = Machine::new(&format!("http://{}", silent.local_addr().unwrap()));
     let mut command = at_terminal(&machine, &format!("activate {}", machine.key));
@@ -132,7 +132,7 @@ fn there_is_a_manual_page_for_each_command() {
     assert!(!folder.join("coditect-man.1").exists(), "what is hidden in the help is hidden here");
 }
 
-/// The processes whose home is this machine's.
+/// Returns the number of processes whose home is this machine's.
 fn processes(machine: &Machine) -> usize {
     let home = format!("CODITECT_HOME={}", machine.home().display());
     let all = fs::read_dir("/proc").unwrap().filter_map(|entry| fs::read(entry.ok()?.path().join("environ")).ok());

@@ -1,4 +1,4 @@
-//! What the cloud can find a request by: the person who tells of it, and the log, say the same.
+//! Request ids and traces, by which the cloud finds a request: error messages and the log name the same ones.
 
 use std::collections::BTreeSet;
 

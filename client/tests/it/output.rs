@@ -1,4 +1,4 @@
-//! What holds for all commands: usage, pipes, colors.
+//! Rules for the output of all commands: usage, pipes, colors.
 
 use std::process::Stdio;
 

@@ -13,7 +13,7 @@ use ureq::http::Response;
 use crate::cloud::{Cloud, PATIENCE};
 use crate::machine::{Machine, Printed};
 
-/// What this program is to it.
+/// Client id of this program at the provider.
 pub(crate) const CLIENT: &str = "coditect";
 
 /// An account, as the provider knows it.
@@ -29,17 +29,17 @@ pub(crate) struct Provider {
 }
 
 impl Provider {
-    /// The issuer that no test takes down.
+    /// Returns the issuer that no test stops.
     pub(crate) fn shared() -> Self {
         Self::at(ON_TIME.clone())
     }
 
-    /// One whose clock is two hours behind.
+    /// Returns an issuer whose clock is two hours behind.
     pub(crate) fn behind() -> Self {
         Self::at(BEHIND.clone())
     }
 
-    /// One for a single test.
+    /// Returns an issuer for a single test.
     pub(crate) fn own() -> Self {
         Self::at(Self::shared().control("issuers")["issuer"].as_str().unwrap().to_owned())
     }
@@ -49,7 +49,7 @@ impl Provider {
         Self { http: config.build().new_agent(), issuer }
     }
 
-    /// A cloud whose people sign in here, and a machine of it.
+    /// Makes a cloud whose users sign in here, and a machine of it.
     pub(crate) fn scene(&self) -> (Cloud, Machine) {
         let cloud = Cloud::start();
         cloud.mood().oidc = Some((self.issuer.clone(), CLIENT));
@@ -63,12 +63,12 @@ impl Provider {
         answer.unwrap().body_mut().read_json().unwrap()
     }
 
-    /// How often a path was asked for.
+    /// Returns the number of requests at a path.
     pub(crate) fn requests(&self, path: &str) -> i64 {
         self.control("requests")[path].as_i64().unwrap_or_default()
     }
 
-    /// Opens an address as a browser in which this account signs in, and follows wherever it leads. The last page.
+    /// Opens an address as a browser in which this account signs in, and follows all redirects. Returns the last page.
     pub(crate) fn visit(&self, url: &str, account: &str) -> String {
         Browser { provider: self, account, cookies: BTreeMap::new() }.get(url)
     }
@@ -86,7 +86,7 @@ impl Provider {
         browser.post(&to, &[("xsrf", &xsrf), ("user_code", &user_code), ("confirm", "yes")])
     }
 
-    /// Signs in on a machine, as a person would.
+    /// Signs in on a machine, as a user would.
     pub(crate) fn sign_in(&self, machine: &Machine, account: &str, arguments: &[&str]) -> Printed {
         let mut login = Login::start(machine, &[&["login", "--no-browser"], arguments].concat());
         let url = login.told_address();
@@ -113,7 +113,7 @@ impl Login {
         Self { process, stderr, told: String::new() }
     }
 
-    /// Reads on until it tells an address; the address.
+    /// Reads on until an address is printed, and returns it.
     pub(crate) fn told_address(&mut self) -> String {
         loop {
             let line = self.line();
@@ -134,7 +134,7 @@ impl Login {
         self.process.id()
     }
 
-    /// How it ended.
+    /// Waits for the end, and returns exit code and output.
     pub(crate) fn end(mut self, machine: &Machine) -> Printed {
         let (tell, ended) = mpsc::channel();
         let (id, mut told) = (self.id(), std::mem::take(&mut self.told));
@@ -151,7 +151,7 @@ impl Login {
         machine.printed(output)
     }
 
-    /// As Ctrl-C does.
+    /// Interrupts it, as Ctrl-C does.
     pub(crate) fn interrupt(&self) {
         rustix::process::kill_process(pid(self.id()), rustix::process::Signal::INT).unwrap();
     }
@@ -206,7 +206,7 @@ impl Browser<'_> {
     }
 }
 
-/// Starts a provider, perhaps with a clock that is off. It dies with the thread that started it, so that one waits for it.
+/// Starts a provider, optionally with a wrong clock. It is killed when the thread that started it ends, so that thread waits.
 fn start(clock: Option<&'static str>) -> String {
     let (tell, told) = mpsc::channel();
     std::thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! Proxies: tinyproxy, which knows nothing of this program.
+//! Proxies: tinyproxy, a third-party program.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -37,7 +37,7 @@ impl Proxy {
         Self { folder, process, port }
     }
 
-    /// Whether it was asked to lead to a host.
+    /// Returns true if it was asked to connect to a host.
     fn led_to(&self, host: &str) -> bool {
         let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
         log.lines().any(|line| line.contains("CONNECT") && line.contains(host))
@@ -142,7 +142,7 @@ fn a_proxy_that_is_away_or_none_is_told() {
 
 #[test]
 fn a_socks_proxy_is_a_proxy_too() {
-    // Nobody listens there; what matters is that it is understood.
+    // No server listens there; the test only checks that the setting is understood.
     let outside = Outside::new();
     let away = activate(&outside.machine().with("ALL_PROXY", "socks5h://127.0.0.1:1"));
     assert!(away.stderr.contains("through the proxy 127.0.0.1:1 (ALL_PROXY)"), "{away:?}");

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::machine::{Machine, Printed, expect};
 
-/// What a command printed as JSON.
+/// Runs a command, and returns its JSON output.
 pub(crate) fn object(machine: &Machine, arguments: &[&str]) -> Value {
     let printed = machine.coditect(arguments);
     assert_eq!((printed.code, printed.stderr.as_str()), (0, ""), "{printed:?}");
@@ -200,7 +200,7 @@ fn ids_and_projects_are_the_same_in_each_normal_form() {
         assert_eq!(machine.coditect(&["task", "show", form]).code, 0);
         assert!(machine.coditect(&["task", "list", "--project", form]).stdout.contains("Caf\u{e9}"));
     }
-    // Of an earlier version.
+    // A record from an earlier version.
     let store = coditect::ContextStore::open(Some(machine.home())).unwrap();
     let older = coditect::Draft {
         kind: coditect::Kind::Task,

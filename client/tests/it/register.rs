@@ -26,7 +26,7 @@ fn it_opens_the_persons_browser() {
     let cloud = Cloud::start();
     cloud.mood().register_url = Some(PAGE.to_owned());
     let machine = Machine::new(&cloud.url);
-    // What a desktop has under this name.
+    // A replacement for the program that opens pages on a desktop.
     let (opener, opened) = (machine.home().join("xdg-open"), machine.home().join("opened"));
     let source = machine.home().join("source");
     fs::write(&source, format!("#!/bin/sh\nprintf %s \"$1\" >{0}.new; mv {0}.new {0}\n", opened.display())).unwrap();
@@ -49,7 +49,7 @@ fn a_cloud_that_sells_nothing_says_so() {
     let sells_nothing = "error: {cloud} sells nothing by itself: its license keys come from whoever runs it.\nhint: Ask them for a \
                          key; `coditect activate` stores it.\n";
     expect(&machine.coditect(&["register"]), 1, "", sells_nothing);
-    // Nor is what is no page opened.
+    // Nor is anything opened that is not a page.
     for url in ["file:///etc/passwd", "javascript:alert(1)", "http://buy.example.com", "--help", "https://a@b.example"]
     {
         cloud.mood().register_url = Some(url.to_owned());

@@ -1,4 +1,4 @@
-//! Whoever releases new versions: signs with the real `minisign`, and puts them on a web server.
+//! A publisher of new versions: signs them with the real `minisign`, and serves them over HTTP.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::cloud::PATIENCE;
 use crate::machine::{Machine, Printed, install};
 
-/// What this machine's programs are called in a manifest.
+/// This machine's target name in a manifest.
 const TARGET: &str = if cfg!(target_arch = "aarch64") { "linux-aarch64" } else { "linux-x86_64" };
 
 /// The file that is released.
@@ -25,7 +25,7 @@ const PROGRAM: &str = "coditect-next";
 pub(crate) struct Publisher {
     folder: TempDir,
     url: String,
-    /// A path, and after how many bytes of it nothing more is sent.
+    /// End of a path, and the number of bytes after which its transfer stalls.
     held: Arc<Mutex<Option<(&'static str, usize)>>>,
     asked: Mutex<Receiver<String>>,
 }
@@ -39,7 +39,7 @@ impl Publisher {
         let held: Arc<Mutex<Option<(&'static str, usize)>>> = Arc::default();
         let (tell, asked) = channel();
         let (shelf, holding) = (folder.path().to_owned(), held.clone());
-        // It ends with the process; the tests have no reason to wait for it.
+        // The thread ends with the process; the tests have no reason to wait for it.
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let (shelf, holding, tell) = (shelf.clone(), holding.clone(), tell.clone());
@@ -49,7 +49,7 @@ impl Publisher {
         Self { folder, url, held, asked: Mutex::new(asked) }
     }
 
-    /// Releases a program that says that it is this version.
+    /// Releases a program that reports this version.
     pub(crate) fn release(&self, version: &str, released_at: &str) {
         self.release_program(version, released_at, &saying(version));
     }
@@ -64,13 +64,13 @@ impl Publisher {
         }));
     }
 
-    /// Signs what is to be a manifest.
+    /// Writes and signs a manifest.
     pub(crate) fn announce(&self, manifest: &Value) {
         fs::write(self.manifest(), serde_json::to_vec_pretty(manifest).unwrap()).unwrap();
         self.sign("key");
     }
 
-    /// The manifest.
+    /// Returns the manifest.
     pub(crate) fn announced(&self) -> Value {
         serde_json::from_slice(&fs::read(self.manifest()).unwrap()).unwrap()
     }
@@ -95,7 +95,7 @@ impl Publisher {
         self.folder.path().join(name)
     }
 
-    /// Sends no more than this of a path that ends so.
+    /// Stalls transfers of paths that end so after this many bytes.
     pub(crate) fn hold(&self, path: &'static str, after: usize) {
         *self.held.lock().unwrap() = Some((path, after));
     }
@@ -104,30 +104,30 @@ impl Publisher {
         *self.held.lock().unwrap() = None;
     }
 
-    /// Waits until a path that ends so is asked for.
+    /// Waits for a request of a path that ends so.
     pub(crate) fn wait_for(&self, path: &str) {
         let asked = self.asked.lock().unwrap();
         while !asked.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("nobody asked for {path}")).ends_with(path) {}
     }
 
-    /// Whether anything was asked for since this was last asked.
+    /// Returns true if there were requests since the last call.
     pub(crate) fn was_asked(&self) -> bool {
         self.asked.lock().unwrap().try_iter().count() > 0
     }
 
-    /// The environment in which a command line updates from here.
+    /// Sets the variables with which a command line updates from here.
     pub(crate) fn surround(&self, command: &mut Command) {
         let key = fs::read_to_string(self.file("key.pub")).unwrap();
         command.env("CODITECT_UPDATE_URL", &self.url).env("CODITECT_UPDATE_KEY", key.lines().nth(1).unwrap());
     }
 }
 
-/// A program that says that it is this version.
+/// Returns a program that reports this version.
 pub(crate) fn saying(version: &str) -> Vec<u8> {
     format!("#!/bin/sh\necho coditect {version}\n").into_bytes()
 }
 
-/// A key pair of minisign's own.
+/// Makes a key pair with minisign.
 pub(crate) fn new_key(folder: &Path, name: &str) {
     let (public, secret) = (folder.join(format!("{name}.pub")), folder.join(format!("{name}.sec")));
     let output = Command::new("minisign").args(["-G", "-W", "-p"]).arg(public).arg("-s").arg(secret).output();
@@ -154,20 +154,20 @@ fn serve(
     stream.write_all(&body[..held.unwrap_or(body.len()).min(body.len())]).ok()?;
     tell(path);
     if held.is_some() {
-        // Until whoever asked has gone.
+        // Until the client has disconnected.
         let _ = reader.read(&mut [0]);
     }
     Some(())
 }
 
-/// A command line that was put somewhere, and can be replaced.
+/// A copy of the command line that can be replaced.
 pub(crate) struct Installed {
     pub(crate) program: PathBuf,
     pub(crate) machine: Machine,
 }
 
 impl Installed {
-    /// In a folder of the machine's.
+    /// Installs it in a folder of the machine's.
     pub(crate) fn at(path: &str) -> Self {
         let machine = Machine::new("https://cloud.example");
         let program = machine.folder().join(path);
@@ -183,7 +183,7 @@ impl Installed {
         command
     }
 
-    /// What it prints, with its own path replaced.
+    /// Runs it; returns its output, with its own path replaced.
     pub(crate) fn run(&self, publisher: &Publisher, arguments: &[&str]) -> Printed {
         self.replace(self.machine.printed(self.command(publisher, arguments).output().unwrap()))
     }
@@ -193,13 +193,13 @@ impl Installed {
         Printed { code: printed.code, stdout: plain(printed.stdout), stderr: plain(printed.stderr) }
     }
 
-    /// What whoever starts it now gets.
+    /// Returns the version that a new start reports.
     pub(crate) fn version(&self) -> String {
         let output = Command::new(&self.program).arg("--version").output().unwrap();
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    /// What is beside it.
+    /// Returns the other files in its folder.
     pub(crate) fn beside(&self) -> Vec<String> {
         let folder = fs::read_dir(self.program.parent().unwrap()).unwrap();
         let names = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap());

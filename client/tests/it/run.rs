@@ -14,7 +14,7 @@ use crate::machine::{Machine, Printed, expect};
 fn start(machine: &Machine, script: &str) -> (Child, String) {
     let mut command = machine.command(&["run", "--", "sh", "-c", script]);
     let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // Read byte by byte, so that the rest stays for whoever reads on.
+    // Read byte by byte, so that the rest stays in the pipe for the next reader.
     let mut line = Vec::new();
     let out = process.stdout.as_mut().unwrap();
     let mut byte = [0];

@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use crate::cloud::{Cloud, PATIENCE};
 use crate::machine::{Machine, expect};
 
-/// A script on a seat that prints process ids, and then a line that ends them.
+/// Starts a script on a seat that prints process ids, and then a line that ends the list.
 fn start(machine: &Machine, script: &str) -> (Child, Vec<Pid>) {
     let mut command = machine.command(&["run", "--", "sh", "-c", script]);
     let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -36,7 +36,7 @@ fn wait_until(what: &str, done: impl Fn() -> bool) {
     }
 }
 
-/// Ended, whether or not its parent knows.
+/// Returns true if a process has ended, even if its parent has not waited for it.
 fn is_gone(process: Pid) -> bool {
     matches!(state(process), None | Some('Z'))
 }
@@ -155,7 +155,7 @@ impl Terminal {
         self.process.stdin.as_mut().unwrap().write_all(keys.as_bytes()).unwrap();
     }
 
-    /// The first line with these words.
+    /// Returns the first line with these words.
     fn read_until(&mut self, words: &str) -> String {
         loop {
             let mut line = String::new();
@@ -180,7 +180,7 @@ fn ctrl_z_stops_it_and_fg_continues_it() {
     let file = machine.home().join("pid");
     let program = env!("CARGO_BIN_EXE_coditect");
     let mut terminal = Terminal::start(&machine, "exec bash --norc --noprofile -i");
-    // What is typed is echoed, so that the words are not yet whole in it.
+    // The terminal echoes input, so the quotes keep the words from appearing whole in it.
     terminal.type_in(&format!(
         "{program} run -- sh -c 'echo $PPID >{0}.new; mv {0}.new {0}; echo rea\"\"dy; exec sleep 1000'\n",
         file.display()

@@ -1,4 +1,4 @@
-//! What lies on the disk: sealed, private, and of no use when copied or changed.
+//! Files on disk: sealed, private, and of no use when copied or changed.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -39,7 +39,7 @@ fn a_seat_is_taken_in_one_process_and_given_back_in_another() {
         "Unless `coditect seat hold` keeps it, the seat is free at {time} again. `coditect seat release` gives it back.\n",
     );
     assert!(cloud.asked("release").is_empty());
-    // What needs a seat meanwhile has the same, and leaves it.
+    // Commands that need a seat meanwhile use the same one, and do not release it.
     assert_eq!(machine.coditect(&["run", "true"]).code, 0);
     assert!(cloud.asked("release").is_empty());
     assert_eq!(machine.coditect(&["seat", "acquire", "-q"]).code, 0, "again, for another six minutes");
@@ -120,7 +120,7 @@ fn a_seat_that_a_process_keeps_is_not_taken_from_it() {
         );
     }
     assert!(cloud.asked("release").is_empty());
-    // One that was left as well stays, too, and goes with the last.
+    // `seat acquire` adds an entry for the same session, which is released with the last one.
     assert_eq!(machine.coditect(&["seat", "acquire", "-q"]).code, 0);
     assert_eq!(listed(&machine).len(), 2);
     assert_eq!(machine.coditect(&["seat", "release"]).code, 1);

@@ -1,4 +1,4 @@
-//! `coditect login`, `logout`, `whoami`, and what is done on behalf of whoever is signed in; at a real provider.
+//! `coditect login`, `logout`, `whoami`, and actions on behalf of the signed-in user; with a real provider.
 
 use std::os::unix::fs::PermissionsExt;
 use std::thread;
@@ -63,7 +63,7 @@ fn who_is_signed_in_is_shown_until_he_signs_out() {
          since        {time}\ntoken        until {time}, renewed by itself\nprofile      default\nlicense key  none\n"
             .replace("until {time},", text.split("token        ").nth(1).unwrap().split(" renewed").next().unwrap()),
     );
-    // The first seat says which organization it is.
+    // The first seat reports the user's organization.
     assert_eq!(machine.coditect(&["run", "true"]).code, 0);
     let json: Value = serde_json::from_str(&machine.coditect(&["whoami", "--json"]).stdout).unwrap();
     assert_eq!((&json["signed_in"], &json["email"]), (&Value::Bool(true), &Value::from("ann@acme.test")));
@@ -89,7 +89,7 @@ fn signing_out_revokes_what_the_provider_gave() {
     assert_eq!(provider.sign_in(&machine, ANN, &[]).code, 0);
     let session = std::fs::read(machine.home().join("session")).unwrap();
     expect(&machine.coditect(&["logout", "--json"]), 0, "{\"revoked\":true,\"signed_out\":true}\n", "");
-    // Whoever has kept a copy has nothing.
+    // A copy of the session is of no use after it was revoked.
     std::fs::write(machine.home().join("session"), session).unwrap();
     std::fs::set_permissions(machine.home().join("session"), std::fs::Permissions::from_mode(0o600)).unwrap();
     let hands = Hands::new();
@@ -143,7 +143,7 @@ fn many_at_once_use_a_refresh_token_once() {
     hands.pass(SignedDuration::from_hours(2));
     thread::scope(|scope| {
         for _ in 0..8 {
-            // As separate processes are: nothing is shared but the files.
+            // Like separate processes: only the files are shared.
             let client = machine.client().clock(hands.reader()).uptime(hands.uptime()).build().unwrap();
             scope.spawn(move || drop(client.acquire().unwrap()));
         }
@@ -232,7 +232,7 @@ fn the_first_sync_finds_out_whose_the_context_is() {
     assert_eq!((cloud.asked("acquire").len(), cloud.asked("release").len()), (1, 1));
     assert_eq!(machine.coditect(&["sync"]).code, 0);
     assert_eq!(cloud.asked("acquire").len(), 1, "once");
-    // Another organization's person does not get it.
+    // Another organization's user does not get it.
     cloud.change_tenant();
     assert_eq!(provider.sign_in(&machine, "sub=eve&email=eve@evil.test", &[]).code, 0);
     let printed = machine.coditect(&["sync"]);
@@ -264,7 +264,7 @@ fn an_organizations_own_provider_is_remembered_for_the_profile() {
     let machine = Machine::new(&cloud.url);
     let printed = own.sign_in(&machine, ANN, &["--sso", &own.issuer, "--client-id", "another", "--profile", "acme"]);
     assert_eq!(printed.code, 0, "{printed:?}");
-    // Without being told again.
+    // Without the options of the first time.
     let printed = own.sign_in(&machine, ANN, &["--profile", "acme", "--json"]);
     let json: Value = serde_json::from_str(&printed.stdout).unwrap();
     assert_eq!((&json["issuer"], &json["client_id"]), (&Value::from(own.issuer.clone()), &Value::from("another")));

@@ -1,4 +1,4 @@
-//! What goes wrong at a sign-in, and what the person is told.
+//! Failures of a sign-in, and their messages.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -112,7 +112,7 @@ fn an_id_token_that_is_not_for_this_sign_in_is_not_believed() {
         assert!(printed.stderr.contains(fault), "{fault}: {printed:?}");
         assert!(!machine.home().join("session").exists(), "{fault}");
     }
-    // By a key that is not the provider's, with no signature at all, and none.
+    // An ID token without a signature, and no ID token at all.
     let (_, body) = ("", json!({"id_token": "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbm4ifQ."}).to_string());
     let liar = Liar::start(move |path, _| (path == "/token").then(|| (200, body.clone())));
     let (_cloud, machine) = liar.scene();
@@ -124,7 +124,7 @@ fn an_id_token_that_is_not_for_this_sign_in_is_not_believed() {
     assert!(printed.stderr.starts_with("error: The identity provider has not said who signed in."), "{printed:?}");
 }
 
-/// What is told of a provider whose document is this.
+/// Returns the output of a login whose provider has this discovery document.
 fn told_of(answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> Printed {
     let known = std::sync::Arc::new(std::sync::OnceLock::<String>::new());
     let issuer = known.clone();
@@ -159,7 +159,7 @@ fn what_is_no_provider_is_said_to_be_none() {
         "error: The identity provider cannot be reached at {issuer}/.well-known/openid-configuration (HTTP status \
          503).\nhint: Try again in a few minutes; `coditect status` shows what is stored here and how long it serves.\n",
     );
-    // Nor does it say where people are sent in clear.
+    // Nor may the document name an endpoint without TLS.
     let printed = told_of(|issuer| {
         let mut document = document(issuer);
         document["authorization_endpoint"] = json!("http://login.example/auth");
@@ -187,7 +187,7 @@ fn a_provider_that_is_away_is_no_reason_to_lose_a_seat_or_a_sign_in() {
     assert_eq!(away.code, 2);
     assert!(away.stderr.contains("The identity provider cannot be reached at"), "{away:?}");
 
-    // The token is over meanwhile. The last license token is not.
+    // The access token has expired meanwhile. The last license token has not.
     let hands = crate::machine::Hands::new();
     hands.pass(jiff::SignedDuration::from_hours(2));
     let told = Told::default();

@@ -1,4 +1,4 @@
-//! A cloud that was restored from a backup, and has lost the end of what it had.
+//! A cloud that was restored from a backup, and has lost its latest changes.
 
 use coditect::{Context, Kind};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ fn two(cloud: &Cloud) -> (Machine, Machine) {
 }
 
 fn settle(machines: [&Context; 2]) {
-    // Whoever comes first learns the other's news in the next round.
+    // The first to sync receives the other's changes in the next round.
     (0..2).for_each(|_| machines.iter().for_each(|machine| drop(sync(machine))));
 }
 
@@ -132,7 +132,7 @@ fn an_interrupted_comparison_goes_on() {
     assert_eq!((synced.pulled.queued_again, synced.pushed.created), (40, 40));
     assert!(!ada.store().status().unwrap().starting_over);
     assert_eq!(cloud.stream().records.len(), 60);
-    // And when all is gone.
+    // The restored cloud may also be empty.
     cloud.stream().restore(empty);
     settle([&bob, &ada]);
     assert_eq!(cloud.stream().records.len(), 60);
@@ -171,7 +171,7 @@ fn a_deletion_that_the_cloud_has_lost_is_sent_again() {
         ada.store().delete(kind, &id("d")).unwrap();
     }
     sync(&ada);
-    // The cloud forgets the record altogether, and Bob has not heard of its end.
+    // The cloud forgets the record altogether, and Bob has not received its end.
     cloud.stream().restore(empty);
     assert_eq!(sync(&ada).pulled.queued_again, 2);
     settle([&bob, &ada]);

@@ -1,4 +1,4 @@
-//! A tenant's records as the cloud keeps them: the meaning of push, pull and history, in memory.
+//! A tenant's records as the cloud keeps them: push, pull and history, in memory.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::cloud::Asked;
 
-/// How many entries a page of a history has at most.
+/// Largest number of entries on a page of a history.
 const HISTORY_PAGE: usize = 4;
 
 /// A change that reached the cloud.
@@ -30,7 +30,7 @@ pub(crate) struct Change {
     pub(crate) version: u64,
 }
 
-/// What a record is, and what it was.
+/// A record's current change, and its earlier ones.
 #[derive(Clone, Debug)]
 pub(crate) struct Kept {
     pub(crate) current: Change,
@@ -43,11 +43,11 @@ pub(crate) struct Stream {
     pub(crate) records: BTreeMap<(Kind, RecordId), Kept>,
     epoch: u64,
     seq: u64,
-    /// A page has no more records than this.
+    /// Largest number of records on a page.
     pub(crate) page: Option<usize>,
-    /// There are never more records than this.
+    /// Largest number of records of the tenant.
     pub(crate) quota: Option<usize>,
-    /// Whether there is no room for contents that say that they are large.
+    /// True if there is no room for contents that are marked as large.
     pub(crate) tight: bool,
     /// Records with these ids are rejected.
     pub(crate) rejected: HashSet<String>,
@@ -55,14 +55,14 @@ pub(crate) struct Stream {
     pub(crate) poison: HashSet<String>,
     /// The key that contents must be encrypted with, since the first one that was.
     pub(crate) key_id: Option<String>,
-    /// So many pulls are answered, and then none.
+    /// Number of pulls that are still answered; after them, none is.
     pub(crate) pulls_left: Option<u32>,
     /// Names that are sent in place of a kind's own, as a newer cloud would send them.
     pub(crate) called: BTreeMap<Kind, &'static str>,
 }
 
 impl Stream {
-    /// The answer; none where there is to be silence.
+    /// Returns the answer; `None` if there is to be none.
     pub(crate) fn answer(&mut self, asked: &Asked) -> Option<(u16, Value)> {
         let (path, query) = asked.path.split_once('?').unwrap_or((&asked.path, ""));
         let query: BTreeMap<&str, &str> = query.split('&').filter_map(|pair| pair.split_once('=')).collect();
@@ -80,18 +80,18 @@ impl Stream {
         })
     }
 
-    /// As after a restore: this state again, and cursors of before are not known.
+    /// Returns to this state, as a restore does; cursors from before are not known.
     pub(crate) fn restore(&mut self, old: Self) {
         let epoch = self.epoch + 1;
         *self = Self { epoch, ..old };
     }
 
-    /// A record as it is now.
+    /// Returns a record as it is now.
     pub(crate) fn current(&self, kind: Kind, id: &str) -> &Change {
         &self.records[&(kind, id.parse().unwrap())].current
     }
 
-    /// Everything that a record ever was, or might have been.
+    /// Returns every change of a record, including those that lost a conflict.
     pub(crate) fn ever(&self, kind: Kind, id: &str) -> Vec<&Change> {
         let kept = &self.records[&(kind, id.parse().unwrap())];
         kept.history.iter().map(|(_, change)| change).chain([&kept.current]).collect()
@@ -162,7 +162,7 @@ impl Stream {
         PushResult { id: Some(record.id.to_string()), status, version, content_hash, error: None }
     }
 
-    /// Whether a record would give away what others have encrypted. The first that is encrypted says with which key.
+    /// Returns true if a record would reveal contents that are to be encrypted. The first encrypted record sets the key.
     fn is_bare(&mut self, record: &PushRecord) -> bool {
         let Some(content) = record.content.as_ref().filter(|_| !record.deleted) else { return false };
         let envelope = Envelope::of(&serde_json::from_str(content.get()).unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! Machines and a cloud: what is changed on one is seen on all.
+//! Machines and a cloud: a change on one is seen on all.
 
 use coditect::{Context, Draft, Error, Filter, Kind, Synced};
 use jiff::SignedDuration;
@@ -22,7 +22,7 @@ pub(crate) fn put(context: &Context, kind: Kind, id: &str, content: Value) {
     context.store().put(&draft(kind, id, content)).unwrap();
 }
 
-/// What a record says on a machine; null where there is none.
+/// Returns a record's content on a machine; null where there is none.
 pub(crate) fn says(context: &Context, kind: Kind, record: &str) -> Value {
     context.store().get(kind, &id(record)).unwrap().map_or(Value::Null, |entry| entry.content)
 }
@@ -113,7 +113,7 @@ fn two_machines_with_a_conflict_come_to_the_same() {
     let history = ada.history(Kind::Task, &id("t"), 50, None).unwrap().data;
     let lost: Vec<_> = history.iter().filter(|entry| entry.outcome == Outcome::Lost).collect();
     assert_eq!(lost.len(), 2, "nothing is gone");
-    // Whoever has pulled the winner changes that one, without a conflict.
+    // A machine that has pulled the winner changes that one, without a conflict.
     put(&ada, Kind::Task, "t", json!({"description": "agreed"}));
     assert_eq!(sync(&ada).pushed.updated, 1);
 }
@@ -130,7 +130,7 @@ fn whoever_is_later_wins_also_when_the_other_was_faster() {
     assert_eq!((pushed.conflicts_won, pushed.conflicts_lost), (1, 0));
     sync(&ada);
     assert_eq!(says(&ada, Kind::Task, "t"), json!({"n": 2}));
-    // The same change made twice is none.
+    // The same change on both machines is a duplicate, not a conflict.
     put(&ada, Kind::Task, "t", json!({"n": 3}));
     put(&bob, Kind::Task, "t", json!({"n": 3}));
     sync(&ada);
@@ -187,7 +187,7 @@ fn many_records_go_in_batches_and_compressed() {
     assert_eq!(sizes, [500, 500, 200]);
     assert!(pushes.iter().all(|push| push.header("content-encoding") == Some("gzip")));
     assert_eq!(format!("{:?}", shown[1]), "Pushing { done: 1000, total: 1200 }");
-    // Large ones are fewer at a time.
+    // Large records go out fewer at a time.
     cloud.forget();
     let text: String = "0123456789abcdef".repeat(15_000);
     let drafts: Vec<Draft> = (0..40).map(|n| draft(Kind::Message, &format!("l{n}"), json!({ "text": text }))).collect();

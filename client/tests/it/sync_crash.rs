@@ -1,6 +1,6 @@
 //! Two machines whose processes are killed at random: nothing is lost, and nothing is doubled.
 //!
-//! `CODITECT_ROUNDS` says how many rounds, `CODITECT_CRASH_SEED` which ones.
+//! `CODITECT_ROUNDS` sets the number of rounds, `CODITECT_CRASH_SEED` their random seed.
 
 use std::collections::HashSet;
 use std::process::{Child, Stdio};
@@ -24,7 +24,7 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// Chance that can be repeated (SplitMix64).
+/// A pseudorandom number generator with a seed (SplitMix64).
 struct Dice(u64);
 
 impl Dice {
@@ -64,7 +64,7 @@ impl Killer {
 
 #[derive(Default)]
 struct Edits {
-    /// What was written for certain, and must reach the cloud.
+    /// Edits that were confirmed, and must reach the cloud.
     written: Vec<(Kind, String, Value)>,
     count: u64,
 }
@@ -87,7 +87,7 @@ impl Edits {
         self.written.push((kind, record, content));
     }
 
-    /// An edit by a process that may be killed before it has said that it is done.
+    /// Makes an edit by a process that may be killed before it confirms it.
     fn make_and_kill(&mut self, machine: &Machine, dice: &mut Dice) {
         let record = format!("k{}", self.count);
         let content = json!({"edit": self.next(), "status": "pending"});
@@ -167,7 +167,7 @@ fn killed_while_it_compares_everything_again_nothing_is_lost() {
     println!("{} killed, {} finished", killer.killed, killer.finished);
 }
 
-/// Lets both machines come to an end, and looks.
+/// Syncs both machines until nothing is left, and checks the result.
 fn agree(cloud: &Cloud, contexts: &[Context; 2], edits: &Edits) {
     (0..2).for_each(|_| contexts.iter().for_each(|here| drop(sync(here))));
     let stream = cloud.stream();
@@ -188,7 +188,7 @@ fn agree(cloud: &Cloud, contexts: &[Context; 2], edits: &Edits) {
     }
 }
 
-/// What a machine shows is what the cloud has.
+/// Checks that a machine shows the same records as the cloud.
 fn same(stream: &Stream, here: &Context) {
     for kind in KINDS {
         let everything = Filter { limit: usize::MAX / 2, ..Filter::default() };

@@ -1,4 +1,4 @@
-//! What does not get through, for whose fault, and what becomes of it.
+//! Changes that are refused or cannot be sent, by cause, and their further handling.
 
 use coditect::Kind;
 use protocol::problem::{Code, ProblemDocument};
@@ -55,13 +55,13 @@ fn what_comes_after_a_parked_change_goes_on_in_its_place() {
     cloud.stream().rejected.insert("t".to_owned());
     (0..3).for_each(|_| drop(here.push(|_| ()).unwrap()));
     cloud.stream().rejected.clear();
-    // The first is parked. What comes next was made from what that was made from, as far as the cloud is concerned.
+    // The first change is parked. For the cloud, the next one is based on the same version as the parked one was.
     let pushed = sync(&here).pushed;
     assert_eq!((pushed.updated, pushed.conflicts_won), (1, 0));
     put(&here, Kind::Task, "t", json!({"n": 4}));
     assert_eq!(sync(&here).pushed.updated, 1);
     assert_eq!(says(&here, Kind::Task, "t"), json!({"n": 4}), "and not what is parked, which is older");
-    // Retried, it is a change of long ago.
+    // Retried, it counts as an old change.
     here.store().retry(&[]).unwrap();
     assert_eq!(sync(&here).pushed.conflicts_lost, 1);
     assert_eq!(says(&here, Kind::Task, "t"), json!({"n": 4}));

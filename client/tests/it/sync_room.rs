@@ -1,4 +1,4 @@
-//! A tenant without room: what needs none goes on, whatever waits before it.
+//! A tenant without room: changes that need none still go out, whatever waits before them.
 
 use coditect::{Context, Draft, JournalEvent, Kind};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::machine::Machine;
 use crate::queue::{draft, id};
 use crate::sync::{context, put, says, sync};
 
-/// How many changes each push of records had.
+/// Returns the number of changes in each push of records.
 fn sizes(cloud: &Cloud) -> Vec<usize> {
     cloud.asked("/push").iter().map(|push| push.body["records"].as_array().unwrap().len()).collect()
 }
@@ -62,7 +62,7 @@ fn a_smaller_change_takes_the_place_of_one_that_is_too_large() {
     put(&here, Kind::Decision, "shrunk", json!({"n": 4}));
     here.store().delete(Kind::Decision, &id("deleted")).unwrap();
     let pushed = here.push(|_| ()).unwrap();
-    // Of what has grown the first and the last are tried, and all are kept.
+    // Of the changes that need more room, the first and the last are tried, and all are kept.
     assert_eq!((pushed.updated, pushed.superseded, pushed.hindered), (2, 4, 2));
     assert_eq!(cloud.stream().current(Kind::Decision, "shrunk").content, json!({"n": 4}));
     assert_eq!(cloud.stream().current(Kind::Decision, "shrunk").version, 2);
@@ -78,7 +78,7 @@ fn a_smaller_change_takes_the_place_of_one_that_is_too_large() {
     };
     assert_eq!(left_out("shrunk").as_deref(), Some("2 not sent, since a later one was"));
     assert_eq!(left_out("grown"), None);
-    // With room, what is kept goes out in its order; and what was made meanwhile knows what it was made from.
+    // With room, the kept changes go out in their order; and a change that was made meanwhile has the right base version.
     put(&here, Kind::Decision, "shrunk", json!({"n": 5}));
     cloud.stream().tight = false;
     let pushed = sync(&here).pushed;

@@ -39,7 +39,7 @@ fn show_prints_the_very_bytes_that_are_sent() {
     assert_eq!(machine.coditect(&["task", "add", secret, "--id", "ring", "--project", "wedding"]).code, 0);
     assert_eq!(machine.coditect(&["task", "show", "nothing"]).code, 1);
     assert_eq!(machine.coditect(&["run", "--", "sh", "-c", "exit 7"]).code, 7);
-    // That asked the cloud, so that what was counted is on its way.
+    // That command asked the cloud, so the counts are being sent.
     let sent = cloud.wait_for("/api/v1/telemetry");
     for telling in ["authorization", "cookie", "traceparent", "x-request-id"] {
         assert_eq!(sent.header(telling), None, "{sent:?}");
@@ -69,7 +69,7 @@ fn what_is_shown_offline_is_what_goes_out_later() {
     let shown = shown(&machine);
     assert_eq!(commands(&shown), ["task list", "sync status"]);
     cloud.away(false);
-    // By hand, as it is done after a command.
+    // Run by hand here; usually it runs after a command.
     assert_eq!(machine.coditect(&["upkeep", "--telemetry"]).code, 0);
     let sent = cloud.asked("/api/v1/telemetry").remove(0);
     assert_eq!(sent.body, shown);
@@ -136,13 +136,13 @@ fn the_queue_has_a_bound_and_forgives_what_was_cut_short() {
 #[test]
 fn nobody_waits_for_it() {
     let cloud = Cloud::start();
-    // A function that takes connections, and says nothing.
+    // A function that accepts connections, and never answers.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     cloud.mood().telemetry_at = Some(format!("http://{}", silent.local_addr().unwrap()));
     let machine = Machine::new(&cloud.url);
     machine.coditect(&["telemetry", "on"]);
     let activated = machine.coditect(&["activate", &machine.key.to_string()]);
     assert_eq!(activated.code, 0, "{activated:?}");
-    // It was over before anybody has listened to what it started.
+    // The command ended before the connection of the process that it started was accepted.
     silent.accept().unwrap();
 }

@@ -1,4 +1,4 @@
-//! Certificates: whose are believed, and what is said of those that are not.
+//! Certificates: those that are trusted, and the messages for those that are not.
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -7,7 +7,7 @@ use crate::cloud::Cloud;
 use crate::front::{Front, GOOD, Leaf};
 use crate::machine::Machine;
 
-/// What is said of a certificate, by a machine that knows the authority.
+/// Returns the message for a certificate, on a machine that trusts the authority.
 fn refusal(leaf: &Leaf) -> String {
     let cloud = Cloud::start();
     let front = Front::of(&cloud, leaf);

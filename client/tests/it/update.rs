@@ -1,4 +1,4 @@
-//! `coditect self update`: what is installed, what is refused, and what a crash leaves.
+//! `coditect self update`: updates that are installed, updates that are refused, and the state after a crash.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -16,7 +16,7 @@ const HERE: &str = concat!("coditect ", env!("CARGO_PKG_VERSION"));
 const NOVEMBER: &str = "2026-11-01T00:00:00Z";
 const DECEMBER: &str = "2026-12-01T00:00:00Z";
 
-/// Refused with this sentence, and everything is as it was.
+/// Checks that an update is refused with this sentence, and that nothing was changed.
 #[track_caller]
 fn refused(installed: &Installed, publisher: &Publisher, code: i32, sentence: &str) {
     let printed = installed.run(publisher, &["self", "update"]);
@@ -63,12 +63,12 @@ fn nothing_is_believed_that_the_key_has_not_signed() {
     let manifest = fs::read_to_string(publisher.manifest()).unwrap();
     fs::write(publisher.manifest(), manifest.replace("9.1.0", "9.2.0")).unwrap();
     refused(&installed, &publisher, 2, unsigned);
-    // Somebody else's good signature.
+    // A valid signature by another key.
     publisher.release("9.1.0", NOVEMBER);
     new_key(publisher.manifest().parent().unwrap(), "other");
     publisher.sign("other");
     refused(&installed, &publisher, 2, unsigned);
-    // A good signature of something else, with a comment that was changed, or none at all.
+    // A signature whose comment was changed, an empty one, and none at all.
     publisher.release("9.1.0", NOVEMBER);
     let signature = publisher.file("manifest.json.minisig");
     let good = fs::read_to_string(&signature).unwrap();
@@ -121,7 +121,7 @@ fn an_older_message_is_not_believed_once_a_later_one_was_seen() {
         2,
         "The update server offers coditect 9.1.0 as the newest, in a message from before the one",
     );
-    // Taken back by a later one: whoever signs may do that.
+    // A later manifest withdraws 9.2.0: the holder of the signing key may do that.
     publisher.release("9.1.0", "2026-12-02T00:00:00Z");
     assert_eq!(installed.run(&publisher, &["self", "update"]).code, 0);
 }
@@ -174,7 +174,7 @@ fn a_folder_that_this_user_may_not_write_to_names_the_command_that_may() {
     let folder = installed.program.parent().unwrap();
     let mut command = installed.command(&publisher, &["self", "update"]);
     if rustix::process::geteuid().is_root() {
-        // Root may everything, so somebody else tries.
+        // Root may write everything, so another user tries.
         for open in [folder, installed.machine.folder(), &installed.program] {
             fs::set_permissions(open, fs::Permissions::from_mode(0o755)).unwrap();
         }
@@ -189,7 +189,7 @@ fn a_folder_that_this_user_may_not_write_to_names_the_command_that_may() {
             .args(["self", "update"]);
         installed.machine.surround(&mut other);
         publisher.surround(&mut other);
-        // Where coverage is measured, its counts have no place that this user may write to, and it would say so.
+        // Where coverage is measured, this user cannot write the counts, and the program would report that.
         other.env("LLVM_PROFILE_FILE", "/dev/null");
         command = other;
     } else {
@@ -220,7 +220,7 @@ fn a_build_without_a_key_is_updated_the_way_it_was_installed() {
     let says = "error: This coditect was built without the key that updates are checked with.\n\
         hint: Update it the way it was installed.\n";
     expect(&printed, 1, "", says);
-    // Where 1 means that there is a newer one, this is none of the two answers.
+    // With `--check`, exit code 1 means that there is a newer version, so this failure has exit code 2.
     let mut command = installed.command(&publisher, &["self", "update", "--check"]);
     let printed = installed.machine.printed(command.env_remove("CODITECT_UPDATE_KEY").output().unwrap());
     expect(&printed, 2, "", says);
@@ -276,7 +276,7 @@ fn killed_before_the_last_step_the_old_one_still_runs() {
     assert_eq!((installed.version().as_str(), installed.beside().len()), ("coditect 9.1.0", 0));
 }
 
-/// What a person sees at a terminal, whose command line updates from there.
+/// Returns the output at a terminal of a command line that updates from this publisher.
 fn at_terminal(machine: &Machine, publisher: &Publisher, arguments: &str, variables: &[(&str, &str)]) -> String {
     let mut command = crate::manners::at_terminal(machine, arguments);
     publisher.surround(&mut command);
@@ -325,7 +325,7 @@ fn a_command_that_went_to_the_network_has_somebody_ask_afterwards() {
     at_terminal(&machine, &publisher, &activate, &[("CI", "1")]);
     at_terminal(&machine, &publisher, &format!("{activate} --quiet"), &[]);
     assert!(!publisher.was_asked(), "without a network, in CI, and where nobody listens");
-    // The server holds its answer back, and nobody waits for it.
+    // The server holds its answer back, and the command does not wait for it.
     publisher.hold("manifest.json", 10);
     assert!(at_terminal(&machine, &publisher, &activate, &[]).contains("Activated"));
     publisher.wait_for("manifest.json");

@@ -15,7 +15,7 @@ const APART: &str = "This machine's clock is 2 days ahead of the cloud's. Set th
 const DOUBT: &str = "This machine's clock has moved ahead by 8 days, and what is stored no longer serves. If the clock is wrong, \
                      set it right: then it serves again.\n";
 
-/// A machine that was told yes two days ago.
+/// Makes a machine whose license was validated two days ago.
 fn activated_two_days_ago(cloud: &Cloud) -> Machine {
     cloud.mood().signed_ago = SignedDuration::from_hours(48);
     let machine = Machine::activated(&cloud.url);
@@ -39,7 +39,7 @@ fn an_older_answer_is_asked_for_again() {
     let machine = activated_two_days_ago(&cloud);
     expect(&machine.coditect(&["validate"]), 0, VALID, "");
     assert_eq!(cloud.asked("validate").len(), 1);
-    // And this one is young.
+    // The new answer is less than a day old.
     cloud.forget();
     expect(&machine.coditect(&["validate"]), 0, VALID, "");
     assert!(cloud.asked("/").is_empty());

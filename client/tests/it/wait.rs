@@ -12,7 +12,7 @@ use crate::machine::{Machine, expect};
 
 const TOLD: &str = "All 5 seats are in use. Waiting for one; one may be free in 2 minutes.";
 
-/// A machine whose license has no free seat.
+/// Makes a machine whose license has no free seat.
 fn scene() -> (Cloud, Machine) {
     let cloud = Cloud::start();
     let machine = Machine::activated(&cloud.url);
@@ -21,7 +21,7 @@ fn scene() -> (Cloud, Machine) {
     (cloud, machine)
 }
 
-/// Starts waiting, and waits until that was told.
+/// Starts waiting, and returns once the waiting was reported.
 fn waiting(machine: &Machine, arguments: &[&str]) -> (Child, BufReader<std::process::ChildStderr>) {
     let mut command = machine.command(arguments);
     let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

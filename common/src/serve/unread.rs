@@ -23,19 +23,19 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Unread {
     has_ended: Arc<AtomicBool>,
-    /// The rest will be read, even once the body is dropped.
+    /// True if the rest will be read, even once the body is dropped.
     is_drained: bool,
 }
 
-/// A request's body, of which nothing is left on the connection.
+/// A request's body whose unread rest is drained from the connection on drop.
 struct Watched {
     body: Body,
     has_ended: Arc<AtomicBool>,
-    /// The sender waits to be told to go on.
+    /// True if the sender waits for `100 Continue`.
     is_expecting: bool,
 }
 
-/// Sees to a request's body.
+/// Wraps a request's body, so that an unread rest is drained.
 pub(super) fn watch(request: Request<Body>) -> (Request<Body>, Unread) {
     let has_ended = Arc::new(AtomicBool::new(request.body().is_end_stream()));
     if has_ended.load(Ordering::Relaxed) {
@@ -50,7 +50,7 @@ pub(super) fn watch(request: Request<Body>) -> (Request<Body>, Unread) {
 }
 
 impl Unread {
-    /// Says that the connection closes, where it will.
+    /// Adds `Connection: close` to an answer after which the connection closes.
     pub(super) fn told(&self, response: &mut Response<Body>) {
         if !self.is_drained && !self.has_ended.load(Ordering::Relaxed) {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

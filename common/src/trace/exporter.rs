@@ -1,4 +1,4 @@
-//! Spans on their way to a collector, by OTLP over HTTP.
+//! Export of spans to a collector, by OTLP over HTTP.
 
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ use tracing_subscriber::registry::LookupSpan;
 use super::SPANS;
 use crate::config::{self, Setup};
 
-/// How long one attempt to send may take.
+/// Time limit of one attempt to send.
 const SEND_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long the last spans have at the end, of what is left of Cloud Run's 10 seconds after the running requests'.
+/// Time limit of the last send at shutdown, out of what the running requests leave of Cloud Run's 10 seconds.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// Sends spans until the process ends.
@@ -27,7 +27,7 @@ pub(crate) struct Exporter {
 }
 
 impl Exporter {
-    /// Asks for a collector: `None` inside where there is none. The outer `None` means that a mistake was noted.
+    /// Reads the collector's settings: `None` inside where there is none. The outer `None` means that a mistake was noted.
     pub(crate) fn ask(setup: &mut Setup, function: &'static str) -> Option<Option<Self>> {
         let endpoint = setup.optional(&config::OTEL_EXPORTER_OTLP_ENDPOINT, config::url);
         let ratio = setup.defaulted(&config::OTEL_TRACES_SAMPLER_ARG, ratio);
@@ -38,7 +38,7 @@ impl Exporter {
         Some(Some(Self { provider, function }))
     }
 
-    /// The layer that makes spans of ours, and of nobody else's.
+    /// Returns the layer that exports our own spans, and none of other crates.
     pub(crate) fn layer<S: Subscriber + for<'a> LookupSpan<'a>>(&self) -> impl Layer<S> + use<S> {
         let tracer = self.provider.tracer(self.function);
         let layer = tracing_opentelemetry::layer().with_tracer(tracer);
@@ -46,7 +46,7 @@ impl Exporter {
         layer.with_filter(Targets::new().with_target(SPANS, LevelFilter::INFO))
     }
 
-    /// Sends what there still is. It waits in a place for waiting, so that nothing else does.
+    /// Sends the remaining spans. It waits on a blocking thread, so that no other task waits.
     pub(crate) async fn flush(self) {
         let flushed = tokio::task::spawn_blocking(move || self.provider.shutdown_with_timeout(FLUSH_TIMEOUT)).await;
         if let Ok(Err(e)) = flushed {
@@ -72,8 +72,8 @@ fn provider(endpoint: &str, ratio: f64, function: &'static str) -> Result<SdkTra
         .build())
 }
 
-/// What a caller records is recorded here too; of the rest, a part. A caller that doesn't record is no reason not to: the
-/// command line begins a trace with each request, for the log, and has nowhere to send spans.
+/// Samples every request that its caller records, and a part of the rest. A caller that doesn't record its trace prevents
+/// nothing: the command line begins a trace with each request, for the log, and has nowhere to send spans.
 #[derive(Debug, Clone)]
 struct ByCallerOrRatio(f64);
 

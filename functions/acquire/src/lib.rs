@@ -1,4 +1,4 @@
-//! `POST /api/v1/licenses/acquire`: a holder takes a seat, or gets the one it has again.
+//! `POST /api/v1/licenses/acquire`: a holder takes a seat, or gets the one that it already has.
 //!
 //! Round trips: Postgres 1 (the licenses) → Redis 1 (the grant) → Postgres 1 (the session's row, which also ends the
 //! sessions whose seats it takes over) → Redis 1 (the confirmation) → KMS 1 (the signature) → answer. Two more in
@@ -6,8 +6,8 @@
 //! Where a person may use several licenses: one in Redis for each that is full, and one in Postgres (that the holder has no
 //! seat of another).
 //!
-//! Crashes: after the grant, the seat is nobody's until it expires, or until its holder asks again and gets it; after the
-//! row, the same. Nothing is told to a client before the confirmation.
+//! Crashes: after the grant, no client holds the seat until it expires, or until its holder asks again and gets it; the same
+//! after the row. No client receives an answer before the confirmation.
 
 mod choice;
 mod queries;
@@ -26,7 +26,7 @@ use signing::TokenSigner;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// What an acquire needs: the license, its seats, a signature, and who is asking.
+/// State of the acquire function: the licenses, their seats, the signing key, and the authentication of callers.
 #[derive(Debug, Clone)]
 pub struct State {
     db: Db,
@@ -40,7 +40,7 @@ pub struct State {
 }
 
 impl State {
-    /// Asks for what this function needs.
+    /// Makes the state from the configuration; `None` where that has mistakes.
     pub fn connect(setup: &mut Setup) -> Option<Self> {
         let (db, seats, callers) = (setup.postgres(), Seats::ask(setup), Callers::ask(setup));
         let signer = TokenSigner::ask(setup);
@@ -59,8 +59,8 @@ impl State {
         })
     }
 
-    /// The same in an installation that may serve so many users over all of its licenses, and nobody new from its own
-    /// license's end on.
+    /// Returns this state for an installation that may serve at most so many users over all of its licenses, and no new one
+    /// from the end of its own license on.
     #[must_use]
     pub fn within(self, users: u32, ends: Option<Timestamp>) -> Self {
         Self { seats: self.seats.within(users), ends, ..self }

@@ -30,8 +30,8 @@ const SESSION_STANDING: &str = "/* session_standing */
     select s.ended_reason, license_state(l.state, l.standing, l.expires_at)
     from sessions s join licenses l on l.id = s.license_id where s.id = $1";
 
-/// Refusals are counted for those who decide about more seats; losing the last few in a crash is no harm, so that the
-/// count doesn't wait for the disk.
+/// Turns off `synchronous_commit`. Refusals are counted for those who decide about more seats; losing the last few in a crash
+/// does no harm, so that the count doesn't wait for the disk.
 const DURABLE_LATER: &str = "/* durable_later */ select set_config('synchronous_commit', 'off', true)";
 const REFUSAL_COUNT: &str = "/* refusal_count */
     insert into license_daily_counts (tenant_id, license_id, kind) values (current_tenant(), $1, 'seat_refused')
@@ -77,7 +77,7 @@ pub(crate) async fn licenses_for_caller(
     }
 }
 
-/// Refuses to give an answer again whose session has ended, or whose license can't be used any more.
+/// Refuses to repeat an answer whose session has ended, or whose license can't be used any more.
 pub(crate) async fn session_must_be_open(db: &Db, caller: &Caller, answer: &[u8]) -> Result<(), Problem> {
     #[derive(Deserialize)]
     struct Answer {
@@ -102,7 +102,8 @@ pub(crate) async fn count_refusal(db: &Db, tenant: TenantId, license: LicenseId)
 }
 
 impl License {
-    /// The same after the installation's own license has ended. Whoever sits then has a token that is good for a day more.
+    /// Returns the license as it is after the end of the installation's own license. Holders that have a seat then keep a token
+    /// that is valid for a day more.
     pub(crate) fn until(mut self, ends: Option<Timestamp>) -> Self {
         if ends.is_some_and(|end| end <= Timestamp::now()) && self.terms.state == "active" {
             "expired".clone_into(&mut self.terms.state);

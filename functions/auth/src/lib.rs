@@ -27,15 +27,15 @@ use signing::TokenSigner;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// How long an access token is good.
+/// Time for which an access token is valid.
 const ACCESS_TOKEN_TTL: SignedDuration = SignedDuration::from_hours(1);
-/// What an access token allows: everything a license key gives a right to.
+/// Scope of an access token: everything that a license key gives a right to.
 const SCOPE: &str = "licenses context";
 /// The functions that clients look for.
 const FUNCTIONS: [&str; 8] =
     ["validate", "acquire", "heartbeat", "release", "auth", "sync-push", "sync-pull", "telemetry"];
 
-/// What `auth` needs: licenses by key, a signature, the public keys, and the limit on guessing.
+/// State of the auth function: licenses by key, the signing key, the public keys, and the limit on guessing.
 #[derive(Debug, Clone)]
 pub struct State {
     db: Db,
@@ -48,7 +48,7 @@ pub struct State {
 }
 
 impl State {
-    /// Asks for what this function needs.
+    /// Makes the state from the configuration; `None` where that has mistakes.
     pub fn connect(setup: &mut Setup) -> Option<Self> {
         let (db, hasher, guesses) = (setup.postgres(), KeyHasher::ask(setup), Guesses::ask(setup));
         let signer = TokenSigner::ask(setup);
@@ -151,7 +151,7 @@ fn unguessed(problem: Problem) -> Refusal {
     (None, problem)
 }
 
-/// The license that can be used with what was sent as its key.
+/// Returns the license of a key, if it can be used.
 async fn usable_license(app: &State, sent: &UnverifiedKey) -> Result<queries::License, Refusal> {
     let unknown = |hash| (Some(FailedGuess(hash)), Problem::invalid_license_key());
     let key = sent.parse().map_err(|_| unknown(app.hasher.hash_text(sent.as_str())))?;
@@ -160,7 +160,7 @@ async fn usable_license(app: &State, sent: &UnverifiedKey) -> Result<queries::Li
     if license.state == "active" { Ok(license) } else { Err(unguessed(unusable(app, &license).await)) }
 }
 
-/// The answer to a genuine key that opens nothing now: what to do instead.
+/// Returns the problem of a genuine key that can't be used now, with the key or license to use instead.
 async fn unusable(app: &State, license: &queries::License) -> Problem {
     if license.state == "key_replaced" {
         return Problem::replaced_license_key();
@@ -171,7 +171,7 @@ async fn unusable(app: &State, license: &queries::License) -> Problem {
     }
 }
 
-/// The license of a key, under whichever pepper it is hashed.
+/// Finds the license of a key, under any of the configured peppers.
 async fn license_of(app: &State, key: &LicenseKey) -> Result<Option<queries::License>, Problem> {
     for hash in app.hasher.hashes(key) {
         if let Some(license) = queries::license_by_key(&app.db, &hash).await? {

@@ -20,7 +20,7 @@ const PATH: &str = "/api/v1/auth/license";
 /// An event, and where its answer goes.
 type Asked = (String, oneshot::Sender<Value>);
 
-/// Hands out events, and gives each one's answer to whoever asked.
+/// Hands out events, and sends each one's answer to its sender.
 #[derive(Clone, Default)]
 struct RuntimeApi {
     events: Arc<Mutex<VecDeque<Asked>>>,
@@ -135,7 +135,7 @@ async fn lambda_gets_the_same_answers() {
     assert_eq!(unknown["statusCode"], 401, "{unknown}");
     assert_eq!(unknown["headers"]["content-type"], "application/problem+json");
 
-    // Whoever guesses is refused in the end, by the address that API Gateway saw.
+    // A caller who guesses is refused in the end, by the address that API Gateway saw.
     let mut last = Value::Null;
     for _ in 0..61 {
         last = api.ask("CODITECT-TEAM-000000000000-0000").await;

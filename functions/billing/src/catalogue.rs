@@ -1,4 +1,4 @@
-//! What there is to buy: which prices of Stripe's, and how many of each, make a plan with so many seats.
+//! Line items of a purchase: the Stripe prices, and the quantity of each, that make a plan with a number of seats.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use stripe::api::LineItem;
 #[derive(Debug, Default)]
 pub(crate) struct Catalogue(pub(crate) BTreeMap<String, Plan>);
 
-/// A plan, and what it is sold for.
+/// A plan, and the prices that it is sold for.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) tier: Tier,
@@ -29,7 +29,7 @@ pub(crate) struct Price {
 }
 
 impl Catalogue {
-    /// What to buy for a plan with so many seats, or with those that it includes.
+    /// Returns the line items of a plan with so many seats, or with those that it includes.
     pub(crate) fn items(&self, code: &str, seats: Option<SeatNumber>) -> Result<Vec<LineItem>, Problem> {
         let (plan, base) = match self.0.get(code) {
             Some(plan) if plan.tier == Tier::Enterprise => {

@@ -2,9 +2,9 @@
 //! pay for, on Stripe's pages.
 //!
 //! Round trips: Postgres 1 (the catalogue, the tenant's customer, the caller's address) → Stripe 1 (the page), with no
-//! transaction open meanwhile. What was bought comes back by `webhook-stripe`.
+//! transaction open meanwhile. A purchase reaches us by `webhook-stripe`.
 //!
-//! Crashes: nothing of ours is written. A page that nobody was told of is closed by Stripe after a day; asking again with
+//! Crashes: we write nothing. A page whose address never reached a client is closed by Stripe after a day; asking again with
 //! the same `Idempotency-Key` gives the same page, also when the first answer was lost.
 
 mod catalogue;
@@ -24,7 +24,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-/// What selling needs: who asks, what there is to buy, and Stripe.
+/// State of the billing function: the database, the authentication of callers, and Stripe's API.
 #[derive(Debug, Clone)]
 pub struct State {
     db: Db,
@@ -33,7 +33,7 @@ pub struct State {
 }
 
 impl State {
-    /// Asks for what this function needs.
+    /// Makes the state from the configuration; `None` where that has mistakes.
     pub fn connect(setup: &mut Setup) -> Option<Self> {
         let (db, callers, api) = (setup.postgres(), Callers::ask(setup), Api::ask_required(setup));
         Some(Self { db: db?, callers: callers?, api: api? })

@@ -22,7 +22,7 @@ const CUSTOMER: &str = "/* customer */
 
 const USER_EMAIL: &str = "/* user_email */ select email from users where id = $1";
 
-/// What a sale starts from.
+/// The rows that a sale is made from.
 #[derive(Debug)]
 pub(crate) struct Sale {
     pub(crate) catalogue: Catalogue,
@@ -30,7 +30,7 @@ pub(crate) struct Sale {
     pub(crate) email: Option<String>,
 }
 
-/// What there is to buy, and who would pay.
+/// Reads the catalogue, the tenant's customer at Stripe, and the caller's e-mail address.
 pub(crate) async fn sale(db: &Db, tenant: TenantId, user: UserId, livemode: Option<bool>) -> Result<Sale, Problem> {
     let tx = db.tenant("sale", tenant).await?;
     let user = user.as_uuid();

@@ -21,7 +21,7 @@ const LICENSE_OF_SESSION: &str = "/* license_of_session */
     select l.id, license_state(l.state, l.standing, l.expires_at)
     from sessions s join licenses l on l.id = s.license_id where s.id = $1 and s.user_id = $2";
 
-/// What a heartbeat needs: seats, and who is asking.
+/// State of the heartbeat function: seats, and the authentication of callers.
 #[derive(Debug, Clone)]
 pub struct State {
     seats: Seats,
@@ -31,7 +31,7 @@ pub struct State {
 }
 
 impl State {
-    /// Asks for what this function needs.
+    /// Makes the state from the configuration; `None` where that has mistakes.
     pub fn connect(setup: &mut Setup) -> Option<Self> {
         let (seats, callers, db) = (Seats::ask(setup), Callers::ask(setup), setup.postgres());
         let interval = setup.defaulted(&config::HEARTBEAT_INTERVAL_SECONDS, config::seconds);

@@ -21,7 +21,7 @@ use utoipa_axum::routes;
 const SESSION_LICENSE: &str = "/* session_license */
     select license_id from sessions where id = $1 and starts_with(holder, $2 || '/')";
 
-/// What a release needs: the session's row, its seat, and who is asking.
+/// State of the release function: the session's row, its seat, and the authentication of callers.
 #[derive(Debug, Clone)]
 pub struct State {
     seats: Seats,
@@ -30,7 +30,7 @@ pub struct State {
 }
 
 impl State {
-    /// Asks for what this function needs.
+    /// Makes the state from the configuration; `None` where that has mistakes.
     pub fn connect(setup: &mut Setup) -> Option<Self> {
         let (seats, callers, db) = (Seats::ask(setup), Callers::ask(setup), setup.postgres());
         Some(Self { seats: seats?, callers: callers?, db: db? })

@@ -1,4 +1,4 @@
-//! `GET /api/v1/context/history`: what a record is and was, and what lost a conflict; the latest first.
+//! `GET /api/v1/context/history`: a record's current state, former versions and lost conflicts, the latest first.
 
 use axum::extract::State as Is;
 use axum::response::Response;
@@ -16,7 +16,7 @@ use utoipa::IntoParams;
 use crate::queries::{self, Wish};
 use crate::{State, page_memory, sent};
 
-/// How many entries a page has, and how many at most.
+/// Default and maximum number of entries per page.
 const USUAL_ENTRIES: u16 = 50;
 const MAX_ENTRIES: u16 = 200;
 
@@ -29,14 +29,14 @@ pub(crate) struct HistoryParameters {
     /// The record's id.
     #[param(value_type = String, min_length = 1, max_length = 128)]
     id: RecordId,
-    /// How many; 50 unless said. A page may have fewer, where contents are long, and there may still be more.
+    /// Maximum number of entries; 50 by default. A page may have fewer, where contents are long, and there may still be more.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<u16>,
-    /// Where to go on: `next_cursor` of the page before.
+    /// Cursor to continue from: `next_cursor` of the page before.
     cursor: Option<String>,
 }
 
-/// What a record is and was, and what lost a conflict; the latest first.
+/// A record's current state, its former versions, and the writes that lost a conflict, the latest first.
 #[utoipa::path(
     get, path = "/api/v1/context/history", tag = "context", operation_id = "context_history",
     params(HistoryParameters), security(("bearer" = [])),

@@ -1,4 +1,4 @@
-//! `GET /api/v1/context/pull`, and what else can be read of a tenant's records: `status`, `tasks`, `decisions`, `learnings` and
+//! `GET /api/v1/context/pull`, and the other views of a tenant's records: `status`, `tasks`, `decisions`, `learnings` and
 //! `history`.
 //!
 //! Round trips: Postgres 1 (the caller's right, the head, the page); 2 where contents are long. Nothing is written, so no crash
@@ -33,13 +33,13 @@ use utoipa_axum::routes;
 
 use queries::Wish;
 
-/// How many records a page has unless the caller says.
+/// Default number of records per page.
 const USUAL_RECORDS: u16 = 500;
 
 /// Memory that a page takes while it is read and written, as a multiple of its length.
 const PAGE_COPIES: usize = 2;
 
-/// What a pull needs: who asks, and the tenant's records.
+/// State of the pull function: the authentication of callers, and the tenant's records.
 #[derive(Debug, Clone)]
 pub struct State {
     db: Db,
@@ -47,7 +47,7 @@ pub struct State {
 }
 
 impl State {
-    /// Asks for what this function needs.
+    /// Makes the state from the configuration; `None` where that has mistakes.
     pub fn connect(setup: &mut Setup) -> Option<Self> {
         let (db, callers) = (setup.postgres(), Callers::ask_for_contents(setup));
         Some(Self { db: db?, callers: callers? })
@@ -74,9 +74,9 @@ pub fn routes(_: &State) -> OpenApiRouter<State> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct PullParameters {
-    /// Where to go on: `next_cursor` of the page before. Without it: from the beginning.
+    /// Cursor to continue from: `next_cursor` of the page before. Without it: from the beginning.
     cursor: Option<String>,
-    /// How many records a page has at most; 500 unless said. A page may have fewer, also none, and there may still be more.
+    /// Maximum number of records per page; 500 by default. A page may have fewer, also none, and there may still be more.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u16>,
     /// Only records of this kind.
@@ -119,7 +119,7 @@ async fn pull(Is(app): Is<State>, caller: Caller, Query(ask): Query<PullParamete
     let is_whole = taken.len() == rows.len() && rows.len() < usize::from(limit);
     let last = taken.last().map_or(after, page::seq);
     let next = if is_whole { last.max(head.seq.min(wish.horizon())) } else { last };
-    // What changed while its content was fetched is on a later page.
+    // A record that changed while its content was fetched is on a later page.
     let has_more = next < head.seq || contents.len() < long.len();
     let page = page::write(taken, &contents, &head, next, has_more)?;
     if !taken.is_empty() {
@@ -143,7 +143,7 @@ fn sent(page: impl Serialize, memory: Reserved) -> Result<Response, Problem> {
     Ok(kept(serde_json::to_vec(&page).map_err(Problem::internal_error)?, memory))
 }
 
-/// What the cloud holds: per kind, by which devices, and how much of the plan's quotas it takes.
+/// Stored records per kind, the devices that push, and how much of the plan's quotas is used.
 #[utoipa::path(
     get, path = "/api/v1/context/status", tag = "context", operation_id = "context_status", security(("bearer" = [])),
     responses((status = 200, description = "How much there is.", body = ContextStatus)),

@@ -11,23 +11,23 @@ use protocol::wire::{Kind, MAX_PAGE_BYTES, MAX_PULL_RECORDS};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-/// What a page is written from, in the order that it is read in. Longer contents are fetched by themselves, and only as many as
-/// the page takes: a thousand of those that are not can't be more than a page. Of those there is the length.
+/// Columns of a page's records, in the order in which they are read. A content above 4,096 bytes is given as its length and
+/// fetched separately, only as many as the page takes; a thousand shorter ones can't exceed a page.
 const COLUMNS: &str = "kind, id, project_id, case when octet_length(content) <= 4096 then content end as content, \
     case when octet_length(content) > 4096 then octet_length(content) end as length, \
     content_hash, version, updated_at, deleted, device_id, user_id, written_at, seq";
 
-/// As Postgres counts.
+/// `MAX_PAGE_BYTES` in the type that Postgres counts in.
 const PAGE_BYTES: i64 = MAX_PAGE_BYTES as i64;
 
 const CONTENTS: &str = "/* contents */ select seq, content from context_records where seq > 0 and seq = any($1)";
 
-/// How many numbers of a stream are looked through for one of the kinds that have no index of their own; then the answer is a
-/// page that may be empty, and a cursor to go on with.
+/// Length of the range of the stream that is searched for a kind that has no index of its own; the answer is then a page that
+/// may be empty, and a cursor to continue from.
 const WINDOW: i64 = 50_000;
 
-/// The row and what it was, and what lost against it, by the numbers that each was given. Contents beyond a page's bytes are not
-/// read, but for the first.
+/// Selects the current row, its former versions and the writes that lost against it, by stream number. Contents beyond a page's
+/// bytes are not read, except the first.
 const HISTORY: &str = "/* context_history */
     select seq, version, updated_at, written_at, replaced_at, deleted, device_id, user_id, project_id, content_hash, is_current, fits,
            case when fits then content end as content
@@ -53,13 +53,13 @@ const HISTORY_USAGE: &str = "/* context_history_usage */
     select h.history_bytes, coalesce(l.max_bytes, -1) from context_heads h cross join context_history_limits() l";
 const DEVICES: &str = "/* context_devices */ select device_id, last_seen_at from context_devices order by last_seen_at desc, device_id limit 200";
 
-/// Where a page's records are found: ranges of an index, each in order, that are merged as they are read.
+/// Conditions that find a page's records: ranges of an index, each in order, that are merged as they are read.
 fn ranges(kind: Option<Kind>, of_project: bool) -> Vec<String> {
     let of_kind = |kind| format!("kind = {}", context::kind::number(kind));
     match kind {
         None if of_project => Kind::ALL.iter().map(|kind| format!("{} and project_id = $3", of_kind(*kind))).collect(),
         Some(kind) if of_project => vec![format!("{} and project_id = $3", of_kind(kind))],
-        // That numbers are positive says that the index of the stream will do.
+        // `seq > 0` lets the planner use the index of the stream.
         Some(kind) if is_windowed(Some(kind), of_project) => {
             vec![format!("{} and seq > 0 and seq <= $1::bigint + {WINDOW}", of_kind(kind))]
         }
@@ -68,15 +68,15 @@ fn ranges(kind: Option<Kind>, of_project: bool) -> Vec<String> {
     }
 }
 
-/// Whether there is no index of this kind, because it is most of what there is.
+/// Returns true if this kind has no index, because it makes up most of the records.
 fn is_windowed(kind: Option<Kind>, of_project: bool) -> bool {
     matches!(kind, Some(Kind::Message | Kind::ToolAnalytics)) && !of_project
 }
 
 /// A page of the stream, from a number on. Where nothing is new, no record is looked at.
 fn page(kind: Option<Kind>, of_project: bool) -> String {
-    // Numbers of our own, not parameters: the planner sees that each part is in order, and that it is short. Of a limit that
-    // it doesn't know it expects a tenth of the table, and reads all of it.
+    // Literals, not parameters: the planner sees that each part is in order, and that it is short. For a limit that it doesn't
+    // know it expects a tenth of the table, and reads all of it.
     let part = |range: String| {
         format!(
             "(select {COLUMNS} from context_records where {range} and seq > $1 order by seq limit {MAX_PULL_RECORDS})"
@@ -90,7 +90,7 @@ fn page(kind: Option<Kind>, of_project: bool) -> String {
     )
 }
 
-/// The same for every choice, written once: a statement's text is what a connection knows it by.
+/// The page statements for every kind, with and without a project, built once: a connection knows a statement by its text.
 static PAGES: LazyLock<Vec<[String; 2]>> = LazyLock::new(|| {
     let choices = std::iter::once(None).chain(Kind::ALL.iter().copied().map(Some));
     choices.map(|kind| [page(kind, false), page(kind, true)]).collect()
@@ -126,7 +126,7 @@ fn views(kind: Kind) -> [String; 4] {
     })
 }
 
-/// What is asked of a listing; `after` is before it, where the listing goes back.
+/// Parameters of a listing; `after` is before it, where the listing goes back.
 #[derive(Debug)]
 pub(crate) struct Wish<'a> {
     pub(crate) after: i64,
@@ -141,14 +141,14 @@ impl Wish<'_> {
         &PAGES[kind][usize::from(self.project.is_some())]
     }
 
-    /// How far the stream was looked through, where a page is not full.
+    /// Number up to which the stream was searched, where a page is not full.
     pub(crate) fn horizon(&self) -> i64 {
         if is_windowed(self.kind, self.project.is_some()) { self.after.saturating_add(WINDOW) } else { i64::MAX }
     }
 }
 
-/// The end of the stream, and a page of it. The head first: what is committed between the two is on the page or on a later
-/// one, and nothing falls between them.
+/// Reads the end of the stream, and a page of it. The head is read first: changes that are committed between the two are on the
+/// page or on a later one, and none is lost.
 pub(crate) async fn pull(db: &Db, caller: &Caller, wish: &Wish<'_>) -> Result<(Head, Vec<Row>), Problem> {
     let license = context::head::license_of(caller);
     let limit = i64::from(wish.limit);
@@ -198,7 +198,7 @@ pub(crate) async fn view(
     Ok((allowed(db, caller, &head).await?, rows))
 }
 
-/// What a record is and was, from the latest back.
+/// Returns a record's current state, former versions and lost conflicts, from the latest back.
 pub(crate) async fn history(
     db: &Db,
     caller: &Caller,

@@ -16,7 +16,7 @@ use utoipa::IntoParams;
 use crate::queries::{self, Wish};
 use crate::{State, page_memory, sent};
 
-/// How many views a page has, and how many at most.
+/// Default and maximum number of views per page.
 const USUAL_VIEWS: u16 = 50;
 const MAX_VIEWS: u16 = 200;
 
@@ -29,10 +29,10 @@ pub(crate) struct TaskParameters {
     /// Only tasks of this project.
     #[param(value_type = Option<String>, min_length = 1, max_length = 128)]
     project_id: Option<ProjectId>,
-    /// How many; 50 unless said.
+    /// Maximum number of tasks; 50 by default.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<u16>,
-    /// Where to go on: `next_cursor` of the page before.
+    /// Cursor to continue from: `next_cursor` of the page before.
     cursor: Option<String>,
 }
 
@@ -42,10 +42,10 @@ pub(crate) struct NoteParameters {
     /// Only those of this project.
     #[param(value_type = Option<String>, min_length = 1, max_length = 128)]
     project_id: Option<ProjectId>,
-    /// How many; 50 unless said.
+    /// Maximum number of records; 50 by default.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<u16>,
-    /// Where to go on: `next_cursor` of the page before.
+    /// Cursor to continue from: `next_cursor` of the page before.
     cursor: Option<String>,
 }
 
@@ -90,7 +90,7 @@ pub(crate) async fn decisions(
     list(&app, &caller, Kind::Decision, (ask.limit, ask.cursor, ask.project_id), None, note).await
 }
 
-/// What the tenant has learned, the latest change first.
+/// The tenant's skill learnings, the latest change first.
 #[utoipa::path(
     get, path = "/api/v1/context/learnings", tag = "context", operation_id = "context_learnings",
     params(NoteParameters), security(("bearer" = [])),

@@ -8,7 +8,7 @@ use protocol::wire::{Kind, PushResult, PushStatus, Rejection, RejectionCode};
 
 use crate::record::{Record, Unusable};
 
-/// The records that can be stored, column by column, and what is to be answered about all of them.
+/// The records that can be stored, column by column, and the results of all of them.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) kinds: Vec<i16>,
@@ -23,12 +23,12 @@ pub(crate) struct Batch {
     /// Empty when no content is encrypted.
     pub(crate) key_ids: Vec<Option<String>>,
     pub(crate) totals: Vec<Total>,
-    /// Which result each is.
+    /// Index of each stored record's result in `results`.
     places: Vec<usize>,
     results: Vec<PushResult>,
 }
 
-/// What the tenant will have more of a kind, if all of its records are new.
+/// Growth of a kind's totals in the tenant, if all of its records are new.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Total {
     pub(crate) kind: i16,
@@ -38,7 +38,7 @@ pub(crate) struct Total {
 }
 
 impl Batch {
-    /// Sorts out what can't be stored; one bad record harms none of its neighbors.
+    /// Sorts out the records that can't be stored; a bad record doesn't affect its neighbors.
     pub(crate) fn of(records: impl Iterator<Item = Result<Record, Unusable>>) -> Self {
         let mut batch = Self::default();
         let mut seen = HashSet::new();
@@ -105,7 +105,7 @@ impl Batch {
         }
     }
 
-    /// Whether there is nothing to store.
+    /// Returns true if there is nothing to store.
     pub(crate) fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }
@@ -115,7 +115,7 @@ impl Batch {
         self.results.get_mut(*self.places.get(at)?)
     }
 
-    /// What is to be answered.
+    /// Returns the results of all records, stored or not.
     pub(crate) fn into_results(self) -> Vec<PushResult> {
         self.results
     }

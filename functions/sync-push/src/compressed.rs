@@ -1,4 +1,4 @@
-//! A body that may be compressed, and may not be large either way.
+//! A body that may be compressed, and is bounded in size both compressed and decompressed.
 
 use std::io::Read;
 
@@ -9,7 +9,7 @@ use common::memory::{Reserved, WORK};
 use common::{Problem, body};
 use protocol::wire::MAX_PUSH_BYTES;
 
-/// What a decompressor of zstd may keep of what it has read: 8 MiB, which RFC 8878 wants of every decoder.
+/// Maximum window of the zstd decoder, as a power of two: 8 MiB, which RFC 8878 recommends that every decoder support.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
 /// Memory that a push takes while it is read, checked and written to Postgres, as a multiple of its length.
@@ -45,7 +45,8 @@ impl<S: Send + Sync> FromRequest<S> for Compressed {
     }
 }
 
-/// Stops as soon as it is too much, however little it was before. Of the memory, what is not needed is given back.
+/// Decompresses a body, and stops as soon as it is too large, however small it was compressed. Memory that is not needed is
+/// given back.
 fn read_whole(decoder: impl Read, mut memory: Reserved) -> Result<Compressed, Problem> {
     let mut bytes = Vec::new();
     decoder.take(MAX_PUSH_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(broken)?;

@@ -5,7 +5,7 @@
 //! tenant's lock, the records from arrays, the head) and `commit` leave together, so that nothing waits for the network
 //! while others wait for the lock.
 //!
-//! Crashes: all of a push is kept or none. A client that heard no answer sends it again, and is told `duplicate`.
+//! Crashes: all of a push is kept or none. A client that received no answer sends it again, and gets `duplicate`.
 
 mod batch;
 mod compressed;
@@ -30,10 +30,10 @@ use compressed::Compressed;
 use record::{Record, Unusable};
 use turn::Turns;
 
-/// The device of what comes by no client.
+/// Device of records that are sent without a client.
 const API_DEVICE: &str = "api";
 
-/// What a push needs: who asks, and the tenant's records.
+/// State of the push function: the authentication of callers, and the tenant's records.
 #[derive(Debug, Clone)]
 pub struct State {
     db: Db,
@@ -42,7 +42,7 @@ pub struct State {
 }
 
 impl State {
-    /// Asks for what this function needs.
+    /// Makes the state from the configuration; `None` where that has mistakes.
     pub fn connect(setup: &mut Setup) -> Option<Self> {
         let (db, callers) = (setup.postgres(), Callers::ask_for_contents(setup));
         Some(Self { db: db?, callers: callers?, turns: Turns::default() })

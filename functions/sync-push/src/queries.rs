@@ -15,7 +15,7 @@ const CONTEXT_PUSH: &str = "/* context_push */
     select n, outcome, version, content_hash
     from context_push($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
 
-/// Stores a batch, writes into it what became of each record, and answers the end of the stream after it.
+/// Stores a batch, writes each record's outcome into it, and returns the end of the stream after it.
 pub(crate) async fn push(db: &Db, caller: &Caller, device: &DeviceId, batch: &mut Batch) -> Result<Head, Problem> {
     let license = context::head::license_of(caller);
     let user: Option<Uuid> = caller.user().map(|user| user.as_uuid());
@@ -67,7 +67,7 @@ pub(crate) async fn push(db: &Db, caller: &Caller, device: &DeviceId, batch: &mu
     Ok(head)
 }
 
-/// What became of a record that was not simply created.
+/// Writes the outcome of a record that was not simply created into its result.
 fn note(batch: &mut Batch, row: &Row, head: &Head) -> Result<(), Problem> {
     let number: i64 = row.get(0);
     let outcome: &str = row.get(1);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 /// A base version that matches whatever there is.
 const WHICHEVER: i64 = -1;
 
-/// How long the texts of a task event may be, as its schema says.
+/// Maximum length of a task event's texts, in characters, as its schema has it.
 const MAX_TASK_CHARS: usize = 100_000;
 
 /// A record that can be stored.
@@ -110,11 +110,11 @@ impl Content {
             ));
         };
         let text = text.get();
-        // Neither whitespace nor escapes make a content that fits eight times as long.
+        // Whitespace and escapes don't make a content that fits eight times as long; a longer text is refused without parsing.
         if text.len() > 8 * MAX_CONTENT_BYTES {
             return Err(too_large());
         }
-        // Most of what comes is canonical as it stands, and nothing has to be found in it.
+        // Most contents are canonical as they are, and no field has to be read from them.
         let has_fields = kind == Kind::Task || text.starts_with(r#"{"encrypted":"#);
         if !has_fields && text.len() <= MAX_CONTENT_BYTES && content::is_canonical_object(text) {
             let hash = ContentHash::of_canonical(text.as_bytes());
@@ -164,7 +164,7 @@ pub(crate) fn must_be_object(text: &RawValue) -> Result<(), Unusable> {
     text.get().starts_with('{').then_some(()).ok_or_else(|| Unusable { id: None, why: why() })
 }
 
-/// Whose record could not be read.
+/// Reads the id of a record that could not be read.
 fn unverified_id(text: &RawValue) -> Option<String> {
     #[derive(Deserialize)]
     struct Named {

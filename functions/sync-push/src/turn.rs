@@ -1,5 +1,5 @@
-//! Who may use a connection next. A tenant's pushes wait for each other in Postgres, each on a connection; without a bound, the
-//! machines of one tenant that come back together would hold all connections, and everybody else would wait for them.
+//! Queues for connections, by tenant. A tenant's pushes wait for each other in Postgres, each on a connection; without a bound,
+//! the machines of one tenant that come back together would hold all connections, and all other tenants would wait for them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use common::Problem;
 use protocol::id::TenantId;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// How many pushes of a tenant are with Postgres at once: one that writes, and the next ones, ready to.
+/// Maximum number of pushes of a tenant that are at Postgres at once: one that writes, and the next ones, ready to.
 const AT_ONCE: usize = 4;
 
-/// How long a push waits for its turn before it is told to come again.
+/// Time for which a push waits for its turn before it is refused with `503`.
 const PATIENCE: Duration = Duration::from_millis(1000);
 
 /// Tenants share this many queues. Two in one queue only wait for each other.

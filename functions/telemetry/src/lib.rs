@@ -1,7 +1,7 @@
-//! `POST /api/v1/telemetry`: what command lines count whose people have turned that on.
+//! `POST /api/v1/telemetry`: takes the counters of command lines whose users have turned that on.
 //!
-//! Round trips: none. An event becomes a line of the log, and is kept nowhere else; the log's own retention ends it. There
-//! is no credential, so that nothing says whose the events are.
+//! Round trips: none. An event becomes a line of the log, and is kept nowhere else; the log's own retention ends it. There is
+//! no credential, so that the events are anonymous.
 //!
 //! Crashes: the lines are written before the answer. A client whose answer was lost sends its events again, and they are
 //! counted twice.
@@ -12,12 +12,12 @@ use protocol::wire::{TelemetryAnswer, TelemetryRequest};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// What taking events needs: nothing.
+/// State of the telemetry function: empty.
 #[derive(Debug, Clone)]
 pub struct State;
 
 impl State {
-    /// Asks for what this function needs.
+    /// Makes the state, which needs no configuration.
     pub fn connect(_: &mut Setup) -> Option<Self> {
         Some(Self)
     }
@@ -28,7 +28,7 @@ pub fn routes(_: &State) -> OpenApiRouter<State> {
     OpenApiRouter::new().routes(routes!(telemetry))
 }
 
-/// Take what a command line has counted. Nobody says who he is.
+/// Take the events that a command line has counted. They are anonymous: no credentials are needed.
 #[utoipa::path(
     post, path = "/api/v1/telemetry", tag = "telemetry", operation_id = "telemetry",
     request_body = TelemetryRequest,

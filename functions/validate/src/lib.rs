@@ -1,4 +1,4 @@
-//! `POST /api/v1/licenses/validate`: may this key be used on this machine?
+//! `POST /api/v1/licenses/validate`: checks if a license key may be used on a machine.
 //!
 //! Round trips: Redis 1 (how often has this address failed?) → Postgres 1 (the license, and the device's place renewed) →
 //! KMS 1 (the signature). A device that comes for the first time costs Postgres two more, a license that
@@ -8,8 +8,8 @@
 //!
 //! Round trips: Redis 1 → Postgres 2 (the place taken away, and when there is room for another device).
 //!
-//! Crashes: a device may have its place without its owner having been told; asking again finds it. One that gave its
-//! place back may not have been told either; giving it back again is the same.
+//! Crashes: a device may have its place although no client received the answer; asking again finds it. One that gave its place
+//! back may have received no answer either; giving it back again is the same.
 
 mod queries;
 
@@ -31,14 +31,14 @@ use signing::TokenSigner;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// How long a client uses a validation without asking again.
+/// Time for which a client uses a validation without asking again.
 const REFRESH_AFTER: SignedDuration = SignedDuration::from_hours(24);
-/// How long a client goes on with a validation when the cloud can't be reached.
+/// Time for which a client continues to use a validation when the cloud can't be reached.
 const GRACE: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// The quota that validations are counted against, where a plan has it.
 const VALIDATIONS_PER_DAY: &str = "validations_per_day";
 
-/// What a validation needs: licenses by key, devices, a signature, and the limit on guessing.
+/// State of the validate function: licenses by key, devices, the signing key, and the limit on guessing.
 #[derive(Debug, Clone)]
 pub struct State {
     db: Db,
@@ -50,7 +50,7 @@ pub struct State {
 }
 
 impl State {
-    /// Asks for what this function needs.
+    /// Makes the state from the configuration; `None` where that has mistakes.
     pub fn connect(setup: &mut Setup) -> Option<Self> {
         let (db, hasher, guesses) = (setup.postgres(), KeyHasher::ask(setup), Guesses::ask(setup));
         let signer = TokenSigner::ask(setup);
@@ -58,7 +58,7 @@ impl State {
         Some(Self { db: db?, hasher: hasher?, guesses: guesses?, signer: signer?, issuer: issuer?, ends: None })
     }
 
-    /// The same in an installation none of whose licenses lasts longer than its own.
+    /// Returns this state for an installation none of whose licenses lasts longer than its own.
     #[must_use]
     pub fn until(self, ends: Option<Timestamp>) -> Self {
         Self { ends, ..self }
@@ -171,7 +171,7 @@ fn told(plan: &str, answer: ValidateAnswer) -> ValidateAnswer {
     answer
 }
 
-/// The first thing that speaks against it, in the order that clients are promised: state, device, quotas.
+/// Returns the first reason for a refusal, in the order that is promised to clients: state, device, quotas.
 async fn refusal(
     app: &State,
     license: &License,
@@ -236,7 +236,8 @@ fn invalid(reason: InvalidReason, message: String) -> ValidateAnswer {
     ValidateAnswer::Invalid(InvalidLicense::new(reason, message))
 }
 
-/// Neither the refresh nor the grace goes beyond the license, or beyond a key that was replaced.
+/// Makes the answer for a valid license. Neither the refresh nor the grace goes beyond the license, or beyond a key that was
+/// replaced.
 async fn valid(app: &State, license: License, ask: &ValidateRequest) -> Result<ValidateAnswer, Problem> {
     let now = Timestamp::now();
     let ends = [license.expires_at, license.key_replaced_until];

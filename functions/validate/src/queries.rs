@@ -39,9 +39,9 @@ const LICENSE_FOR_DEVICE: &str = "/* license_for_device */
 /// One device of a license is activated at a time, so that two can't take the last place.
 const DEVICES_LOCK: &str = "/* devices_lock */ select pg_advisory_xact_lock(hashtextextended($1::uuid::text, 2))";
 
-/// When a license has room for a device: from when on fewer places than it has are taken by other devices, and fewer of them
-/// than that were activated within 24 hours, or 10,000 where it has any number of places; null: now. A place is taken as long
-/// as its device may still go on offline with what it was last told, unless it was given back or taken away. A device that
+/// Selects when a license has room for a device: from when on fewer places than it has are taken by other devices, and fewer of
+/// them than that were activated within 24 hours, or 10,000 where it has any number of places; null: now. A place is taken as
+/// long as its device may still be used offline by its last validation, unless it was given back or taken away. A device that
 /// comes again after its time is activated again.
 const DEVICE_ROOM: &str = "/* device_room */
     with license as (
@@ -66,7 +66,8 @@ const DEVICE_ACTIVATE: &str = "/* device_activate */
     on conflict (license_id, machine_id) do update
     set activated_at = now(), last_seen_at = now(), valid_until = excluded.valid_until, removed_at = null, address = $3";
 
-/// The entry's id is made of what it is about, so that a device that comes and goes has one a day.
+/// Writes an audit entry of an activation. Its id is derived from license, device and day, so that a device that comes and goes
+/// has one a day.
 const DEVICE_AUDIT: &str = "/* device_audit */
     insert into audit_log (id, tenant_id, actor, action, license_id, address, detail)
     values (md5(concat_ws(' ', 'device.activated', $1::uuid, $2::text, (now() at time zone 'utc')::date))::uuid,
@@ -116,7 +117,7 @@ pub(crate) struct License {
     pub(crate) known_device: bool,
 }
 
-/// Whether a device got a place.
+/// Outcome of activating a device.
 #[derive(Debug)]
 pub(crate) enum Activation {
     Activated,
@@ -176,8 +177,8 @@ pub(crate) async fn activate(
     Ok(Activation::Activated)
 }
 
-/// Takes a device's place away, whose key this is; the license's tenant, and when it has room for another device. `None` when
-/// there is no such key.
+/// Takes its place from a device, and returns the license's tenant and the time when it has room for another device; `None`
+/// when there is no such key.
 pub(crate) async fn deactivate(
     db: &Db,
     key_hash: &[u8],
@@ -190,7 +191,7 @@ pub(crate) async fn deactivate(
         tx.commit().await?;
         return Ok(None);
     };
-    // That of any other device: no device has this id.
+    // The room for any other device: no device has this id.
     let [room] = tx.finish([(DEVICE_ROOM, &[&license.get::<_, uuid::Uuid>("id"), &""])]).await?;
     let room = room.first().map(Room::from_row).ok_or_else(|| Problem::internal_error("a license without a plan"))?;
     Ok(Some((TenantId::from_uuid(license.get("tenant_id")), room)))
@@ -204,7 +205,7 @@ pub(crate) async fn count_validation(db: &Db, license: &License) -> Result<i64, 
 }
 
 impl License {
-    /// The same where nothing lasts longer than the installation's own license.
+    /// Returns the license with no time beyond the end of the installation's own license.
     pub(crate) fn until(mut self, ends: Option<Timestamp>) -> Self {
         let Some(ends) = ends else { return self };
         self.expires_at = Some(self.expires_at.map_or(ends, |own| own.min(ends)));

@@ -1,4 +1,4 @@
-//! What follows from an event, written in its transaction: subscription, license, audit log, outbox.
+//! Effects of an event, written in its transaction: subscription, license, audit log, outbox.
 
 mod effects;
 
@@ -37,7 +37,7 @@ impl<'a> From<&'a Event> for Cause<'a> {
     }
 }
 
-/// What an event changes, from what was known.
+/// The changes that an event makes to the known state.
 pub(crate) struct Change<'a> {
     cause: Cause<'a>,
     owner: &'a Owner,
@@ -48,7 +48,7 @@ pub(crate) struct Change<'a> {
     catalogue: Catalogue,
     tiers: HashMap<String, Tier>,
     writes: Writes,
-    /// To be told once it is committed.
+    /// Reported once the change is committed.
     turns: Vec<Turn>,
 }
 
@@ -66,20 +66,20 @@ pub(crate) struct Working {
     is_touched: bool,
     is_new: bool,
     references: Vec<String>,
-    /// What the event alone says, beside the license's change.
+    /// Mails that follow from the event alone, beside the license's change.
     notes: Vec<(String, About)>,
-    /// The charge or dispute that the event says money is taken back for.
+    /// The charge or dispute by which the event takes money back.
     taking: Option<String>,
     /// Prices that the catalogue lacked before.
     unknown_before: Vec<String>,
 }
 
-/// What was committed.
+/// A committed change.
 pub(crate) struct Changed {
     tenant: TenantId,
-    /// Licenses whose seats Redis has to be told of, each with its entry in the outbox.
+    /// Licenses whose terms Redis has to receive, each with its entry in the outbox.
     licenses: Vec<(LicenseId, Uuid, Terms)>,
-    /// Ids became known that other events may wait for.
+    /// True if ids became known that other events may wait for.
     pub(crate) is_news: bool,
 }
 
@@ -95,7 +95,7 @@ macro_rules! write {
 use write;
 
 impl<'a> Change<'a> {
-    /// Reads what is known of the customer, after `first`: the event's own row. `None` when that finds nothing to do.
+    /// Reads the known state of the customer, after `first`: the event's own row. `None` when that statement returns no row.
     pub(crate) async fn load(
         tx: &mut TenantTx<'static>,
         first: Query<'_>,
@@ -151,8 +151,8 @@ impl<'a> Change<'a> {
         }
     }
 
-    /// Learns what the event says of a subscription, and the invoice that Stripe says it is about. `false`: only a guess
-    /// tells whether it is the newest.
+    /// Merges what the event says of a subscription, and the invoice that Stripe names for its payment. Returns false if only a
+    /// guess decides which state is the newest.
     pub(crate) fn learn(&mut self, subscription: &str, meaning: &Meaning, paid: Option<&InvoiceNews>) -> bool {
         if let News::Checkout { contact, .. } = &meaning.news {
             self.learn_customer(contact, false);
@@ -195,7 +195,7 @@ impl<'a> Change<'a> {
         known.taking.as_ref().is_some_and(|id| known.facts.lacks_invoice_of(id))
     }
 
-    /// Learns what Stripe answered.
+    /// Merges Stripe's answer.
     pub(crate) fn learn_answer(&mut self, subscription: &str, answer: Snapshot) {
         let at = self.cause.at;
         self.working(subscription).facts.learn_answer(at, answer);
@@ -208,7 +208,7 @@ impl<'a> Change<'a> {
         known.map(|s| s.facts.state()).unwrap_or_default()
     }
 
-    /// Whether the events so far don't tell enough.
+    /// Returns true if the events so far don't give the whole state.
     pub(crate) fn needs_stripe(&mut self, subscription: &str) -> bool {
         let facts = &self.working(subscription).facts;
         !facts.has_snapshot() || facts.lacks_items()
@@ -343,7 +343,7 @@ impl Writes {
 }
 
 impl Changed {
-    /// Tells Redis. Where it doesn't answer, the outbox does it later.
+    /// Updates the license's terms in Redis. Where it doesn't answer, the outbox does it later.
     pub(crate) async fn tell(&self, ledger: &Ledger) {
         for (license, outbox, terms) in &self.licenses {
             let told = async {

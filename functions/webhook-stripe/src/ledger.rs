@@ -1,8 +1,8 @@
 //! Stripe's events, kept and applied.
 //!
-//! An event whose tenant is known is written and applied in one transaction. One whose tenant isn't waits for the ids it
-//! names. Whoever makes an id known looks for waiting events after its commit, and whoever waits looks for an owner after
-//! its own, so that one of two that happen at once always sees the other.
+//! An event whose tenant is known is written and applied in one transaction. One whose tenant isn't waits for the ids it names.
+//! The request that makes an id known looks for waiting events after its commit, and the one that waits looks for an owner
+//! after its own, so that of two that happen at once one always sees the other.
 
 pub mod lift;
 mod oracle;
@@ -28,30 +28,30 @@ pub use reconcile::Compared;
 use crate::change::{Change, Changed};
 use crate::queries;
 
-/// How often an event may be overtaken (its customer got an owner meanwhile, Stripe had to be asked) before it is given up
-/// for now.
+/// Maximum number of times that an event may be overtaken (its customer got an owner meanwhile, Stripe had to be asked) before
+/// it is given up for now.
 const ATTEMPTS: usize = 6;
-/// How often Stripe is asked about an event's subscription while other events overtake the answers.
+/// Maximum number of times that Stripe is asked about an event's subscription while other events overtake the answers.
 const ASKS: usize = 3;
 
-/// What became of an event.
+/// Outcome of receiving an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// It had its effect now.
+    /// The event was applied now.
     Applied,
-    /// It was kept before.
+    /// The event was kept before.
     Known,
-    /// It is kept until what it belongs to is known.
+    /// The event is kept until the tenant that it belongs to is known.
     Waiting,
-    /// It is kept with its error.
+    /// The event is kept with its error.
     Failed,
-    /// It is of no kind, or not of the mode, that is ours.
+    /// The event is of a kind, or of a mode, that this deployment doesn't handle.
     Ignored,
 }
 
 impl Outcome {
-    /// As it is told.
+    /// Returns the outcome's name in answers and logs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -72,7 +72,7 @@ impl Outcome {
     }
 }
 
-/// Where events are kept, and what they change.
+/// The store of events, and the clients of what they change.
 #[derive(Debug, Clone)]
 pub struct Ledger {
     pub(crate) db: Db,
@@ -81,7 +81,7 @@ pub struct Ledger {
     api: Option<Api>,
 }
 
-/// Whose an event is.
+/// Owner of an event.
 #[derive(Debug, Clone)]
 pub(crate) struct Owner {
     pub(crate) tenant: TenantId,
@@ -107,14 +107,14 @@ struct Entry<'a> {
     /// The invoice that Stripe says a refund or dispute is of.
     paid: Option<InvoiceNews>,
     body: &'a [u8],
-    /// It is in the ledger already, waiting or failed.
+    /// True if the event is in the ledger already, waiting or failed.
     kept: bool,
 }
 
-/// What a try to apply came to.
+/// Result of an attempt to apply an event.
 enum Tried {
     Applied(Changed),
-    /// Somebody else applied it.
+    /// Another request applied it.
     Known,
     /// The customer has another owner by now.
     Moved,
@@ -122,20 +122,20 @@ enum Tried {
     Ask(String, State),
     /// Stripe has to be asked which invoice a payment was for.
     AskPayment,
-    /// Nothing known says whose, or which subscription's, it is.
+    /// No known id decides the tenant or the subscription.
     Homeless,
-    /// It can't be applied.
+    /// The event can't be applied.
     Failed(String),
 }
 
 impl Ledger {
-    /// Asks for what it needs.
+    /// Makes the ledger from the configuration; `None` where that has mistakes.
     pub fn ask(setup: &mut Setup) -> Option<Self> {
         let (db, seats, hasher, api) = (setup.postgres(), Seats::ask(setup), KeyHasher::ask(setup), Api::ask(setup));
         Some(Self { db: db?, seats: seats?, hasher: hasher?, api: api? })
     }
 
-    /// The mode of the key of Stripe's API: true for live mode. `None` without a key that says so.
+    /// Returns the mode of the key of Stripe's API: true for live mode. `None` without a key that shows it.
     #[must_use]
     pub fn livemode(&self) -> Option<bool> {
         self.api.as_ref()?.livemode()
@@ -197,14 +197,14 @@ impl Ledger {
         }
         let mut oracle = Oracle::new(self.api.as_ref());
         let (outcome, mut news) = self.settle(Entry { event, meaning, paid: None, body, kept }, &mut oracle).await?;
-        // What this event made known may be what others wait for; and what those make known, in turn.
+        // Ids that this event made known may be those that others wait for; and in turn the ids that those make known.
         while !news.is_empty() {
             news = self.wake(&news, &mut oracle).await?;
         }
         Ok(outcome)
     }
 
-    /// Tries the events that wait for one of these; answers what they made known.
+    /// Applies the events that wait for one of these ids; returns the ids that they made known.
     async fn wake(&self, names: &[String], oracle: &mut Oracle<'_>) -> Result<Vec<String>, Problem> {
         let (mut news, mut behind) = (Vec::new(), None::<String>);
         loop {
@@ -216,7 +216,7 @@ impl Ledger {
                 let Ok(event) = Event::parse(&body) else { continue };
                 let Ok(Some(meaning)) = event.meaning() else { continue };
                 let entry = Entry { event: &event, meaning, paid: None, body: &body, kept: true };
-                // What woke it is durable: what fails now is tried again by the sweep.
+                // The event that woke it is durable: one that fails now is tried again by the sweep.
                 if let Ok((outcome, more)) = self.settle(entry, oracle).await {
                     outcome.told_of(&event);
                     news.extend(more);
@@ -283,7 +283,7 @@ impl Ledger {
         Err(Problem::unavailable("stripe events", "the event was overtaken again and again"))
     }
 
-    /// An event that is in the ledger already.
+    /// Returns the outcome of an event that is in the ledger already.
     async fn known(&self, event: &Event) -> Result<Outcome, Problem> {
         let rows = self.db.outside_tenants((queries::EVENT_STATE, &[&event.id])).await?;
         Ok(match rows.first().map(|row| row.get::<_, &str>(0)) {
@@ -298,7 +298,7 @@ impl Ledger {
         Ok((self.keep_ignored(entry.event, entry.body, error).await?, Vec::new()))
     }
 
-    /// One transaction: the event, and what it changes.
+    /// Applies an event in one transaction, with its effects.
     async fn try_apply(
         &self,
         entry: &Entry<'_>,
@@ -331,13 +331,13 @@ impl Ledger {
                 Some(Asked { answer: Ok(Some(answer)), known: then, .. }) if known == *then => {
                     change.learn_answer(&subscription, answer.clone());
                 }
-                // Stripe has no such subscription: asking again later would tell no more.
+                // Stripe has no such subscription: asking again later would give no other answer.
                 Some(Asked { answer: Ok(None), .. }) => {}
                 _ if decided => {}
                 _ if oracle.can_be_asked() && asked.len() < ASKS => {
                     return Ok(Tried::Ask(subscription, known));
                 }
-                // Nobody to ask, or no answer: the rule of order stands, until there is one.
+                // Stripe can't be asked, or gave no answer: the rule of order stands, until it answers.
                 _ => change.recheck(&subscription),
             }
         } else {
@@ -380,9 +380,9 @@ impl Entry<'_> {
         self.meaning.names().into_iter().chain(paid.cloned()).collect()
     }
 
-    /// Asks Stripe what a refunded or disputed payment was for. `false`: for no subscription.
+    /// Asks Stripe for the subscription of a refunded or disputed payment. `false`: it was for none.
     async fn ask_payment(&mut self, oracle: &mut Oracle<'_>) -> bool {
-        // Without an answer, what is known has to do.
+        // Without an answer, the known state has to do.
         let Ok(found) = oracle.invoice_of_payment(&self.meaning).await else { return true };
         let Some(subscription) = found.as_ref().and_then(|found| found.subscription.clone()) else { return false };
         self.meaning.subscription = Some(subscription);

@@ -1,13 +1,13 @@
-//! `POST /webhooks/stripe`: Stripe tells what became of customers, subscriptions and payments, and licenses follow.
+//! `POST /webhooks/stripe`: Stripe reports changes of customers, subscriptions and payments, and licenses follow.
 //!
-//! Round trips: Postgres 1 (whose it is) → Postgres 1 (the event, what is known) → Postgres 1 (what follows, commit) → when
-//! the license changed, Redis 1 (the new limit or state) and Postgres 1 (the outbox needn't) → Postgres 1 (who waited for
-//! this). Stripe's API only when the events alone can't decide.
+//! Round trips: Postgres 1 (the owner) → Postgres 1 (the event, the known state) → Postgres 1 (the effects, commit) → when the
+//! license changed, Redis 1 (the new limit or state) and Postgres 1 (the outbox needn't) → Postgres 1 (the events that waited
+//! for this). Stripe's API only when the events alone can't decide.
 //!
-//! Crashes: before the commit nothing happened and nothing was acknowledged, so that Stripe sends the event again; after it
-//! the event is known, Redis is told by the outbox, and events that waited are applied by the next `ops stripe retry`.
+//! Crashes: before the commit nothing happened and nothing was acknowledged, so that Stripe sends the event again; after it the
+//! event is known, the outbox updates Redis, and events that waited are applied by the next `ops stripe retry`.
 //!
-//! [`ledger`] keeps and applies events; what follows from them is in `change`.
+//! [`ledger`] keeps and applies events; their effects are in `change`.
 
 mod change;
 pub mod ledger;
@@ -27,7 +27,7 @@ use utoipa_axum::routes;
 /// The largest event that is read. Stripe's are some kilobytes; invoices with hundreds of lines some hundred.
 const BODY_LIMIT_BYTES: usize = 2 * 1024 * 1024;
 
-/// What the webhook needs: who may call, and where events are kept.
+/// State of the webhook function: the endpoint's secrets, and the ledger of events.
 #[derive(Debug, Clone)]
 pub struct State {
     secrets: Secrets,
@@ -35,7 +35,7 @@ pub struct State {
 }
 
 impl State {
-    /// Asks for what this function needs.
+    /// Makes the state from the configuration; `None` where that has mistakes.
     pub fn connect(setup: &mut Setup) -> Option<Self> {
         let secrets = setup.required(&config::STRIPE_WEBHOOK_SECRETS, Secrets::parse);
         let ledger = Ledger::ask(setup);
@@ -48,11 +48,11 @@ pub fn routes(_: &State) -> OpenApiRouter<State> {
     OpenApiRouter::new().routes(routes!(stripe_event))
 }
 
-/// What became of the event.
+/// Outcome of the event.
 #[derive(Debug, serde::Serialize, utoipa::ToSchema)]
 struct Received {
-    /// `applied`; `known`: it came before; `waiting` for something it belongs to; `failed`: kept for an operator to look
-    /// at; `ignored`: not of this deployment's kinds or mode.
+    /// `applied`; `known`: the event came before; `waiting`: kept until the tenant that it belongs to is known; `failed`: kept
+    /// for an operator to look at; `ignored`: not of this deployment's kinds or mode.
     status: Outcome,
 }
 

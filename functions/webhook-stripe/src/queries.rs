@@ -9,16 +9,16 @@ pub(crate) const OWNERS: &str = "/* stripe_owners */
     select named.id, o.tenant_id, o.customer_id, o.subscription_id
     from unnest($1::text[]) named (id), lateral stripe_owner(array[named.id], $2) o";
 
-/// Events of a customer are applied one after the other.
+/// Locks a customer, so that its events are applied one after the other.
 pub(crate) const CUSTOMER_LOCK: &str =
     "/* stripe_customer_lock */ select pg_advisory_xact_lock(hashtextextended($1, 2))";
 
-/// An event is written together with what it does: no row when it is known already.
+/// Inserts an event together with its effects: no row when it is known already.
 pub(crate) const EVENT_APPLY: &str = "/* stripe_event_apply */
     insert into stripe_events (id, livemode, type, created, body, state) values ($1, $2, $3, to_timestamp($4::bigint), $5, 'applied')
     on conflict (id) do nothing returning id";
 
-/// The same for one that was kept: no row when it was applied meanwhile.
+/// Marks a kept event as applied: no row when it was applied meanwhile.
 pub(crate) const EVENT_APPLY_KEPT: &str = "/* stripe_event_apply_kept */
     update stripe_events set state = 'applied', waits_for = '{}', error = null, attempts = attempts + 1, updated_at = now()
     where id = $1 and state in ('waiting', 'failed') returning id";
@@ -33,11 +33,11 @@ pub(crate) const EVENT_KEEP: &str = "/* stripe_event_keep */
 
 pub(crate) const EVENT_STATE: &str = "/* stripe_event_state */ select state from stripe_events where id = $1";
 
-/// What only Stripe can decide is looked at again later.
+/// Marks an event whose subscription has to be compared with Stripe later.
 pub(crate) const EVENT_RECHECK: &str =
     "/* stripe_event_recheck */ update stripe_events set recheck = $2 where id = $1 returning id";
 
-/// What is known of a subscription's state leaves nothing to be looked at again.
+/// Clears the marks of [`EVENT_RECHECK`] of a subscription whose state is known.
 pub(crate) const EVENTS_COMPARED: &str =
     "/* stripe_events_compared */ update stripe_events set recheck = null where recheck = $1";
 
@@ -104,8 +104,8 @@ pub(crate) const CATALOGUE: &str = "/* plan_prices */
 pub(crate) const LICENSE_INSERT: &str = "/* license_insert */
     insert into licenses (id, tenant_id, plan_code, seats, standing, expires_at, key_hash, key_hint)
     values ($1, current_tenant(), $2, $3, $4, to_timestamp($5::bigint), $6, $7)";
-/// Ending the sessions ends a generation: a Redis that wasn't told and then hears of the license's return must not have
-/// kept them.
+/// Changes a license. Ending the sessions ends a generation: a Redis that missed the change and then learns of the license's
+/// return must not have kept them.
 pub(crate) const LICENSE_CHANGE: &str = "/* license_change */
     update licenses set plan_code = $2, seats = $3, standing = $4, expires_at = to_timestamp($5::bigint), revision = revision + 1,
         seat_generation = seat_generation + case when $6 then 1 else 0 end

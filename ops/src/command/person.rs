@@ -1,4 +1,4 @@
-//! The words of `ops person`.
+//! Arguments of `ops person`.
 
 use clap::Subcommand;
 
@@ -15,7 +15,7 @@ pub(super) enum Person {
         #[arg(long)]
         tenant: String,
     },
-    /// End their sessions, let nobody sign in as them, and erase them in 30 days.
+    /// End their sessions, refuse their sign-in, and erase them in 30 days.
     Erase {
         who: String,
         #[arg(long)]

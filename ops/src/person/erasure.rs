@@ -1,7 +1,8 @@
 //! Erasing a person: at first so that it can be undone for 30 days, then for good, by `ops sweep`.
 //!
-//! What the person wrote belongs to the tenant and stays, under a number that nobody has. What the law wants kept of a
-//! payment is at Stripe; here its events stay without the person. So does the audit log, where a person is a number.
+//! Records that the person wrote belong to the tenant and stay, under an id that belongs to no user. Data of a payment that the
+//! law requires to be kept is at Stripe; here its events stay without the person. So does the audit log, where a person is a
+//! number.
 
 use common::TenantTx;
 use jiff::Timestamp;
@@ -15,7 +16,7 @@ use super::payments::{self, Forgotten};
 use crate::office::{AUDIT, Office};
 use crate::printer::{Failure, Shown};
 
-/// The product's promise.
+/// Days until an erasure is final, as the product promises.
 const DAYS: i32 = 30;
 
 const PERSON_LEAVES: &str = "/* person_leaves */
@@ -25,12 +26,12 @@ const PEOPLE_DUE: &str = "/* people_due */
     select id, email, role, issuer, subject, created_at, erase_at, claimed_at from users where erase_at <= now() limit 1 for update";
 const SESSIONS_CLOSE: &str = "/* person_sessions_close */
     update sessions set ended_at = now(), ended_reason = 'revoked' where user_id = $1 and ended_at is null returning 1";
-/// Those that Redis may still hold: a license token, by which a session is kept, is good for a day.
+/// Selects the sessions that Redis may still hold: a license token, by which a session is kept, is valid for a day.
 const SESSIONS_CLOSED: &str = "/* person_sessions_closed */
     select id, license_id from sessions where user_id = $1 and ended_at > now() - interval '1 day'";
 
-/// The tenant's records no longer say who wrote them, nor on which machine: `$2` stands for the one, and a hash with a
-/// salt that nobody keeps (`$3`) for the other. So many at once that a statement stays below the time it may take.
+/// Replaces author and machine in the tenant's records: the author by `$2`, the machine by a hash with a salt that isn't stored
+/// (`$3`). The number of records per statement keeps it below the statement timeout.
 const RECORDS_DISOWN: &str = "/* person_records_disown */
     with part as (select ctid from context_records where user_id = $1 limit 2000)
     update context_records r
@@ -49,7 +50,8 @@ const CONTEXT_DEVICES: &str = "/* person_context_devices */
 const CONTEXT_DEVICES_FORGET: &str = "/* person_context_devices_forget */
     delete from context_devices d where device_id = any($1)
         and not exists (select from context_records r where r.device_id = d.device_id) returning 1";
-/// Whose place can still be used offline stays until that is over, without the address; others' machines stay.
+/// Deletes the person's devices, and not others'. One that can still be used offline stays until that is over, without the
+/// address.
 const DEVICES_FORGET: &str = "/* person_devices_forget */
     with own as (
         select d.license_id, d.machine_id from devices d
@@ -75,7 +77,7 @@ const MAILS_FORGET: &str = "/* person_mails_forget */
     select from unsent union all select from sent";
 const PERSON_FORGET: &str = "/* person_forget */ delete from users where id = $1";
 
-/// An entry of the audit log, and the end of the transaction.
+/// Writes an entry of the audit log, and commits.
 pub(super) async fn note(
     tx: TenantTx<'_>,
     office: &Office,
@@ -86,12 +88,12 @@ pub(super) async fn note(
     Ok(())
 }
 
-/// Begins to erase a person: sessions end, nobody signs in as them any more, and in 30 days the rest follows; or all of it
-/// at once, `now`.
+/// Begins to erase a person: sessions end, the person can't sign in any more, and in 30 days the rest follows; or all of it at
+/// once, `now`.
 ///
 /// # Errors
-/// When there is no such tenant or person, it was begun before, or Redis can't be told; the sessions have ended all the same,
-/// and the same again tells Redis.
+/// When there is no such tenant or person, it was begun before, or Redis doesn't answer; the sessions have ended all the same,
+/// and a repetition updates Redis.
 pub async fn erase(office: &Office, tenant: &str, who: &str, now: bool) -> Result<Shown, Failure> {
     let tenant = office.tenant(tenant).await?;
     let mut tx = office.db.tenant("person_erase", tenant).await?;
@@ -112,7 +114,7 @@ pub async fn erase(office: &Office, tenant: &str, who: &str, now: bool) -> Resul
             at
         }
     };
-    // Before the rows go: only by them can Redis be told, now or when it is there again.
+    // Before the rows are deleted: Redis can be updated from them alone, now or when it is there again.
     free(office, &closed).await?;
     if now {
         let mut tx = office.db.tenant("person_erase", tenant).await?;
@@ -131,7 +133,7 @@ pub async fn erase(office: &Office, tenant: &str, who: &str, now: bool) -> Resul
     ]))
 }
 
-/// Undoes what was begun.
+/// Undoes an erasure that was begun.
 ///
 /// # Errors
 /// When there is no such tenant or person, or nothing was begun.
@@ -146,10 +148,10 @@ pub async fn keep(office: &Office, tenant: &str, who: &str) -> Result<Shown, Fai
     Ok(Shown::Done(format!("{who} stays, and can sign in again.")))
 }
 
-/// Erases for good whoever's 30 days are over, and says how many that were.
+/// Erases for good the people whose 30 days are over, and returns their number.
 ///
 /// # Errors
-/// When the database doesn't answer; whoever was erased before that is.
+/// When the database doesn't answer; people who were erased before that stay erased.
 pub async fn erase_due(office: &Office, tenant: TenantId) -> Result<usize, Failure> {
     let mut count = 0;
     loop {
@@ -161,7 +163,7 @@ pub async fn erase_due(office: &Office, tenant: TenantId) -> Result<usize, Failu
     }
 }
 
-/// All of it in one transaction, to its end.
+/// Erases all of it in one transaction, and commits.
 async fn for_good(mut tx: TenantTx<'_>, office: &Office, tenant: TenantId, person: &Person) -> Result<Shown, Failure> {
     let (id, email) = (person.id.as_uuid(), &person.email);
     let (author, salt) = (UserId::new().as_uuid(), Uuid::now_v7().to_string());
@@ -177,7 +179,7 @@ async fn for_good(mut tx: TenantTx<'_>, office: &Office, tenant: TenantId, perso
             disowned += some.len();
         }
     }
-    // Devices are told by their sessions, which go after them.
+    // Devices are found by their sessions, which are deleted after them.
     let [_, devices, sessions, _, mails, _] = tx
         .run([
             (CONTEXT_DEVICES_FORGET, &[&context_devices]),
@@ -213,7 +215,7 @@ async fn for_good(mut tx: TenantTx<'_>, office: &Office, tenant: TenantId, perso
     ]))
 }
 
-/// The seats of sessions that were closed, for others at once; also of those that were closed before, since the last run
+/// Frees the seats of sessions that were closed, for others at once; also of those that were closed before, since the last run
 /// may have stopped between the two.
 async fn free(office: &Office, closed: &[Row]) -> Result<(), Failure> {
     for row in closed {

@@ -1,5 +1,5 @@
-//! Takes a person out of what Stripe said: its stored events, and the contact of customers. Who paid what is kept by Stripe
-//! itself, in its invoices.
+//! Removes a person from Stripe's data: its stored events, and the contact of customers. The payer of each invoice is kept by
+//! Stripe itself.
 
 use std::collections::HashMap;
 
@@ -17,9 +17,9 @@ const PAYMENT_IDS: &str = "/* person_payment_ids */
     union all
     select r.reference, c.is_theirs
     from stripe_references r join subscriptions s on s.id = r.subscription_id join customers c on c.id = s.customer_id";
-/// Of the next events, where they end and which have the address or one of the customers. The bytes are compared as text
-/// that has only ASCII, because not every body is UTF-8. So few at once that a statement stays far below the time it may
-/// take.
+/// Selects the end of the next events, and those of them that have the address or one of the customers. The bytes are compared
+/// as text that has only ASCII, because not every body is UTF-8. The number of events keeps the statement far below its
+/// timeout.
 const EVENTS_WITH: &str = "/* person_events */
     with page as (
         select id, lower(encode(body, 'escape')) as body from stripe_events where id > $1 order by id limit 500
@@ -45,7 +45,7 @@ pub(super) struct Forgotten {
     pub(super) events: usize,
 }
 
-/// Takes the person with this address out of the tenant's customers and events. After the person's own row is gone.
+/// Removes the person with this address from the tenant's customers and events, after the person's own row is deleted.
 pub(super) async fn forget(tx: &mut TenantTx<'_>, email: &str) -> Result<Forgotten, Failure> {
     let [rows] = tx.run([(PAYMENT_IDS, &[&email])]).await?;
     let known: HashMap<String, bool> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
@@ -67,7 +67,7 @@ pub(super) async fn forget(tx: &mut TenantTx<'_>, email: &str) -> Result<Forgott
     Ok(Forgotten { customers, events })
 }
 
-/// Takes the person out of one event, unless it is another tenant's; whether there was anything to take.
+/// Removes the person from one event, unless it is another tenant's; returns true if there was something to remove.
 async fn forget_in(
     tx: &mut TenantTx<'_>,
     event: &str,

@@ -1,5 +1,5 @@
-//! A guest with a license key of its own, of a tenant that is there for this: validates it, takes a seat, keeps it and gives it
-//! back. One step of that is the revision's that is tested; for the others there is who serves them now.
+//! A client with a license key of its own, of a tenant that exists for this: it validates the key, takes a seat, keeps it and
+//! gives it back. One of these steps is sent to the revision that is tested, the others to the revisions that have the traffic.
 
 use common::{Setup, config};
 use protocol::id::HardwareId;
@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use crate::office::mistakes;
 use crate::printer::Failure;
 
-/// The functions that a guest meets.
+/// The functions that the client calls.
 const HOSTS: [&str; 5] = ["validate", "auth", "acquire", "heartbeat", "release"];
 
-/// Somebody with a key, who knows the way to each function.
+/// A client with a license key, and the URLs of the functions.
 pub(super) struct Guest {
     key: LicenseKey,
     machine: HardwareId,
@@ -23,7 +23,7 @@ pub(super) struct Guest {
 }
 
 impl Guest {
-    /// None where there is no key, or the function has nothing to do with seats.
+    /// Returns `None` where there is no key, or the function has nothing to do with seats.
     pub(super) fn ask(function: &str, url: &Url) -> Result<Option<Self>, Failure> {
         let mut setup = Setup::from_env();
         let key = setup.optional(&config::SMOKE_LICENSE_KEY, |key| match key {
@@ -49,7 +49,7 @@ impl Guest {
         Ok(Some(Self { key, machine, urls }))
     }
 
-    /// What a developer's morning does, in short.
+    /// Does the requests of a usual session.
     pub(super) async fn visit(&self, client: &Client) -> Result<(), Failure> {
         let [validate, auth, acquire, heartbeat, release] = &self.urls;
         let (key, machine) = (self.key.to_string(), self.machine.as_str());
@@ -71,7 +71,7 @@ impl Guest {
     }
 }
 
-/// Where a function is whose neighbor's revision is at a URL of Cloud Run's: `[TAG---]FUNCTION-REST.run.app`.
+/// Returns the URL of another function beside a revision's at Cloud Run: `[TAG---]FUNCTION-REST.run.app`.
 fn beside(url: &Url, function: &str, other: &str) -> Option<Url> {
     let host = url.host_str().filter(|host| host.ends_with(".run.app"))?;
     let host = host.split_once("---").map_or(host, |(_, host)| host);
@@ -81,7 +81,7 @@ fn beside(url: &Url, function: &str, other: &str) -> Option<Url> {
     Some(beside)
 }
 
-/// An answer that says yes. Tokens are in answers, so that of another one only the code is told.
+/// Sends a request and returns its successful answer. Answers contain tokens, so that of an error only the code is shown.
 async fn call(client: &Client, url: &Url, path: &str, bearer: &str, body: &Value) -> Result<Value, Failure> {
     let failed = |why: String| Failure::Refused(format!("POST {path}, with a license key: {why}"));
     let mut url = url.clone();

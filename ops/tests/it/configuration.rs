@@ -1,4 +1,4 @@
-//! What is missing or wrong in the environment is all named at once, before anything is done.
+//! Tests of missing and wrong environment variables: all of them are named at once, before anything is done.
 
 use crate::desk::{Desk, PASSWORD};
 

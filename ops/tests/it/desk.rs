@@ -16,7 +16,7 @@ pub(crate) struct Desk {
     pub(crate) environment: BTreeMap<String, String>,
 }
 
-/// What became of a run.
+/// Result of a run.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) status: i32,
@@ -116,7 +116,7 @@ impl Desk {
         rows.iter().map(|r| (r.get(0), r.get(1), license(r.get(2)), r.get(3))).collect()
     }
 
-    /// What was done, in order; by whom is always the same.
+    /// Returns the recorded actions, in order, after checking that the actor is the operator.
     pub(crate) async fn actions(&self) -> Vec<String> {
         let entries = self.audit().await;
         assert!(entries.iter().all(|(actor, ..)| actor == "operator:alice"), "{entries:?}");
@@ -139,7 +139,7 @@ pub(crate) fn command(environment: &BTreeMap<String, String>, words: &[&str]) ->
     command
 }
 
-/// Runs a command, and looks that it neither panicked nor told a secret.
+/// Runs a command, and checks that it neither panicked nor printed a secret.
 pub(crate) async fn ended(mut command: Command) -> Ended {
     let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
     let text = |bytes| String::from_utf8(bytes).expect("text");

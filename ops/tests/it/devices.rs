@@ -35,7 +35,7 @@ async fn devices_are_listed_and_their_places_freed_once() {
     let wrong = desk.failed(&["device", "remove", &id, "my laptop"], 64).await;
     assert!(wrong.contains("64"), "{wrong}");
 
-    // What was refused left no entry.
+    // A refused command leaves no entry.
     assert_eq!(desk.actions().await[2..], ["device.removed"]);
     assert_eq!(desk.audit().await[2].3, json!({"machine_id": new}));
 }

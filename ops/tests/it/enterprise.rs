@@ -16,7 +16,7 @@ async fn desk(more: &[&str]) -> (Desk, String) {
     (desk, id)
 }
 
-/// What an installation reads that believes this key alone.
+/// Reads a file as an installation does that trusts this key alone.
 async fn read(desk: &Desk, file: &str) -> EnterpriseLicense {
     let kid = desk.world.key_id().await;
     let pem =

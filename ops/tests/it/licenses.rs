@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::clients::Clients;
 use crate::desk::Desk;
 
-/// What programs may count on in every license.
+/// Fields that programs can rely on in every license.
 const FIELDS: [&str; 11] = [
     "license_id",
     "tenant_id",
@@ -197,7 +197,7 @@ async fn a_revoked_license_stays_revoked() {
     desk.plain(&["license", "revoke", &id]).await;
     let shown = desk.json(&["license", "show", &id]).await;
     assert_eq!((&shown["state"], &shown["seats"]), (&json!("revoked"), &json!(5)));
-    // What was refused left no entry.
+    // A refused command leaves no entry.
     assert_eq!(desk.actions().await[2..], ["license.revoked", "license.revoked"]);
 }
 

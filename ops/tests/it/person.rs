@@ -1,4 +1,4 @@
-//! What is held of a person: handed over, and erased.
+//! Tests of the export and the erasure of a person's data.
 
 use protocol::id::{TenantId, UserId};
 use serde_json::{Value, json};
@@ -79,7 +79,7 @@ impl Office {
         self.desk.world.number(&format!("select count(*) from {of}")).await
     }
 
-    /// Everything that can be said of somebody, by id or address, wherever it stands.
+    /// Returns every place that still has data of a user, by id or address.
     async fn traces_of(&self, user: UserId) -> Vec<String> {
         let mut found = Vec::new();
         for (table, column) in [

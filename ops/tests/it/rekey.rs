@@ -1,4 +1,4 @@
-//! `ops license rekey`: another key for a license, what becomes of the former one, and keys that move to a newer pepper.
+//! `ops license rekey`: another key for a license, the fate of the former one, and keys that move to a newer pepper.
 
 use common::license_key::KeyHasher;
 use jiff::{SignedDuration, Timestamp};
@@ -119,7 +119,7 @@ async fn a_key_is_mailed_to_a_confirmed_owner_before_an_older_claim() {
     let listed = async |desk: &Desk| desk.list(&["outbox", "list", "--pending"]).await[0]["to"].clone();
     leak.desk.json(&leak.words(&[])).await;
     assert_eq!(listed(&leak.desk).await, "olga@acme.test");
-    // Where nobody is confirmed, the claim has the only address.
+    // Where no owner is confirmed, the claim has the only address.
     leak.desk.world.sql("delete from users where claimed_at is null").await;
     assert_eq!(listed(&leak.desk).await, "eve@claim.test");
     assert!(leak.desk.json(&["outbox", "deliver"]).await.to_string().contains("eve@claim.test"));

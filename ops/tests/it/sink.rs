@@ -1,4 +1,4 @@
-//! A mail server that nobody here wrote; see `ops/tests/smtp_sink/sink.py`.
+//! A mail server from outside this repository; see `ops/tests/smtp_sink/sink.py`.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -55,7 +55,7 @@ impl Sink {
         self.port
     }
 
-    /// What happens to recipients from now on.
+    /// Sets the server's treatment of recipients from now on.
     pub(crate) fn rules(&self, rules: &Value) {
         let fresh = self.dir.path().join("rules.fresh");
         std::fs::write(&fresh, rules.to_string()).unwrap();
@@ -67,7 +67,7 @@ impl Sink {
         std::fs::write(self.dir.path().join("go"), "").unwrap();
     }
 
-    /// What arrived so far, in order.
+    /// Returns the mails that arrived so far, in order.
     pub(crate) fn mails(&self) -> Vec<Arrived> {
         let files = std::fs::read_dir(self.dir.path()).unwrap().map(|file| file.unwrap().path());
         let mut files: Vec<_> = files.filter(|f| f.extension().is_some_and(|e| e == "json")).collect();

@@ -1,5 +1,5 @@
-//! Any body is a push or none; any of its records is read or refused by itself, and what is kept of a content is one text with
-//! one hash, whoever wrote it.
+//! Any body is parsed as a push or refused; each of its records is read or refused by itself, and a content is kept as one text
+//! with one hash, however it was written.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Nobody without the private key makes a token that passes, whatever the key set and the text; and no PEM or JWK breaks it.
+//! Without the private key no token passes, whatever the key set and the text; and no PEM or JWK makes the check panic.
 #![no_main]
 
 use jiff::Timestamp;
@@ -8,7 +8,7 @@ use protocol::token::{
     KeySet, assemble, jwk_from_pem, signing_input, verify_access, verify_claims, verify_license, verify_validation,
 };
 
-/// Nobody has the private half.
+/// Public key whose private half was not kept.
 const PEM: &str = include_str!("../public_key.pem");
 
 fuzz_target!(|input: (&str, &str, &[u8], i64)| {

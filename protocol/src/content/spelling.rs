@@ -1,20 +1,20 @@
-//! Whether a text is canonical as it stands, found out in one look at each byte: most programs that write compact JSON with
-//! sorted names write it so, and what they send needs no tree to be made of it.
+//! Check for texts that are canonical as they stand, in one pass over the bytes: most programs that write compact JSON with
+//! sorted names write it so, and their texts need not be parsed to a tree.
 
 use super::MAX_DEPTH;
 
-/// Whole numbers of so many digits are below [`MAX_INTEGER`](super::MAX_INTEGER), whatever they are.
+/// Number of digits up to which every whole number is below [`MAX_INTEGER`](super::MAX_INTEGER).
 const SAFE_DIGITS: usize = 15;
 
-/// Whether the text is an object that [`canonical_json`](super::canonical_json) would write just so.
+/// Returns true if the text is an object that [`canonical_json`](super::canonical_json) would write just so.
 ///
-/// A no says nothing: fractions, long numbers, and names that are not plain ASCII are left to the one who reads them.
+/// False leaves it open: fractions, long numbers, and names that are not plain ASCII are left to the full parser.
 pub fn is_canonical_object(text: &str) -> bool {
     let mut rest = Rest(text.as_bytes());
     text.starts_with('{') && rest.value(0).is_some() && rest.0.is_empty()
 }
 
-/// What is still to be looked at. Each step is over what it found, or `None`.
+/// The unread rest of the text. Each step consumes what it recognizes, or returns `None`.
 struct Rest<'a>(&'a [u8]);
 
 impl<'a> Rest<'a> {
@@ -41,7 +41,7 @@ impl<'a> Rest<'a> {
         let mut before: Option<&[u8]> = None;
         loop {
             let name = self.name()?;
-            // Neither unsorted nor twice.
+            // Names must be sorted, and none may come twice.
             if before.is_some_and(|before| before >= name) {
                 return None;
             }
@@ -91,7 +91,7 @@ impl<'a> Rest<'a> {
                     return Some(());
                 }
                 [b'\\', b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't', rest @ ..] => self.0 = rest,
-                // The other control characters; a NUL is refused elsewhere, with words.
+                // The other control characters; a NUL is refused elsewhere, with an error message.
                 [b'\\', b'u', b'0', b'0', b'0', b'1'..=b'7' | b'b' | b'e' | b'f', rest @ ..]
                 | [b'\\', b'u', b'0', b'0', b'1', b'0'..=b'9' | b'a'..=b'f', rest @ ..] => self.0 = rest,
                 _ => return None,

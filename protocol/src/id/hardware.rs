@@ -1,4 +1,4 @@
-//! A machine, named by what does not change about it.
+//! Id of a machine, made of its stable hardware facts.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,15 +17,15 @@ use sha2::{Digest, Sha256};
 pub struct HardwareId(String);
 
 impl HardwareId {
-    /// How many hex characters it has.
+    /// Number of hex characters.
     pub const LEN: usize = 64;
 
-    /// The id of the machine with these facts.
+    /// Returns the id of the machine with these facts.
     pub fn of(facts: &[u8]) -> Self {
         Self(hex::encode(Sha256::digest(facts)))
     }
 
-    /// Reads 64 hex characters of any case.
+    /// Parses 64 hex characters of any case.
     pub fn parse(text: &str) -> Result<Self, HardwareIdError> {
         if text.len() != Self::LEN || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(HardwareIdError);
@@ -33,7 +33,7 @@ impl HardwareId {
         Ok(Self(text.to_ascii_lowercase()))
     }
 
-    /// The 64 lowercase hex characters.
+    /// Returns the 64 lowercase hex characters.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// What is wrong with a short text, as the sentence that its sender reads.
+/// Error of a short text, as the sentence that its sender reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TextError(&'static str);
 
@@ -17,7 +17,7 @@ impl fmt::Display for TextError {
 
 impl std::error::Error for TextError {}
 
-/// A text with a rule and the sentence that states the rule.
+/// Defines types of texts, each with a rule and the sentence that states the rule.
 macro_rules! texts {
     ($($(#[$doc:meta])* $name:ident, $max:literal, $schema:meta, $rule:expr, $error:literal;)*) => {$(
         $(#[$doc])*
@@ -28,10 +28,10 @@ macro_rules! texts {
         pub struct $name(String);
 
         impl $name {
-            /// The longest it may be, in characters.
+            /// Maximum length in characters.
             pub const MAX_CHARS: usize = $max;
 
-            /// Reads it, or says what it should be.
+            /// Parses a text; the error states the rule.
             pub fn parse(text: impl Into<String>) -> Result<Self, TextError> {
                 let text = text.into();
                 let rule: fn(&str) -> bool = $rule;
@@ -40,7 +40,7 @@ macro_rules! texts {
                 if fits && rule(&text) { Ok(Self(text)) } else { Err(TextError($error)) }
             }
 
-            /// The text.
+            /// Returns the text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -77,7 +77,7 @@ macro_rules! texts {
 }
 
 texts! {
-    /// What a machine calls itself: shown to people who ask who holds a seat, and never relied on.
+    /// The host name that a machine reports: shown to people who ask which machine holds a seat, and never relied on.
     Hostname, 253,
     schema(value_type = String, max_length = 253, example = "ada-laptop"),
     |text| !text.chars().any(char::is_control),
@@ -95,7 +95,7 @@ texts! {
     |text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || matches!(b, b' ' | b'-')),
     "A command has 1 to 40 lower-case letters, spaces and hyphens, such as task add.";
 
-    /// What an operating system or a kind of processor is called.
+    /// The name of an operating system or a kind of processor.
     SystemName, 32,
     schema(value_type = String, min_length = 1, max_length = 32, pattern = "^[a-z0-9_]{1,32}$", example = "linux"),
     |text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'),
@@ -107,7 +107,7 @@ texts! {
     |text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic()),
     "An Idempotency-Key has 1 to 255 visible ASCII characters. A random UUID is a good one.";
 
-    /// A plan of the catalogue.
+    /// The code of a plan in the catalog.
     PlanCode, 32,
     schema(value_type = String, min_length = 2, max_length = 32, pattern = "^[A-Z][A-Z0-9_]{1,31}$", example = "TEAM"),
     |text| {
@@ -117,25 +117,25 @@ texts! {
     },
     "A plan has 2 to 32 capital letters, digits and underscores, such as TEAM.";
 
-    /// What a client calls a record; unique among the records of its kind in a tenant.
+    /// The client's id of a record; unique among the records of its kind in a tenant.
     RecordId, 128,
     schema(value_type = String, min_length = 1, max_length = 128, example = "01890a5d-ac96-774b-bcce-b302099a8057"),
     |text| !text.is_empty() && !text.chars().any(char::is_control),
     "A record's id has 1 to 128 characters and no control characters. A UUID is a good one.";
 
-    /// What a client calls a project.
+    /// The client's id of a project.
     ProjectId, 128,
     schema(value_type = String, min_length = 1, max_length = 128, example = "billing-rewrite"),
     |text| !text.is_empty() && !text.chars().any(char::is_control),
     "A project's id has 1 to 128 characters and no control characters. Leave it out for what belongs to no project.";
 
-    /// What a client calls the device that it runs on.
+    /// The client's id of the device that it runs on.
     DeviceId, 128,
     schema(value_type = String, min_length = 1, max_length = 128, pattern = "^[!-~]{1,128}$", example = "ada-laptop"),
     |text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic()),
     "A device's id has 1 to 128 visible ASCII characters, such as its hardware id.";
 
-    /// How far a task is; the usual words are `pending`, `in_progress`, `completed`.
+    /// The status of a task; the usual words are `pending`, `in_progress`, `completed`.
     TaskStatus, 32,
     schema(value_type = String, min_length = 1, max_length = 32, pattern = "^[a-z][a-z0-9_]{0,31}$", example = "in_progress"),
     |text| {
@@ -144,7 +144,7 @@ texts! {
     },
     "A task's status has 1 to 32 small letters, digits and underscores, such as in_progress.";
 
-    /// Where a browser is sent back to: `https`, or this very machine.
+    /// The address that a browser is sent back to: `https`, or this very machine.
     ReturnUrl, 2048,
     schema(
         value_type = String, max_length = 2048, example = "https://app.example.com/billing",
@@ -155,7 +155,7 @@ texts! {
      has at most 2048 visible ASCII characters. Percent-encode others.";
 }
 
-/// Whether nobody on the way can read or change what is sent there.
+/// Returns true if no party on the way can read or change data that is sent there.
 fn leads_back_safely(url: &str) -> bool {
     let Some((scheme, rest)) = url.split_once("://") else { return false };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();

@@ -10,7 +10,7 @@
 //! differ from each other as long as the whole has at most 31 symbols (ours has 18), so the matrix is invertible and every
 //! eᵢ is 0: nothing differed. Two characters that changed places are two wrong characters.
 
-/// How many check symbols there are.
+/// Number of check symbols.
 pub(super) const LEN: usize = 4;
 
 /// x⁵ = x² + 1 in this field.
@@ -19,7 +19,7 @@ const REDUCTION: u8 = 0b10_0101;
 /// g(x) without its leading 1, the highest power first.
 const GENERATOR: [u8; LEN] = generator();
 
-/// The check symbols of a message. Values above 31 are no symbols; only their lowest five bits count.
+/// Returns the check symbols of a message. Values above 31 are no symbols; only their lowest five bits count.
 pub(super) fn of(message: &[u8]) -> [u8; LEN] {
     let mut remainder = [0; LEN];
     for &symbol in message {

@@ -1,8 +1,8 @@
-//! What is wrong with a license key that somebody typed.
+//! Errors of a license key that a person typed.
 
 use std::fmt;
 
-/// Why a text is not a license key. Each says what to look at.
+/// Error of a text that is not a license key. Each says what to look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyError {
     /// Nothing there.

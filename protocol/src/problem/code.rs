@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $word:tt, $status:literal, $title:literal, $advice:literal;)*) => {
-        /// What went wrong, for programs. A code's word and status never change.
+        /// Code of a problem, for programs. Its word and status never change.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
         pub enum Code {
@@ -18,22 +18,22 @@ macro_rules! codes {
             /// Every code.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
-            /// The stable word.
+            /// Returns the stable word.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $word),* }
             }
 
-            /// The HTTP status.
+            /// Returns the HTTP status.
             pub const fn status(self) -> u16 {
                 match self { $(Self::$name => $status),* }
             }
 
-            /// What happened, in a sentence.
+            /// Returns the sentence that says what happened.
             pub const fn title(self) -> &'static str {
                 match self { $(Self::$name => $title),* }
             }
 
-            /// What the person, or the program, should do.
+            /// Returns the advice for the person, or the program.
             pub const fn advice(self) -> &'static str {
                 match self { $(Self::$name => $advice),* }
             }
@@ -51,10 +51,10 @@ codes! {
     /// A webhook's signature does not match.
     InvalidSignature = "invalid_signature", 400, "The signature does not match the body.",
         "Sign the body exactly as it is sent, with the current secret and the current time.";
-    /// No token, or one that proves nothing.
+    /// No token, or one that is not valid.
     InvalidToken = "invalid_token", 401, "The token is missing or not valid.",
         "Sign in again, or exchange the license key for a new token, and send it as `Authorization: Bearer`.";
-    /// The license key opens nothing; why is not said.
+    /// The license key can't be used; the answer does not say why.
     InvalidLicenseKey = "invalid_license_key", 401, "This license key cannot be used.",
         "Compare the key with the original. If it is right, ask your admin whether the license is still active.";
     /// The token is good, but does not have this right.
@@ -66,7 +66,7 @@ codes! {
     /// The plan does not include this.
     PlanLacksFeature = "plan_lacks_feature", 403, "Your plan does not include this.",
         "Change to the plan that is named, or do without the feature.";
-    /// There is no such thing, or it is somebody else's.
+    /// There is no such thing, or it belongs to another tenant.
     NotFound = "not_found", 404, "There is nothing here.",
         "Check the address and the id.";
     /// The path exists, the method does not.
@@ -90,19 +90,19 @@ codes! {
     /// The body is JSON, but fields are missing, of the wrong type or out of range.
     ValidationFailed = "validation_failed", 422, "Some fields are missing or not valid.",
         "Correct the fields that `errors` points to.";
-    /// The same key came with another body.
+    /// An `Idempotency-Key` that came before with another body.
     IdempotencyKeyReused = "idempotency_key_reused", 422, "This Idempotency-Key was used for another request.",
         "Use a new key for a new request, and the old key only to repeat the old one unchanged.";
     /// Too many attempts.
     RateLimited = "rate_limited", 429, "Too many attempts.",
         "Wait for the time given by Retry-After, then try again.";
-    /// Our fault.
+    /// An internal error.
     Internal = "internal", 500, "Something went wrong on our side.",
         "Try again later. If it stays, tell support the request id.";
     /// Stripe understood the request and refused it.
     PaymentServiceRefused = "payment_service_refused", 502, "The payment service refused the request.",
         "Nothing was bought or charged. The detail says what to change, or whom to tell; asking again changes nothing until then.";
-    /// Something we need does not answer.
+    /// A dependency does not answer.
     Unavailable = "unavailable", 503, "The service cannot answer at the moment.",
         "Try again after the time given by Retry-After. Nothing was lost.";
 }

@@ -1,4 +1,4 @@
-//! What each kind of token states. Times are seconds since 1970, as RFC 7519 wants them.
+//! Claims of each kind of token. Times are seconds since 1970, as RFC 7519 requires.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use crate::wire::{Feature, Quotas, Tier, known_features};
 /// The `aud` of license and validation tokens: the program on the developer's machine.
 pub const LICENSE_AUDIENCE: &str = "coditect";
 
-/// The `aud` of access tokens: our endpoints. Another one, so that neither kind passes for the other.
+/// The `aud` of access tokens: our endpoints. It differs from [`LICENSE_AUDIENCE`], so that neither kind passes for the other.
 pub const ACCESS_AUDIENCE: &str = "coditect-api";
 
 /// The `typ` of a license token.
@@ -20,7 +20,7 @@ pub const VALIDATION_TYPE: &str = "validation";
 /// A license token: this session holds a seat.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LicenseClaims {
-    /// Who signed.
+    /// The issuer, which signed the token.
     pub iss: String,
     /// The holder: a user's id, or the license's where a license key took the seat.
     pub sub: String,
@@ -28,36 +28,36 @@ pub struct LicenseClaims {
     pub aud: String,
     /// When it was signed.
     pub iat: i64,
-    /// From when on it is good.
+    /// Start of its validity.
     pub nbf: i64,
-    /// Until when it is good.
+    /// End of its validity.
     pub exp: i64,
-    /// Its own name.
+    /// The token's own id.
     pub jti: String,
     /// [`LICENSE_TYPE`]
     pub typ: String,
-    /// Whose license it is.
+    /// The tenant that the license belongs to.
     pub tenant_id: TenantId,
-    /// Which license.
+    /// The license.
     pub license_id: LicenseId,
     /// The session that holds the seat.
     pub session_id: SessionId,
-    /// The machine that holds it.
+    /// The machine that holds the seat.
     pub hardware_id: HardwareId,
     /// The license's tier.
     #[serde(deserialize_with = "Tier::or_other")]
     pub tier: Tier,
-    /// What the plan includes.
+    /// Features of the plan.
     #[serde(deserialize_with = "known_features")]
     pub features: Vec<Feature>,
-    /// Its limits.
+    /// Limits of the plan.
     pub quotas: Quotas,
 }
 
 /// A validation token: this machine may run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ValidationClaims {
-    /// Who signed.
+    /// The issuer, which signed the token.
     pub iss: String,
     /// The license.
     pub sub: LicenseId,
@@ -65,19 +65,19 @@ pub struct ValidationClaims {
     pub aud: String,
     /// When it was signed.
     pub iat: i64,
-    /// The end of the grace.
+    /// End of the grace period.
     pub exp: i64,
     /// [`VALIDATION_TYPE`]
     pub typ: String,
-    /// Whose license it is.
+    /// The tenant that the license belongs to.
     pub tenant_id: TenantId,
     /// The license's tier.
     #[serde(deserialize_with = "Tier::or_other")]
     pub tier: Tier,
-    /// What the plan includes.
+    /// Features of the plan.
     #[serde(deserialize_with = "known_features")]
     pub features: Vec<Feature>,
-    /// Its limits.
+    /// Limits of the plan.
     pub quotas: Quotas,
     /// The machine.
     pub machine_id: HardwareId,
@@ -88,23 +88,23 @@ pub struct ValidationClaims {
 /// An access token: the bearer showed a good license key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccessClaims {
-    /// Who signed.
+    /// The issuer, which signed the token.
     pub iss: String,
-    /// Who is calling.
+    /// The caller.
     pub sub: String,
     /// [`ACCESS_AUDIENCE`]
     pub aud: String,
     /// When it was signed.
     pub iat: i64,
-    /// Until when it is good.
+    /// End of its validity.
     pub exp: i64,
-    /// Whose license it is.
+    /// The tenant that the license belongs to.
     pub tenant_id: TenantId,
-    /// Which license.
+    /// The license.
     pub license_id: LicenseId,
     /// The license's tier.
     #[serde(deserialize_with = "Tier::or_other")]
     pub tier: Tier,
-    /// What it allows, as words with spaces between them.
+    /// The rights that it grants, as words with spaces between them.
     pub scope: String,
 }

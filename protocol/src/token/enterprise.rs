@@ -1,4 +1,4 @@
-//! An enterprise license file: how many users an installation of its own may serve, and until when.
+//! Enterprise license files, which limit the users of an on-premises installation, and its time.
 //!
 //! It is a token of the vendor's (JWT, RS256), in lines of 64 characters between two lines that say what it is. Its audience
 //! and its type are its own, so that no token of a user's passes for it, nor it for one.
@@ -31,7 +31,7 @@ const LINE: usize = 64;
 /// The longest company name in a license's short name.
 const COMPANY_LEN: usize = 24;
 
-/// What an enterprise license states.
+/// Claims of an enterprise license.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnterpriseClaims {
     /// [`ENTERPRISE_ISSUER`]
@@ -54,18 +54,18 @@ pub struct EnterpriseClaims {
     pub customer: String,
     /// [`Tier::Enterprise`]
     pub tier: Tier,
-    /// How many people may work at the same time, over all of the installation's licenses.
+    /// Number of people who may work at the same time, over all of the installation's licenses.
     pub users: u32,
 }
 
 impl EnterpriseClaims {
-    /// When it ends; `None`: never.
+    /// Returns when it ends; `None` if never.
     pub fn ends(&self) -> Option<Timestamp> {
         (self.exp < PERPETUAL).then(|| Timestamp::from_second(self.exp).unwrap_or(Timestamp::MIN))
     }
 
-    /// The short name of a file that holds this: `CODITECT-ENT-{COMPANY}-{USERS}-{EXPIRY}-{SIG}`, where SIG is the first 16
-    /// hex digits of the SHA-256 of the signature. To talk about a file by; it opens nothing.
+    /// Returns the short name of a file with these claims: `CODITECT-ENT-{COMPANY}-{USERS}-{EXPIRY}-{SIG}`, where SIG is the
+    /// first 16 hex digits of the SHA-256 of the signature. It serves to talk about a file, and grants nothing.
     pub fn short_name(&self, signature: &[u8]) -> String {
         let company = self.customer.chars().filter(char::is_ascii_alphanumeric).take(COMPANY_LEN);
         let company: String = company.map(|c| c.to_ascii_uppercase()).collect();
@@ -76,16 +76,16 @@ impl EnterpriseClaims {
     }
 }
 
-/// A license file that was found good.
+/// A verified license file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnterpriseLicense {
-    /// What it states.
+    /// Its claims.
     pub claims: EnterpriseClaims,
     /// Its [short name](EnterpriseClaims::short_name).
     pub short_name: String,
 }
 
-/// The file of a signed license.
+/// Returns the text of the file of a signed license.
 pub fn armour(token: &str) -> String {
     let lines = token.as_bytes().chunks(LINE).map(String::from_utf8_lossy);
     let mut text = format!("{BEGIN}\n");
@@ -115,12 +115,12 @@ pub fn read_enterprise_license(
     Ok(EnterpriseLicense { claims, short_name })
 }
 
-/// Why a license file is refused. The sentences are for whoever runs the installation.
+/// Why a license file is refused. The sentences are for the operator of the installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LicenseFileError {
     /// Not a license file, or a part of one.
     NotOne,
-    /// What it holds can't be believed.
+    /// Its token is not valid.
     Token(TokenError),
 }
 

@@ -16,17 +16,17 @@ pub enum TokenError {
     },
     /// The signature is not this key's on this text.
     Signature,
-    /// Over.
+    /// It has expired.
     Expired,
     /// Its time has not come, or this machine's clock is behind.
     NotYetValid,
-    /// From another issuer.
+    /// It is from another issuer.
     Issuer,
-    /// For somebody else.
+    /// It is for another audience.
     Audience,
-    /// Of another kind.
+    /// It is of another kind.
     Type,
-    /// For another machine.
+    /// It is for another machine.
     Device,
 }
 

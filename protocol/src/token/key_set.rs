@@ -22,7 +22,7 @@ struct Entry {
 }
 
 impl KeySet {
-    /// Trusts nobody yet.
+    /// Returns an empty set, which trusts no key.
     pub fn new() -> Self {
         Self::default()
     }
@@ -50,32 +50,32 @@ impl KeySet {
         set
     }
 
-    /// The same keys as JSON.
+    /// Returns the keys as a JWKS.
     pub fn to_jwks(&self) -> Jwks {
         Jwks { keys: self.keys.iter().map(|(kid, entry)| entry.public.to_jwk(kid)).collect() }
     }
 
-    /// Whether the key of this name is trusted.
+    /// Returns true if the key of this name is trusted.
     pub fn contains(&self, kid: &str) -> bool {
         self.keys.contains_key(kid)
     }
 
-    /// Whether none is.
+    /// Returns true if no key is trusted.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 
-    /// The names, in order.
+    /// Returns the names of the keys, in order.
     pub fn kids(&self) -> impl Iterator<Item = &str> {
         self.keys.keys().map(String::as_str)
     }
 
-    /// A key in `-----BEGIN PUBLIC KEY-----` form.
+    /// Returns a key in `-----BEGIN PUBLIC KEY-----` form.
     pub fn pem(&self, kid: &str) -> Option<String> {
         self.keys.get(kid).map(|entry| entry.public.to_pem())
     }
 
-    /// The key that a token names. A token may leave the name out where there is only one key (OpenID Connect allows it).
+    /// Returns the key that a token names. A token may leave the name out where there is only one key (OpenID Connect allows it).
     pub(super) fn for_token(&self, kid: Option<&str>) -> Result<&DecodingKey, TokenError> {
         let entry = match kid {
             Some(kid) => self.keys.get(kid),
@@ -96,7 +96,7 @@ impl fmt::Debug for KeySet {
     }
 }
 
-/// The JWK of a public key in `-----BEGIN PUBLIC KEY-----` form.
+/// Returns the JWK of a public key in `-----BEGIN PUBLIC KEY-----` form.
 pub fn jwk_from_pem(kid: &str, pem: &str) -> Result<Jwk, KeyFault> {
     Ok(PublicKey::from_pem(pem)?.to_jwk(kid))
 }

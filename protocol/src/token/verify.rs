@@ -49,7 +49,7 @@ pub fn verify_access(token: &str, keys: &KeySet, issuer: &str, now: Timestamp) -
     Expected { issuer, audience: ACCESS_AUDIENCE, typ: None }.verify(token, keys, now)
 }
 
-/// Checks an enterprise license, and answers it with its signature.
+/// Checks an enterprise license, and returns its claims with its signature.
 pub(super) fn verify_enterprise(
     token: &str,
     keys: &KeySet,
@@ -61,7 +61,7 @@ pub(super) fn verify_enterprise(
     Ok((claims, signature.ok_or(TokenError::Malformed)?))
 }
 
-/// Checks only that one of these keys signed the token, with RS256. What it says, and when, is the caller's to check.
+/// Checks only that one of these keys signed the token, with RS256. The caller has to check its claims and times.
 pub fn verify_claims<T: DeserializeOwned>(token: &str, keys: &KeySet) -> Result<T, TokenError> {
     serde_json::from_slice(&signed_claims(token, keys)?).map_err(|_| TokenError::Malformed)
 }
@@ -78,7 +78,7 @@ pub fn check_times(now: Timestamp, not_before: Option<i64>, expires: i64) -> Res
     }
 }
 
-/// What a token must say to be of one kind.
+/// Claims that a token must have to be of one kind.
 struct Expected<'a> {
     issuer: &'a str,
     audience: &'static str,
@@ -87,7 +87,7 @@ struct Expected<'a> {
 
 impl Expected<'_> {
     fn verify<T: DeserializeOwned>(&self, token: &str, keys: &KeySet, now: Timestamp) -> Result<T, TokenError> {
-        // First as any JSON, so that a token of another kind is told that it is one, and not that a claim is missing.
+        // First as any JSON, so that the error of a token of another kind is its kind, and not a missing claim.
         let claims: Value = verify_claims(token, keys)?;
         let text = |name| claims.get(name).and_then(Value::as_str);
         let seconds = |name| claims.get(name).and_then(Value::as_i64);
@@ -120,7 +120,7 @@ struct Header {
     crit: Option<IgnoredAny>,
 }
 
-/// The claims' JSON, once the signature has been found good.
+/// Returns the claims' JSON, once the signature is verified.
 fn signed_claims(token: &str, keys: &KeySet) -> Result<Vec<u8>, TokenError> {
     if token.len() > MAX_TOKEN_LEN {
         return Err(TokenError::Malformed);

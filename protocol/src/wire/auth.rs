@@ -8,7 +8,7 @@ use super::{Tier, words};
 use crate::id::{HardwareId, TenantId, UserId};
 use crate::key::{self, KeyError, LicenseKey};
 
-/// What somebody sent as a license key. Not yet parsed, because a mistyped key is an answer and not a malformed request.
+/// A text that was sent as a license key. Not yet parsed, because a mistyped key is no malformed request and gets an answer.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -18,15 +18,15 @@ use crate::key::{self, KeyError, LicenseKey};
 pub struct UnverifiedKey(String);
 
 impl UnverifiedKey {
-    /// The longest it may be, in characters.
+    /// Maximum length in characters.
     pub const MAX_CHARS: usize = key::MAX_INPUT_LEN;
 
-    /// The text as it was sent. A secret: not for logs.
+    /// Returns the text as it was sent. A secret: not for logs.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The license key that it is, or what is wrong with it.
+    /// Parses the license key; the error names the mistake.
     pub fn parse(&self) -> Result<LicenseKey, KeyError> {
         LicenseKey::parse(&self.0)
     }
@@ -85,7 +85,7 @@ pub struct AuthRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AuthAnswer {
-    /// To be sent as `Authorization: Bearer`.
+    /// The token, to be sent as `Authorization: Bearer`.
     #[cfg_attr(feature = "openapi", schema(example = "eyJhbGciOiJSUzI1NiIsImtpZCI6…"))]
     pub access_token: String,
     /// Always `Bearer`.
@@ -93,7 +93,7 @@ pub struct AuthAnswer {
     /// Seconds until it expires.
     #[cfg_attr(feature = "openapi", schema(example = 3600))]
     pub expires_in: u64,
-    /// Whose license it is.
+    /// The tenant that the license belongs to.
     pub tenant_id: TenantId,
     /// The license's tier.
     #[serde(deserialize_with = "Tier::or_other")]
@@ -111,7 +111,7 @@ pub struct ClaimAnswer {
 }
 
 words! {
-    /// How an access token is sent.
+    /// The way an access token is sent.
     TokenType {
         /// In the `Authorization` header.
         Bearer = "Bearer",
@@ -125,7 +125,7 @@ pub struct PublicKeyAnswer {
     /// Its name, as in the header of the tokens it signs.
     #[cfg_attr(feature = "openapi", schema(example = "2026-11"))]
     pub kid: String,
-    /// What it signs with.
+    /// Its signing algorithm.
     pub alg: SigningAlgorithm,
     /// The public half, as `-----BEGIN PUBLIC KEY-----`.
     #[cfg_attr(
@@ -136,7 +136,7 @@ pub struct PublicKeyAnswer {
 }
 
 words! {
-    /// How tokens are signed.
+    /// The algorithm that signs tokens.
     SigningAlgorithm {
         /// RSASSA-PKCS1-v1_5 with SHA-256.
         Rs256 = "RS256",

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::time::in_whole_seconds;
 use crate::id::{PlanCode, ReturnUrl};
 
-/// How many seats are to be bought.
+/// Number of seats to buy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "u32", into = "u32")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -16,7 +16,7 @@ use crate::id::{PlanCode, ReturnUrl};
 pub struct SeatNumber(u32);
 
 impl SeatNumber {
-    /// The most that can be bought without talking to anybody.
+    /// The most that can be bought without contacting the vendor.
     pub const MAX: u32 = 100_000;
 
     /// The number.
@@ -39,7 +39,7 @@ impl From<SeatNumber> for u32 {
     }
 }
 
-/// Nobody can buy that many seats.
+/// That many seats cannot be bought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeatNumberError;
 
@@ -57,12 +57,12 @@ impl std::error::Error for SeatNumberError {}
 pub struct CheckoutRequest {
     /// The plan.
     pub plan: PlanCode,
-    /// How many seats; as many as the plan includes where it isn't said.
+    /// Number of seats; by default as many as the plan includes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seats: Option<SeatNumber>,
     /// Where the browser goes after the payment.
     pub success_url: ReturnUrl,
-    /// Where it goes when the person turns back.
+    /// Where the browser goes when the person cancels.
     pub cancel_url: ReturnUrl,
 }
 
@@ -73,7 +73,7 @@ pub struct CheckoutAnswer {
     /// Where to send the browser.
     #[cfg_attr(feature = "openapi", schema(example = "https://checkout.stripe.com/c/pay/cs_live_…"))]
     pub url: String,
-    /// Until when it can be used.
+    /// When the page expires.
     #[serde(serialize_with = "in_whole_seconds")]
     #[cfg_attr(feature = "openapi", schema(example = "2026-11-22T09:30:00Z"))]
     pub expires_at: Timestamp,
@@ -83,7 +83,7 @@ pub struct CheckoutAnswer {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PortalRequest {
-    /// Where the browser goes from there.
+    /// Where the browser goes after the visit.
     pub return_url: ReturnUrl,
 }
 

@@ -17,19 +17,19 @@ pub use view::{NoteView, Page, TaskEvent, TaskEvents, TaskView};
 
 use super::words;
 
-/// How many records one push may bring.
+/// Maximum number of records of one push.
 pub const MAX_PUSH_RECORDS: usize = 500;
-/// How many bytes one push may bring, compressed and decompressed alike.
+/// Maximum size of one push in bytes, compressed and decompressed alike.
 pub const MAX_PUSH_BYTES: usize = 4 * 1024 * 1024;
-/// How many bytes of canonical JSON one content may have.
+/// Maximum size of one content in bytes of canonical JSON.
 pub const MAX_CONTENT_BYTES: usize = 256 * 1024;
-/// How many records one page of a pull may have.
+/// Maximum number of records on one page of a pull.
 pub const MAX_PULL_RECORDS: u16 = 1000;
-/// How many bytes of contents one page has at most; a single larger record can't be.
+/// Maximum bytes of contents on one page; no single record is larger.
 pub const MAX_PAGE_BYTES: usize = 4 * 1024 * 1024;
 
 words! {
-    /// What a record is.
+    /// Kind of a record.
     Kind {
         /// A message of a session.
         Message = "message",
@@ -41,9 +41,9 @@ words! {
         SkillLearning = "skill_learning",
         /// An error, and what solved it.
         ErrorSolution = "error_solution",
-        /// How a tool was used.
+        /// The use of a tool.
         ToolAnalytics = "tool_analytics",
-        /// What a project is about.
+        /// The subject of a project.
         ProjectContext = "project_context",
         /// A component of the platform; only the cloud writes these.
         Component = "component",
@@ -51,7 +51,7 @@ words! {
 }
 
 impl Kind {
-    /// Whether clients may push records of this kind.
+    /// Returns true if clients may push records of this kind.
     pub const fn is_pushed(self) -> bool {
         !matches!(self, Self::Component)
     }

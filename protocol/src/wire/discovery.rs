@@ -1,10 +1,10 @@
-//! `GET /.well-known/coditect.json`: where everything is.
+//! `GET /.well-known/coditect.json`: the addresses of a deployment.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// What a client needs to know, found from one address.
+/// The configuration that a client needs, found from one address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Discovery {
@@ -19,7 +19,7 @@ pub struct Discovery {
     /// Where the public keys are.
     #[cfg_attr(feature = "openapi", schema(example = "https://api.coditect.ai/.well-known/jwks.json"))]
     pub jwks_uri: String,
-    /// Where people sign in; none where only license keys are used.
+    /// The identity provider where people sign in; none where only license keys are used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub oidc: Option<Oidc>,
@@ -36,7 +36,7 @@ pub struct Oidc {
     /// Its address, and the `iss` of its tokens.
     #[cfg_attr(feature = "openapi", schema(example = "https://login.example.com"))]
     pub issuer: String,
-    /// What the command line is to it.
+    /// The client id of the command line there.
     #[cfg_attr(feature = "openapi", schema(example = "coditect-cli"))]
     pub client_id: String,
 }

@@ -1,4 +1,4 @@
-//! What a plan grants: tier, features, quotas.
+//! Tiers, features and quotas, which plans grant.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::words;
 
-/// A quota of this means no limit.
+/// Value of a quota that means no limit.
 pub const UNLIMITED: i64 = -1;
 
 words! {
@@ -83,24 +83,24 @@ impl Quotas {
 
     /// The name of the quota of records that a tenant keeps in the cloud.
     pub const CONTEXT_RECORDS: &str = "context_records";
-    /// The name of the quota of the bytes of their contents.
+    /// The name of the quota of the bytes of the records' contents.
     pub const CONTEXT_BYTES: &str = "context_bytes";
     /// The name of the quota of the bytes of former versions that are kept.
     pub const CONTEXT_HISTORY_BYTES: &str = "context_history_bytes";
     /// The name of the quota of the days for which former versions are kept.
     pub const CONTEXT_HISTORY_DAYS: &str = "context_history_days";
 
-    /// Only a quota of commands per day.
+    /// Returns quotas with only that of commands per day.
     pub fn with_commands_per_day(limit: i64) -> Self {
         Self(BTreeMap::from([(Self::COMMANDS_PER_DAY.to_owned(), limit)]))
     }
 
-    /// The quota of this name, if the plan has one.
+    /// Returns the quota of this name, if the plan has one.
     pub fn get(&self, name: &str) -> Option<i64> {
         self.0.get(name).copied()
     }
 
-    /// How many commands a day, or [`UNLIMITED`], if the plan says.
+    /// Returns the number of commands per day, or [`UNLIMITED`], if the plan has that quota.
     pub fn commands_per_day(&self) -> Option<i64> {
         self.get(Self::COMMANDS_PER_DAY)
     }
@@ -112,7 +112,7 @@ pub struct UnknownWord(String);
 
 impl UnknownWord {
     pub(crate) fn new(word: &str, known: impl Iterator<Item = &'static str>) -> Self {
-        // What is quoted comes from outside; enough to recognize it by is enough.
+        // The quoted word comes from outside, so that only enough of it to recognize it is kept.
         let quoted: String = word.chars().take(40).collect();
         Self(format!("{quoted:?} is not known here. It must be one of: {}.", known.collect::<Vec<_>>().join(", ")))
     }

@@ -1,4 +1,4 @@
-//! `POST /api/v1/licenses/{acquire,heartbeat,release}`: a seat's life.
+//! `POST /api/v1/licenses/{acquire,heartbeat,release}`: acquiring, keeping and releasing a seat.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -7,14 +7,14 @@ use super::time::in_whole_seconds;
 use super::{Feature, Quotas, Tier, known_features, words};
 use crate::id::{ClientVersion, HardwareId, Hostname, InstanceId, LicenseId, SessionId};
 
-/// How many seats a license has, and how many are taken. Taken may be more, after a plan has shrunk.
+/// Numbers of a license's seats and of those in use. More may be in use than there are, after a plan has shrunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SeatCounts {
-    /// All of them.
+    /// All seats of the license.
     #[cfg_attr(feature = "openapi", schema(example = 5))]
     pub limit: u32,
-    /// Those taken.
+    /// Seats in use.
     #[cfg_attr(feature = "openapi", schema(example = 3))]
     pub in_use: u32,
 }
@@ -25,17 +25,17 @@ pub struct SeatCounts {
 pub struct AcquireRequest {
     /// The machine that will hold it.
     pub hardware_id: HardwareId,
-    /// Of which license; needed only by those who may use several.
+    /// The license; needed only by callers who may use several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license_id: Option<LicenseId>,
-    /// What the machine calls itself.
+    /// The host name that the machine reports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hostname: Option<Hostname>,
     /// The version of the program that asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<ClientVersion>,
-    /// Which of those that share the machine's session asks: each gives it back for itself, and it ends with the last.
-    /// All that send none count as one.
+    /// The instance that asks, of those that share the machine's session: each releases it for itself, and it ends with the
+    /// last. All that send none count as one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<InstanceId>,
 }
@@ -44,12 +44,12 @@ pub struct AcquireRequest {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AcquireAnswer {
-    /// What heartbeats and the release name.
+    /// The session's id, which heartbeats and the release send.
     pub session_id: SessionId,
-    /// The proof that is checked offline.
+    /// The signed proof of the seat, which is checked offline.
     #[cfg_attr(feature = "openapi", schema(example = "eyJhbGciOiJSUzI1NiIsImtpZCI6…"))]
     pub license_token: String,
-    /// When that proof ends.
+    /// When the license token expires.
     #[serde(serialize_with = "in_whole_seconds")]
     #[cfg_attr(feature = "openapi", schema(example = "2026-11-22T09:30:00Z"))]
     pub expires_at: Timestamp,
@@ -57,7 +57,7 @@ pub struct AcquireAnswer {
     #[serde(serialize_with = "in_whole_seconds")]
     #[cfg_attr(feature = "openapi", schema(example = "2026-11-21T09:36:00Z"))]
     pub seat_expires_at: Timestamp,
-    /// How often to send one.
+    /// Seconds between heartbeats.
     #[cfg_attr(feature = "openapi", schema(example = 300))]
     pub heartbeat_interval_seconds: u32,
     /// The license's seats, this one counted.
@@ -65,10 +65,10 @@ pub struct AcquireAnswer {
     /// The license's tier.
     #[serde(deserialize_with = "Tier::or_other")]
     pub tier: Tier,
-    /// What the plan includes.
+    /// Features of the plan.
     #[serde(deserialize_with = "known_features")]
     pub features: Vec<Feature>,
-    /// Its limits.
+    /// Limits of the plan.
     pub quotas: Quotas,
 }
 
@@ -76,9 +76,9 @@ pub struct AcquireAnswer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HeartbeatRequest {
-    /// The session that holds it.
+    /// The session that holds the seat.
     pub session_id: SessionId,
-    /// The instance that acquired it, when it was named.
+    /// The instance that acquired the seat, when it was named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<InstanceId>,
 }
@@ -90,18 +90,18 @@ pub struct HeartbeatAnswer {
     /// Always `ok`.
     #[serde(deserialize_with = "HeartbeatStatus::or_other")]
     pub status: HeartbeatStatus,
-    /// When to send the next one.
+    /// When to send the next heartbeat.
     #[serde(serialize_with = "in_whole_seconds")]
     #[cfg_attr(feature = "openapi", schema(example = "2026-11-21T09:35:00Z"))]
     pub next_heartbeat_at: Timestamp,
-    /// When the seat is free again otherwise.
+    /// When the seat is free again without another heartbeat.
     #[serde(serialize_with = "in_whole_seconds")]
     #[cfg_attr(feature = "openapi", schema(example = "2026-11-21T09:36:00Z"))]
     pub seat_expires_at: Timestamp,
 }
 
 words! {
-    /// How a heartbeat went.
+    /// Result of a heartbeat.
     HeartbeatStatus {
         /// The seat is kept.
         Ok = "ok",
@@ -115,9 +115,9 @@ words! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReleaseRequest {
-    /// The session that holds it.
+    /// The session that holds the seat.
     pub session_id: SessionId,
-    /// The instance that acquired it, when it was named.
+    /// The instance that acquired the seat, when it was named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<InstanceId>,
 }
@@ -132,7 +132,7 @@ pub struct ReleaseAnswer {
 }
 
 words! {
-    /// How a release went.
+    /// Result of a release.
     ReleaseStatus {
         /// It is given back.
         Released = "released",

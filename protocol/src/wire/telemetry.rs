@@ -1,4 +1,4 @@
-//! `POST /api/v1/telemetry`: what a command line counts, once its person has turned that on.
+//! `POST /api/v1/telemetry`: usage counts of a command line, once its user has turned telemetry on.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ use crate::id::{ClientVersion, CommandName, InstallationId, SystemName};
 pub const MAX_TELEMETRY_EVENTS: usize = 100;
 
 words! {
-    /// How a command ended.
+    /// Outcome of a command.
     ExitClass {
         /// Yes.
         Yes = "yes",
@@ -29,7 +29,7 @@ words! {
 }
 
 words! {
-    /// How long a command took, no more exactly than this.
+    /// Duration of a command, no more exact than this.
     DurationBucket {
         /// Less than 10 milliseconds.
         Under10Ms = "under_10_ms",
@@ -47,7 +47,7 @@ words! {
 }
 
 impl DurationBucket {
-    /// The bucket that a time falls into.
+    /// Returns the bucket that a time falls into.
     pub fn of(time: Duration) -> Self {
         match time.as_millis() {
             0..10 => Self::Under10Ms,
@@ -60,16 +60,16 @@ impl DurationBucket {
     }
 }
 
-/// A command that was run. There is no more of it than this: no argument, no path, no time of day, nothing that says who.
+/// A command that was run. There is no more of it than this: no argument, no path, no time of day, no person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TelemetryEvent {
     /// Its name.
     pub command: CommandName,
-    /// How it ended.
+    /// The command's outcome.
     #[serde(deserialize_with = "word")]
     pub exit: ExitClass,
-    /// How long it took.
+    /// The command's duration.
     #[serde(deserialize_with = "word")]
     pub duration: DurationBucket,
     /// The version of the program.
@@ -80,7 +80,8 @@ pub struct TelemetryEvent {
     pub arch: SystemName,
 }
 
-/// A word of a list. The parser takes a number in a word's place for broken JSON, and not for a wrong value.
+/// Reads a word of a list by way of a string: the parser takes a number in a word's place for broken JSON, and not for a wrong
+/// value.
 fn word<'de, D: Deserializer<'de>, T: FromStr<Err = UnknownWord>>(deserializer: D) -> Result<T, D::Error> {
     String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
 }
@@ -125,20 +126,20 @@ impl fmt::Display for TelemetryEventsError {
 
 impl std::error::Error for TelemetryEventsError {}
 
-/// What an installation sends.
+/// Telemetry of an installation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TelemetryRequest {
     /// A random number that was made when telemetry was turned on, and is deleted when it is turned off.
     pub installation_id: InstallationId,
-    /// What happened.
+    /// The events.
     pub events: TelemetryEvents,
 }
 
-/// They were taken.
+/// The events were accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TelemetryAnswer {
-    /// How many.
+    /// Number of accepted events.
     pub accepted: u32,
 }

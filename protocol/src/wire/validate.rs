@@ -20,7 +20,7 @@ pub struct ValidateRequest {
     pub version: ClientVersion,
 }
 
-/// Yes, or no and why: the question was answered either way.
+/// Result of a validation: valid, or not valid and why; both are answers, not errors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -32,18 +32,18 @@ pub enum ValidateAnswer {
 }
 
 impl ValidateAnswer {
-    /// No, and why, with the reason's own sentence.
+    /// Makes the answer that a key is not valid, with the reason's own sentence.
     pub fn invalid(reason: InvalidReason) -> Self {
         Self::Invalid(InvalidLicense::new(reason, reason.message()))
     }
 
-    /// Whether it is a yes.
+    /// Returns true if the key is valid.
     pub fn is_valid(&self) -> bool {
         matches!(self, Self::Valid(_))
     }
 }
 
-/// What a good key grants.
+/// Grants of a valid key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ValidLicense {
@@ -57,39 +57,39 @@ pub struct ValidLicense {
     #[serde(default, serialize_with = "in_whole_seconds_if_any")]
     #[cfg_attr(feature = "openapi", schema(example = "2027-11-23T00:00:00Z"))]
     pub expires_at: Option<Timestamp>,
-    /// What the plan includes.
+    /// Features of the plan.
     #[serde(deserialize_with = "known_features")]
     pub features: Vec<Feature>,
-    /// Its limits.
+    /// Limits of the plan.
     pub quotas: Quotas,
-    /// The same, signed: what a client stores, and the only thing it trusts.
+    /// The grants as a signed token, which a client stores, and which is the only thing it trusts.
     #[cfg_attr(feature = "openapi", schema(example = "eyJhbGciOiJSUzI1NiIsImtpZCI6…"))]
     pub validation_token: String,
     /// When to ask again.
     #[serde(serialize_with = "in_whole_seconds")]
     #[cfg_attr(feature = "openapi", schema(example = "2026-11-22T09:30:00Z"))]
     pub refresh_after: Timestamp,
-    /// Until when the token serves while the cloud cannot be reached.
+    /// End of the grace period, for which the token serves while the cloud cannot be reached.
     #[serde(serialize_with = "in_whole_seconds")]
     #[cfg_attr(feature = "openapi", schema(example = "2026-11-28T09:30:00Z"))]
     pub grace_until: Timestamp,
-    /// Where the license has another key meanwhile: until when this one is good. Then the other one is needed.
+    /// When this key ends, if the license has another key meanwhile. Then the other one is needed.
     #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "in_whole_seconds_if_any")]
     #[cfg_attr(feature = "openapi", schema(nullable = false, example = "2026-11-28T09:30:00Z"))]
     pub key_replaced_until: Option<Timestamp>,
 }
 
-/// Why a key is not good.
+/// The reason why a key is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct InvalidLicense {
     /// Always `false`.
     #[cfg_attr(feature = "openapi", schema(value_type = bool, example = false))]
     pub valid: Bool<false>,
-    /// The first thing that is wrong.
+    /// The first reason that was found.
     #[serde(deserialize_with = "known_reason")]
     pub reason: InvalidReason,
-    /// What to do about it, for people.
+    /// A message for people that says what happened and what to do.
     #[cfg_attr(feature = "openapi", schema(example = "This license has expired. Ask your admin to renew it."))]
     pub message: String,
     /// Another license of the organization, which is active and can be used instead.
@@ -114,7 +114,7 @@ impl InvalidLicense {
     }
 }
 
-/// A license of the same organization that is active. Its key is never told here.
+/// A license of the same organization that is active. Its key is never disclosed here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OtherLicense {
@@ -144,13 +144,13 @@ words! {
     InvalidReason {
         /// Mistyped.
         InvalidFormat = "invalid_format",
-        /// Well formed, and nobody's.
+        /// Well formed, but unknown.
         NotFound = "not_found",
         /// Ended for good.
         Revoked = "revoked",
         /// Stopped for the time being.
         Suspended = "suspended",
-        /// Over.
+        /// Expired.
         Expired = "expired",
         /// Not paid.
         SubscriptionInactive = "subscription_inactive",
@@ -162,7 +162,7 @@ words! {
 }
 
 impl InvalidReason {
-    /// What happened and what to do, in sentences.
+    /// Returns the sentences that say what happened and what to do.
     pub const fn message(self) -> &'static str {
         match self {
             Self::InvalidFormat => "This is not a license key. Compare it with the original, character by character.",
@@ -182,8 +182,8 @@ impl InvalidReason {
     }
 }
 
-/// A "no" stays a "no" when its reason is newer than this program: then the message tells, and the reason reads as
-/// `not_found`, the one that promises least.
+/// Reads a reason. One that is newer than this program reads as `not_found`, which promises least, so that the answer stays
+/// a "no"; its message then has the reason.
 fn known_reason<'de, D: Deserializer<'de>>(deserializer: D) -> Result<InvalidReason, D::Error> {
     Ok(String::deserialize(deserializer)?.parse().unwrap_or(InvalidReason::NotFound))
 }
@@ -222,7 +222,7 @@ words! {
     }
 }
 
-/// A boolean that is always the same, and so tells two shapes apart.
+/// A boolean with a fixed value, which distinguishes two shapes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bool<const VALUE: bool>;
 

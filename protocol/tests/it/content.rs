@@ -211,7 +211,7 @@ proptest! {
     }
 }
 
-/// What programs send: it would be a pity to miss it.
+/// Objects as programs send them have to be recognized as canonical, to save their parsing.
 #[test]
 fn plain_objects_are_taken_as_they_stand() {
     for text in [

@@ -59,7 +59,7 @@ fn a_file_says_what_was_signed_however_it_was_sent() {
         assert_eq!(license.claims, claims);
         let name = &license.short_name;
         assert!(name.starts_with("CODITECT-ENT-ACMESHNE-250-20280115-") && name.len() == 35 + 16, "{name}");
-        // Whoever takes the name for a key is told that the file is wanted.
+        // A user who takes the name for a key gets the error that the file is needed.
         assert_eq!(LicenseKey::parse(name), Err(KeyError::NeedsLicenseFile));
     }
     assert_eq!(claims.ends(), Some(Timestamp::from_second(NOW + 365 * DAY).unwrap()));
@@ -116,7 +116,7 @@ fn what_is_signed_for_something_else_is_refused() {
     {
         assert_eq!(refused(&armour(&token)), TokenError::Issuer);
     }
-    // And the other way round, also where the vendor's cloud would call itself what it signs licenses as.
+    // Nor does the file pass for a token, also where the issuer of the vendor's cloud has the name of that of the licenses.
     let file = OURS.sign(KID, &claims());
     assert_eq!(verify_license(&file, &keys(), ENTERPRISE_ISSUER, None, now()), Err(TokenError::Audience));
     assert_eq!(verify_access(&file, &keys(), ENTERPRISE_ISSUER, now()).unwrap_err(), TokenError::Audience);

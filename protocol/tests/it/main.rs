@@ -1,4 +1,4 @@
-//! What client and cloud agree on, seen from outside.
+//! Tests of the protocol between client and cloud, by its public interface.
 #![expect(clippy::unwrap_used, reason = "a test that stops at an unwrap shows what it held")]
 
 mod content;

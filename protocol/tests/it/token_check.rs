@@ -1,4 +1,4 @@
-//! Every forged, foreign, expired and confused token is refused, and told why.
+//! Every forged, foreign, expired and confused token is refused, with the reason.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -66,7 +66,7 @@ fn hmac_with_the_public_key_is_refused() {
     let signature = jsonwebtoken::crypto::sign(text.as_bytes(), &secret, Algorithm::HS256).unwrap();
     assert_eq!(check(&format!("{text}.{signature}")), Err(TokenError::Algorithm));
 
-    // The same signature under our algorithm's name proves nothing either.
+    // An HMAC under our algorithm's name is refused too.
     let text =
         unsigned(&json!({"alg": "RS256", "kid": KID}).to_string(), &serde_json::to_string(&license_claims()).unwrap());
     let signature = jsonwebtoken::crypto::sign(text.as_bytes(), &secret, Algorithm::HS256).unwrap();

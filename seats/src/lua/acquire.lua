@@ -9,9 +9,9 @@
 --   behind    generation, revision, gone…     so many are gone that their rows are to be closed before anything else
 --   held      session, grant, expires ms, generation, revision, limit, in use, seat, gone…   the holder's live session,
 --             extended
---   granted   the same for a new session
--- `gone` are the sessions (each with "grant|holder") whose rows the caller must close, or write as closed, in the
--- transaction that writes this one: a seat passes on only together with the end of whoever had it.
+--   granted   like `held`, for a new session
+-- `gone` are the sessions (each with "grant|holder") whose rows the caller must close, or write as closed, in the transaction
+-- that writes this one: a seat passes on only together with the end of its former session.
 local t = terms()
 if not t or ARGV[10] ~= t.database or tonumber(ARGV[5]) > t.generation then
     return {'cold'}
@@ -62,7 +62,7 @@ if held then
     if not grant or not before or not names or not place then
         return {'cold'}
     end
-    -- A seat of which no client was told isn't kept over a limit that came down since, nor one with a number above it.
+    -- A seat that was not confirmed to a client isn't kept over a limit that came down since, nor one with a number above it.
     local rightful = confirmed == '+' or (t.size <= t.limit and place <= t.limit)
     if rightful and before > now then
         extend(held, names, instance, now, before, expires)
@@ -71,7 +71,7 @@ if held then
     drop(t, held)
 end
 
--- A handful of expired sessions is dropped each time, so that a morning after 20,000 dead laptops is not one long
+-- A handful of expired sessions is dropped each time, so that an acquire after 20,000 sessions have expired is not one long
 -- script; more only while there is no room.
 local expired
 repeat

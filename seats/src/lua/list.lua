@@ -1,4 +1,4 @@
--- Who sits where: session and the ms its seat has left (negative: expired, not yet passed on), for operators.
+-- Lists the sessions that hold a seat, with the ms that they have left (negative: expired, not yet passed on), for operators.
 local t = terms()
 if not t then
     return {}

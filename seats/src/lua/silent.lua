@@ -3,8 +3,8 @@
 --
 -- Answers one of
 --   cold
---   silent  generation, revision, ms until the next seat can fall free (empty: nobody has one), gone…
--- `gone` as in acquire: their rows must be closed before anybody else is let in.
+--   silent  generation, revision, ms until the next seat can fall free (empty: no seat is taken), gone…
+-- `gone` as in acquire: their rows must be closed before another session is opened.
 local t = terms()
 if not t then
     return {'cold'}

@@ -1,7 +1,7 @@
--- Puts some of a license's open sessions aside, as a restore read them from Postgres, all live for a whole ttl. What is
--- put aside is found by the end of that restore alone, and forgotten when it does not come.
+-- Puts some of a license's open sessions aside, as a restore read them from Postgres, all live for a whole ttl. They are found
+-- by the end of that restore alone, and expire when it does not come.
 --
--- KEYS: live, holders, sessions, places, instances (all aside), the marker of who restores.
+-- KEYS: live, holders, sessions, places, instances (all aside), the marker of the process that restores.
 -- ARGV: ttl ms, ms to keep what is aside, ms to keep the marker, ends (empty: never), then session, holder, grant, place,
 -- instances (with commas) for each.
 local expires = int(math.min(now_ms() + tonumber(ARGV[1]), tonumber(ARGV[4]) or math.huge))

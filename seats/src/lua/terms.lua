@@ -1,9 +1,9 @@
--- Tells Redis a license's limit, state and end, from billing and operators.
+-- Updates a license's limit, state and end, for billing and operators.
 --
 -- ARGV: generation, revision, limit, state, ends, database.
--- Answers 1, or 0 when the license is cold and will learn them when it is restored. A later generation means that its
--- sessions were ended, or restored, without this server hearing of it, and another database that Postgres is not the one
--- they came from: what is known of them here is worth nothing.
+-- Answers 1, or 0 when the license is cold and will get them when it is restored. A later generation means that its sessions
+-- were ended or restored without this server; another database, that Postgres is not the one that they came from: the state
+-- here is then discarded.
 local t = terms()
 if not t then
     return 0

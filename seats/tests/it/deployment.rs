@@ -11,7 +11,7 @@ use testing::World;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-/// How long a seat lasts here, in milliseconds: long enough that nothing expires by itself during a test.
+/// Time for which a seat is kept here, in milliseconds: long enough that nothing expires by itself during a test.
 pub(crate) const TTL_MS: i64 = 600_000;
 
 /// A license's keys in Redis.
@@ -150,7 +150,7 @@ impl Deployment {
         self.seats.close(self.tenant, self.license, session, EndedReason::Released).await.unwrap();
     }
 
-    /// Changes seats or state as operators do; Redis is told only where `tell` says so.
+    /// Changes seats or state as operators do; Redis is updated only with `tell`.
     pub(crate) async fn change(&self, seats: Option<i32>, state: Option<&str>, tell: bool) {
         let id = self.license.as_uuid();
         let mut tx = self.db.tenant("test_change", self.tenant).await.unwrap();

@@ -71,7 +71,7 @@ async fn whoever_fell_silent_on_another_license_makes_room_and_stays_out() {
     a.age(TTL_MS).await;
     let alive = [b.seat(3).await, b.seat(4).await];
     is_crowded(&b, 5).await;
-    // As if nothing had been there: everybody whose row is open lives once more, and nobody else.
+    // After Redis was lost, exactly the sessions with an open row are live once more.
     for round in 0..2 {
         for grant in &silent {
             assert!(!lives(&a, grant).await, "round {round}");
@@ -191,7 +191,7 @@ async fn however_often_redis_is_lost_meanwhile_no_more_are_told_of_a_seat_than_m
             assert!(lives(d, &grant).await, "round {round}");
             d.release(grant.session).await;
         }
-        // Those who were told that nobody knows may have sat down nevertheless.
+        // Requests that got an error may have opened a session nevertheless.
         for d in [&a, &b] {
             for session in d.open_rows().await {
                 d.release(session).await;

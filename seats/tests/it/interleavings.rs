@@ -1,13 +1,13 @@
 //! Every interleaving that a property test can think of, against a simple model.
 //!
-//! Calls are taken apart into their steps, and a schedule says whose step is next. Between any two steps Redis may be
-//! flushed, or be replaced by another server that has loaded an old snapshot, a call may die, time may pass, the license may
-//! shrink, grow or be suspended, with Redis told at once, later or never. Some holders are two clients, who share a session.
-//! The model is what clients were told: a session is *told* to a client from the moment its acquire answered yes until it was
-//! told no, gave it back, or let its time pass.
+//! Calls are taken apart into their steps, and a schedule chooses the next step. Between any two steps Redis may be flushed, or
+//! be replaced by another server that has loaded an old snapshot, a call may die, time may pass, the license may shrink, grow
+//! or be suspended, with Redis updated at once, later or never. Some holders are two clients, who share a session. The model is
+//! the clients' knowledge: a client *has* a session from the moment that its acquire succeeded until it received a refusal,
+//! gave it back, or let its time pass.
 //!
-//! Checked on the way: a session is opened only while fewer than the limit in force are told and live; a holder that has
-//! a live session is granted that one; a live session's heartbeat succeeds, whatever the others who share it do. Checked at
+//! Checked on the way: a session is opened only while clients have fewer live sessions than the limit in force; a holder that
+//! has a live session is granted that one; a live session's heartbeat succeeds, whatever the others who share it do. Checked at
 //! the end: everything settles, and Redis and Postgres agree.
 
 use std::collections::{HashMap, HashSet};
@@ -47,11 +47,11 @@ enum Step {
     Flush,
     /// A snapshot is taken.
     Save,
-    /// Redis is another server that has loaded it.
+    /// Redis is replaced by another server that has loaded the snapshot.
     Load,
-    /// New limit, and whether Redis is told.
+    /// The limit changes; true if Redis is updated.
     Limit(i32, bool),
-    /// Suspended and resumed, and whether Redis is told of the suspension.
+    /// The license is suspended and resumed; true if Redis is updated about the suspension.
     Suspend(bool),
 }
 
@@ -73,7 +73,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 10..70)
 }
 
-/// Where a client's acquire is.
+/// Progress of a client's acquire.
 #[derive(Debug, Clone)]
 enum Acquire {
     Read(Terms),
@@ -81,11 +81,11 @@ enum Acquire {
     Opened(Grant),
 }
 
-/// What a client believes it has.
+/// A session that a client has, as the client knows.
 #[derive(Debug, Clone, Copy)]
 struct Told {
     session: SessionId,
-    /// How many milliseconds of its time are certainly left.
+    /// Milliseconds of its time that are certainly left.
     left: i64,
 }
 
@@ -132,14 +132,14 @@ impl Model<'_> {
             }
             Step::Suspend(told) => {
                 self.d.change(None, Some("suspended"), told).await;
-                // Their heartbeats say so; nobody has a seat any more.
+                // Their heartbeats report it; no client has a seat any more.
                 self.told.clear();
                 self.d.change(None, Some("active"), true).await;
             }
         }
     }
 
-    /// The sessions of other holders that are told and live.
+    /// Number of live sessions that clients of other holders have.
     fn others(&self, holder: usize) -> usize {
         let others = self.told.iter().filter(|(client, told)| holder_of(**client) != holder && told.left > 0);
         others.map(|(_, told)| told.session).collect::<HashSet<_>>().len()
@@ -311,7 +311,7 @@ impl Model<'_> {
         self.told.values_mut().for_each(|told| told.left -= ms);
     }
 
-    /// Everything under way dies; then the license is as good as new.
+    /// Ends all calls under way, and checks that all seats can be taken again.
     async fn settle(&mut self) {
         for client in 0..CLIENTS {
             self.beat(client).await;

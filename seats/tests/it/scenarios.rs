@@ -1,4 +1,4 @@
-//! What is promised, one story each.
+//! Tests of the promises in `docs/seats.md`, one scenario each.
 
 use protocol::id::SessionId;
 use seats::session::Opened;
@@ -100,7 +100,7 @@ async fn a_suspended_or_revoked_license_ends_its_sessions() {
     d.change(None, Some("active"), true).await;
     assert!(d.seat(1).await.session != grant.session, "the old session has ended");
     d.change(None, Some("revoked"), false).await;
-    // Redis was not told; the next acquire brings it along.
+    // Redis was not updated; the next acquire does it.
     assert_eq!(d.take(2).await.unwrap(), Taken::Inactive("revoked".to_owned()));
 }
 
@@ -214,7 +214,7 @@ async fn a_restore_that_comes_late_changes_nothing() {
     both.sort();
     assert_eq!(d.live().await, both);
 
-    // Once more, and Redis was lost again before it arrives: then it is all that Redis knows, until somebody misses a seat.
+    // A late restore again, after Redis was lost once more: Redis knows nothing else, until a session misses its seat.
     d.world.redis.flush().await;
     d.late_restore(6).await;
     assert!(d.live().await.is_empty());
@@ -281,7 +281,7 @@ async fn a_session_that_ends_while_it_is_restored_stays_ended() {
         let marker = format!("seat:{{{}}}:restoring", d.license);
         until("a restore has begun", || async { d.world.redis.command(&["EXISTS", &marker]).await.contains('1') })
             .await;
-        // It reads the rows, but can't put them into Redis yet.
+        // The restore reads the rows, but can't put them into Redis yet.
         d.world.redis.command(&["CLIENT", "PAUSE", "60000", "WRITE"]).await;
         let before = d.terms().await.generation;
         d.sql.batch_execute("select pg_advisory_unlock_all()").await.unwrap();

@@ -48,7 +48,7 @@ async fn a_replica_that_was_promoted_without_the_grants_grants_nothing_twice() {
     }
 }
 
-/// A heartbeat is the first that a promoted replica hears of a license: those that it remembers are not believed.
+/// A heartbeat is the first request about a license at a promoted replica: the sessions that it has stored are not trusted.
 #[tokio::test]
 async fn a_heartbeat_at_a_promoted_replica_keeps_whoever_sits_and_nobody_else() {
     let primary = Redis::start_on_port().await;
@@ -70,7 +70,7 @@ async fn a_redis_that_loads_an_old_snapshot_seats_nobody_who_was_released() {
     let world = World::new().await.with("REDIS_URL", redis.url());
     let d = Deployment::of(world, 2).await;
     let (stays, leaves) = (d.seat(1).await.session, d.seat(2).await.session);
-    // It is loaded at the next start.
+    // The snapshot is loaded at the next start.
     redis.command(&["SAVE"]).await;
     d.release(leaves).await;
     let next = d.seat(3).await.session;
@@ -83,7 +83,7 @@ async fn a_redis_that_loads_an_old_snapshot_seats_nobody_who_was_released() {
     assert!(d.lives(stays, UNNAMED).await && d.lives(next, UNNAMED).await);
 }
 
-/// The rows as they were before: two of three were released since, and two others sat down.
+/// The rows as they were before: two of three sessions were released since, and two others opened.
 #[tokio::test]
 async fn a_postgres_that_was_restored_behind_redis_has_no_more_open_rows_than_seats() {
     let d = Deployment::new(3).await;
@@ -105,7 +105,7 @@ async fn a_postgres_that_was_restored_behind_redis_has_no_more_open_rows_than_se
     assert_eq!(d.live().await, expected);
 }
 
-/// Nothing tells: the rows alone were put back as they were.
+/// The rows alone were put back as they were, without any sign of a restore.
 #[tokio::test]
 async fn rows_that_came_back_unnoticed_are_found_when_their_seat_is_passed_on() {
     let d = Deployment::new(2).await;
@@ -119,7 +119,7 @@ async fn rows_that_came_back_unnoticed_are_found_when_their_seat_is_passed_on() 
     assert_eq!(d.seat(1).await.session, former, "its holder has it again");
 }
 
-/// Its keys were written by hand, say: what one server says is believed, but never more than the rows allow.
+/// Keys in Redis may be wrong, written by hand for instance: never are more sessions open than the rows allow.
 #[tokio::test]
 async fn postgres_itself_opens_no_more_sessions_than_seats() {
     for (limit, later) in [(2, 2), (4, 2)] {
@@ -162,7 +162,7 @@ async fn rows_without_numbers_are_counted() {
     assert_eq!(d.seat(3).await.seat, Some(1));
 }
 
-/// Redis knows the license, but none of its sessions, and nothing tells.
+/// Deletes the sessions in Redis but not the license's terms, which would show the loss.
 async fn forget_sessions(d: &Deployment) {
     for part in PARTS.into_iter().filter(|part| *part != "terms") {
         d.world.redis.command(&["DEL", &d.key(part)]).await;

@@ -36,7 +36,7 @@ async fn of_two_openings_on_two_licenses_one_is_told_of_the_other() {
         };
         assert_eq!((winner.open_rows().await, winner.live().await), (vec![grant.session], vec![grant.session]));
         assert_eq!((loser.open_rows().await, loser.live().await), (vec![], vec![]), "its grant was given back");
-        // Another request of the holder on the license that won is told of the same session.
+        // Another request of the holder on the license that won gets the same session.
         assert_eq!(winner.open_beside(holder, &grant, &[]).await, Opened::Open);
         winner.release(grant.session).await;
         let after = granted(loser, holder).await;

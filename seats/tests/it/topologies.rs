@@ -1,4 +1,4 @@
-//! The same on a cluster, and with a replica that may be promoted.
+//! Tests of seats on a Redis cluster, and with a replica that may be promoted.
 
 use seats::{Extended, Taken};
 use testing::World;
@@ -40,7 +40,7 @@ async fn a_grant_is_told_only_when_the_replica_has_it_and_survives_the_promotion
     assert!(matches!(after.take(2).await.unwrap(), Taken::Full { limit: 1, in_use: 1, .. }));
     assert_eq!(after.live().await, [grant.session]);
 
-    // Without a replica nothing is promised any more, and so nothing is told.
+    // Without a replica no grant is safe, so that none is confirmed.
     replica.stop();
     assert!(d.take(1).await.is_err());
 }

@@ -20,7 +20,7 @@ impl Emulator {
     fn start() -> Self {
         common::serve::install_crypto();
         let (sender, receiver) = mpsc::channel();
-        // The kernel kills the child when the thread that started it ends: that one has to outlive the test that is first.
+        // The kernel kills the child when the thread that started it ends: this thread has to outlive the first test.
         std::thread::spawn(move || {
             let spawned = Command::new("setpriv")
                 .args(["--pdeathsig", "KILL", concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/kms-emulator"), "--key"])
@@ -56,7 +56,7 @@ pub(crate) struct Version {
 }
 
 impl Version {
-    /// A version that nothing has happened to; `test` is a word of one test.
+    /// Returns a fresh version; `test` is a word of one test.
     pub(crate) fn of(test: &str) -> Self {
         let name = format!("projects/p/locations/europe-west1/keyRings/{test}/cryptoKeys/k/cryptoKeyVersions/1");
         Self { name, control: Client::new(&SHARED.url) }
@@ -85,7 +85,7 @@ impl Version {
         self.control.send(request.json(&body), 200).await;
     }
 
-    /// How many requests there were: `sign`, `publicKey`, or with `credentials`.
+    /// Returns the number of requests: `sign`, `publicKey`, or with `credentials`.
     pub(crate) async fn count(&self, what: &str) -> u64 {
         let counts = self.control.get(&format!("/control/{}", self.name), 200).await;
         counts.body[what].as_u64().unwrap()

@@ -18,7 +18,7 @@ fn try_run(arguments: &[&str]) -> Output {
     Command::new("openssl").args(arguments).output().expect("openssl is installed; scripts/install does it")
 }
 
-/// Whether a token's signature is by a key, after a look at its header.
+/// Returns true if a token's signature is by a key, after a check of its header.
 pub(crate) fn verifies(token: &str, key: &PublicKey) -> bool {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str, content: &[u8]| {
@@ -33,7 +33,7 @@ pub(crate) fn verifies(token: &str, key: &PublicKey) -> bool {
     try_run(&["dgst", "-sha256", "-verify", &pem, "-signature", &signature, &input]).status.success()
 }
 
-/// The RFC 7638 thumbprint of a key with the exponent 65537.
+/// Returns the RFC 7638 thumbprint of a key with the exponent 65537.
 pub(crate) fn thumbprint(private_key: &Path) -> String {
     let path = private_key.display().to_string();
     let modulus = String::from_utf8(run(&["rsa", "-in", &path, "-modulus", "-noout"])).unwrap();

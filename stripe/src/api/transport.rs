@@ -15,17 +15,17 @@ use super::ApiError;
 /// The version whose shapes are asked for, whatever the account's own is, so that a change there changes nothing here.
 /// Stripe keeps versions for years; a newer one is chosen by reading its list of breaking changes.
 const VERSION: &str = "2026-10-28.endive";
-/// How long one attempt may take.
+/// Timeout of one attempt.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a call with all of its attempts and pages may take: a request that waits for it has 10 s, and more to do.
+/// Timeout of a call with all of its attempts and pages: a request that waits for it has 10 s, and more to do.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(6);
 const ATTEMPTS: u32 = 3;
-/// The most that is read of an answer.
+/// Maximum length of an answer that is read.
 const ANSWER_LIMIT_BYTES: usize = 1 << 20;
-/// The most that is quoted of a refusal.
+/// Maximum length of a refusal that is quoted.
 const MESSAGE_LIMIT_CHARS: usize = 500;
 
-/// Where Stripe is, and the key. Without `Debug`, so that the key is never shown.
+/// Stripe's base URL, and the key. Without `Debug`, so that the key is never shown.
 #[derive(Clone)]
 pub(super) struct Transport {
     http: reqwest::Client,
@@ -33,11 +33,11 @@ pub(super) struct Transport {
     key: String,
 }
 
-/// Why an attempt failed.
+/// Error of an attempt.
 enum Failed {
-    /// Another attempt may do better.
+    /// Another attempt may succeed.
     ForNow(String),
-    /// No other attempt will.
+    /// No other attempt will succeed.
     ForGood(ApiError),
 }
 
@@ -46,7 +46,7 @@ enum Failed {
 /// # Errors
 /// A sentence for the list of mistakes.
 pub(super) fn client() -> Result<reqwest::Client, String> {
-    // Nothing that Stripe answers is a redirection; one could lead anywhere, with the key.
+    // No answer of Stripe's is a redirection; one could lead anywhere, with the key.
     let client = reqwest::Client::builder().timeout(ATTEMPT_TIMEOUT).redirect(Policy::none());
     client.build().map_err(|e| format!("no HTTP client could be made: {e}"))
 }
@@ -136,7 +136,8 @@ impl Transport {
         Err(Failed::ForGood(ApiError::Refused { status: status.as_u16(), code, param, message }))
     }
 
-    /// What Stripe says of an error. It masks the key where it quotes it; what else might answer doesn't have to.
+    /// Returns the code and the message of an error. Stripe masks the key where it quotes it; another server that answers may
+    /// not.
     fn refusal(&self, answer: &Value, body: &[u8], request_id: Option<&str>) -> (Option<String>, String) {
         let error = &answer["error"];
         let code = error["code"].as_str().or_else(|| error["type"].as_str()).map(str::to_owned);
@@ -149,13 +150,13 @@ impl Transport {
     }
 }
 
-/// Whatever is waited for, no caller waits longer than this.
+/// Bounds the time of a call: no caller waits longer than this.
 pub(super) async fn bounded<T>(call: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
     let answer = tokio::time::timeout(TOTAL_TIMEOUT, call).await;
     answer.unwrap_or_else(|_| Err(ApiError::Unreachable("no answer in time".to_owned())))
 }
 
-/// Stripe answered with something that its documentation doesn't have.
+/// Returns the error of an answer that differs from Stripe's documentation.
 pub(super) fn unreadable(what: &str) -> ApiError {
     ApiError::Unreachable(format!("it answered with {what}"))
 }

@@ -10,21 +10,21 @@ use super::{Event, Malformed, id, time, word};
 /// A rightly signed body that is no event of ours, or can't be read, with what is needed to keep it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
-    /// Its own id, or one made of its bytes.
+    /// The event's own id, or one made of its bytes.
     pub id: String,
-    /// Its type, or `unreadable`.
+    /// The event's type, or `unreadable`.
     pub kind: String,
     /// When it happened, in seconds since 1970.
     pub created: i64,
-    /// It is about real money.
+    /// True for an event about real money.
     pub livemode: bool,
-    /// It is of a sort that never concerns us.
+    /// True for a kind that is never handled.
     pub is_foreign: bool,
-    /// Why it is not applied.
+    /// The reason why it is not applied.
     pub why: String,
 }
 
-/// The outermost values. What else there is goes unread, so that nothing in it is a reason not to read these.
+/// The outermost values. All others go unread, so that nothing in them is a reason not to read these.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Outermost {
@@ -40,7 +40,7 @@ impl Event {
     /// Reads the envelope.
     ///
     /// # Errors
-    /// Names what is missing.
+    /// Names the missing field.
     pub fn parse(body: &[u8]) -> Result<Self, Malformed> {
         let mut value: Value = serde_json::from_slice(body).map_err(|_| Malformed("JSON"))?;
         let object = value.pointer_mut("/data/object").map(Value::take).ok_or(Malformed("data.object"))?;

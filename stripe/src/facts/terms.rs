@@ -1,16 +1,16 @@
-//! What a license is to be, as the facts have it.
+//! The terms of a license that follow from the facts.
 
 use std::collections::HashMap;
 use std::fmt;
 
 use super::Item;
 
-/// What a license is to be.
+/// The terms of a license.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms<'a> {
     pub(super) items: &'a [Item],
     pub(super) more_items: bool,
-    /// Its standing.
+    /// The license's standing.
     pub standing: Standing,
     /// When it ends, in seconds since 1970; `None`: it goes on as long as it is paid.
     pub expires_at: Option<i64>,
@@ -43,7 +43,7 @@ impl Standing {
         }
     }
 
-    /// Whether sessions end with it.
+    /// Returns true if sessions end with this standing.
     pub fn ends_sessions(self) -> bool {
         matches!(self, Self::Inactive | Self::Refunded | Self::Disputed)
     }
@@ -86,14 +86,14 @@ impl PriceKind {
 /// Prices by id.
 pub type Catalogue = HashMap<String, Price>;
 
-/// The items are no license of ours; an error to see, never a guess.
+/// Error of items that are no license of ours; it is shown to operators, never replaced by a guess.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unfit {
-    /// Nothing known by this price.
+    /// A price that the catalogue lacks.
     UnknownPrice(String),
     /// Items of several plans.
     SeveralPlans(String, String),
-    /// Only extra seats, or nothing.
+    /// Only extra seats, or no items.
     NoBase,
     /// More items than the event shows, and Stripe can't be asked.
     MoreItems,
@@ -121,11 +121,11 @@ impl fmt::Display for Unfit {
 }
 
 impl Terms<'_> {
-    /// Plan and seats, as the items say that the catalogue knows. An unknown price beside a known base is an add-on of
-    /// something else, and changes nothing of that.
+    /// Returns the plan and the seats of the items that the catalogue has. An unknown price beside a known base is an add-on of
+    /// something else, and changes neither.
     ///
     /// # Errors
-    /// Why the items are no license of ours.
+    /// The reason why the items are no license of ours.
     pub fn plan_and_seats(&self, catalogue: &Catalogue) -> Result<(String, i32), Unfit> {
         const MOST_SEATS: u64 = 1_000_000;
         if self.more_items {

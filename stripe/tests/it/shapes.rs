@@ -54,7 +54,7 @@ pub(crate) fn every_kind(version: Version) -> Vec<Event> {
     all
 }
 
-/// What Stripe's libraries have to say about events.
+/// Checks events with Stripe's own libraries; returns their verdict and messages.
 fn check(events: &[Event]) -> (bool, String) {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/stripe-shapes");
     let mut node = Command::new(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();

@@ -1,4 +1,4 @@
-# What differs between operators, and between their projects. terraform.tfvars.example has an example.
+# Settings that differ between operators, and between their projects. terraform.tfvars.example has an example.
 
 variable "project_id" {
   description = "The Google Cloud project, one for each deployment."

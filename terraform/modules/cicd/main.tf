@@ -61,7 +61,7 @@ resource "google_cloud_run_v2_job_iam_member" "deploy" {
   member   = "serviceAccount:${google_service_account.deployer.email}"
 }
 
-# A revision runs as its function's account, which whoever deploys it has to be allowed to give it.
+# A revision runs as its function's account; the deployer needs the right to use that account.
 resource "google_service_account_iam_member" "act_as" {
   for_each = var.accounts
 

@@ -41,7 +41,7 @@ locals {
       reads         = ["DATABASE_URL", "CA_CERTIFICATES", "REDIS_URL", "REDIS_REPLICAS", "LICENSE_KEY_PEPPER", "SEAT_TTL_SECONDS", "STRIPE_WEBHOOK_SECRETS", "STRIPE_API_KEY"]
       max_instances = 2
       latency_ms    = 5000
-      # Stripe signs its bytes; nobody else's rules apply to them.
+      # Stripe signs its bytes; Cloud Armor's rules must not touch them.
       opaque_body = true
       budgets     = ["bodies"]
     }
@@ -68,7 +68,7 @@ locals {
       opaque_body   = true
       budgets       = ["work"]
     }
-    # Asks nobody who he is and keeps nothing: it has no right at all, and its lines are its effect.
+    # Authenticates no caller and stores nothing: it has no rights, and its log lines are its effect.
     telemetry = {
       routes        = ["POST /api/v1/telemetry"]
       reads         = []
@@ -88,7 +88,7 @@ locals {
       arguments = ["roles"]
       reads     = ["DATABASE_URL", "CA_CERTIFICATES", "ROLE_PASSWORDS"]
     }
-    # Asks a revision that serves nobody yet; scripts/deploy names it.
+    # Checks a revision that has no traffic yet; scripts/deploy names it.
     smoke = {
       arguments = ["smoke", "FUNCTION", "URL"]
       reads     = ["SMOKE_LICENSE_KEY"]

@@ -77,7 +77,7 @@ locals {
   )
 }
 
-# What each function was given, for the tests and for whoever wants to know.
+# Rights and settings of each function, for tests and operators.
 output "rights" {
   description = "Function → its account, environment, database role, secrets, routes and alarms."
   value = { for name, it in local.functions : name => {

@@ -1,6 +1,6 @@
 # From what a function reads to what it is given.
 
-# Nobody shares an account, so that a right given to one is given to nobody else.
+# Each function has an account of its own, so that a right granted to one is granted to no other.
 resource "google_service_account" "function" {
   for_each = local.functions
 
@@ -21,7 +21,7 @@ locals {
   # Database roles, as the migrations name them without their prefix.
   roles = toset([for name, it in local.functions : replace(name, "-", "_") if contains(it.reads, "DATABASE_URL")])
 
-  # What may be reached in the network, by who has the address.
+  # Addresses in the network that a function may reach, by the variable that names them.
   tags = { postgres = "DATABASE_URL", redis = "REDIS_URL" }
 
   # Variables that are no secrets.
@@ -64,7 +64,7 @@ locals {
     { for name, it in local.jobs : name => { reads = it.reads, account = google_service_account.job[name].email, database = "database-url-owner" } },
   )
 
-  # Who reads which secret: "validate DATABASE_URL" → its name.
+  # Readers of each secret: "validate DATABASE_URL" → its name.
   secret_names = merge([
     for name, it in local.everybody : {
       for variable in it.reads : "${name} ${variable}" => variable == "DATABASE_URL" ? it.database : local.shared[variable]

@@ -1,4 +1,4 @@
-# How large a deployment is: where staging and production differ.
+# Size of a deployment: the difference between staging and production.
 
 variable "postgres" {
   description = "The database: see modules/postgres."

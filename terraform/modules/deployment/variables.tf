@@ -1,4 +1,4 @@
-# What an operator says of every deployment.
+# Settings of every deployment.
 
 variable "environment" {
   description = "Name of the deployment; also GitHub's environment that may deploy here."

@@ -1,4 +1,4 @@
-# Cloud Armor. Two policies: one that reads requests, and one for functions whose bodies are somebody else's words.
+# Cloud Armor. Two policies: one that reads requests, and one for functions whose bodies are signed or written by others.
 
 locals {
   # Sensitivity 1 has the signatures that mistake almost nothing.

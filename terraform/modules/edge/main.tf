@@ -47,7 +47,7 @@ locals {
 
 resource "google_compute_url_map" "this" {
   name = var.name
-  # What nobody has is answered by a function too, so that it is a problem document like any other.
+  # A function answers unknown paths too, so that the answer is a problem document like any other.
   default_service = google_compute_backend_service.function[var.default_function].id
 
   host_rule {
@@ -103,7 +103,7 @@ resource "google_compute_global_forwarding_rule" "https" {
   labels                = var.labels
 }
 
-# Plain HTTP is told where to go and nothing else.
+# Plain HTTP is redirected to HTTPS.
 resource "google_compute_url_map" "redirect" {
   name = "${var.name}-redirect"
 

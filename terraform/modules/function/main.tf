@@ -92,7 +92,7 @@ resource "google_cloud_run_v2_service" "this" {
   }
 
   lifecycle {
-    # What runs, and who gets it, is scripts/deploy's: revisions without traffic, canaries, rollbacks.
+    # scripts/deploy chooses image and traffic: revisions without traffic, canaries, rollbacks.
     ignore_changes = [client, client_version, traffic, template[0].containers[0].image, template[0].revision]
   }
 }

@@ -19,7 +19,7 @@ resource "google_cloud_run_v2_job" "this" {
       max_retries     = var.retries
 
       vpc_access {
-        # Whoever calls a function has to come from the network; jobs that don't, reach Google as everybody does.
+        # Jobs that call functions have to come from the network; the others reach Google over the internet.
         egress = contains(var.tags, "google") ? "ALL_TRAFFIC" : "PRIVATE_RANGES_ONLY"
         network_interfaces {
           network    = var.network_id

@@ -38,7 +38,7 @@ resource "google_kms_crypto_key_version" "signing" {
 }
 
 locals {
-  # Who signs also publishes the public half.
+  # The function that signs also publishes the public key.
   rights = ["roles/cloudkms.signer", "roles/cloudkms.publicKeyViewer"]
   grants = { for pair in setproduct(keys(var.signers), local.rights) : "${pair[0]} ${pair[1]}" => { signer = pair[0], role = pair[1] } }
 }

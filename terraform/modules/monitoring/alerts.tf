@@ -1,4 +1,4 @@
-# What pages, what can wait until tomorrow, and the section of the runbook that says what to do.
+# Alerts that page, alerts that can wait until tomorrow, and the section of the runbook for each.
 
 locals {
   channels = { for severity, addresses in var.notify : severity => [for address in addresses : google_monitoring_notification_channel.email[address].id] }
@@ -19,7 +19,7 @@ locals {
     "mail given up"                = { section = "mail-was-given-up", severity = "ticket", filter = "metric.type=\"${local.prefix}/outbox_age\" AND ${local.job} AND metric.labels.outcome=\"given_up\"", window = 900, aligner = "ALIGN_PERCENTILE_99", reducer = "REDUCE_MAX", over = 0, lasting = 0 }
     "signatures slow"              = { section = "kms-is-slow-or-away", severity = "ticket", filter = "metric.type=\"${local.prefix}/signature\" AND ${local.revision}", window = 300, aligner = "ALIGN_PERCENTILE_95", reducer = "REDUCE_MAX", over = 0.5, lasting = 600 }
     "signatures failed"            = { section = "kms-is-slow-or-away", severity = "page", filter = "metric.type=\"${local.prefix}/signatures_failed\" AND ${local.revision} AND metric.labels.outcome=\"failed\"", window = 300, aligner = "ALIGN_DELTA", reducer = "REDUCE_SUM", over = 3, lasting = 0 }
-    "keys guessed"                 = { section = "somebody-guesses-keys", severity = "ticket", filter = "metric.type=\"${local.prefix}/access_refused\" AND ${local.revision} AND metric.labels.code=monitoring.regex.full_match(\"rate_limited|invalid_license_key\")", window = 300, aligner = "ALIGN_DELTA", reducer = "REDUCE_SUM", over = 500, lasting = 0 }
+    "keys guessed"                 = { section = "keys-are-guessed", severity = "ticket", filter = "metric.type=\"${local.prefix}/access_refused\" AND ${local.revision} AND metric.labels.code=monitoring.regex.full_match(\"rate_limited|invalid_license_key\")", window = 300, aligner = "ALIGN_DELTA", reducer = "REDUCE_SUM", over = 500, lasting = 0 }
     "job failed"                   = { section = "a-job-failed", severity = "ticket", filter = "metric.type=\"run.googleapis.com/job/completed_execution_count\" AND ${local.job} AND metric.labels.result=\"failed\"", window = 900, aligner = "ALIGN_DELTA", reducer = "REDUCE_SUM", over = 2, lasting = 0 }
     "instances at their most"      = { section = "a-function-is-at-its-most", severity = "ticket", filter = "metric.type=\"run.googleapis.com/container/max_request_concurrencies\" AND ${local.revision}", window = 300, aligner = "ALIGN_PERCENTILE_95", reducer = "REDUCE_MAX", over = 72, lasting = 600 }
     "Postgres busy"                = { section = "postgres-is-busy", severity = "ticket", filter = "metric.type=\"cloudsql.googleapis.com/database/cpu/utilization\" AND ${local.database}", window = 300, aligner = "ALIGN_MEAN", reducer = "REDUCE_MAX", over = 0.8, lasting = 900 }
@@ -27,7 +27,7 @@ locals {
     "Postgres's disk full"         = { section = "postgres-runs-out-of-disk", severity = "page", filter = "metric.type=\"cloudsql.googleapis.com/database/disk/utilization\" AND ${local.database}", window = 300, aligner = "ALIGN_MEAN", reducer = "REDUCE_MAX", over = 0.9, lasting = 300 }
     "Postgres out of connections"  = { section = "postgres-runs-out-of-connections", severity = "page", filter = "metric.type=\"cloudsql.googleapis.com/database/postgresql/num_backends\" AND ${local.database}", window = 60, aligner = "ALIGN_MEAN", reducer = "REDUCE_SUM", over = floor(var.max_connections * 0.85), lasting = 300 }
     "Redis full"                   = { section = "redis-is-full", severity = "page", filter = "metric.type=\"redis.googleapis.com/stats/memory/usage_ratio\" AND ${local.redis}", window = 300, aligner = "ALIGN_MEAN", reducer = "REDUCE_MAX", over = 0.8, lasting = 300 }
-    "not reachable"                = { section = "nobody-gets-through", severity = "page", filter = "metric.type=\"monitoring.googleapis.com/uptime_check/check_passed\" AND resource.type=\"uptime_url\" AND metric.labels.check_id=\"${google_monitoring_uptime_check_config.this.uptime_check_id}\"", window = 300, aligner = "ALIGN_NEXT_OLDER", reducer = "REDUCE_COUNT_FALSE", over = 1, lasting = 120 }
+    "not reachable"                = { section = "the-service-is-unreachable", severity = "page", filter = "metric.type=\"monitoring.googleapis.com/uptime_check/check_passed\" AND resource.type=\"uptime_url\" AND metric.labels.check_id=\"${google_monitoring_uptime_check_config.this.uptime_check_id}\"", window = 300, aligner = "ALIGN_NEXT_OLDER", reducer = "REDUCE_COUNT_FALSE", over = 1, lasting = 120 }
     "requests refused at the door" = { section = "cloud-armor-refuses", severity = "ticket", filter = "metric.type=\"networksecurity.googleapis.com/https/request_count\" AND resource.type=\"network_security_policy\" AND metric.labels.blocked=true", window = 300, aligner = "ALIGN_DELTA", reducer = "REDUCE_SUM", over = 1000, lasting = 600 }
   }
 }
@@ -94,7 +94,7 @@ resource "google_monitoring_alert_policy" "this" {
   depends_on = [google_logging_metric.this]
 }
 
-# What isn't there has no number that could be too high: a schedule that was paused, a job that can't start.
+# Alerts on absent metrics: a schedule that was paused and a job that can't start report no value.
 resource "google_monitoring_alert_policy" "still" {
   for_each = var.hourly_jobs
 

@@ -1,4 +1,4 @@
-# What there is to look at. Each tile is a line chart: a metric, how a minute of it becomes a number, and by what it is split.
+# Dashboards. Each tile is a line chart: a metric, how a minute of it becomes a number, and by what it is split.
 
 locals {
   run     = "resource.type=\"cloud_run_revision\""

@@ -1,4 +1,4 @@
-# Metrics made of log lines: they are there whether or not an instance is, and cost nothing while nobody calls.
+# Metrics made of log lines: they are there whether or not an instance is, and cost nothing while there are no calls.
 
 locals {
   prefix = "logging.googleapis.com/user/coditect"
@@ -74,7 +74,7 @@ resource "google_logging_metric" "this" {
       exponential_buckets {
         num_finite_buckets = 64
         growth_factor      = 1.4
-        # A thousandth: shares and milliseconds are told apart as well as thousands of records.
+        # A thousandth: shares and milliseconds are resolved as well as thousands of records.
         scale = 0.001
       }
     }

@@ -1,4 +1,4 @@
-# What is promised of each function, and an alarm when the promise is used up too fast. Measured at Cloud Run's own door, so
+# Service level objective of each function, and an alert when its error budget burns too fast. Measured at Cloud Run's own door, so
 # that a function that can't even log is counted too.
 
 locals {

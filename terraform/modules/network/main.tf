@@ -38,7 +38,7 @@ resource "google_service_networking_connection" "services" {
   deletion_policy = "ABANDON"
 }
 
-# Where nothing else is said, a function reaches nothing in here. What it may reach is a tag, given for the right it has.
+# Where nothing else is said, a function reaches nothing in here. Tags, one for each right, open addresses to it.
 resource "google_compute_firewall" "nothing" {
   name               = "${var.name}-nothing"
   network            = google_compute_network.this.id

@@ -132,7 +132,7 @@ resource "google_sql_database_instance" "this" {
 }
 
 locals {
-  # The owner's jobs, Google's own agents, and somebody who has to look.
+  # The owner's jobs, Google's own agents, and an operator who has to look.
   reserved = 20
 
   host = trimsuffix(try(

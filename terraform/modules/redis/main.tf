@@ -8,7 +8,7 @@ resource "google_redis_instance" "this" {
   tier           = var.replicas > 0 ? "STANDARD_HA" : "BASIC"
   memory_size_gb = var.memory_gb
   replica_count  = var.replicas > 0 ? var.replicas : null
-  # More than one replica is only to be had with reading from them, which nobody does.
+  # More than one replica is only to be had with reading from them, which nothing does.
   read_replicas_mode = var.replicas > 1 ? "READ_REPLICAS_ENABLED" : "READ_REPLICAS_DISABLED"
 
   authorized_network      = var.network_id

@@ -1,4 +1,4 @@
-# Secrets in Secret Manager, kept in one region, each readable by those who were named and nobody else.
+# Secrets in Secret Manager, kept in one region, each readable by the accounts named and no other.
 
 resource "google_secret_manager_secret" "this" {
   for_each = var.readers
@@ -16,7 +16,7 @@ resource "google_secret_manager_secret" "this" {
   }
 }
 
-# What Terraform makes itself: connection URLs. The others are put in by hand, so that no plan and no state has them.
+# Secrets that Terraform makes itself: connection URLs. The others are put in by hand, so that no plan and no state has them.
 resource "google_secret_manager_secret_version" "this" {
   for_each = var.made
 

@@ -32,7 +32,7 @@ impl Server {
         server
     }
 
-    /// What it has logged.
+    /// Returns its log.
     ///
     /// # Panics
     /// When that can't be read.
@@ -53,13 +53,13 @@ impl Server {
         Database { name, server, is_private: true }
     }
 
-    /// A database that is there already, as after a restore.
+    /// Returns a database that is there already, as after a restore.
     #[must_use]
     pub fn database_named(&self, name: &str) -> Database {
         Database { name: name.to_owned(), server: self.config(), is_private: true }
     }
 
-    /// Brings a database to another server by a dump, with its roles.
+    /// Copies a database to another server by a dump, with its roles.
     ///
     /// # Panics
     /// When it can't be read or written.
@@ -80,7 +80,7 @@ impl Server {
         dump("pg_dump", &["--create", database]);
     }
 
-    /// A replica as it is now, which doesn't follow: a server that is ready to take over.
+    /// Makes a replica of its current state, which doesn't follow: a server that is ready to take over.
     ///
     /// # Panics
     /// When it can't be made, or doesn't come up.
@@ -105,10 +105,10 @@ impl Server {
         assert!(promoted.get::<_, bool>(0), "PostgreSQL was not promoted in time");
     }
 
-    /// Cuts every connection and ends it as a crash does: what was committed is in its log alone.
+    /// Cuts every connection and ends it as a crash does: the commits are in its write-ahead log alone.
     pub fn crash(&mut self) {
         if let Some(mut child) = self.child.take() {
-            // Killed, it would leave its other processes, and they the memory that the next one needs.
+            // Killed, it would leave its child processes, and they would keep the shared memory that the next server needs.
             let _ = Command::new("kill").args(["-QUIT", &child.id().to_string()]).status();
             let _ = child.wait();
         }
@@ -121,7 +121,7 @@ impl Server {
     pub async fn start_again(&mut self) {
         self.crash();
         let (data, socket) = (self.data(), self.dir.path().display().to_string());
-        // A crash of the machine is not what these tests are about.
+        // A crash of the whole machine is not what these tests are about.
         let options = ["-D", &data, "-k", &socket, "-c", "listen_addresses=", "-c", "fsync=off"];
         let log = std::fs::File::options().create(true).append(true).open(self.dir.path().join("log"));
         let log = log.expect("the directory is writable");
@@ -152,7 +152,7 @@ impl Drop for Server {
     }
 }
 
-/// Where a server lives: the server's user can write there.
+/// Makes the folder of a server: the server's user can write there.
 fn directory() -> TempDir {
     let dir = tempfile::Builder::new().prefix("coditect-pg").tempdir_in("/tmp").expect("/tmp is writable");
     if is_root() {
@@ -162,7 +162,7 @@ fn directory() -> TempDir {
     dir
 }
 
-/// One of PostgreSQL's programs, which refuse to run as root; it doesn't outlive the test process, however that ends.
+/// Returns a command of one of PostgreSQL's programs, which refuse to run as root; it is killed with the test process.
 fn program(name: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new("setpriv");
     if is_root() {

@@ -48,13 +48,13 @@ impl Event {
         self.0["id"].as_str().expect("an event has an id")
     }
 
-    /// What Stripe posts: like Stripe, indented by two.
+    /// Returns the body that Stripe posts: like Stripe's, indented by two.
     #[must_use]
     pub fn body(&self) -> String {
         format!("{:#}", self.0)
     }
 
-    /// The same with another value somewhere, by JSON pointer; for instance an object where its id was.
+    /// Returns the event with another value somewhere, by JSON pointer; for instance an object where its id was.
     ///
     /// # Panics
     /// When there is nothing to replace.
@@ -78,7 +78,7 @@ impl Events {
         Self { version, livemode: false }
     }
 
-    /// The same about real money.
+    /// Makes events about real money (live mode).
     #[must_use]
     pub fn live(self) -> Self {
         Self { livemode: true, ..self }
@@ -235,7 +235,7 @@ impl Events {
         line
     }
 
-    /// `invoice_payment.paid`: which payment paid the newest invoice. Only newer versions have it.
+    /// `invoice_payment.paid`: names the payment that paid the newest invoice. Only newer versions have it.
     ///
     /// # Panics
     /// With an older version.

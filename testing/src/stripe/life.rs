@@ -1,7 +1,7 @@
-//! A customer's subscription as Stripe lives it: what happens, the events that tell of it, and what its license has to be.
+//! Simulates a customer's subscription at Stripe: its changes, the events that report them, and the expected license.
 //!
-//! The state here is Stripe's own, so that it says what is right in whatever order the events come. Every step takes a
-//! second at least: within one, only Stripe knows an order.
+//! The state here is Stripe's own, so the expectation holds in whatever order the events come. Every step takes a second at
+//! least: within one, only Stripe knows an order.
 
 mod invoice;
 
@@ -17,11 +17,11 @@ pub enum Step {
     Renew(Payment),
     /// The newest invoice is paid after all.
     PayNewest,
-    /// The oldest invoice that is open, though a newer one is.
+    /// The oldest open invoice is paid, though a newer one is open.
     PayOldest,
     /// The newest open invoice is voided.
     VoidNewest,
-    /// Stripe tries no more.
+    /// Stripe makes no more payment attempts.
     GiveUp,
     /// One seat more, paid at once.
     Upgrade,
@@ -29,11 +29,11 @@ pub enum Step {
     TryUpgrade,
     /// The pending seat is paid, or not in time.
     EndPending(bool),
-    /// An add-on that the catalogue lacks.
+    /// The charge of one of the invoices is refunded in full.
     AddOn(bool),
     /// The charge of one of the invoices is refunded in full.
     Refund(usize),
-    /// And that refund fails.
+    /// The refund fails.
     FailRefund(usize),
     /// A charge of one of the invoices is disputed: first as an inquiry, or at once.
     Dispute(usize, bool),
@@ -41,9 +41,9 @@ pub enum Step {
     Escalate(usize),
     /// The dispute is decided: won, or lost.
     Decide(usize, bool),
-    /// It is to end with the period, or not.
+    /// Sets or clears the cancellation at the end of the period.
     CancelAtPeriodEnd(bool),
-    /// It ends now.
+    /// Cancels the subscription now.
     Cancel,
 }
 
@@ -54,7 +54,7 @@ pub enum Payment {
     Card,
     /// From the balance: nothing changes hands.
     Balance,
-    /// Not.
+    /// The payment fails.
     Fails,
 }
 
@@ -77,7 +77,7 @@ enum Dispute {
 /// An invoice.
 #[derive(Debug, Clone)]
 struct Invoice {
-    /// As the subscription was then.
+    /// The subscription at that time.
     of: Subscription,
     is_for_period: bool,
     is_first: bool,
@@ -101,7 +101,7 @@ pub struct Expected {
     pub seats: i32,
 }
 
-/// A life so far.
+/// A subscription's life so far.
 #[derive(Debug)]
 pub struct Life {
     events: Events,
@@ -113,11 +113,11 @@ pub struct Life {
     debt: Option<i64>,
     /// The newest invoice when a pending seat was asked for.
     pending: Option<usize>,
-    /// Everything that was told, in order.
+    /// All events so far, in order.
     pub told: Vec<Event>,
 }
 
-/// A step for each number, each kind as often as in a life.
+/// Returns a step for each number, each kind as often as in real life.
 #[must_use]
 pub fn step(of: u32) -> Step {
     let (kind, n) = (of % 32, usize::try_from(of / 32).unwrap_or(0) % 8);
@@ -145,7 +145,7 @@ pub fn step(of: u32) -> Step {
 }
 
 impl Life {
-    /// A TEAM that was bought and paid.
+    /// Begins with a TEAM subscription that was bought and paid.
     #[must_use]
     pub fn begin(version: Version, name: &str, customer: Option<&str>, at: i64) -> Self {
         let mut sub = Subscription::new(name, &[("price_team", 1)], at);
@@ -199,7 +199,7 @@ impl Life {
         Expected { standing, expires_at, seats: 5 + i32::try_from(extra).unwrap_or(i32::MAX) }
     }
 
-    /// Lets something happen, where it can, after so many seconds.
+    /// Applies a step, if it is possible, after so many seconds.
     pub fn go(&mut self, step: Step, pause: i64) {
         if self.sub.status == "canceled" && !matches!(step, Step::PayOldest) {
             return;

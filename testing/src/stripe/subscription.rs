@@ -2,47 +2,47 @@
 
 use serde_json::{Value, json};
 
-/// A customer's subscription. Change it, then let [`super::Events`] tell of it.
+/// A customer's subscription. Change it, then make an event of it with [`super::Events`].
 #[derive(Debug, Clone)]
 pub struct Subscription {
-    /// What the ids of the customer, the subscription, its invoices and charges are made of.
+    /// Base of the ids of the customer, the subscription, its invoices and charges.
     pub name: String,
     /// The customer's and the subscription's ids where they are not made of the name.
     pub ids: Option<(String, String)>,
-    /// Who buys.
+    /// E-mail address of the buyer.
     pub email: String,
-    /// And is called.
+    /// Name of the buyer.
     pub person: String,
     /// The tenant that the Checkout session's metadata names.
     pub tenant: Option<String>,
-    /// Stripe's word.
+    /// Stripe's status.
     pub status: String,
     /// Prices and quantities.
     pub items: Vec<(String, u32)>,
-    /// There are more items than the events show.
+    /// True if there are more items than the events show.
     pub more_items: bool,
-    /// When it began, in seconds since 1970.
+    /// Time at which it began, in seconds since 1970.
     pub created: i64,
     /// The current period, in seconds since 1970.
     pub period: (i64, i64),
-    /// It is to end with the period.
+    /// True if it is to end with the period.
     pub cancel_at_period_end: bool,
-    /// When it is to end.
+    /// Time at which it is to end.
     pub cancel_at: Option<i64>,
-    /// When somebody cancelled it.
+    /// Time of the cancellation.
     pub canceled_at: Option<i64>,
-    /// When it ended.
+    /// Time at which it ended.
     pub ended_at: Option<i64>,
     /// The trial.
     pub trial: Option<(i64, i64)>,
-    /// What is done with invoices while their collection is paused: `keep_as_draft`, `mark_uncollectible` or `void`.
+    /// Handling of invoices while their collection is paused: `keep_as_draft`, `mark_uncollectible` or `void`.
     pub pause: Option<String>,
     /// The number of the newest invoice.
     pub invoice: u32,
 }
 
 impl Subscription {
-    /// An active one that begins now, for 30 days.
+    /// Makes an active subscription that begins now, for 30 days.
     #[must_use]
     pub fn new(name: &str, items: &[(&str, u32)], now: i64) -> Self {
         Self {
@@ -96,7 +96,7 @@ impl Subscription {
         format!("pi_{}_{}", self.name, self.invoice)
     }
 
-    /// Makes it over, as Stripe says it with the last event.
+    /// Ends it, with the values that Stripe sends in the last event.
     pub fn end(&mut self, at: i64) {
         self.status = "canceled".to_owned();
         self.canceled_at = self.canceled_at.or(Some(at));

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 /// Our client id there.
 pub(crate) const CLIENT: &str = "coditect";
-/// Somebody else's.
+/// Client id of another application.
 pub(crate) const ANOTHER: &str = "another";
 
 const REDIRECT_URI: &str = "https://client.test/callback";
@@ -32,22 +32,22 @@ pub(crate) struct Provider {
 }
 
 impl Provider {
-    /// The issuer that nobody rotates the keys of, or takes down.
+    /// Returns the issuer that all tests share: its keys are never rotated, and it is never stopped.
     pub(crate) fn shared() -> Self {
         Self::at(ON_TIME.clone())
     }
 
-    /// One whose clock is two hours behind.
+    /// Returns an issuer whose clock is two hours behind.
     pub(crate) fn behind() -> Self {
         Self::at(BEHIND.clone())
     }
 
-    /// One whose clock is two hours ahead.
+    /// Returns an issuer whose clock is two hours ahead.
     pub(crate) fn ahead() -> Self {
         Self::at(AHEAD.clone())
     }
 
-    /// One for a single test.
+    /// Returns an issuer for a single test.
     pub(crate) async fn own() -> Self {
         let answer = Self::shared().control("issuers").await;
         Self::at(answer["issuer"].as_str().unwrap().to_owned())
@@ -64,19 +64,19 @@ impl Provider {
         answer.json().await.unwrap()
     }
 
-    /// How often its discovery document and its keys were asked for.
+    /// Returns the number of requests for its discovery document and for its keys.
     pub(crate) async fn fetches(&self) -> (i64, i64) {
         let requests = self.control("requests").await;
         let count = |path: &str| requests[path].as_i64().unwrap_or_default();
         (count("/.well-known/openid-configuration"), count("/jwks"))
     }
 
-    /// An ID token for us: of an account, which is written as its claims.
+    /// Returns an ID token for us. An account is written as its claims.
     pub(crate) async fn id_token(&self, account: &str) -> String {
         self.tokens(CLIENT, account, None).await["id_token"].as_str().unwrap().to_owned()
     }
 
-    /// What a client gets for an account: by authorization code, with PKCE.
+    /// Returns the token response for an account: authorization code flow with PKCE.
     pub(crate) async fn tokens(&self, client: &str, account: &str, resource: Option<&str>) -> Value {
         let mut ask = vec![
             ("client_id", client),
@@ -103,7 +103,7 @@ impl Provider {
         answer.json().await.unwrap()
     }
 
-    /// Opens an address that the command line has printed, as a browser in which this account signs in. The last page.
+    /// Opens an address that the command line has printed, as a browser in which this account signs in. Returns the last page.
     pub(crate) async fn visit(&self, url: &str, account: &str) -> String {
         let mut url = Url::parse(url).unwrap();
         let back = url.query_pairs().find(|(name, _)| name == "redirect_uri").unwrap().1.into_owned();
@@ -112,14 +112,14 @@ impl Provider {
         self.http.get(end).send().await.unwrap().text().await.unwrap()
     }
 
-    /// The code that the last redirect carries.
+    /// Returns the code that the last redirect carries.
     async fn code(&self, url: Url) -> String {
         let url = self.follow(url, REDIRECT_URI).await;
         let code = url.query_pairs().find(|(name, _)| name == "code");
         code.unwrap_or_else(|| panic!("no code: {url}")).1.into_owned()
     }
 
-    /// Follows the redirects until one leads here.
+    /// Follows the redirects until one leads to `end`.
     async fn follow(&self, mut url: Url, end: &str) -> Url {
         let mut cookies = BTreeMap::new();
         while !url.as_str().starts_with(end) {
@@ -140,7 +140,7 @@ impl Provider {
     }
 }
 
-/// Starts a provider, perhaps with a clock that is off. It dies with the thread that started it, so that one waits for it.
+/// Starts a provider, optionally with a wrong clock. It is killed when the thread that started it ends, so that thread waits.
 fn start(clock: Option<&'static str>) -> String {
     let (tell, told) = mpsc::channel();
     std::thread::spawn(move || {

@@ -1,5 +1,5 @@
-//! Who stands around a deployment that sells: a Stripe that calls webhooks by itself, a mail server, and the programs of
-//! operators and customers.
+//! The parties around a deployment that sells: a Stripe server that calls webhooks by itself, a mail server, and the
+//! programs of operators and customers.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -16,7 +16,7 @@ pub(crate) const API_KEY: &str = "sk_test_12345";
 struct Running(Child);
 
 impl Running {
-    /// Starts it and answers the line that it says first.
+    /// Starts it and returns the first line that it prints.
     fn start(script: &str, arguments: &[&str]) -> (Self, String) {
         let script = format!("{}/../scripts/{script}", env!("CARGO_MANIFEST_DIR"));
         let mut child = Command::new("setpriv")
@@ -41,7 +41,7 @@ impl Drop for Running {
     }
 }
 
-/// A Stripe-compatible server, which is not ours.
+/// A third-party Stripe-compatible server.
 pub(crate) struct Localstripe {
     _process: Running,
     pub(crate) url: String,
@@ -54,13 +54,13 @@ impl Localstripe {
         Self { _process: process, url, http: reqwest::Client::new() }
     }
 
-    /// Has it call a webhook from now on.
+    /// Makes it call a webhook from now on.
     pub(crate) async fn call(&self, cloud: &str) {
         let url = format!("{cloud}/webhooks/stripe");
         self.post("_config/webhooks/ours", &[("url", &url), ("secret", WEBHOOK_SECRET)]).await;
     }
 
-    /// Somebody subscribes: a customer with a card, and a subscription whose period of a day ends now. Answers their ids.
+    /// Creates a customer with a card, and a subscription whose period of a day ends now. Returns their ids.
     pub(crate) async fn subscribe(&self, price: &str, quantity: u32, now: i64) -> (String, String) {
         let plan = [("id", price), ("amount", "9900"), ("currency", "usd"), ("interval", "day"), ("name", "CODITECT")];
         self.post("v1/plans", &plan).await;
@@ -87,13 +87,13 @@ impl Localstripe {
         (customer, subscription)
     }
 
-    /// Somebody cancels at once.
+    /// Cancels a subscription immediately.
     pub(crate) async fn cancel(&self, subscription: &str) {
         let request = self.http.delete(format!("{}/v1/subscriptions/{subscription}", self.url));
         self.send(request).await;
     }
 
-    /// Posts a form, and answers the id of what was made.
+    /// Posts a form, and returns the id of the created object.
     async fn post(&self, path: &str, form: &[(&str, &str)]) -> String {
         let url = reqwest::Url::parse_with_params("http://form.test", form).unwrap();
         let request = self.http.post(format!("{}/{path}", self.url));
@@ -110,7 +110,7 @@ impl Localstripe {
     }
 }
 
-/// A mail server that keeps what it is given.
+/// A mail server that keeps the mails that it receives.
 pub(crate) struct MailServer {
     _process: Running,
     port: String,
@@ -152,7 +152,7 @@ impl MailServer {
     }
 }
 
-/// Runs `ops` as an operator does, with a mail server at hand, and answers what it printed.
+/// Runs `ops` as an operator does, with a mail server at hand, and returns its output.
 pub(crate) fn ops(world: &World, mail: &MailServer, words: &[&str]) -> String {
     let url = format!("smtp://127.0.0.1:{}", mail.port);
     let output = crate::machine::program("ops")

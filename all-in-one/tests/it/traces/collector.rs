@@ -1,4 +1,4 @@
-//! A collector that nobody here wrote; see `all-in-one/tests/telemetry/collector.py`.
+//! A third-party OpenTelemetry collector; see `all-in-one/tests/telemetry/collector.py`.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -30,7 +30,7 @@ impl Collector {
     pub(crate) fn start(words: &'static [&'static str]) -> Self {
         let (tell, told) = channel();
         let (begin, begun) = channel();
-        // The kernel kills it when the thread that started it ends: that one reads what it says.
+        // The kernel kills it when the thread that started it ends, so the same thread reads its output.
         std::thread::spawn(move || {
             let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/telemetry");
             let mut command = Command::new("setpriv");
@@ -51,7 +51,7 @@ impl Collector {
         Self { url, lines: told }
     }
 
-    /// The spans that came. What was sent was printed before it was answered, and so before its sender ended.
+    /// Returns the spans that have arrived. The collector prints a span before it acknowledges it, and so before the sender ends.
     pub(crate) fn spans(&self) -> Vec<Span> {
         let mut spans = Vec::new();
         while let Ok(line) = self.lines.recv_timeout(Duration::from_millis(500)) {
@@ -73,7 +73,7 @@ impl Collector {
         spans
     }
 
-    /// The next call of anything else: its path, and the `traceparent` it had.
+    /// Returns the next request for anything else: its path, and its `traceparent`.
     pub(crate) fn call(&self) -> (String, Option<String>) {
         loop {
             let line = self.lines.recv_timeout(Duration::from_secs(10)).expect("a call");

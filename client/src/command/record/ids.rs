@@ -1,4 +1,4 @@
-//! Ids as people type and read them: as much of one as tells it from the others.
+//! Ids as people type and read them: unique prefixes.
 
 use coditect::text::{forms, nfc};
 use coditect::{ContextError, ContextStore, Error, Kind, RecordId};
@@ -9,8 +9,8 @@ const SHORTEST: usize = 8;
 /// The most ids that are named when the typed one is ambiguous.
 const NAMED: usize = 5;
 
-/// The id that was typed, in whichever normal form it is: whole, or as much of it as tells it from the others. One that is
-/// nothing's beginning is taken as it was typed.
+/// Returns the id that was typed, in whichever normal form it is: whole, or as a unique prefix. A text that no id begins with is
+/// taken as a whole id.
 ///
 /// `begin` returns the ids that begin like this one, in order.
 pub(in crate::command) fn find(
@@ -28,7 +28,7 @@ pub(in crate::command) fn find(
     Ok(RecordId::parse(nfc(typed))?)
 }
 
-/// A whole id, or the only one that begins so.
+/// Returns the typed id if it is whole, or the only one that begins with it.
 fn choose(typed: RecordId, mut found: Vec<RecordId>, noun: &str) -> Result<RecordId, Error> {
     // A whole one is the first in order.
     if found.first() == Some(&typed) {
@@ -52,7 +52,7 @@ impl Ids {
         store.known_ids(kind).map(Self)
     }
 
-    /// As much of an id as tells it from the others. One that a person has chosen is shown whole.
+    /// Returns a unique prefix of an id. An id that a person has chosen, which is no UUID, is returned whole.
     pub(in crate::command) fn shortened<'a>(&self, id: &'a RecordId) -> &'a str {
         let text = id.as_str();
         if text.len() != 36 || uuid::Uuid::try_parse(text).is_err() {

@@ -11,13 +11,13 @@ use super::{Ids, noun};
 use crate::printer::{indented, one_line};
 use crate::when::age;
 
-/// How many characters of a text a list shows.
+/// The most characters of a text that a list shows.
 const SHOWN: usize = 80;
 
 /// The most characters of a status or a project that a list shows.
 const SHOWN_OF_A_WORD: usize = 20;
 
-/// A heading, and a line for each.
+/// Formats records as a table: a heading, and a line for each.
 pub(super) fn list(entries: &[Entry], ids: &Ids, noun: &str, now: Timestamp) -> String {
     let is_task = noun == Kind::Task.as_str();
     let mut heading = vec!["ID".to_owned(), "PROJECT".to_owned(), "CHANGED".to_owned(), noun.to_uppercase()];
@@ -46,7 +46,7 @@ pub(in crate::command) fn found(found: &[(Entry, String)], ids: &BTreeMap<Kind, 
     table(std::iter::once(heading).chain(lines).collect())
 }
 
-/// Columns below each other.
+/// Pads the cells of all lines to columns.
 fn table(lines: Vec<Vec<String>>) -> String {
     let columns = lines.first().map_or(0, Vec::len);
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default();
@@ -58,7 +58,7 @@ fn table(lines: Vec<Vec<String>>) -> String {
     lines.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// A project of what is locked has another name there.
+/// Returns a record's project. That of a locked record is not shown: in its place is a digest.
 fn project(entry: &Entry) -> String {
     let project = entry.project_id.as_ref().filter(|_| !entry.locked);
     project.map_or_else(|| "-".to_owned(), |project| word(project.as_str()))
@@ -76,10 +76,10 @@ fn line(entry: &Entry) -> String {
     }
 }
 
-/// All that is known of a record.
+/// Formats all that is known of a record.
 pub(super) fn whole(entry: &Entry) -> String {
     let mut lines = vec![row("id", entry.id.as_str())];
-    // A project of what is locked has another name there.
+    // In place of a locked record's project is a digest.
     let project = entry.project_id.as_ref().filter(|_| !entry.locked);
     lines.extend(project.map(|project| row("project", project.as_str())));
     match &entry.content {
@@ -95,14 +95,14 @@ pub(super) fn whole(entry: &Entry) -> String {
     lines.join("\n")
 }
 
-/// A line of a history.
+/// Formats an entry of a history as a line.
 pub(super) fn past(entry: &HistoryEntry) -> String {
     let version = entry.version.map_or_else(|| "-".to_owned(), |version| version.to_string());
     let content = if entry.deleted { "deleted" } else { entry.content.get() };
     format!("{version:>4}  {:<8}  {}  {}", entry.outcome.as_str(), whole_seconds(entry.updated_at), one_line(content))
 }
 
-/// The field of a content that says in short what it is about.
+/// Returns the field of a content that says in short what it is about.
 pub(in crate::command) fn title(content: &Value) -> Option<&str> {
     ["title", "subject", "description", "text", "message"].iter().find_map(|name| content.get(name)?.as_str())
 }
@@ -115,7 +115,7 @@ fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// In one line, of which the beginning is enough.
+/// Returns a text in one line, cut to `most` characters.
 fn short(text: &str, most: usize) -> String {
     let mut words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if words.chars().count() > most {

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait};
 
 use super::tree;
 
-/// What a seat says of itself; nothing of it is left over from another one.
+/// Environment variables that describe a seat. Without a seat they are removed, so that none is left over from another one.
 const SEATS: [&str; 3] = ["CODITECT_LICENSE_TOKEN", "CODITECT_SESSION_ID", "CODITECT_SEAT_EXPIRES_AT"];
 
 const TIER: &str = "CODITECT_TIER";
@@ -38,12 +38,12 @@ impl Child {
         Ok(Self { id: Pid::from_child(&process), code: None })
     }
 
-    /// Its exit code, as a shell would say it, if it has ended.
+    /// Returns the command's exit code, as a shell would report it, if it has ended.
     pub(super) fn ended(&mut self) -> io::Result<Option<u8>> {
         loop {
             match wait(WaitOptions::NOHANG) {
                 Ok(Some((id, status))) if id == self.id => self.code = Some(code(status)),
-                // One that had lost its parent.
+                // A descendant that had lost its parent.
                 Ok(Some(_)) | Err(Errno::INTR) => {}
                 Ok(None) => return Ok(self.code),
                 Err(Errno::CHILD) if self.code.is_some() => return Ok(self.code),
@@ -52,12 +52,13 @@ impl Child {
         }
     }
 
-    /// Whether anything that it has started still runs.
+    /// Returns true if anything that it has started still runs.
     pub(super) fn has_left_something(&self) -> bool {
         !tree::descendants().is_empty()
     }
 
-    /// Sends it a signal that asks to end, and all that it has started, as a terminal would. Others mean it alone.
+    /// Sends a signal to the command and to all that it has started, as a terminal would. SIGUSR1 and SIGUSR2 go to the command
+    /// alone.
     pub(super) fn signal(&self, number: i32) {
         let Some(signal) = Signal::from_named_raw(number) else { return };
         let for_all = !matches!(signal, Signal::USR1 | Signal::USR2);
@@ -77,7 +78,7 @@ impl Child {
     }
 }
 
-/// What a command on a seat finds in its environment.
+/// Returns the environment variables of a command on a seat.
 pub(in crate::command) fn variables(seat: &Seat) -> [(&'static str, String); 4] {
     let [token, session, expires] = SEATS;
     let (id, expires_at) = (seat.session_id().to_string(), seat.seat_expires_at().to_string());
@@ -90,7 +91,7 @@ fn code(status: WaitStatus) -> u8 {
     status.exit_status().or(signal).and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
 }
 
-/// The command is asked to end when we are killed, since nobody would keep its seat then.
+/// Has the kernel send SIGTERM to the command when we are killed, since its seat would not be kept then.
 #[cfg(target_os = "linux")]
 fn tie(command: &mut Command) {
     use std::os::unix::process::CommandExt;

@@ -1,4 +1,4 @@
-//! How far a push or pull is, on one line.
+//! Progress of a push or pull, on one line.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use coditect::SyncProgress;
 
 use crate::printer::Printer;
 
-/// More often than this nobody could read it.
+/// Shortest time between two updates: more of them could not be read.
 const PACE: Duration = Duration::from_millis(100);
 
 /// Shows progress at a bounded pace.
@@ -20,7 +20,7 @@ impl Bar {
         Self { printer, shown: None }
     }
 
-    /// What a sync calls.
+    /// Returns the callback of a sync.
     pub(super) fn shower(mut self) -> impl FnMut(SyncProgress) {
         move |progress| self.show(progress)
     }

@@ -8,7 +8,7 @@ use super::report;
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
 
-/// Syncs until it can't for a reason that waiting does not help, or somebody ends the process.
+/// Syncs until it fails for a reason that waiting does not help, or the process is ended.
 pub(super) fn watch(printer: Printer, context: &Context) -> Result<ExitStatus, Error> {
     let mut away = false;
     let mut last = ExitStatus::Yes;
@@ -27,19 +27,19 @@ pub(super) fn watch(printer: Printer, context: &Context) -> Result<ExitStatus, E
             }
             Err(_) => {}
         }
-        // Nobody reads any more.
+        // The output has no reader any more.
         if last == ExitStatus::Broken { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     Ok(last)
 }
 
-/// What a round did, if anything.
+/// Returns a description of a round's changes, if there were any.
 fn news(synced: &Synced) -> Option<String> {
     let mut lines = Vec::new();
     if synced.pushed.sent() + synced.pushed.refused > 0 {
         lines.push(report::pushed(&synced.pushed));
     }
-    // What was just sent comes back with the next pull, which is no news.
+    // Records that were just sent come back with the next pull, which is no news.
     if synced.pulled.records > synced.pushed.sent() {
         lines.push(report::pulled(&synced.pulled));
     }

@@ -1,11 +1,12 @@
-//! What the files hold. A step that was released is never changed; the next shape is a further step.
+//! Schema of the files. A step that was released is never changed; the next shape is a further step.
 
 use rusqlite::Connection;
 
 use super::Database;
 use crate::context::table;
 
-/// A table for each kind of the file: what the cloud has, as far as it was pulled. Times are microseconds since 1970.
+/// Creates a table for each kind of the file: the cloud's records, as far as they were pulled. Times are microseconds since
+/// 1970.
 pub(super) fn tables(file: &Connection, database: Database) -> rusqlite::Result<()> {
     for kind in database.kinds() {
         let name = table::name(kind);
@@ -29,7 +30,7 @@ pub(super) fn tables(file: &Connection, database: Database) -> rusqlite::Result<
     Ok(())
 }
 
-/// What waits to be sent, what happened, and how far the sync is.
+/// Creates the tables of the queue, the journal and the progress of the sync.
 pub(super) fn queue(file: &Connection) -> rusqlite::Result<()> {
     file.execute_batch(
         "CREATE TABLE queue (
@@ -75,7 +76,7 @@ pub(super) fn queue(file: &Connection) -> rusqlite::Result<()> {
     )
 }
 
-/// What is known of the tenant's encryption.
+/// Adds the columns about the tenant's encryption.
 pub(super) fn encryption(file: &Connection) -> rusqlite::Result<()> {
     file.execute_batch(
         "ALTER TABLE progress ADD COLUMN tenant_key_id TEXT;   -- the key that the tenant encrypts with
@@ -83,7 +84,7 @@ pub(super) fn encryption(file: &Connection) -> rusqlite::Result<()> {
     )
 }
 
-/// Which position a file of records holds (`crate::context::position`).
+/// Creates the table with the position that a file of records holds (`crate::context::position`).
 pub(super) fn mark(file: &Connection, database: Database) -> rusqlite::Result<()> {
     file.execute_batch(
         "CREATE TABLE mark (
@@ -103,7 +104,8 @@ pub(super) fn mark(file: &Connection, database: Database) -> rusqlite::Result<()
     Ok(())
 }
 
-/// The stamps of the other files, as they were when the cursor was written, and the kinds of records that this program could not keep.
+/// Adds the columns with the stamps of the other files, as they were when the cursor was written, and the kinds of records
+/// that this program could not keep.
 pub(super) fn positions(file: &Connection) -> rusqlite::Result<()> {
     file.execute_batch(
         "ALTER TABLE progress ADD COLUMN stamps TEXT;        -- JSON: the stamp of each file

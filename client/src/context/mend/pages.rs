@@ -1,4 +1,4 @@
-//! A database's pages, with those of its log in their places: what SQLite would see, also where it refuses to look.
+//! Pages of a database with those of its log in their places, as SQLite would see them, also where it refuses to look.
 
 /// The first bytes of a database file.
 const MAGIC: &[u8] = b"SQLite format 3\0";
@@ -7,7 +7,7 @@ const PAGE: usize = 4096;
 const LOG_HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 
-/// The pages with those of the log, as far as these can be told from rubbish.
+/// Returns the pages with those of the log, as far as these can be distinguished from garbage.
 pub(super) fn as_they_are(main: &[u8], log: &[u8]) -> Vec<u8> {
     let mut pages = main.to_vec();
     pages.resize(pages.len().next_multiple_of(PAGE), 0);
@@ -17,7 +17,7 @@ pub(super) fn as_they_are(main: &[u8], log: &[u8]) -> Vec<u8> {
         frames.chunks_exact(FRAME_HEADER + PAGE).take_while(|frame| frame[8..16] == *salt).collect();
     // Frames behind the last commit are an incomplete change.
     let end = frames.iter().rposition(|frame| number(frame, 4) > 0).map_or(0, |last| last + 1);
-    // Each commit says how many pages there are then.
+    // Each commit has the number of pages after it.
     let count = frames[..end].iter().map(|frame| number(frame, 4)).max().unwrap_or_default();
     for frame in &frames[..end] {
         let page = number(frame, 0);
@@ -32,7 +32,8 @@ pub(super) fn as_they_are(main: &[u8], log: &[u8]) -> Vec<u8> {
     without_log(pages)
 }
 
-/// Replaces the list of tables by a new database's, since all databases of one version have it on the same pages.
+/// Replaces the list of tables (`sqlite_schema`) by a new database's, since all databases of one version have it on the same
+/// pages.
 pub(super) fn with_beginning(main: &[u8], log: &[u8], fresh: &[u8]) -> Vec<u8> {
     let mut pages = as_they_are(main, log);
     for page in pages_of_list(fresh) {
@@ -46,7 +47,8 @@ pub(super) fn with_beginning(main: &[u8], log: &[u8], fresh: &[u8]) -> Vec<u8> {
     without_log(pages)
 }
 
-/// The pages that hold a database's list of its tables: the first, and those that it names where it has become too short.
+/// Returns the pages that hold a database's list of its tables: the first, and those that it refers to if the list needs
+/// more.
 fn pages_of_list(database: &[u8]) -> Vec<usize> {
     const HEADER: usize = 100;
     const NAMES_OTHERS: u8 = 0x05;
@@ -60,13 +62,13 @@ fn pages_of_list(database: &[u8]) -> Vec<usize> {
     pages
 }
 
-/// Says in the header that there is no log, and how many pages there are.
+/// Writes into the header that there is no log, and the number of pages.
 fn without_log(mut pages: Vec<u8>) -> Vec<u8> {
     let count = u32::try_from(pages.len() / PAGE).unwrap_or(u32::MAX).to_be_bytes();
     if pages.starts_with(MAGIC) && pages.len() >= PAGE {
         pages[18..20].copy_from_slice(&[1, 1]);
         pages[28..32].copy_from_slice(&count);
-        // The count is believed if these two are the same.
+        // SQLite trusts the number of pages only if these two change counters are the same.
         pages.copy_within(24..28, 92);
     }
     pages

@@ -7,10 +7,10 @@ use rusqlite::{Connection, params_from_iter};
 use super::Database;
 use crate::context::{Waiting, locked, queue, table};
 
-/// The most row numbers that are tried behind an unreadable place, each twice as far as the one before.
+/// Maximum number of row numbers that are tried behind an unreadable place, each twice as far as the one before.
 const JUMPS: u32 = 20;
 
-/// Copies what can be read. Only what the new database says is an error.
+/// Copies the rows that can be read. Only errors of the new database are returned.
 pub(super) fn copy(database: Database, old: &Connection, new: &Connection) -> rusqlite::Result<()> {
     new.execute_batch("BEGIN")?;
     for kind in database.kinds() {
@@ -53,7 +53,7 @@ fn copy_table(old: &Connection, new: &Connection, table: &str, key: &str) -> rus
     let (list, holes) = (columns.join(", "), vec!["?"; columns.len()].join(", "));
     let insert = format!("INSERT OR IGNORE INTO {table} ({list}) VALUES ({holes})");
     let keep = |row: Vec<Value>| {
-        // A row that the new table does not take is rubbish.
+        // A row that the new table does not take is garbage.
         new.prepare_cached(&insert).and_then(|mut insert| insert.execute(params_from_iter(row))).map(drop)
     };
     let read = |condition: &str, order: &str| -> (Option<Value>, bool) {
@@ -94,8 +94,8 @@ fn copy_table(old: &Connection, new: &Connection, table: &str, key: &str) -> rus
     Ok(())
 }
 
-/// Takes out what cannot be what it seems, and notes that everything has to be fetched again. How many records and changes
-/// there are.
+/// Deletes invalid records and changes, and notes that everything has to be fetched again; returns the numbers of those that
+/// remain.
 pub(super) fn finish(database: Database, new: &Connection) -> rusqlite::Result<(u64, u64)> {
     let (mut records, mut pass) = (0, 0);
     for kind in database.kinds() {

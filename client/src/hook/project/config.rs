@@ -1,4 +1,4 @@
-//! Git's configuration, as far as it says what the remotes are: sections, quotes, escapes, comments, includes.
+//! Reads Git's configuration, as far as remotes need it: sections, quotes, escapes, comments, includes.
 
 use std::path::{Path, PathBuf};
 
@@ -14,23 +14,23 @@ pub(super) struct Config(Vec<Variable>);
 
 #[derive(Debug, PartialEq)]
 struct Variable {
-    /// In small letters.
+    /// In lowercase.
     section: String,
     subsection: String,
-    /// In small letters.
+    /// In lowercase.
     name: String,
     value: String,
 }
 
 impl Config {
-    /// A repository's file, with what it includes.
+    /// Reads a repository's configuration file, with its includes.
     pub(super) fn read(path: &Path, home: Option<&Path>) -> Self {
         let mut variables = Vec::new();
         collect(path, home, MAX_DEPTH, &mut variables);
         Self(variables)
     }
 
-    /// A person's own file.
+    /// Reads a user's own configuration files.
     pub(super) fn personal(home: &Path) -> Self {
         let mut variables = Vec::new();
         for file in [".config/git/config", ".gitconfig"] {
@@ -39,7 +39,7 @@ impl Config {
         Self(variables)
     }
 
-    /// The address of the remote that people mean by default: `origin`, else `upstream`, else the first by name.
+    /// Returns the URL of the default remote: `origin`, else `upstream`, else the first by name.
     pub(super) fn remote_url(&self) -> Option<&str> {
         let urls = || self.0.iter().filter(|variable| variable.section == "remote" && variable.name == "url");
         let urls = || urls().filter(|variable| !variable.value.trim().is_empty());
@@ -48,7 +48,7 @@ impl Config {
         Some(url.value.trim())
     }
 
-    /// An address in whose place a shorter one is written, as `url.….insteadOf` says.
+    /// Expands a URL that `url.….insteadOf` abbreviates.
     pub(super) fn instead_of(&self, url: &str) -> Option<String> {
         let rules = self.0.iter().filter(|variable| variable.section == "url" && variable.name == "insteadof");
         let rules = rules.filter(|rule| !rule.value.is_empty() && url.starts_with(&rule.value));
@@ -60,7 +60,8 @@ impl Config {
 fn collect(path: &Path, home: Option<&Path>, depth: usize, variables: &mut Vec<Variable>) {
     let Some(text) = read(path).filter(|_| depth > 0) else { return };
     for variable in parse(&decoded(&text)) {
-        // Of conditions, only those about folders and branches exist; a remote that is set under one is as good as any.
+        // Conditions of `includeIf`, such as folders and branches, are not evaluated: a remote that is set under one is as
+        // good as any.
         let includes = matches!(variable.section.as_str(), "include" | "includeif") && variable.name == "path";
         if includes {
             collect(&included(path, home, &variable.value), home, depth - 1, variables);
@@ -77,7 +78,7 @@ fn included(from: &Path, home: Option<&Path>, path: &str) -> PathBuf {
     }
 }
 
-/// The variables of a text. What can't be understood is left out.
+/// Parses the variables of a text. Anything that can't be parsed is left out.
 fn parse(text: &str) -> Vec<Variable> {
     let (mut section, mut subsection) = (String::new(), String::new());
     let mut variables = Vec::new();
@@ -100,13 +101,13 @@ fn parse(text: &str) -> Vec<Variable> {
     variables
 }
 
-/// `remote "origin"]`, and what is behind it in the line.
+/// Parses a header such as `remote "origin"]`, and returns it with the rest of the line.
 fn parse_header(text: &str) -> Option<((String, String), &str)> {
     let name_len = text.find(|char: char| !(char.is_ascii_alphanumeric() || matches!(char, '-' | '.')))?;
     let (name, rest) = text.split_at(name_len);
     let rest = rest.trim_start();
     let Some(quoted) = rest.strip_prefix('"') else {
-        // An old way of writing: `[remote.origin]`.
+        // The deprecated syntax: `[remote.origin]`.
         let (section, subsection) = name.split_once('.').unwrap_or((name, ""));
         return Some(((section.to_ascii_lowercase(), subsection.to_ascii_lowercase()), rest.strip_prefix(']')?));
     };
@@ -125,10 +126,10 @@ fn parse_header(text: &str) -> Option<((String, String), &str)> {
     None
 }
 
-/// A value without quotes, escapes and comments; one that a backslash ends goes on in the next line.
+/// Parses a value, without quotes, escapes and comments; one that ends with a backslash continues in the next line.
 fn parse_value<'a>(first: &str, lines: &mut impl Iterator<Item = &'a str>) -> String {
     let mut value = String::new();
-    // The length without the space at the end.
+    // The length without trailing space.
     let mut kept = 0;
     let mut in_quotes = false;
     let mut line = first.trim_start();

@@ -1,4 +1,4 @@
-//! A tenant's key on its way to another device: wrapped under a passphrase, as text that survives a chat or a printout.
+//! Export of a tenant's key to another device: wrapped under a passphrase, as text that survives a chat or a printout.
 //!
 //! ```text
 //! -----BEGIN CODITECT TENANT KEY-----
@@ -8,7 +8,7 @@
 //! -----END CODITECT TENANT KEY-----
 //! ```
 //!
-//! The checksum tells a damaged text from a wrong passphrase. It is no secret, and protects nothing.
+//! The checksum distinguishes a damaged text from a wrong passphrase. It is no secret, and protects nothing.
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine;
@@ -31,32 +31,32 @@ const SALT_LEN: usize = 16;
 const NONCE_LEN: usize = 24;
 const CHECKSUM_LEN: usize = 4;
 
-/// What a guess costs: 64 MiB and three passes, as RFC 9106 recommends where memory is not plenty; in one lane, not four, since
+/// Cost of a guess: 64 MiB and three passes, as RFC 9106 recommends where memory is not plenty; in one lane, not four, since
 /// nothing here runs in parallel.
 const MEMORY_KIB: u32 = 64 * 1024;
 const PASSES: u32 = 3;
 const LANES: u32 = 1;
 
-/// What an export may ask for at most, so that a made-up one can't exhaust the machine.
+/// Maximum costs that an export may ask for, so that a made-up one can't exhaust the machine.
 const MAX_MEMORY_KIB: u32 = 1024 * 1024;
 const MAX_PASSES: u32 = 16;
 const MAX_LANES: u32 = 16;
 
-/// Why an export can't be read.
+/// Error of reading an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExportFault {
-    /// It is something else.
+    /// The text is not an export.
     NotAnExport,
     /// Characters are missing or were changed.
     Damaged,
     /// It was written by a newer version.
     TooNew,
-    /// The passphrase is another one.
+    /// The passphrase is wrong.
     WrongPassphrase,
 }
 
-/// Wraps a key.
+/// Wraps a key under a passphrase.
 pub(crate) fn write(key: &TenantKey, passphrase: &str) -> String {
     let mut bytes = vec![VERSION];
     for cost in [MEMORY_KIB, PASSES, LANES] {
@@ -78,13 +78,13 @@ pub(crate) fn write(key: &TenantKey, passphrase: &str) -> String {
     lines.join("\n")
 }
 
-/// Which key is in an export, as its text says; nobody has checked it.
+/// Returns the id of the key in an export, as its text says; it is not verified.
 pub(crate) fn key_id(text: &str) -> Option<String> {
     let inside = text.split_once(BEGIN)?.1.split_once(END)?.0;
     inside.lines().find_map(|line| line.trim().strip_prefix(KEY_ID)).map(|id| id.trim().to_owned())
 }
 
-/// Unwraps a key.
+/// Unwraps a key with a passphrase.
 pub(crate) fn read(text: &str, passphrase: &str) -> Result<TenantKey, ExportFault> {
     let bytes = decode(text)?;
     let (head, rest) = bytes.split_at_checked(HEAD_LEN).ok_or(ExportFault::Damaged)?;
@@ -97,7 +97,7 @@ pub(crate) fn read(text: &str, passphrase: &str) -> Result<TenantKey, ExportFaul
     TenantKey::from_bytes(&key.map_err(|_| ExportFault::WrongPassphrase)?).ok_or(ExportFault::Damaged)
 }
 
-/// The bytes of an export, without their checksum.
+/// Decodes an export and verifies its checksum, which is left out of the bytes returned.
 fn decode(text: &str) -> Result<Vec<u8>, ExportFault> {
     let inside = text.split_once(BEGIN).ok_or(ExportFault::NotAnExport)?.1;
     let inside = inside.split_once(END).ok_or(ExportFault::Damaged)?.0;

@@ -13,7 +13,7 @@ pub(crate) const KEY_LEN: usize = 32;
 pub(crate) struct TenantKey([u8; KEY_LEN]);
 
 impl TenantKey {
-    /// A new one.
+    /// Makes a new random key.
     pub(crate) fn generate() -> Self {
         Self(random::bytes())
     }
@@ -26,19 +26,19 @@ impl TenantKey {
         &self.0
     }
 
-    /// What the cloud and people call it: 16 hex characters that say nothing of the key.
+    /// Returns the key's id for the cloud and for people: 16 hex characters that reveal nothing of the key.
     pub(crate) fn id(&self) -> String {
         self.name()[..16].to_owned()
     }
 
-    /// More of the same, for people who compare two devices' keys.
+    /// Returns a longer id, for people who compare two devices' keys.
     pub(crate) fn fingerprint(&self) -> String {
         let name = self.name();
         let groups: Vec<&str> = (0..32).step_by(4).map(|at| &name[at..at + 4]).collect();
         groups.join(" ")
     }
 
-    /// A key for one purpose, which tells nothing of those for others.
+    /// Derives a key for one purpose, which reveals nothing of those for others.
     pub(super) fn derive(&self, purpose: &str) -> [u8; KEY_LEN] {
         let mut key = [0; KEY_LEN];
         let derived = Hkdf::<Sha256>::new(Some(b"coditect context 1"), &self.0).expand(purpose.as_bytes(), &mut key);

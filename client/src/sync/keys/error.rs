@@ -1,38 +1,38 @@
-//! What can go wrong with a tenant's key.
+//! Errors of the tenant's key.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use crate::sync::cipher::export::ExportFault;
 
-/// Why something could not be done with the tenant's key.
+/// Error of an operation on the tenant's key.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum KeysError {
-    /// There is none here.
+    /// There is no key here.
     Missing,
-    /// There is one here already.
+    /// There is a key here already.
     Exists {
-        /// That one.
+        /// Its id.
         key_id: String,
     },
     /// The tenant encrypts already, with a key that is not here.
     Latched {
-        /// That one.
+        /// Its id.
         key_id: String,
     },
     /// The key is not the tenant's.
     Other {
-        /// The key.
+        /// Id of the key.
         key_id: String,
-        /// The tenant's.
+        /// Id of the tenant's key.
         latched: String,
     },
-    /// There is another key here, and nobody can say which is the tenant's.
+    /// There is another key here, and it is not known which is the tenant's.
     Undecided {
-        /// The one that is here.
+        /// Id of the key that is here.
         here: String,
-        /// The other one.
+        /// Id of the other key.
         key_id: String,
     },
     /// The key is here, but can't be opened on this machine.
@@ -44,13 +44,13 @@ pub enum KeysError {
     Export(ExportFault),
     /// A passphrase that is too short.
     ShortPassphrase {
-        /// The fewest characters.
+        /// Minimum number of characters.
         least: usize,
     },
 }
 
 impl KeysError {
-    /// The stable word for programs.
+    /// Returns the stable error code for programs.
     pub(crate) const fn code(&self) -> &'static str {
         match self {
             Self::Missing => "no_tenant_key",
@@ -64,7 +64,7 @@ impl KeysError {
         }
     }
 
-    /// The command that helps.
+    /// Returns the command that helps.
     pub(crate) fn hint(&self) -> String {
         match self {
             Self::Missing => {

@@ -27,7 +27,7 @@ fn change(content: &Value) -> Waiting {
     }
 }
 
-/// What the cloud hands out of what was sent.
+/// Returns the record that the cloud hands out for a change that was sent.
 fn came(change: &Waiting, sent: &Outgoing) -> Record {
     let record = json!({
         "kind": change.kind, "id": change.id, "project_id": sent.project_id, "content": serde_json::from_str::<Value>(&sent.content).unwrap(),

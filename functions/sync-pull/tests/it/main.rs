@@ -1,4 +1,4 @@
-//! What `sync-pull` does, seen from outside. What concerns both halves is tried in `sync-push`.
+//! Tests of `sync-pull` over HTTP. Tests that concern both halves are in `sync-push`.
 #![expect(clippy::unwrap_used, reason = "a test that stops at an unwrap shows what it held")]
 
 mod pages;

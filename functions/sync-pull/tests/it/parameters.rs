@@ -1,4 +1,4 @@
-//! What may stand behind the question mark.
+//! Tests of the query parameters.
 
 use crate::pages::tenant;
 

@@ -123,8 +123,8 @@ async fn four_mebibytes_are_the_most_before_and_after() {
     }
 }
 
-/// Fifty million bytes of two thousand (gzip can't do better than fifty thousand), forty at once: what the process holds
-/// meanwhile is looked at, and it goes on answering.
+/// Fifty million bytes compressed to two thousand (gzip can't do better than fifty thousand), forty at once: the process's
+/// memory is bounded meanwhile, and it continues to answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bomb_is_a_413_and_takes_no_room() {
     let cloud = Cloud::new().await;
@@ -151,7 +151,7 @@ async fn a_bomb_is_a_413_and_takes_no_room() {
     own.post(PUSH, json!({"device_id": "a", "records": []}), 200).await;
 }
 
-/// As large as they may be, eighty at once, each of some kilobytes on its way: those who find no memory are told to come again.
+/// Eighty bodies of the maximum size at once, each of some kilobytes on its way: those that find no memory are asked to retry.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pushes_that_unpack_to_as_much_as_they_may_share_the_memory() {
     let cloud = Cloud::new().await;

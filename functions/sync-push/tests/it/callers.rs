@@ -1,4 +1,4 @@
-//! Who may sync, and who is told why not.
+//! Tests of the callers that may sync, and of the refusals that the others get.
 
 use serde_json::{Value, json};
 use testing::http::{Answer, Client};
@@ -11,7 +11,7 @@ const AT: &str = "2026-11-01T10:00:00Z";
 /// An identity provider that signs with the tests' key, so that `auth` publishes its keys.
 const LOGIN: &str = "https://login.test";
 
-/// What can be read, with nothing there.
+/// The read endpoints, with parameters that find nothing.
 const READS: &[&str] = &["pull", "status", "tasks", "decisions", "learnings", "history?kind=task&id=x"];
 
 async fn everything_is_refused(cloud: &Cloud, push: &Client, pull: &Client, code: &str) -> Vec<Answer> {

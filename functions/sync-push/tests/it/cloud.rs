@@ -52,12 +52,12 @@ impl Cloud {
         self.push.send(request, 200).await.body["results"].as_array().unwrap().clone()
     }
 
-    /// Everything in the stream, page by page.
+    /// Returns the whole stream, read page by page.
     pub(crate) async fn pull_all(&self, limit: u16) -> Vec<Value> {
         pull_all(&self.pull, limit).await
     }
 
-    /// What the cloud says that it holds, which must be what it holds.
+    /// Returns the answer of `status`, after checking that the totals equal the stored rows.
     pub(crate) async fn status(&self) -> Value {
         let off = "select count(*) from context_totals t full join (
                 select tenant_id, kind, count(*) filter (where not deleted) as records, count(*) filter (where deleted) as deleted,
@@ -74,7 +74,7 @@ impl Cloud {
         self.pull.get("/api/v1/context/status", 200).await.body
     }
 
-    /// What a record is and was: outcome, version and text.
+    /// Returns a record's history: outcome, version and text.
     pub(crate) async fn history(&self, kind: &str, id: &str) -> Vec<(String, Value, Value)> {
         let page = self.pull.get(&format!("/api/v1/context/history?kind={kind}&id={id}"), 200).await;
         let entries = page.body["data"].as_array().unwrap().iter();
@@ -111,18 +111,18 @@ pub(crate) fn decision(id: &str, text: &str, at: &str) -> Value {
     json!({"kind": "decision", "id": id, "content": {"text": text}, "updated_at": at})
 }
 
-/// The same with another field.
+/// Returns the record with another value in a field.
 pub(crate) fn with(mut record: Value, name: &str, value: impl Into<Value>) -> Value {
     record[name] = value.into();
     record
 }
 
-/// What became of each record, in a word.
+/// Returns the status of each record.
 pub(crate) fn statuses(results: &[Value]) -> Vec<&str> {
     results.iter().map(|r| r["status"].as_str().unwrap()).collect()
 }
 
-/// The same with the code of what was rejected.
+/// Returns the status of each record, or the error code of those that were rejected.
 pub(crate) fn words(results: &[Value]) -> Vec<&str> {
     results.iter().map(|r| r["error"]["code"].as_str().or(r["status"].as_str()).unwrap()).collect()
 }

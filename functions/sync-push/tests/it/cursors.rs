@@ -18,7 +18,7 @@ async fn pull(client: &Client, cursor: &str) -> Answer {
     client.send_any(client.request(Method::GET, &format!("/api/v1/context/pull?cursor={cursor}"))).await
 }
 
-/// Told to start over, by a sentence that says so.
+/// Checks that the cursor is refused, with a sentence that asks to start again without one.
 async fn is_refused(client: &Client, cursor: &str, what: &str) {
     let answer = pull(client, cursor).await;
     assert_eq!((answer.status, answer.text("/code")), (400, "invalid_cursor"), "{what}: {:#}", answer.body);
@@ -101,7 +101,7 @@ async fn a_raised_epoch_makes_everybody_start_over_and_lose_nothing() {
     assert_eq!(cloud.pull_all(2).await.len(), 5);
 }
 
-/// As after a restore of an earlier state that nobody raised the epoch for.
+/// The state after a restore of an earlier state for which the epoch was not raised.
 #[tokio::test]
 async fn a_cursor_ahead_of_the_stream_is_refused() {
     let cloud = Cloud::new().await;
@@ -130,7 +130,7 @@ async fn on(server: &Server) -> Cloud {
     Cloud::on(World::on(server.database().await).await, "ENT").await
 }
 
-/// The same deployment on another server, where its database is now.
+/// Serves the same deployment on another server, to which its database has moved.
 async fn moved(cloud: &Cloud, server: &Server) -> (World, Client, Client) {
     let world = World::on(server.database_named(cloud.world.db.name())).await;
     let push = world.serve("sync-push", sync_push::State::connect, sync_push::routes).await;
@@ -153,7 +153,7 @@ async fn cursors_survive_a_dump_restored_in_another_cluster() {
     assert_eq!(ids, ["r2", "r3", "r4", "later"]);
 }
 
-/// What the new primary doesn't have may have been read of the old one, and its numbers are given again.
+/// Records that the new primary doesn't have may have been read from the old one, and their numbers are given again.
 #[tokio::test]
 async fn a_promoted_replica_makes_everybody_start_over_and_nothing_is_skipped() {
     let old = Server::start().await;
@@ -173,7 +173,7 @@ async fn a_promoted_replica_makes_everybody_start_over_and_nothing_is_skipped() 
     let ids: Vec<&str> = all.iter().map(|r| r["id"].as_str().unwrap()).collect();
     assert_eq!(ids, ["r0", "r1", "r2", "other"]);
     assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), 4);
-    // Whoever has what was lost pushes it again.
+    // A client that has the lost records pushes them again.
     crate::cloud::push(&push, "a", json!([decision("r0", "one", AT), decision("lost", "x", AT)])).await;
     assert_eq!(pull_all(&their_pull, 2).await.len(), 5);
     let fresh = page(&their_pull, None, "limit=10").await.text("/next_cursor").to_owned();

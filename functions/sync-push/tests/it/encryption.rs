@@ -10,7 +10,7 @@ const LATER: &str = "2026-11-01T10:00:01Z";
 const KEY: &str = "0123456789abcdef";
 const OTHER: &str = "fedcba9876543210";
 
-/// A content under a key: its digest, and whatever the nonce made of it.
+/// An encrypted content under a key, with its digest and nonce.
 fn sealed(key: &str, plain: u8, nonce: char) -> Value {
     let (digest, nonce) = (format!("{plain:064x}"), nonce.to_string().repeat(32));
     Envelope::new(key.to_owned(), digest, nonce, "c2VjcmV0".to_owned()).into_content()
@@ -50,7 +50,7 @@ async fn the_first_encrypted_record_says_which_key_it_is_from_then_on() {
         .await;
     assert_eq!(words(&then), ["encryption_required", "updated", "encryption_required", "repeated_id"]);
     assert_eq!(words(&cloud.push("b", json!([encrypted("y", KEY, 2, 'a')])).await), ["created"]);
-    // A task event has nobody to encrypt it.
+    // A task event has no client that could encrypt it.
     let task = cloud.push.post("/api/v1/context/tasks", json!({"task_id": "t"}), 200).await;
     assert_eq!(task.text("/results/0/error/code"), "encryption_required");
     assert_eq!(cloud.status().await["records"]["used"], 3);

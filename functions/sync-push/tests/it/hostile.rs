@@ -1,4 +1,4 @@
-//! Records that nobody should send: each is refused by itself, and its neighbors are kept.
+//! Tests of malformed and hostile records: each is refused by itself, and its neighbors are kept.
 
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ fn content(content: &str) -> String {
     record(r#""x""#, content)
 }
 
-/// Pushes a record between two good ones, and answers what became of it.
+/// Pushes a record between two good ones, and returns its result.
 async fn between(cloud: &Cloud, bad: &str) -> Value {
     let text = bad.chars().take(120).collect::<String>();
     let good = |n: usize| record(&format!("\"good-{n}-{}\"", uuid()), "{}");

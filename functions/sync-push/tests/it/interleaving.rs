@@ -19,7 +19,7 @@ const AT: &str = "2026-11-01T10:00:00Z";
 /// A tenant, and its clients that push and pull.
 type Tenant = (TenantId, Client, Client);
 
-/// One who reads on from where they are, and refuses to be shown the same twice or an older one later.
+/// A reader that continues from its cursor, and fails if it gets a version twice or an older one later.
 struct Reader {
     pull: Client,
     query: String,
@@ -53,7 +53,7 @@ impl Reader {
     }
 }
 
-/// Pushes until it is answered: who waited too long for others tries again.
+/// Pushes until the answer is a success, and tries again after `503`.
 async fn push_on(client: &Client, device: &str, records: Value) -> Vec<Value> {
     loop {
         let answer = client.try_post(PUSH, json!({"device_id": device, "records": records})).await;
@@ -65,7 +65,7 @@ async fn push_on(client: &Client, device: &str, records: Value) -> Vec<Value> {
     }
 }
 
-/// How many wait for a tenant's lock.
+/// Number of transactions that wait for a tenant's lock.
 async fn waiting(cloud: &Cloud) -> i64 {
     cloud.world.number("select count(*) from pg_locks where locktype = 'advisory' and not granted and database = (select oid from pg_database where datname = current_database())").await
 }
@@ -83,7 +83,7 @@ async fn an_open_push_holds_up_its_own_tenant_alone_and_nothing_is_skipped() {
     let second = tokio::spawn(async move { push_on(&client, "a", record).await });
     until("the second waits for the first", || async { waiting(&cloud).await == 1 }).await;
 
-    // Whoever may not wait so long goes without harm.
+    // A push whose lock timeout is shorter fails without harm.
     let third = Open::begin(&cloud.world, tenant).await;
     third.0.batch_execute("set local lock_timeout = '20ms'").await.unwrap();
     let refused = third.push(&["r3".to_owned()]).await.unwrap_err();
@@ -105,7 +105,7 @@ async fn an_open_push_holds_up_its_own_tenant_alone_and_nothing_is_skipped() {
         ["r1", "r2"]
     );
 
-    // What is rolled back, or whose connection dies, was never there; its numbers are given again.
+    // Records of a transaction that is rolled back, or whose connection dies, are never visible; their numbers are given again.
     for end in ["rollback", "terminate"] {
         let open = Open::begin(&cloud.world, tenant).await;
         open.push(&[format!("never-{end}")]).await.unwrap();
@@ -176,7 +176,7 @@ async fn late_commits(world: &testing::World, tenants: &[Tenant], rounds: usize)
     }
 }
 
-/// Whether a reader has seen what there is now of what it asks for, at its latest version.
+/// Checks that a reader has seen all current records that match its query, at their latest versions.
 async fn has_seen_all(sql: &tokio_postgres::Client, reader: &Reader, tenants: &[Tenant]) {
     let (tenant, ..) = tenants.iter().find(|(_, _, pull)| pull.credential() == reader.pull.credential()).unwrap();
     let named = |name: &str| {
@@ -195,7 +195,7 @@ async fn has_seen_all(sql: &tokio_postgres::Client, reader: &Reader, tenants: &[
         let (key, version): ((String, String), i64) = ((row.get(0), row.get(1)), row.get(2));
         assert_eq!(reader.seen.get(&key), Some(&u64::try_from(version).unwrap()), "{}: {key:?}", reader.query);
     }
-    // What has moved to another project was seen in the one before.
+    // A record that has moved to another project was seen in the one before.
     if named("project_id").is_none() {
         assert_eq!(reader.seen.len(), rows.len(), "{}", reader.query);
     }
@@ -251,7 +251,7 @@ async fn sixteen_writers_in_one_tenant_and_sixteen_tenants_lose_and_double_nothi
     let sql = cloud.world.db.connect("postgres").await;
     while let Some(reader) = reading.join_next().await {
         let mut reader = reader.unwrap();
-        // What was committed since its last look.
+        // Records that were committed since its last poll.
         reader.read_all().await;
         has_seen_all(&sql, &reader, &tenants).await;
     }

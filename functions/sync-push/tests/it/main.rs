@@ -1,4 +1,4 @@
-//! What `sync-push` does, seen from outside.
+//! Tests of `sync-push` over HTTP.
 #![expect(clippy::unwrap_used, reason = "a test that stops at an unwrap shows what it held")]
 
 mod bodies;

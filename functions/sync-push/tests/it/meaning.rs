@@ -1,4 +1,4 @@
-//! What becomes of a record.
+//! Tests of the outcomes of pushed records.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! What context sync means, written down a second time without SQL.
+//! A reference model of context sync, without SQL.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 /// A record's name: kind and id.
 pub(crate) type Name = (&'static str, String);
 
-/// When something was changed. What lies in the future counts from when it reached the server, which is later than all before.
+/// Time of a change. A time in the future counts from its arrival at the server, which is later than all before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum When {
     Past(u8),
@@ -36,7 +36,7 @@ impl When {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Change {
     pub(crate) name: Name,
-    /// None: deleted.
+    /// The new content; `None` deletes the record.
     pub(crate) text: Option<String>,
     pub(crate) project: Option<&'static str>,
     pub(crate) when: When,
@@ -67,7 +67,7 @@ pub(crate) struct Kept {
     pub(crate) device: usize,
     push: usize,
     pub(crate) seq: u64,
-    /// None: it lost.
+    /// The version; `None` if it lost a conflict.
     pub(crate) version: Option<u64>,
     /// The push that replaced it, or with which it lost; none while it is a row.
     left: Option<usize>,
@@ -86,14 +86,14 @@ impl Kept {
     }
 }
 
-/// What is to be answered: status, or the code of what was rejected; version and hash.
+/// Expected result of a record: status, or the code of a rejection; version and hash.
 pub(crate) type Answered = (&'static str, Option<u64>, Option<String>);
 
 /// A tenant.
 #[derive(Debug, Default)]
 pub(crate) struct Model {
     pub(crate) rows: BTreeMap<Name, Kept>,
-    /// What rows were, and what lost.
+    /// Former versions of rows, and writes that lost.
     pub(crate) history: Vec<Kept>,
     pub(crate) head: u64,
     pub(crate) max_records: Option<usize>,

@@ -1,4 +1,4 @@
-//! What Postgres does for each request when a tenant has a million records: every plan as it ran, in the server's own words.
+//! Tests of the query plans of each request with a million records, as Postgres logged them (`auto_explain`).
 
 use serde_json::{Value, json};
 use testing::World;
@@ -120,7 +120,7 @@ impl Million {
         Self { server, cloud: again, read: 0 }
     }
 
-    /// The same clients on new connections, with the database's settings as they are now.
+    /// Connects the clients anew, so that the database's current settings apply.
     async fn connections(cloud: Cloud) -> Cloud {
         let push = cloud.world.serve("sync-push", sync_push::State::connect, sync_push::routes).await;
         let pull = cloud.world.serve("sync-pull", sync_pull::State::connect, sync_pull::routes).await;
@@ -128,7 +128,7 @@ impl Million {
         Cloud { push: push.bearer(credential.clone()), pull: pull.bearer(credential), ..cloud }
     }
 
-    /// What has run since it was last asked.
+    /// Returns the statements that ran since the last call.
     fn ran(&mut self) -> Vec<Ran> {
         let log = self.server.log();
         let new = log[self.read..].to_owned();
@@ -151,9 +151,9 @@ impl Million {
         answer.body
     }
 
-    /// Reads, and looks at what was done for it: by indexes, and with so many pages at most.
+    /// Reads, and checks that the plans use indexes, and at most so many pages.
     async fn reads(&mut self, path: &str, most: u64) -> Value {
-        // The first time a connection also reads the catalogue.
+        // The first request of a connection also reads the system catalog.
         self.get(path).await;
         self.ran();
         let answer = self.get(path).await;
@@ -229,7 +229,7 @@ async fn pushes_are_by_index(million: &mut Million) {
     let at = "2026-11-01T10:00:00Z";
     let new = |name: &str| (0..500).map(|n| decision(&format!("{name}{n}"), name, at)).collect::<Vec<Value>>();
     let all = |results: &[Value], status: &str| results.iter().all(|r| r["status"] == status);
-    // The first ones of a connection read the catalogue too.
+    // The first requests of a connection also read the system catalog.
     million.pushes("the first", new("a"), 25_000).await;
     assert!(all(&million.pushes("new", new("b"), 12_000).await, "created"));
     assert!(all(&million.pushes("all the same", new("b"), 5_000).await, "duplicate"));

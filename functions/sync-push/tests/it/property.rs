@@ -39,7 +39,7 @@ enum Step {
     HistoryQuota(Option<usize>),
 }
 
-/// What each reader reads.
+/// Query of each reader: kind and project.
 const READERS: [(Option<&str>, Option<&str>); 4] =
     [(None, None), (Some("task"), None), (None, Some("p")), (Some("decision"), Some("q"))];
 

@@ -1,4 +1,4 @@
-//! How much a plan lets in.
+//! Tests of the quotas of plans.
 
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ async fn exactly_as_many_records_as_the_plan_has_are_let_in() {
     assert!(results[3]["error"]["detail"].as_str().unwrap().contains("3 records"), "{:?}", results[3]);
     assert_eq!(used(&cloud).await.0, 3);
 
-    // What takes no more room goes in: the same, a change, a deletion, and what then fits.
+    // A push that takes no more room is stored: an unchanged record, a change, a deletion, and a record that then fits.
     let full = cloud
         .push(
             "a",

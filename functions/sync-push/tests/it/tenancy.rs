@@ -1,4 +1,4 @@
-//! What is whose, over HTTP.
+//! Tests of the isolation of tenants over HTTP.
 
 use serde_json::json;
 

@@ -56,7 +56,7 @@ impl Change<'_> {
         }
     }
 
-    /// The license that follows from what is known of a subscription.
+    /// Returns the license that follows from the known state of a subscription.
     pub(crate) fn wanted(&mut self, subscription: &str) -> Result<Option<License>, String> {
         let (facts, license) = {
             let known = self.working(subscription);
@@ -167,7 +167,7 @@ impl Change<'_> {
         (entry, statement)
     }
 
-    /// What the customer is told besides the key.
+    /// Writes the customer's mails other than the one with the key.
     fn write_mails(&mut self, subscription: &mut Working, before: Option<&License>, now: &License) {
         for (once, about) in std::mem::take(&mut subscription.notes) {
             let still_true = match about {
@@ -199,7 +199,7 @@ impl Change<'_> {
         write!(self.writes, OUTBOX_ADD, entry, "mail", once, payload, secret);
     }
 
-    /// Money that was taken back without taking back what the current period was paid with is for operators to know of.
+    /// Records, for operators, money that was taken back while the payment of the current period stands.
     fn note_taking(&mut self, subscription: &mut Working, license: &License) {
         let Some(id) = subscription.taking.take() else { return };
         let facts = &subscription.facts;
@@ -239,7 +239,7 @@ impl Change<'_> {
     }
 }
 
-/// A slug that nobody else has: what can be read of the name, and a piece of the tenant's id.
+/// Makes a slug that is unique: the readable part of the name, and a piece of the tenant's id.
 fn slug(name: &str, tenant: TenantId) -> String {
     let words: String =
         name.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();

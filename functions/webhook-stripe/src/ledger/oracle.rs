@@ -4,20 +4,20 @@ use stripe::api::Api;
 use stripe::event::{InvoiceNews, Meaning, News, invoice, snapshot};
 use stripe::facts::{Snapshot, State};
 
-/// Stripe, while somebody waits: once it gave no answer it isn't asked again, so that the wait is bounded however many
-/// events are looked at meanwhile.
+/// Stripe's API during a request: once it gave no answer it isn't asked again, so that the wait is bounded however many events
+/// are looked at meanwhile.
 pub(super) struct Oracle<'a> {
     api: Option<&'a Api>,
 }
 
-/// Stripe gave no answer, or nobody can ask.
+/// Error: Stripe gave no answer, or no API key is configured.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Silent;
 
-/// What was asked about a subscription.
+/// A question about a subscription, and its answer.
 pub(super) struct Asked {
     pub(super) subscription: String,
-    /// The state that was known when it was asked: an answer from before another became known is not newer than that.
+    /// The state that was known when Stripe was asked: an answer from before another became known is not newer than that.
     pub(super) known: State,
     /// `None` inside: there is no such subscription.
     pub(super) answer: Result<Option<Snapshot>, Silent>,
@@ -69,7 +69,7 @@ impl<'a> Oracle<'a> {
     }
 }
 
-/// Whether an event is about a payment, whose subscription it may not name.
+/// Returns true if an event is about a payment, whose subscription it may not name.
 pub(super) fn is_about_payment(meaning: &Meaning) -> bool {
     matches!(meaning.news, News::Refund { .. } | News::RefundFailed { .. } | News::Dispute { .. })
 }

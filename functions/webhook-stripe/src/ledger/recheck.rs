@@ -1,4 +1,4 @@
-//! What events alone could not decide, compared with Stripe later.
+//! Compares with Stripe, later, the subscriptions that events alone could not decide.
 
 use common::Problem;
 use common::postgres::Query;

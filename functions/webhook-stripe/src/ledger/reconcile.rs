@@ -1,4 +1,4 @@
-//! Compares what is held of subscriptions and payments with Stripe as a whole.
+//! Compares all stored subscriptions and payments with Stripe.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -219,8 +219,8 @@ impl Compared {
 }
 
 impl AtStripe {
-    /// Teaches what Stripe has of one subscription. What is known already is not learned anew, so that what an operator
-    /// lifted stays lifted.
+    /// Merges Stripe's state of one subscription into the facts. Known facts are not learned again, so that a refund or dispute
+    /// that an operator lifted stays lifted.
     fn teach(&self, change: &mut Change<'_>, subscription: &str, snapshot: &Snapshot, at: i64) {
         change.learn_answer(subscription, snapshot.clone());
         let known = change.working(subscription);

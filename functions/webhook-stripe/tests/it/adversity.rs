@@ -1,4 +1,4 @@
-//! What could grant too much, lose an event, or take from somebody else.
+//! Tests of events that could grant too much, get lost, or take from another customer.
 
 use serde_json::{Value, json};
 use testing::stripe::{Events, Subscription, Version};
@@ -48,7 +48,7 @@ async fn a_subscription_stays_its_customers_whomever_an_event_names() {
     assert_eq!(hook.world.number(elsewhere).await, 0);
     assert_eq!(hook.license("sub_ann").await.unwrap().seats, 1);
     assert_eq!(hook.world.number("select count(*) from licenses").await, 2);
-    // Nor does a checkout with somebody else's metadata take a known customer elsewhere.
+    // A checkout with another tenant's metadata doesn't move a known customer either.
     let mut moved = ann.clone();
     moved.tenant = Some(hook.world.tenant("acme").await.to_string());
     hook.send(&events.checkout("checkout.session.completed", &moved, true, at + 2), "applied").await;
@@ -220,7 +220,7 @@ async fn a_customer_that_is_gone_before_it_came_ends_with_its_period() {
     hook.send(&events.invoice("paid", &sub, at), "applied").await;
     let license = hook.license(&sub.id()).await.unwrap();
     assert_eq!((license.standing.as_str(), license.expires_at), ("refunded", Some(sub.period.1)));
-    // What comes about it later changes nothing of that.
+    // Later events about it change nothing of that.
     hook.send(&events.customer("updated", &sub, at + 10), "applied").await;
     hook.send(&events.subscription("updated", &sub, at + 11), "applied").await;
     assert_eq!(hook.license(&sub.id()).await.unwrap(), license);
@@ -255,10 +255,10 @@ async fn what_an_operator_holds_back_stays_so() {
         let license = hook.license(&sub.id()).await.unwrap();
         assert_eq!((license.state.as_str(), license.seats), (state, sub.items[0].1 as i32));
     }
-    // Revoked is for good; what was suspended resumes with what Stripe said meanwhile.
+    // A revoked license stays revoked; a suspended one resumes with the state that Stripe reported meanwhile.
     hook.world.sql("update licenses set state = 'active'").await;
     assert_eq!(hook.license(&sub.id()).await.unwrap().state, "active");
-    // Seats that an operator set last until Stripe next tells of the subscription.
+    // Seats that an operator set last until Stripe next reports the subscription.
     hook.world.sql("update licenses set seats = 99").await;
     hook.send(&events.customer("updated", &sub, at + 40), "applied").await;
     assert_eq!(hook.license(&sub.id()).await.unwrap().seats, 99);
@@ -279,7 +279,7 @@ async fn what_the_database_refuses_is_kept_and_can_be_tried_again() {
     assert_eq!(hook.world.number("select count(*) from stripe_events where error like '%not_seven%'").await, 1);
     assert_eq!(hook.world.number("select count(*) from audit_log where action = 'license.changed'").await, 0);
     assert_eq!(hook.world.number("select count(*) from outbox where kind = 'seats'").await, 0);
-    // Others go on meanwhile, and what failed doesn't stop what came after it.
+    // Other customers' events are applied meanwhile, and a failed event doesn't stop later ones.
     bought(&hook, &events, "bob", &[("price_pro", 1)], at).await;
     sub.items[0].1 = 5;
     hook.send(&events.subscription("updated", &sub, at + 2), "applied").await;
@@ -291,7 +291,7 @@ async fn what_the_database_refuses_is_kept_and_can_be_tried_again() {
 async fn hundreds_that_wait_are_all_woken() {
     let (hook, events, at) = hook().await;
     let sub = Subscription::new("ann", &[("price_business", 2)], at);
-    // None of these makes anything known that would wake others, and none but the last has anything to say.
+    // None of these makes an id known that would wake others, and none but the last has an effect.
     let blocked: Vec<_> = (0..130).map(|n| events.customer("updated", &sub, at + n)).collect();
     for event in &blocked {
         hook.send(event, "waiting").await;
@@ -341,7 +341,7 @@ async fn events_operators_and_seats_never_deadlock() {
         done.unwrap();
     }
     assert_eq!(hook.world.number("select deadlocks from pg_stat_database where datname = current_database()").await, 0);
-    // The newest of each, whoever came last: 2 + 28 and 2 + 27.
+    // The newest state of each counts, whichever came last: 2 + 28 and 2 + 27.
     assert_eq!(hook.license("sub_ann").await.unwrap().seats, 30);
     assert_eq!(hook.license("sub_two").await.unwrap().seats, 29);
 }

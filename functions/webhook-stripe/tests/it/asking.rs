@@ -1,4 +1,4 @@
-//! What events alone can't decide, Stripe is asked; where it doesn't answer, the rule of order stands until it does.
+//! Tests of asking Stripe what events alone can't decide; where it doesn't answer, the rule of order stands until it does.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -17,19 +17,19 @@ use crate::order::{Step, life, steps};
 const VERSIONS: [Version; 2] = [Version::Old, Version::Current];
 const DAY: i64 = 86_400;
 
-/// A webhook with somebody in Stripe's place.
+/// A webhook with a fake of Stripe's API.
 struct Asking {
     hook: Hook,
     stripe: StripeApi,
     stands: Arc<Mutex<Stands>>,
 }
 
-/// How things stand at Stripe.
+/// The state at the fake of Stripe.
 #[derive(Default)]
 struct Stands {
     subscriptions: HashMap<String, Value>,
     version: Option<Version>,
-    /// What it says instead of anything else.
+    /// The reply that it gives instead of any other.
     instead: Option<Reply>,
 }
 
@@ -203,7 +203,7 @@ async fn a_refund_or_dispute_finds_its_subscription_by_the_payment() {
             } else {
                 charge(events.refund(&second, true, at + 9))
             };
-            // A dispute doesn't name its customer, so that nothing tells whose a payment of an unknown subscription is.
+            // A dispute doesn't name its customer, so that the owner of an unknown subscription's payment can't be found.
             asking.hook.send(&told, if is_dispute { "waiting" } else { "applied" }).await;
             assert_eq!(asking.hook.license("sub_ann").await.unwrap().standing, "good");
             asking.hook.send(&events.subscription("created", &second, at), "applied").await;
@@ -281,7 +281,7 @@ async fn one_silent_answer_is_the_last_that_is_waited_for() {
     asking.say(Some(Reply::Silence));
     let began = Instant::now();
     asking.hook.send(&events.checkout("checkout.session.completed", &sub, true, at), "applied").await;
-    // Whoever waits here, as Stripe does, gives up after 10 s.
+    // A sender that waits here, as Stripe does, gives up after 10 s.
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
     assert_eq!(asking.rechecks().await, 13);
     let began = Instant::now();
@@ -301,7 +301,7 @@ async fn a_subscription_that_stripe_has_not_is_not_asked_for_again() {
     assert_eq!(asking.rechecks().await, 0);
 }
 
-/// While Stripe is asked, the next change of the subscription happens and is told.
+/// While Stripe is asked, the subscription changes again, and the event of that arrives.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_does_not_overrule_what_became_known_meanwhile() {
     let (events, at) = (Events::new(Version::Current), now() - DAY);
@@ -337,7 +337,7 @@ async fn an_answer_does_not_overrule_what_became_known_meanwhile() {
     assert!(meanwhile.lock().unwrap().is_none(), "Stripe was asked");
     assert_eq!(hook.license(&sub.id()).await.unwrap().seats, 9);
 
-    // The same when an operator has them compared.
+    // An answer doesn't overrule it either when an operator has them compared.
     let recheck = format!("update stripe_events set recheck = 'sub_ann' where id = '{}'", two.id());
     hook.world.sql(&recheck).await;
     sub.items[0].1 = 11;
@@ -357,7 +357,7 @@ fn any_order_ends_like_in_order_where_stripe_can_be_asked() {
     let versions = prop_oneof![Just(Version::Old), Just(Version::Current)];
     runner
         .run(&(steps(), orders, versions), |(mut steps, order, version)| {
-            // What Stripe answers is in itself right: no payment that its state doesn't know of.
+            // The answers of Stripe are consistent: no payment that its state doesn't know of.
             steps.retain(|(step, _)| !matches!(step, Step::Paid | Step::Failed | Step::ActionRequired));
             if let Some(first) = steps.first_mut() {
                 first.1 = first.1.max(1);

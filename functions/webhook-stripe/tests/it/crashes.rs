@@ -64,7 +64,7 @@ async fn killed_again_and_again_it_ends_like_in_order_once_each() {
             left.pop();
         }
     }
-    // What was killed after its commit and before it looked for those who wait is left to the sweep.
+    // Events that waited for one whose request was killed after its commit are left to the sweep.
     let mut setup = hook.world.setup("coditect_webhook_stripe");
     webhook_stripe::ledger::Ledger::ask(&mut setup).unwrap().retry(None).await.unwrap();
     assert_eq!(state(&hook, "killed1").await, state(&hook, "ordered").await);

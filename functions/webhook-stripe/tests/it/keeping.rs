@@ -139,7 +139,7 @@ async fn a_tenant_is_taken_from_our_own_metadata_alone() {
     hook.send(&events.subscription("created", &sub, now()), "applied").await;
     assert_eq!(hook.world.number(&format!("select count(*) from licenses where tenant_id = '{tenant}'")).await, 1);
 
-    // The reference can be set by whoever opens a Payment Link.
+    // The reference can be set by any user of a Payment Link.
     let mut sub = Subscription::new("eve", &[("price_pro", 1)], now());
     sub.tenant = Some(tenant.to_string());
     let linked =

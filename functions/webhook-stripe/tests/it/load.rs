@@ -1,5 +1,5 @@
-//! Hundreds of customers' events at once, while Redis is lost and Postgres crashes: what was acknowledged is kept, and in
-//! the end every license is what its newest event says.
+//! Tests of hundreds of customers' events at once, while Redis is lost and Postgres crashes: acknowledged events are kept, and
+//! in the end every license is as its newest event has it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,14 +25,14 @@ const EACH: usize = 3 + CHANGES;
 const THERE: usize = 0;
 const GONE: usize = 2;
 
-/// Sends like Stripe: what was not answered with success is sent again after all others.
+/// Sends like Stripe: events that were not answered with success are sent again after all others.
 struct Sender {
     left: Mutex<VecDeque<Event>>,
     acknowledged: watch::Sender<usize>,
     refused: watch::Sender<usize>,
     /// [`THERE`], and one more at each step: it is stopped, [`GONE`], it is started.
     redis: AtomicUsize,
-    /// Whether there is Postgres.
+    /// True while Postgres can be reached.
     postgres: watch::Sender<bool>,
     /// Events whose own request applied them, with what `redis` was meanwhile.
     applied: Mutex<Vec<(String, usize)>>,
@@ -83,7 +83,7 @@ async fn lose_redis_then_postgres() {
         connection.unwrap();
     }
     assert_eq!(*sender.acknowledged.borrow(), total);
-    // What was killed after its commit and before it looked for those who wait is left to the sweep.
+    // Events that waited for one whose request was killed after its commit are left to the sweep.
     let mut setup = hook.world.setup("coditect_webhook_stripe");
     webhook_stripe::ledger::Ledger::ask(&mut setup).unwrap().retry(None).await.unwrap();
     everything_had_its_effect_once(&hook, total).await;

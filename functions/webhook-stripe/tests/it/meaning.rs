@@ -1,4 +1,4 @@
-//! What each event does to a license, in both of Stripe's shapes.
+//! Tests of the effect of each event on a license, in both of Stripe's shapes.
 
 use testing::stripe::{Events, Subscription, Version};
 

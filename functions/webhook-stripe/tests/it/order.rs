@@ -5,7 +5,7 @@ use testing::stripe::{Event, Events, Subscription, Version};
 
 use crate::hook::{Hook, License, now, runner_of_lives};
 
-/// What may happen to a subscription.
+/// A change of a subscription at Stripe.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Step {
     Quantity(u32),
@@ -57,7 +57,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Steps, each with the seconds since the one before: often none, which is all the order that Stripe tells.
+/// Steps, each with the seconds since the one before: often none, so that Stripe's timestamps don't give their order.
 pub(crate) fn steps() -> impl Strategy<Value = Vec<(Step, i64)>> {
     prop::collection::vec((step(), prop_oneof![Just(0_i64), Just(1), Just(3600)]), 1..14)
 }

@@ -1,4 +1,4 @@
-//! What operators see of the outbox, and of Stripe's customers.
+//! Tests of the commands that show the outbox, and Stripe's customers.
 
 use serde_json::{Value, json};
 

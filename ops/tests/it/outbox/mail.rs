@@ -1,4 +1,4 @@
-//! What a mail looks like to whoever gets it.
+//! Tests of mails as their recipients get them.
 
 use serde_json::json;
 

@@ -105,7 +105,7 @@ async fn seats_are_told_when_redis_is_back() {
     assert_eq!(clients.beat(ann).await, seats::Extended::Inactive("suspended".to_owned()));
     assert_eq!(outbox.state(id).await, "delivered");
 
-    // What is told is what holds by then, not what held when it was written.
+    // Redis gets the terms of the time of delivery, not those of the time when the entry was written.
     outbox.seats_changed().await;
     outbox.desk.world.sql("update licenses set standing = 'good', seats = 1, revision = revision + 1").await;
     outbox.delivers().await;
@@ -126,7 +126,7 @@ async fn a_database_that_is_away_is_status_two() {
     assert_eq!((ended.status, ended.err.as_str()), (2, ""), "{ended:?}");
     assert!(ended.object()["error"].as_str().unwrap().contains("Connection refused"));
 
-    // It goes away between sending and marking.
+    // The database goes away between sending and marking.
     outbox.desk.set("DATABASE_URL", Some(&reached));
     sink.rules(&json!({"ann@example.com": {"hold": true}}));
     let mut sql = outbox.desk.world.db.connect("postgres").await;

@@ -17,9 +17,9 @@ pub struct PullAnswer<R = Record> {
     /// The records that changed since the cursor, each once, in the order of their last changes.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<Record>))]
     pub records: Vec<R>,
-    /// Where to go on.
+    /// Cursor of the next page.
     pub next_cursor: String,
-    /// Whether there is more at this moment.
+    /// True if there are more records at this moment.
     pub has_more: bool,
 }
 
@@ -54,13 +54,13 @@ impl<'de> Deserialize<'de> for AnyRecord {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Record {
-    /// What it is.
+    /// The record's kind.
     pub kind: Kind,
-    /// Which one of its kind.
+    /// The record's id, unique within its kind.
     pub id: RecordId,
     /// The project it belongs to, or null.
     pub project_id: Option<ProjectId>,
-    /// What it says, as canonical JSON; null once it is deleted.
+    /// Its content, as canonical JSON; null once it is deleted.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub content: Box<RawValue>,
     /// The hash of the content.
@@ -70,11 +70,11 @@ pub struct Record {
     pub version: u64,
     /// When it was changed, by the clock of its device.
     pub updated_at: Timestamp,
-    /// Whether it was deleted.
+    /// True if it was deleted.
     pub deleted: bool,
     /// The device it was changed on.
     pub device_id: DeviceId,
-    /// Who changed it, where a person had signed in; else null.
+    /// The user who changed it, where a person had signed in; else null.
     pub user_id: Option<UserId>,
     /// When the change reached the cloud.
     pub written_at: Timestamp,

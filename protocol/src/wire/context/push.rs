@@ -9,14 +9,14 @@ use crate::content::ContentHash;
 use crate::id::{DeviceId, ProjectId, RecordId};
 use crate::wire::words;
 
-/// Brings changed records.
+/// Pushes changed records.
 // They are read one by one, so `R` is their text where a wrong one must not harm the others.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PushRequest<R = PushRecord> {
-    /// The device they were changed on.
+    /// The device that the records were changed on.
     pub device_id: DeviceId,
-    /// At most 500.
+    /// The records, at most 500.
     #[cfg_attr(feature = "openapi", schema(max_items = 500, value_type = Vec<PushRecord>))]
     pub records: Vec<R>,
 }
@@ -25,59 +25,60 @@ pub struct PushRequest<R = PushRecord> {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PushRecord {
-    /// What it is.
+    /// The record's kind.
     pub kind: Kind,
-    /// Which one of its kind.
+    /// The record's id, unique within its kind.
     pub id: RecordId,
     /// The project it belongs to, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project_id: Option<ProjectId>,
-    /// What it says: an object of at most 256 KiB. Not needed for what is deleted.
+    /// Its content: an object of at most 256 KiB. Not needed for a deleted record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Object, example = json!({"title": "Use Postgres", "why": "One store."})))]
     pub content: Option<Box<RawValue>>,
     /// When it was changed, by the clock of its device; the later of two conflicting changes wins.
     pub updated_at: Timestamp,
-    /// The version that was changed; none for what is new.
+    /// The version that was changed; none for a new record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(maximum = 9_007_199_254_740_991_u64, example = 3))]
     pub base_version: Option<u64>,
-    /// Whether it was deleted.
+    /// True if it was deleted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
 }
 
-/// What became of each record, in the order they were sent.
+/// Results of a push, in the order in which the records were sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PushAnswer {
     /// One for each record.
     pub results: Vec<PushResult>,
-    /// The end of the tenant's stream after this push. A client that had pulled everything before its push, and whom nobody
-    /// came between, needs not pull what it pushed.
+    /// The end of the tenant's stream after this push. A client that had pulled everything before its push need not pull what
+    /// it pushed, unless another client pushed in between.
     pub cursor: String,
 }
 
-/// What became of a record.
+/// Result of a pushed record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PushResult {
     /// Its id; null where none could be read.
     pub id: Option<String>,
-    /// In a word.
+    /// Its status.
     #[serde(deserialize_with = "PushStatus::or_other")]
     pub status: PushStatus,
     /// The record's version in the cloud after this; null when it was rejected.
     #[cfg_attr(feature = "openapi", schema(example = 4))]
     pub version: Option<u64>,
-    /// The hash of the content that the cloud has after this; after a conflict it tells who won. Null when it was rejected.
+    /// The hash of the content that the cloud has after this; after a conflict it shows which change won. Null when the record
+    /// was rejected.
     pub content_hash: Option<ContentHash>,
     /// Why it was rejected, else null.
     pub error: Option<Rejection>,
 }
 
 words! {
-    /// What became of a pushed record.
+    /// Status of a pushed record.
     PushStatus {
         /// It is new in the cloud.
         Created = "created",
@@ -85,7 +86,8 @@ words! {
         Updated = "updated",
         /// The cloud had it already.
         Duplicate = "duplicate",
-        /// The cloud had another version than the one it was made from. The later change is the record's, the other one is in its history.
+        /// The cloud had another version than the one it was made from. The later change is the record's, the other one is in its
+        /// history.
         Conflict = "conflict",
         /// It was not kept; the error says why.
         Rejected = "rejected",
@@ -102,7 +104,7 @@ pub struct Rejection {
     /// For programs; text, so that older programs can read the codes of newer servers.
     #[cfg_attr(feature = "openapi", schema(value_type = RejectionCode))]
     pub code: String,
-    /// What is wrong and what to do, in a sentence.
+    /// A sentence that says what is wrong and what to do.
     pub detail: String,
 }
 
@@ -112,7 +114,7 @@ impl Rejection {
         Self { code: code.as_str().to_owned(), detail: detail.into() }
     }
 
-    /// Whether the same record will be rejected however often it is sent. What a newer server says is taken for that.
+    /// Returns true if the same record will be rejected however often it is sent, which a newer server's code is taken for.
     pub fn is_the_records_own_fault(&self) -> bool {
         self.code.parse().map_or(true, RejectionCode::is_the_records_own_fault)
     }
@@ -139,7 +141,7 @@ words! {
 }
 
 impl RejectionCode {
-    /// Whether it is in the record, and not in what surrounds it.
+    /// Returns true if the reason is in the record itself, and not in the plan or the tenant's encryption.
     pub const fn is_the_records_own_fault(self) -> bool {
         !matches!(self, Self::QuotaExceeded | Self::EncryptionRequired)
     }

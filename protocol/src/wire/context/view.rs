@@ -12,27 +12,27 @@ use crate::id::{DeviceId, ProjectId, RecordId, TaskStatus};
 pub struct TaskEvent {
     /// The task; its record's id.
     pub task_id: RecordId,
-    /// What is to be done.
+    /// The work to be done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(max_length = 100_000))]
     pub description: Option<String>,
-    /// How far it is.
+    /// The task's status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<TaskStatus>,
-    /// How it ended.
+    /// The task's outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(max_length = 100_000))]
     pub outcome: Option<String>,
     /// The project it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project_id: Option<ProjectId>,
-    /// How many uses of tools went well.
+    /// Number of successful uses of tools.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_success_count: Option<u32>,
-    /// How many did not.
+    /// Number of failed uses of tools.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_error_count: Option<u32>,
-    /// How often a person had to correct the agent.
+    /// Number of times that a person had to correct the agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_corrections: Option<u32>,
 }
@@ -42,9 +42,9 @@ pub struct TaskEvent {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum TaskEvents {
-    /// One.
+    /// One task.
     One(TaskEvent),
-    /// At most 500.
+    /// At most 500 tasks.
     Several(Vec<TaskEvent>),
 }
 
@@ -54,9 +54,9 @@ pub enum TaskEvents {
 pub struct Page<T> {
     /// The records.
     pub data: Vec<T>,
-    /// Where to go on; null at the end.
+    /// Cursor of the next page; null at the end.
     pub next_cursor: Option<String>,
-    /// Whether there is more.
+    /// True if there are more records.
     pub has_more: bool,
 }
 
@@ -66,21 +66,21 @@ pub struct Page<T> {
 pub struct TaskView {
     /// The task.
     pub task_id: RecordId,
-    /// What is to be done.
+    /// The work to be done.
     pub description: Option<String>,
-    /// How far it is.
+    /// The task's status.
     pub status: Option<String>,
-    /// How it ended.
+    /// The task's outcome.
     pub outcome: Option<String>,
     /// The project it belongs to.
     pub project_id: Option<ProjectId>,
-    /// How many uses of tools went well.
+    /// Number of successful uses of tools.
     pub tool_success_count: Option<u64>,
-    /// How many did not.
+    /// Number of failed uses of tools.
     pub tool_error_count: Option<u64>,
-    /// How often a person had to correct the agent.
+    /// Number of times that a person had to correct the agent.
     pub user_corrections: Option<u64>,
-    /// Whether only the tenant's own devices can read it; then all that could be read is null.
+    /// True if only the tenant's own devices can read it; then all fields of its content are null.
     pub encrypted: bool,
     /// Counts its changes from 1.
     pub version: u64,
@@ -90,15 +90,15 @@ pub struct TaskView {
     pub device_id: DeviceId,
 }
 
-/// A decision or a learning: what its content says, as flat fields beside these.
+/// A decision or a learning, with the fields of its content beside these.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NoteView {
-    /// Which one.
+    /// The record's id.
     pub id: RecordId,
     /// The project it belongs to.
     pub project_id: Option<ProjectId>,
-    /// Whether only the tenant's own devices can read it; then none of its content is here.
+    /// True if only the tenant's own devices can read it; then none of its content is here.
     pub encrypted: bool,
     /// Counts its changes from 1.
     pub version: u64,
@@ -106,7 +106,7 @@ pub struct NoteView {
     pub updated_at: Timestamp,
     /// The device it was changed on.
     pub device_id: DeviceId,
-    /// The fields of its content, but those whose names are taken by the ones above.
+    /// The fields of its content, except those whose names are taken by the ones above.
     #[serde(flatten)]
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub content: Map<String, Value>,
