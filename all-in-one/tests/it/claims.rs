@@ -97,6 +97,13 @@ async fn a_purchase_under_her_address_takes_nobody_out_of_her_company() {
     shop.world.sql(&format!("update licenses set expires_at = now() where id = '{}'", license.id)).await;
     let over = ann.post(ACQUIRE, json!({"hardware_id": device(1)}), 403).await;
     assert_eq!((over.text("/code"), over.text("/reason")), ("license_inactive", "expired"), "{:#}", over.body);
+    shop.world.sql(&format!("update licenses set expires_at = null, seats = 1 where id = '{}'", license.id)).await;
+    let full = ann.post(ACQUIRE, json!({"hardware_id": device(2)}), 409).await;
+    shop.world.sql(&format!("delete from sessions; delete from licenses where id = '{}'", license.id)).await;
+    let none = ann.post(ACQUIRE, json!({"hardware_id": device(1)}), 404).await;
+    for refused in [over, full, none] {
+        assert!(refused.text("/detail").contains("another license was bought"), "{:#}", refused.body);
+    }
 }
 
 #[tokio::test]

@@ -101,10 +101,7 @@ async fn take_first(
     }
     let (state, license) = refused.ok_or_else(|| Problem::not_found("license"))?;
     let other = other_license::find(&app.db, caller.tenant(), license.id, app.ends).await?;
-    let mut problem = inactive_problem(&state).with_other_license(other);
-    if matches!(caller, Caller::User { has_claim: true, .. }) {
-        problem = problem.with_claim();
-    }
+    let problem = inactive_problem(&state).with_other_license(other);
     Err(denied(&license, &state, license.terms.limit, problem))
 }
 

@@ -18,6 +18,7 @@ use axum::response::{IntoResponse, Response};
 use common::idempotency::Idempotency;
 use common::{Body, Caller, Callers, Db, Fact, Problem, Setup, body, config};
 use jiff::{SignedDuration, Timestamp};
+use protocol::problem::Code;
 use protocol::token::{LICENSE_AUDIENCE, LICENSE_TYPE, LicenseClaims};
 use protocol::wire::{AcquireAnswer, AcquireRequest, SeatCounts};
 use queries::License;
@@ -112,7 +113,11 @@ async fn acquire(
         Some(Err(once)) => Some(once),
         None => None,
     };
-    let (license, grant) = choice::take_seat(&app, &caller, &ask).await?;
+    let taken = choice::take_seat(&app, &caller, &ask).await;
+    let (license, grant) = taken.map_err(|refusal| match caller {
+        Caller::User { has_claim: true, .. } if lacks_a_license(refusal.code()) => refusal.with_claim(),
+        _ => refusal,
+    })?;
     let grant = granted(&license, grant);
     let claims = token_claims(&app, &caller, &ask, &license, &grant);
     let license_token = app.signer.sign(&claims).await?;
@@ -124,6 +129,11 @@ async fn acquire(
         Some(once) => once.answer(status, answer).await,
         None => Ok(body::json(status, answer)),
     }
+}
+
+/// Checks whether another license would help.
+fn lacks_a_license(code: Code) -> bool {
+    matches!(code, Code::LicenseInactive | Code::NotFound | Code::NoSeatsAvailable)
 }
 
 fn answer(
