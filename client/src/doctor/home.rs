@@ -2,11 +2,12 @@
 
 use std::fs::{self, DirEntry};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rustix::process::geteuid;
 
 use super::Check;
 use crate::Error;
@@ -49,6 +50,10 @@ fn place(home: &Home) -> Check {
     if let Some(error) = exposed {
         return Check::failed(NAME, &error);
     }
+    if let Some(shut) = shut(path) {
+        let hint = format!("`chmod u+rw {}` lets you use it again.", shut.display());
+        return Check::bad(NAME, format!("{} is yours, and you may not read and write it", shut.display()), hint);
+    }
     match home.write(PROBE, &[0; 4096]).and_then(|()| home.remove(PROBE)).and_then(|()| home.lacks()) {
         Ok(lacks) if lacks.is_empty() => {
             Check::good(NAME, format!("{} is yours alone, and can be written", path.display()))
@@ -86,6 +91,18 @@ fn exposed(path: &Path) -> std::io::Result<Option<Error>> {
     entries.sort_by_key(DirEntry::file_name);
     let mut found = entries.iter().filter_map(|entry| Some((entry.path(), entry.metadata().ok()?.mode())));
     Ok(found.find_map(|(path, mode)| is_exposed(&path, mode)))
+}
+
+/// Returns the first file whose owner may not read and write it. Root may in any case.
+fn shut(path: &Path) -> Option<PathBuf> {
+    if geteuid().is_root() {
+        return None;
+    }
+    let mut files: Vec<DirEntry> = fs::read_dir(path).ok()?.filter_map(Result::ok).collect();
+    files.sort_by_key(DirEntry::file_name);
+    let is_shut =
+        |file: &&DirEntry| file.metadata().is_ok_and(|found| found.is_file() && found.mode() & 0o600 != 0o600);
+    files.iter().find(is_shut).map(DirEntry::path)
 }
 
 /// The condition of a database.

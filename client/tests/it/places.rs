@@ -266,6 +266,16 @@ fn a_home_that_cannot_be_entered_is_an_error_for_all_that_read_it() {
         let doctor = as_nobody(&machine, &[profile, &["doctor"]].concat());
         assert!(doctor.stdout.contains("BAD  home") && doctor.stdout.contains(hint), "{doctor:?}");
     };
+    for (file, mode) in [("sessions.db", 0o400), ("config.json", 0o200)] {
+        fs::write(machine.home().join("config.json"), "{}").unwrap();
+        chown("nobody", &machine.home());
+        let path = machine.home().join(file);
+        chmod(mode, &path);
+        let doctor = as_nobody(&machine, &["doctor"]);
+        let hint = format!("`chmod u+rw {{home}}/{file}` lets you use it again.");
+        assert!(doctor.stdout.contains("BAD  home") && doctor.stdout.contains(&hint), "{doctor:?}");
+        chmod(0o600, &path);
+    }
     // A whole user's folder is not to be given away for this.
     let printed = as_nobody(&machine, &["--home", "/root/nothing", "task", "add", "y"]);
     assert!(printed.code == 2 && !printed.stderr.contains("chown"), "{printed:?}");
