@@ -91,6 +91,11 @@ pub(super) fn portable_command() -> String {
     format!("{IF_THERE}coditect {VERB}")
 }
 
+/// Returns the reason why an entry with another matcher does not record all changes.
+pub(super) fn not_covered() -> String {
+    format!("its matcher is not {MATCHER}, so that changes are missed")
+}
+
 /// Returns our entries, in order.
 pub(super) fn find(text: &str) -> Result<Vec<Found>, Fault> {
     let root = root(text)?;

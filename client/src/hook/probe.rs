@@ -45,8 +45,10 @@ impl AgentSettings {
     /// Looks whether the hook is installed, and runs its command with `--version` in the place of its verb.
     pub fn inspect(&self) -> Inspection {
         let settings = self.path().to_owned();
-        let command = match self.commands() {
-            Ok(commands) => commands.into_iter().next(),
+        let (command, covers) = match self.entries() {
+            Ok(entries) => {
+                (entries.first().map(|entry| entry.command.clone()), entries.iter().any(|entry| entry.covers))
+            }
             Err(error) => {
                 let (fault, hint) = (Some(error.to_string()), Some(error.hint()));
                 return Inspection { settings, installed: false, command: None, fault, hint };
@@ -55,6 +57,7 @@ impl AgentSettings {
         let portable = command.as_deref().is_some_and(|command| command == portable_command());
         // A path in settings that came from elsewhere may lead to anything.
         let fault = command.as_deref().filter(|_| portable || self.is_own()).and_then(fault);
+        let fault = fault.or_else(|| (command.is_some() && !covers).then(entry::not_covered));
         let hint = fault.is_some().then(|| self.repair(command.as_deref()));
         Inspection { settings, installed: command.is_some(), command, fault, hint }
     }

@@ -119,10 +119,15 @@ impl AgentSettings {
     /// # Errors
     /// When the file is not an agent's settings.
     pub fn commands(&self) -> Result<Vec<String>, Error> {
+        Ok(self.entries()?.into_iter().map(|entry| entry.command).collect())
+    }
+
+    /// Returns our entries, in order.
+    pub(super) fn entries(&self) -> Result<Vec<entry::Found>, Error> {
         let text = self.read(&self.target()?)?.map(|bytes| self.text(&bytes)).transpose()?;
         let text = text.filter(|text| !text.trim().is_empty());
         let found = text.map(|text| entry::find(&text).map_err(|fault| self.fault(fault))).transpose()?;
-        Ok(found.unwrap_or_default().into_iter().map(|found| found.command).collect())
+        Ok(found.unwrap_or_default())
     }
 
     /// Returns the file itself if the path is a symbolic link. Links are kept, also those to a file that does not exist

@@ -364,3 +364,15 @@ fn the_agents_own_variable_says_where_its_settings_are() {
     expect(&hook(&["uninstall"]), 0, "The hook was taken out of {folder}/agent/settings.json.\n", "");
     assert!(!agent.folder.path().join("agent/settings.json").exists());
 }
+
+#[test]
+fn an_entry_that_misses_changes_is_reported() {
+    let agent = Agent::new();
+    assert_eq!(agent.hook(&["install"]).code, 0);
+    agent.write(&agent.text().replace("TodoWrite|TaskCreate|TaskUpdate", "Bash"));
+    let status = agent.hook(&["status"]);
+    assert!((status.stdout.clone() + &status.stderr).contains("its matcher is not TodoWrite|"), "{status:?}");
+    assert_eq!(agent.hook(&["install"]).code, 0);
+    let status = agent.hook(&["status"]);
+    assert!(!(status.stdout.clone() + &status.stderr).contains("its matcher"), "{status:?}");
+}
