@@ -25,7 +25,7 @@ const LOOK: Duration = Duration::from_secs(3600);
 
 /// Asks for the license. `None` if it is missing or invalid, which the setup has noted; the inner `None` means that no
 /// license is required and none is there.
-pub(crate) fn ask(setup: &mut Setup, built_in: Option<&str>) -> Option<Option<EnterpriseClaims>> {
+pub(crate) fn from_setup(setup: &mut Setup, built_in: Option<&str>) -> Option<Option<EnterpriseClaims>> {
     let keys = match built_in {
         Some(jwks) => {
             setup.optional(&config::ENTERPRISE_KEYS, |_| {
@@ -118,7 +118,7 @@ mod tests {
 
     fn mistakes(variables: &[(&str, &str)], built_in: Option<&str>) -> String {
         let mut setup = Setup::from_variables(variables.iter().copied());
-        let asked = ask(&mut setup, built_in);
+        let asked = from_setup(&mut setup, built_in);
         assert_eq!(asked.is_none(), !setup.mistakes().is_empty());
         setup.mistakes().iter().map(|m| format!("{m}\n")).collect()
     }

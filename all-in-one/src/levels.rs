@@ -7,9 +7,9 @@ use common::{Db, Problem, Setup, metrics, outbox};
 use seats::Seats;
 
 /// Asks for the address at which metrics are served. `None` when the configuration has a mistake.
-pub(crate) fn ask(setup: &mut Setup) -> Option<()> {
+pub(crate) fn from_setup(setup: &mut Setup) -> Option<()> {
     // The functions ask for the same settings: a mistake is noted once.
-    let asked = Seats::ask(setup).zip(setup.postgres());
+    let asked = Seats::from_setup(setup).zip(setup.postgres());
     let look = move || {
         let asked = asked.clone();
         async move {
@@ -19,7 +19,7 @@ pub(crate) fn ask(setup: &mut Setup) -> Option<()> {
             }
         }
     };
-    metrics::ask(setup, look)
+    metrics::from_setup(setup, look)
 }
 
 async fn measure(seats: &Seats, db: &Db) -> Result<(), Problem> {

@@ -14,8 +14,8 @@ use utoipa_axum::router::OpenApiRouter;
 
 /// Returns every function's routes with their states. `None` when the configuration has a mistake, which the setup has noted.
 pub fn connect(setup: &mut Setup) -> Option<OpenApiRouter> {
-    let metrics = levels::ask(setup);
-    let enterprise = enterprise::ask(setup, enterprise::VENDOR_KEYS);
+    let metrics = levels::from_setup(setup);
+    let enterprise = enterprise::from_setup(setup, enterprise::VENDOR_KEYS);
     let validate = validate::State::connect(setup);
     let acquire = acquire::State::connect(setup);
     let heartbeat = heartbeat::State::connect(setup);

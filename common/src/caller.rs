@@ -201,17 +201,17 @@ struct Remembered {
 
 impl Callers {
     /// Reads the configuration for checking credentials: the database for keys and users, the issuers.
-    pub fn ask(setup: &mut Setup) -> Option<Self> {
-        Self::from_setup(setup, false)
+    pub fn from_setup(setup: &mut Setup) -> Option<Self> {
+        Self::new(setup, false)
     }
 
     /// Reads the configuration for a function that reads or writes contents: a person of several tenants has to name the tenant,
     /// because the end of a license must not send one tenant's contents to another.
-    pub fn ask_for_contents(setup: &mut Setup) -> Option<Self> {
-        Self::from_setup(setup, true)
+    pub fn from_setup_for_contents(setup: &mut Setup) -> Option<Self> {
+        Self::new(setup, true)
     }
 
-    fn from_setup(setup: &mut Setup, needs_named_tenant: bool) -> Option<Self> {
+    fn new(setup: &mut Setup, needs_named_tenant: bool) -> Option<Self> {
         let (db, issuers) = (setup.postgres(), Issuers::from_setup(setup));
         let (db, issuers) = (db?, issuers?);
         let keys = Keys::new(db.clone());

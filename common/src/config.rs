@@ -8,7 +8,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::authorities::Authorities;
+use crate::ca_certificates::CaCertificates;
 use crate::postgres::Db;
 use crate::redis::Redis;
 
@@ -227,9 +227,10 @@ impl Setup {
     /// Returns the database, which all callers within a process share.
     pub fn postgres(&mut self) -> Option<Db> {
         if self.postgres.is_none() {
-            let authorities = Authorities::ask(self);
-            let db = self.required(&DATABASE_URL, |url| Db::connect(url, &authorities.clone().unwrap_or_default()))?;
-            authorities?;
+            let ca_certificates = CaCertificates::from_setup(self);
+            let db =
+                self.required(&DATABASE_URL, |url| Db::connect(url, &ca_certificates.clone().unwrap_or_default()))?;
+            ca_certificates?;
             self.ready_when("postgres", {
                 let db = db.clone();
                 move || {
@@ -246,10 +247,10 @@ impl Setup {
     pub fn redis(&mut self) -> Option<Redis> {
         if self.redis.is_none() {
             let replicas = self.defaulted(&REDIS_REPLICAS, number::<u8>);
-            let authorities = Authorities::ask(self);
-            let trusted = authorities.clone().unwrap_or_default();
+            let ca_certificates = CaCertificates::from_setup(self);
+            let trusted = ca_certificates.clone().unwrap_or_default();
             let redis = self.required(&REDIS_URL, |url| Redis::connect(url, replicas.unwrap_or(0), &trusted))?;
-            replicas.zip(authorities)?;
+            replicas.zip(ca_certificates)?;
             self.ready_when("redis", {
                 let redis = redis.clone();
                 move || {

@@ -74,7 +74,7 @@ struct Window {
 
 impl Guesses {
     /// Returns the counters of this deployment.
-    pub fn ask(setup: &mut Setup) -> Option<Self> {
+    pub fn from_setup(setup: &mut Setup) -> Option<Self> {
         let lanes = Arc::new(std::array::from_fn(|_| Semaphore::new(1)));
         setup.redis().map(|redis| Self { redis, lanes })
     }

@@ -27,8 +27,8 @@
 //! - [`openapi`]: the OpenAPI document.
 //! - `probe`: a container's health check.
 
-pub mod authorities;
 pub mod body;
+pub mod ca_certificates;
 pub mod caller;
 pub mod config;
 pub mod fact;
@@ -55,8 +55,8 @@ pub mod request;
 pub mod serve;
 pub mod trace;
 
-pub use authorities::Authorities;
 pub use body::{Answer, Body};
+pub use ca_certificates::CaCertificates;
 pub use caller::{Caller, Callers, ClientAddress};
 pub use config::Setup;
 pub use fact::Fact;

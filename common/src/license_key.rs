@@ -33,7 +33,7 @@ impl std::fmt::Debug for KeyHasher {
 
 impl KeyHasher {
     /// Returns the hasher of this deployment.
-    pub fn ask(setup: &mut Setup) -> Option<Self> {
+    pub fn from_setup(setup: &mut Setup) -> Option<Self> {
         setup.required(&config::LICENSE_KEY_PEPPER, |value| {
             let (current, other) = value.split_once(',').map_or((value, None), |(one, two)| (one, Some(two)));
             Ok(Self { current: Pepper::parse(current)?, other: other.map(Pepper::parse).transpose()? })
@@ -134,7 +134,7 @@ mod tests {
         let hasher = |pepper: &str| {
             let peppers: Vec<_> = pepper.split(',').map(|p| p.repeat(32)).collect();
             let mut setup = Setup::from_variables([("LICENSE_KEY_PEPPER", peppers.join(","))]);
-            KeyHasher::ask(&mut setup).unwrap()
+            KeyHasher::from_setup(&mut setup).unwrap()
         };
         let (ours, theirs) = (hasher("a1"), hasher("b2"));
         let key = LicenseKey::generate(protocol::key::Brand::Coditect, protocol::key::KeyType::Team);

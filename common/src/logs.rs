@@ -73,7 +73,7 @@ pub struct Log {
 
 impl Log {
     /// Reads the settings. A mistake is noted, and a default is used, so that there is a log to report it in.
-    pub fn ask(setup: &mut Setup, function: &'static str) -> Self {
+    pub fn from_setup(setup: &mut Setup, function: &'static str) -> Self {
         let format = setup.defaulted(&config::LOG_FORMAT, Format::parse).unwrap_or_default();
         let filter = setup.defaulted(&config::RUST_LOG, filter).unwrap_or_default();
         let project = setup.optional(&config::GOOGLE_CLOUD_PROJECT, |project| Ok(project.to_owned())).flatten();

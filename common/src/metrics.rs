@@ -57,7 +57,7 @@ enum FieldMetric {
 
 /// Reads `METRICS_LISTEN`; if it is set, counts from now on and serves `/metrics`. `look` runs at every read of the metrics.
 /// `None` when the configuration has a mistake.
-pub fn ask<F: Future<Output = ()> + Send + 'static>(
+pub fn from_setup<F: Future<Output = ()> + Send + 'static>(
     setup: &mut Setup,
     look: impl Fn() -> F + Clone + Send + Sync + 'static,
 ) -> Option<()> {

@@ -20,7 +20,7 @@ use tokio_postgres::{NoTls, Row, config::SslMode, error::SqlState};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::{Instrument as _, Span};
 
-use crate::authorities::Authorities;
+use crate::ca_certificates::CaCertificates;
 use crate::problem::Problem;
 use crate::{span, trace};
 
@@ -64,7 +64,7 @@ impl Db {
     ///
     /// # Errors
     /// A sentence, without the URL's secrets, when the URL is not one of Postgres.
-    pub fn connect(url: &str, authorities: &Authorities) -> Result<Self, String> {
+    pub fn connect(url: &str, ca_certificates: &CaCertificates) -> Result<Self, String> {
         let mut config: tokio_postgres::Config =
             url.parse().map_err(|_| "must be a Postgres connection URL".to_owned())?;
         let options = config.get_options().unwrap_or_default();
@@ -74,7 +74,7 @@ impl Db {
         config.connect_timeout(CONNECT_TIMEOUT).tcp_user_timeout(CONNECT_TIMEOUT);
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = if matches!(config.get_ssl_mode(), SslMode::Require) {
-            Manager::from_config(config, MakeRustlsConnect::new(authorities.tls()), recycling)
+            Manager::from_config(config, MakeRustlsConnect::new(ca_certificates.tls()), recycling)
         } else {
             Manager::from_config(config, NoTls, recycling)
         };
@@ -179,11 +179,11 @@ impl Drop for Loan {
 /// The reason why there is none.
 pub async fn connection(
     url: &str,
-    authorities: &Authorities,
+    ca_certificates: &CaCertificates,
 ) -> Result<(tokio_postgres::Client, tokio::task::JoinHandle<()>), String> {
     let mut config: tokio_postgres::Config = url.parse().map_err(|_| "must be a Postgres connection URL".to_owned())?;
     config.connect_timeout(CONNECT_TIMEOUT);
-    let tls = MakeRustlsConnect::new(authorities.tls());
+    let tls = MakeRustlsConnect::new(ca_certificates.tls());
     let connected = async {
         if matches!(config.get_ssl_mode(), SslMode::Require) {
             let (client, connection) = config.connect(tls).await?;

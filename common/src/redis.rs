@@ -11,7 +11,7 @@ use redis::{ErrorKind, FromRedisValue, RedisError, ScriptInvocation};
 use tokio::sync::OnceCell;
 use tracing::Instrument as _;
 
-use crate::authorities::Authorities;
+use crate::ca_certificates::CaCertificates;
 use crate::problem::Problem;
 use crate::span;
 
@@ -48,11 +48,11 @@ impl Redis {
     ///
     /// # Errors
     /// A sentence, without the URL's secrets, when a URL is not one of Redis.
-    pub fn connect(urls: &str, replicas: u8, authorities: &Authorities) -> Result<Self, String> {
+    pub fn connect(urls: &str, replicas: u8, ca_certificates: &CaCertificates) -> Result<Self, String> {
         let wrong = |_| "must be a redis://, rediss:// or unix:// URL".to_owned();
         let nodes: Vec<&str> = urls.split(',').map(str::trim).filter(|u| !u.is_empty()).collect();
         let server = if let [url] = nodes.as_slice() {
-            let client = match authorities.for_redis() {
+            let client = match ca_certificates.for_redis() {
                 Some(certificates) if url.starts_with("rediss://") => redis::Client::build_with_tls(*url, certificates),
                 _ => redis::Client::open(*url),
             };
@@ -67,7 +67,7 @@ impl Redis {
         } else {
             let is_encrypted = nodes.iter().all(|url| url.starts_with("rediss://"));
             let mut builder = ClusterClient::builder(nodes);
-            if let Some(certificates) = authorities.for_redis().filter(|_| is_encrypted) {
+            if let Some(certificates) = ca_certificates.for_redis().filter(|_| is_encrypted) {
                 builder = builder.certs(certificates);
             }
             let client = builder

@@ -380,8 +380,8 @@ impl Role {
 }
 
 async fn migrated() -> Result<Shown, Failure> {
-    let (url, authorities) = Office::database_url()?;
-    let applied = migrate::apply(&url, &authorities).await.map_err(|e| Failure::Broken(e.to_string()))?;
+    let (url, ca_certificates) = Office::database_url()?;
+    let applied = migrate::apply(&url, &ca_certificates).await.map_err(|e| Failure::Broken(e.to_string()))?;
     Ok(Shown::Done(match applied.migrations.as_slice() {
         [] => "The schema is current.".to_owned(),
         some => format!("Applied {}.", some.join(", ")),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use common::Authorities;
+use common::CaCertificates;
 use common::postgres::{chain, connection};
 
 mod embedded {
@@ -78,8 +78,8 @@ pub fn fingerprint() -> String {
 ///
 /// # Errors
 /// When the database can't be reached, its encoding is not UTF-8, or a migration fails.
-pub async fn apply(database_url: &str, authorities: &Authorities) -> Result<Applied, MigrateError> {
-    let (mut client, driver) = connection(database_url, authorities).await.map_err(MigrateError::Connect)?;
+pub async fn apply(database_url: &str, ca_certificates: &CaCertificates) -> Result<Applied, MigrateError> {
+    let (mut client, driver) = connection(database_url, ca_certificates).await.map_err(MigrateError::Connect)?;
     let locked = client.execute("select pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await;
     locked.map_err(|e| MigrateError::Connect(chain(&e)))?;
     let encoding = client.query_one("show server_encoding", &[]).await.map_err(|e| MigrateError::Connect(chain(&e)))?;

@@ -1,7 +1,7 @@
 //! The context of every command: the database, seats, and the operator's name.
 
 use common::license_key::KeyHasher;
-use common::{Authorities, Db, Setup, config};
+use common::{CaCertificates, Db, Setup, config};
 use protocol::id::{LicenseId, SessionId, TenantId};
 use seats::Seats;
 use signing::{Signer, SigningKeySpec};
@@ -61,13 +61,13 @@ impl Office {
         let db = setup.postgres();
         let has_it = match need {
             Need::Nothing => true,
-            Need::Seats => Seats::ask(&mut setup).is_some(),
-            Need::Hasher => KeyHasher::ask(&mut setup).is_some(),
+            Need::Seats => Seats::from_setup(&mut setup).is_some(),
+            Need::Hasher => KeyHasher::from_setup(&mut setup).is_some(),
             Need::Signer => signer(&mut setup).is_some(),
-            Need::Ledger => Ledger::ask(&mut setup).is_some(),
+            Need::Ledger => Ledger::from_setup(&mut setup).is_some(),
             Need::Delivery => {
-                let (seats, hasher) = (Seats::ask(&mut setup), KeyHasher::ask(&mut setup));
-                Post::ask(&mut setup).is_some() && seats.is_some() && hasher.is_some()
+                let (seats, hasher) = (Seats::from_setup(&mut setup), KeyHasher::from_setup(&mut setup));
+                Post::from_setup(&mut setup).is_some() && seats.is_some() && hasher.is_some()
             }
         };
         match db {
@@ -82,7 +82,7 @@ impl Office {
     /// The mistakes of the configuration.
     pub fn seats(&self) -> Result<Seats, Failure> {
         let mut setup = self.setup.borrow_mut();
-        Seats::ask(&mut setup).ok_or_else(|| mistakes(&setup))
+        Seats::from_setup(&mut setup).ok_or_else(|| mistakes(&setup))
     }
 
     /// Returns the ledger of Stripe's events.
@@ -91,7 +91,7 @@ impl Office {
     /// The mistakes of the configuration.
     pub fn ledger(&self) -> Result<Ledger, Failure> {
         let mut setup = self.setup.borrow_mut();
-        Ledger::ask(&mut setup).ok_or_else(|| mistakes(&setup))
+        Ledger::from_setup(&mut setup).ok_or_else(|| mistakes(&setup))
     }
 
     /// Returns the hasher of license keys.
@@ -100,7 +100,7 @@ impl Office {
     /// The mistakes of the configuration.
     pub fn hasher(&self) -> Result<KeyHasher, Failure> {
         let mut setup = self.setup.borrow_mut();
-        KeyHasher::ask(&mut setup).ok_or_else(|| mistakes(&setup))
+        KeyHasher::from_setup(&mut setup).ok_or_else(|| mistakes(&setup))
     }
 
     /// Returns the signing key.
@@ -118,7 +118,7 @@ impl Office {
     /// The mistakes of the configuration.
     pub fn post(&self) -> Result<Post, Failure> {
         let mut setup = self.setup.borrow_mut();
-        Post::ask(&mut setup).ok_or_else(|| mistakes(&setup))
+        Post::from_setup(&mut setup).ok_or_else(|| mistakes(&setup))
     }
 
     /// Returns the passwords that roles get.
@@ -134,12 +134,12 @@ impl Office {
     ///
     /// # Errors
     /// When it isn't set, or isn't one of Postgres.
-    pub fn database_url() -> Result<(String, Authorities), Failure> {
+    pub fn database_url() -> Result<(String, CaCertificates), Failure> {
         let mut setup = Setup::from_env();
-        let authorities = Authorities::ask(&mut setup);
-        let web = Authorities::default();
+        let ca_certificates = CaCertificates::from_setup(&mut setup);
+        let web = CaCertificates::default();
         let url = setup.required(&config::DATABASE_URL, |url| Db::connect(url, &web).map(|_| url.to_owned()));
-        url.zip(authorities).ok_or_else(|| mistakes(&setup))
+        url.zip(ca_certificates).ok_or_else(|| mistakes(&setup))
     }
 
     /// Returns a tenant's id by slug or id.

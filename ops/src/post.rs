@@ -56,7 +56,7 @@ pub enum Undelivered {
 
 impl Post {
     /// Makes the mail transport of this deployment. Connections are opened when there is something to send, and used again.
-    pub fn ask(setup: &mut Setup) -> Option<Self> {
+    pub fn from_setup(setup: &mut Setup) -> Option<Self> {
         let builder = setup.optional(&config::SMTP_URL, server);
         let from = setup.defaulted(&config::MAIL_FROM, |value| {
             value.parse().map_err(|_| "must be an e-mail address, perhaps with a name in front".to_owned())
@@ -161,7 +161,7 @@ mod tests {
 
     fn ask(variables: &[(&str, &str)]) -> (Option<Post>, Vec<String>) {
         let mut setup = Setup::from_variables(variables.iter().copied());
-        let post = Post::ask(&mut setup);
+        let post = Post::from_setup(&mut setup);
         (post, setup.mistakes().iter().map(ToString::to_string).collect())
     }
 

@@ -207,7 +207,7 @@ fn word(value: &Value) -> String {
 pub fn start_log() {
     let mut setup = Setup::from_env();
     if setup.is_set(&config::LOG_FORMAT) {
-        let log = Log::ask(&mut setup, "ops");
+        let log = Log::from_setup(&mut setup, "ops");
         Log { aside: true, ..log }.start();
     }
 }

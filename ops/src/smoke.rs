@@ -73,7 +73,7 @@ pub async fn test(function: &str, url: &str) -> Result<Shown, Failure> {
     let url = Url::parse(url).map_err(|e| Failure::Usage(format!("{url} is no URL: {e}.")))?;
     let question = question(function)
         .ok_or_else(|| Failure::Usage(format!("There is no function {function} to be asked anything.")))?;
-    let guest = Guest::ask(function, &url)?;
+    let guest = Guest::from_environment(function, &url)?;
     let mut client = reqwest::Client::builder().timeout(ANSWER_TIMEOUT);
     let urls = guest.iter().flat_map(|guest| &guest.urls).chain([&url]);
     for host in urls.filter_map(Url::host_str).filter(|host| host.ends_with(".run.app")) {

@@ -76,7 +76,7 @@ pub struct Seats {
 
 impl Seats {
     /// Asks for Redis, Postgres and the time a seat lasts.
-    pub fn ask(setup: &mut Setup) -> Option<Self> {
+    pub fn from_setup(setup: &mut Setup) -> Option<Self> {
         let (redis, db) = (setup.redis(), setup.postgres());
         let ttl = setup.defaulted(&config::SEAT_TTL_SECONDS, config::seconds);
         Some(Self { redis: redis?, db: db?, ttl: Duration::from_secs(ttl?.into()), installation: None })

@@ -21,7 +21,7 @@ pub struct TokenSigner {
 
 impl TokenSigner {
     /// Asks for the signing key, and for the database where its public half is published.
-    pub fn ask(setup: &mut Setup) -> Option<Self> {
+    pub fn from_setup(setup: &mut Setup) -> Option<Self> {
         let spec = setup.required(&config::SIGNING_KEY, SigningKeySpec::parse);
         let endpoint = setup.optional(&config::KMS_ENDPOINT, config::url);
         let (db, spec, endpoint) = (setup.postgres(), spec?, endpoint?);

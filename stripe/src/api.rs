@@ -125,7 +125,7 @@ pub struct CheckoutSession {
 
 impl Api {
     /// Asks for a key that may be left out: `None` inside when it is. The outer `None` means that a mistake was noted.
-    pub fn ask(setup: &mut Setup) -> Option<Option<Self>> {
+    pub fn from_setup(setup: &mut Setup) -> Option<Option<Self>> {
         let (key, base) = (setup.optional(&config::STRIPE_API_KEY, secret), ask_base(setup));
         let base = base?;
         Some(key?.map(|key| Self::new(key, base)))

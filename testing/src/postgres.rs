@@ -151,7 +151,7 @@ async fn migrate(admin: &Client, server: &Config, name: &str) {
     // The setup of a server does this too.
     let large_objects = "revoke execute on function lo_creat(integer), lo_create(oid), lo_from_bytea(oid, bytea), lo_import(text), lo_import(text, oid) from public";
     connect(&role(server, name, "postgres")).await.batch_execute(large_objects).await.expect("a superuser");
-    ops::migrate::apply(&url(&role(server, name, "coditect_owner")), &common::Authorities::default())
+    ops::migrate::apply(&url(&role(server, name, "coditect_owner")), &common::CaCertificates::default())
         .await
         .unwrap_or_else(|e| panic!("{e}"));
 }

@@ -42,7 +42,7 @@ fn sign(how: &[&str], header: &Value, claims: &Value) -> String {
 impl World {
     /// Publishes the tests' signing key, as the functions that sign do, and answers its id.
     pub async fn key_id(&self) -> String {
-        let signer = signing::TokenSigner::ask(&mut self.setup("coditect_all")).expect("the tests have a key");
+        let signer = signing::TokenSigner::from_setup(&mut self.setup("coditect_all")).expect("the tests have a key");
         signer.public_key().await.expect("the key can be published").kid
     }
 

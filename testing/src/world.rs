@@ -154,7 +154,7 @@ impl World {
     pub async fn license(&self, tenant: TenantId, plan: &str, seats: i32) -> License {
         let id = LicenseId::new();
         let key = LicenseKey::generate(Brand::Coditect, KeyType::Team);
-        let hash = KeyHasher::ask(&mut self.setup("postgres")).expect("the tests have a pepper").hash(&key);
+        let hash = KeyHasher::from_setup(&mut self.setup("postgres")).expect("the tests have a pepper").hash(&key);
         let client = self.db.connect("postgres").await;
         client
             .execute(

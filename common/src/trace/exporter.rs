@@ -28,7 +28,7 @@ pub(crate) struct Exporter {
 
 impl Exporter {
     /// Reads the collector's settings: `None` inside where there is none. The outer `None` means that a mistake was noted.
-    pub(crate) fn ask(setup: &mut Setup, function: &'static str) -> Option<Option<Self>> {
+    pub(crate) fn from_setup(setup: &mut Setup, function: &'static str) -> Option<Option<Self>> {
         let endpoint = setup.optional(&config::OTEL_EXPORTER_OTLP_ENDPOINT, config::url);
         let ratio = setup.defaulted(&config::OTEL_TRACES_SAMPLER_ARG, ratio);
         let (endpoint, ratio) = (endpoint?, ratio?);

@@ -43,8 +43,8 @@ pub struct State {
 impl State {
     /// Makes the state from the configuration; `None` where that has mistakes.
     pub fn connect(setup: &mut Setup) -> Option<Self> {
-        let (db, seats, callers) = (setup.postgres(), Seats::ask(setup), Callers::ask(setup));
-        let signer = TokenSigner::ask(setup);
+        let (db, seats, callers) = (setup.postgres(), Seats::from_setup(setup), Callers::from_setup(setup));
+        let signer = TokenSigner::from_setup(setup);
         let issuer = setup.required(&config::PUBLIC_URL, config::url);
         let ttl = setup.defaulted(&config::LICENSE_TOKEN_TTL_SECONDS, config::seconds);
         let interval = setup.defaulted(&config::HEARTBEAT_INTERVAL_SECONDS, config::seconds);

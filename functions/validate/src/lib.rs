@@ -52,8 +52,8 @@ pub struct State {
 impl State {
     /// Makes the state from the configuration; `None` where that has mistakes.
     pub fn connect(setup: &mut Setup) -> Option<Self> {
-        let (db, hasher, guesses) = (setup.postgres(), KeyHasher::ask(setup), Guesses::ask(setup));
-        let signer = TokenSigner::ask(setup);
+        let (db, hasher, guesses) = (setup.postgres(), KeyHasher::from_setup(setup), Guesses::from_setup(setup));
+        let signer = TokenSigner::from_setup(setup);
         let issuer = setup.required(&config::PUBLIC_URL, config::url);
         Some(Self { db: db?, hasher: hasher?, guesses: guesses?, signer: signer?, issuer: issuer?, ends: None })
     }

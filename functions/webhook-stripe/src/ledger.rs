@@ -130,8 +130,9 @@ enum Tried {
 
 impl Ledger {
     /// Makes the ledger from the configuration; `None` where that has mistakes.
-    pub fn ask(setup: &mut Setup) -> Option<Self> {
-        let (db, seats, hasher, api) = (setup.postgres(), Seats::ask(setup), KeyHasher::ask(setup), Api::ask(setup));
+    pub fn from_setup(setup: &mut Setup) -> Option<Self> {
+        let (db, seats, hasher, api) =
+            (setup.postgres(), Seats::from_setup(setup), KeyHasher::from_setup(setup), Api::from_setup(setup));
         Some(Self { db: db?, seats: seats?, hasher: hasher?, api: api? })
     }
 

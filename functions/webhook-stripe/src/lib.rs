@@ -38,7 +38,7 @@ impl State {
     /// Makes the state from the configuration; `None` where that has mistakes.
     pub fn connect(setup: &mut Setup) -> Option<Self> {
         let secrets = setup.required(&config::STRIPE_WEBHOOK_SECRETS, Secrets::parse);
-        let ledger = Ledger::ask(setup);
+        let ledger = Ledger::from_setup(setup);
         Some(Self { secrets: secrets?, ledger: ledger? })
     }
 }

@@ -24,7 +24,7 @@ pub(super) struct Guest {
 
 impl Guest {
     /// Returns `None` where there is no key, or the function has nothing to do with seats.
-    pub(super) fn ask(function: &str, url: &Url) -> Result<Option<Self>, Failure> {
+    pub(super) fn from_environment(function: &str, url: &Url) -> Result<Option<Self>, Failure> {
         let mut setup = Setup::from_env();
         let key = setup.optional(&config::SMOKE_LICENSE_KEY, |key| match key {
             "none" => Ok(None),

@@ -15,7 +15,7 @@ pub(crate) struct Clients {
 
 impl Clients {
     pub(crate) async fn of(desk: &Desk, license: LicenseId) -> Self {
-        let seats = Seats::ask(&mut desk.world.setup("coditect_all")).unwrap();
+        let seats = Seats::from_setup(&mut desk.world.setup("coditect_all")).unwrap();
         let sql = desk.world.db.connect("postgres").await;
         let row = sql.query_one("select tenant_id from licenses where id = $1", &[&license.as_uuid()]).await.unwrap();
         Self { seats, sql, tenant: TenantId::from_uuid(row.get(0)), license }

@@ -46,7 +46,7 @@ async fn a_key_is_shown_once_and_kept_nowhere() {
     assert!(plain.out.contains("2999-01-31T00:00:00Z"), "{plain:?}");
 
     // Its hash is there, so that the key is known, and so is no part of it but the hint.
-    let hash = KeyHasher::ask(&mut desk.world.setup("postgres")).unwrap().hash(&key);
+    let hash = KeyHasher::from_setup(&mut desk.world.setup("postgres")).unwrap().hash(&key);
     let client = desk.world.db.connect("postgres").await;
     let hint: String = client
         .query_one("select key_hint from licenses where key_hash = $1", &[&hash.as_slice()])

@@ -53,7 +53,7 @@ impl Outbox {
     pub(crate) async fn add(&self, kind: &str, payload: Value, secret: bool) -> Uuid {
         let id = Uuid::now_v7();
         let secret =
-            secret.then(|| KeyHasher::ask(&mut self.desk.world.setup("postgres")).unwrap().seal(id, &self.key));
+            secret.then(|| KeyHasher::from_setup(&mut self.desk.world.setup("postgres")).unwrap().seal(id, &self.key));
         let sql = self.desk.world.db.connect("coditect_webhook_stripe").await;
         sql.batch_execute(&format!("begin; set local app.tenant_id = '{}'", self.tenant)).await.unwrap();
         sql.execute(OUTBOX_ADD, &[&id, &kind, &id.to_string(), &payload, &secret]).await.unwrap();

@@ -242,7 +242,7 @@ async fn keys_move_to_the_newer_pepper_and_back_when_they_are_used() {
 async fn no_role_of_a_function_can_give_a_license_another_key() {
     let leak = Leak::new().await;
     an_hour_passes(&leak.desk).await;
-    let hasher = KeyHasher::ask(&mut leak.desk.world.setup("postgres")).unwrap();
+    let hasher = KeyHasher::from_setup(&mut leak.desk.world.setup("postgres")).unwrap();
     let key: LicenseKey = leak.keys[0].parse().unwrap();
     let forged = LicenseKey::generate(Brand::Coditect, KeyType::Team);
     for role in ["coditect_validate", "coditect_auth"] {

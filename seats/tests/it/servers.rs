@@ -16,7 +16,7 @@ pub(crate) fn with_redis(d: &Deployment, redis: &Redis) -> Deployment {
         ("DATABASE_URL", d.world.db.url("coditect_all")),
         ("SEAT_TTL_SECONDS", (TTL_MS / 1000).to_string()),
     ]);
-    let seats = seats::Seats::ask(&mut setup).unwrap();
+    let seats = seats::Seats::from_setup(&mut setup).unwrap();
     let (world, sql, db) = (d.world.clone(), d.sql.clone(), d.db.clone());
     Deployment { world, sql, db, seats, tenant: d.tenant, license: d.license }
 }

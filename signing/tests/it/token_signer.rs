@@ -21,7 +21,7 @@ async fn a_key_is_published_before_anything_is_signed_with_it() {
     let version = Version::of("published");
     let world = world(&version).await;
     world.sql("revoke insert on signing_keys from coditect_auth").await;
-    let signer = TokenSigner::ask(&mut world.setup("coditect_auth")).unwrap();
+    let signer = TokenSigner::from_setup(&mut world.setup("coditect_auth")).unwrap();
     assert!(signer.sign(&json!({"sub": "x"})).await.is_err(), "a key that nobody can know signs nothing");
     assert_eq!(version.count("sign").await, 0);
 
@@ -50,10 +50,10 @@ fn second_key() -> PathBuf {
 async fn two_signers_with_two_keys_are_both_listed_and_once() {
     let version = Version::of("listed");
     let world = world(&version).await;
-    let first = TokenSigner::ask(&mut world.setup("coditect_acquire")).unwrap();
-    let same = TokenSigner::ask(&mut world.setup("coditect_validate")).unwrap();
+    let first = TokenSigner::from_setup(&mut world.setup("coditect_acquire")).unwrap();
+    let same = TokenSigner::from_setup(&mut world.setup("coditect_validate")).unwrap();
     let world = world.with("SIGNING_KEY", format!("file:{}", second_key().display()));
-    let second = TokenSigner::ask(&mut world.setup("coditect_auth")).unwrap();
+    let second = TokenSigner::from_setup(&mut world.setup("coditect_auth")).unwrap();
     let mut kids = Vec::new();
     for signer in [&first, &same, &second] {
         let token = signer.sign(&json!({})).await.unwrap();
@@ -70,7 +70,7 @@ async fn two_signers_with_two_keys_are_both_listed_and_once() {
 async fn a_kms_that_is_down_or_whose_key_is_disabled_is_503_and_one_that_lies_is_500() {
     let version = Version::of("problems");
     let world = world(&version).await;
-    let signer = TokenSigner::ask(&mut world.setup("coditect_auth")).unwrap();
+    let signer = TokenSigner::from_setup(&mut world.setup("coditect_auth")).unwrap();
     for (fault, status) in [("unavailable", 503), ("disabled", 503), ("denied", 500), ("name", 500)] {
         version.fault(fault, "sign", None).await;
         let problem = signer.sign(&json!({})).await.unwrap_err();
@@ -84,7 +84,7 @@ async fn a_configuration_that_cannot_sign_is_a_mistake_with_a_name() {
     for (name, value) in [("SIGNING_KEY", "file:/nowhere.pem"), ("KMS_ENDPOINT", "nonsense")] {
         world = world.with(name, value);
         let mut setup = world.setup("coditect_auth");
-        assert!(TokenSigner::ask(&mut setup).is_none());
+        assert!(TokenSigner::from_setup(&mut setup).is_none());
         assert!(setup.mistakes().iter().any(|m| m.variable == name), "{:?}", setup.mistakes());
     }
 }

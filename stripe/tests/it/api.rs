@@ -377,7 +377,7 @@ async fn the_key_is_never_shown() {
 fn the_configuration_says_what_is_wrong_with_it() {
     let ask = |key: &str, base: &str| {
         let mut setup = Setup::from_variables([("STRIPE_API_KEY", key), ("STRIPE_API_BASE", base)]);
-        let (optional, required) = (Api::ask(&mut setup), Api::ask_required(&mut setup));
+        let (optional, required) = (Api::from_setup(&mut setup), Api::ask_required(&mut setup));
         let mistakes: Vec<String> = setup.mistakes().iter().map(ToString::to_string).collect();
         (optional.map(|api| api.map(|api| api.livemode())), required.map(|api| api.livemode()), mistakes.join("\n"))
     };

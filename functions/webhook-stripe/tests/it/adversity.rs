@@ -28,7 +28,7 @@ fn another(of: &Subscription, name: &str) -> Subscription {
 }
 
 fn ledger(hook: &Hook) -> Ledger {
-    Ledger::ask(&mut hook.world.setup("coditect_webhook_stripe")).unwrap()
+    Ledger::from_setup(&mut hook.world.setup("coditect_webhook_stripe")).unwrap()
 }
 
 async fn standing(hook: &Hook, name: &str) -> String {

@@ -101,7 +101,7 @@ impl Asking {
     }
 
     fn ledger(&self) -> Ledger {
-        Ledger::ask(&mut self.hook.world.setup("coditect_webhook_stripe")).unwrap()
+        Ledger::from_setup(&mut self.hook.world.setup("coditect_webhook_stripe")).unwrap()
     }
 }
 
@@ -342,7 +342,7 @@ async fn an_answer_does_not_overrule_what_became_known_meanwhile() {
     hook.world.sql(&recheck).await;
     sub.items[0].1 = 11;
     *meanwhile.lock().unwrap() = Some((hook.client.clone(), events.subscription("updated", &sub, at + 7)));
-    let ledger = Ledger::ask(&mut hook.world.setup("coditect_webhook_stripe")).unwrap();
+    let ledger = Ledger::from_setup(&mut hook.world.setup("coditect_webhook_stripe")).unwrap();
     ledger.recheck(None).await.unwrap();
     assert_eq!(hook.license(&sub.id()).await.unwrap().seats, 11);
 }

@@ -66,7 +66,7 @@ async fn killed_again_and_again_it_ends_like_in_order_once_each() {
     }
     // Events that waited for one whose request was killed after its commit are left to the sweep.
     let mut setup = hook.world.setup("coditect_webhook_stripe");
-    webhook_stripe::ledger::Ledger::ask(&mut setup).unwrap().retry(None).await.unwrap();
+    webhook_stripe::ledger::Ledger::from_setup(&mut setup).unwrap().retry(None).await.unwrap();
     assert_eq!(state(&hook, "killed1").await, state(&hook, "ordered").await);
     for life in &lives {
         assert_eq!(crate::lives::licensed(&hook, &life.id()).await, Some(life.expected()));

@@ -85,7 +85,7 @@ async fn lose_redis_then_postgres() {
     assert_eq!(*sender.acknowledged.borrow(), total);
     // Events that waited for one whose request was killed after its commit are left to the sweep.
     let mut setup = hook.world.setup("coditect_webhook_stripe");
-    webhook_stripe::ledger::Ledger::ask(&mut setup).unwrap().retry(None).await.unwrap();
+    webhook_stripe::ledger::Ledger::from_setup(&mut setup).unwrap().retry(None).await.unwrap();
     everything_had_its_effect_once(&hook, total).await;
     let applied = std::mem::take(&mut *sender.applied.lock().unwrap());
     redis_was_told_or_the_outbox_knows(&hook, &applied).await;

@@ -270,7 +270,7 @@ async fn an_event_is_its_subscriptions_then_its_customers_and_no_other_ids() {
 async fn a_hold_is_lifted_until_stripes_next_fact() {
     use webhook_stripe::ledger::lift::Lifted;
     let (hook, events, sub, at) = paid(Version::Current).await;
-    let ledger = Ledger::ask(&mut hook.world.setup("coditect_webhook_stripe")).unwrap();
+    let ledger = Ledger::from_setup(&mut hook.world.setup("coditect_webhook_stripe")).unwrap();
     let sql = hook.world.db.connect("postgres").await;
     let row = sql.query_one("select id, tenant_id from licenses", &[]).await.unwrap();
     let id = protocol::id::LicenseId::from_uuid(row.get(0));

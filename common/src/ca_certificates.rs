@@ -7,15 +7,15 @@ use crate::config::{self, Setup};
 
 /// Certificate authorities of `CA_CERTIFICATES`, beside the web's.
 #[derive(Debug, Clone, Default)]
-pub struct Authorities {
+pub struct CaCertificates {
     pem: Option<String>,
     own: Vec<CertificateDer<'static>>,
 }
 
-impl Authorities {
+impl CaCertificates {
     /// Reads `CA_CERTIFICATES`; without it there are none. `None` when a mistake was noted.
     #[must_use]
-    pub fn ask(setup: &mut Setup) -> Option<Self> {
+    pub fn from_setup(setup: &mut Setup) -> Option<Self> {
         setup.optional(&config::CA_CERTIFICATES, Self::parse).map(Option::unwrap_or_default)
     }
 
@@ -57,13 +57,13 @@ mod tests {
     fn a_url_may_name_the_server_and_its_address() {
         crate::serve::install_crypto();
         let url = "postgresql://coditect_acquire:secret@x.y.europe-west1.sql.goog:5432/coditect?hostaddr=10.21.0.5&sslmode=require";
-        assert!(crate::Db::connect(url, &Authorities::default()).is_ok());
+        assert!(crate::Db::connect(url, &CaCertificates::default()).is_ok());
     }
 
     #[test]
     fn what_is_no_certificate_is_a_mistake() {
         for wrong in ["", "secret", "-----BEGIN CERTIFICATE-----\nc2VjcmV0\n-----END CERTIFICATE-----"] {
-            let sentence = Authorities::parse(wrong).unwrap_err();
+            let sentence = CaCertificates::parse(wrong).unwrap_err();
             assert!(sentence.contains("PEM") && !sentence.contains("c2VjcmV0"), "{sentence}");
         }
     }
