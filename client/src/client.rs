@@ -10,16 +10,16 @@ use protocol::key::{KeyError, LicenseKey};
 use serde::Serialize;
 
 use crate::access::AccessMemory;
-use crate::clock::{Clock, Timekeeper};
+use crate::clock::{Clock, TrustedClock};
 use crate::cloud::Cloud;
-use crate::directory::Directories;
+use crate::discovery::Directories;
 use crate::home::Home;
 use crate::notice::{Notice, Notify};
 use crate::sync::keys;
 use crate::trace::{Trace, Tracer};
 use crate::vault::Vault;
 use crate::{
-    Address, Config, Error, KeychainFault, Profile, Uptime, arithmetic, environment, hardware, instance, sign_in,
+    Address, Config, Error, KeychainFault, Profile, Uptime, crypto_provider, environment, hardware, instance, sign_in,
 };
 
 /// The sealed file with the license key.
@@ -68,7 +68,7 @@ pub(crate) struct Inner {
     pub(crate) vault: Vault,
     pub(crate) machine: HardwareId,
     instance: OnceLock<InstanceId>,
-    pub(crate) time: Timekeeper,
+    pub(crate) time: TrustedClock,
     pub(crate) cloud: Cloud,
     pub(crate) directories: Directories,
     pub(crate) notify: Notify,
@@ -334,7 +334,7 @@ impl LicenseClientBuilder {
     /// Installs a crypto provider of `jsonwebtoken` for the whole process, unless the process has installed one already. This
     /// one only checks RS256, as licenses are signed: a program with tokens of other kinds installs its own first.
     pub fn build(self) -> Result<LicenseClient, Error> {
-        arithmetic::install();
+        crypto_provider::install();
 
         let config = self.config()?;
         let home = config.home().clone();
@@ -347,7 +347,7 @@ impl LicenseClientBuilder {
         let cloud = Cloud::new(self.tracer);
         let inner = Inner {
             directories: Directories::new(cloud_url, cloud.clone(), vault.clone(), notify.clone()),
-            time: Timekeeper::new(clock, vault.clone(), notify.clone()),
+            time: TrustedClock::new(clock, vault.clone(), notify.clone()),
             given_key: environment::license_key().map(|text| LicenseKey::parse(&text)),
             access: Mutex::default(),
             instance: OnceLock::new(),

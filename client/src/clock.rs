@@ -104,7 +104,7 @@ pub(crate) struct Moment {
 
 /// The wall clock, and the mark by which its readings are judged.
 #[derive(Clone, Debug)]
-pub(crate) struct Timekeeper {
+pub(crate) struct TrustedClock {
     clock: Clock,
     vault: Vault,
     notify: Notify,
@@ -114,7 +114,7 @@ pub(crate) struct Timekeeper {
     told_ahead: Arc<AtomicBool>,
 }
 
-impl Timekeeper {
+impl TrustedClock {
     pub(crate) fn new(clock: Clock, vault: Vault, notify: Notify) -> Self {
         Self { clock, vault, notify, told_behind: Arc::default(), told_ahead: Arc::default() }
     }

@@ -17,10 +17,10 @@ use ureq::{Agent, Body};
 use crate::Address;
 use crate::backoff::Backoff;
 use crate::error::{Error, Refusal};
-use crate::mark::marked;
 use crate::network::{Network, Way};
 use crate::outage::{self, Fault, Outage};
 use crate::trace::Tracer;
+use crate::trace_headers::marked;
 
 /// Longest answer that is read, in bytes: a set of keys is the largest, and has a few kilobytes.
 pub(crate) const MAX_ANSWER_LEN: u64 = 1024 * 1024;

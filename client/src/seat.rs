@@ -2,7 +2,7 @@
 
 mod book;
 mod grant;
-mod heart;
+mod heartbeat_loop;
 mod holders;
 mod patience;
 
@@ -51,7 +51,7 @@ use holders::Holding;
 #[derive(Debug)]
 pub struct Seat {
     shared: Arc<Shared>,
-    heart: Option<JoinHandle<()>>,
+    heartbeat_loop: Option<JoinHandle<()>>,
     holding: Option<Holding>,
 }
 
@@ -156,8 +156,8 @@ impl LicenseClient {
             let remaining = shared.state().remaining().try_into().unwrap_or(SignedDuration::MAX);
             self.inner.notify.send(&Notice::ContinuingOffline { remaining });
         }
-        let heart = heart::start(shared.clone(), credential, reached);
-        Ok(Seat { shared, heart: Some(heart), holding: Some(holding) })
+        let heartbeat_loop = heartbeat_loop::start(shared.clone(), credential, reached);
+        Ok(Seat { shared, heartbeat_loop: Some(heartbeat_loop), holding: Some(holding) })
     }
 
     /// Returns the seats that this machine holds, without asking the cloud.
@@ -291,11 +291,11 @@ impl Seat {
 
     /// Stops the thread. Returns true if it had been stopped before.
     fn stop(&mut self) -> bool {
-        let Some(heart) = self.heart.take() else { return true };
+        let Some(heartbeat_loop) = self.heartbeat_loop.take() else { return true };
         self.shared.state().stopping = true;
         self.shared.wake.notify_all();
         // The thread may be acquiring a lost seat again, which would otherwise happen after the release.
-        let _ = heart.join();
+        let _ = heartbeat_loop.join();
         false
     }
 

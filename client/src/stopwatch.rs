@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::Uptime;
-use crate::clock::Timekeeper;
+use crate::clock::TrustedClock;
 
 /// Stopwatch that runs from its creation on.
 #[derive(Clone, Debug)]
@@ -12,11 +12,11 @@ pub(crate) struct Stopwatch {
     begin: Instant,
     /// Uptime, which counts on meanwhile, but is not available everywhere.
     uptime: Option<Uptime>,
-    time: Timekeeper,
+    time: TrustedClock,
 }
 
 impl Stopwatch {
-    pub(crate) fn start(time: &Timekeeper) -> Self {
+    pub(crate) fn start(time: &TrustedClock) -> Self {
         Self { begin: Instant::now(), uptime: time.uptime(), time: time.clone() }
     }
 

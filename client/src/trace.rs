@@ -9,9 +9,9 @@ use ureq::http::{HeaderMap, Request, Response, Uri};
 use ureq::middleware::MiddlewareNext;
 use ureq::{Body, SendBody};
 
-use crate::mark::REQUEST_ID;
 use crate::outage;
 use crate::remaining::about;
+use crate::trace_headers::REQUEST_ID;
 
 /// Step of the library. [`Display`](fmt::Display) writes it as a line, and nothing secret is ever in it: of an address there is
 /// no query, and of a request or an answer no body, and no header but the request's id.

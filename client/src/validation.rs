@@ -12,7 +12,7 @@ use protocol::wire::{
 use crate::client::Inner;
 use crate::clock::Moment;
 use crate::cloud::{Ask, Effort};
-use crate::directory::Directory;
+use crate::discovery::CloudDiscovery;
 use crate::license::{License, Source, Verdict};
 use crate::notice::Notice;
 use crate::{Error, LastError, LicenseClient, last_refusal, sign_in};
@@ -275,7 +275,7 @@ impl LicenseClient {
     fn verify_validation(
         &self,
         token: &str,
-        directory: &Directory,
+        directory: &CloudDiscovery,
         now: Timestamp,
     ) -> Result<ValidationClaims, TokenError> {
         verify_validation(token, &directory.keys, directory.issuer(), &self.inner.machine, now)

@@ -27,22 +27,22 @@ const LONGEST_ASKED: Duration = Duration::from_secs(600);
 /// Starts the thread. `reached` is true if the cloud has just granted the seat.
 pub(super) fn start(shared: Arc<Shared>, credential: Credential, reached: bool) -> JoinHandle<()> {
     let since = Stopwatch::start(&shared.client.time);
-    thread::spawn(move || Heart::new(&shared, credential, reached).beat(since))
+    thread::spawn(move || HeartbeatLoop::new(&shared, credential, reached).beat(since))
 }
 
 /// Task of the next beat.
-enum Aim {
+enum NextAction {
     /// Keep the seat.
     Keep,
     /// Acquire the seat again, since it was lost, or to get a new license token.
     Take { attempt: IdempotencyKey, lost: bool },
 }
 
-struct Heart<'a> {
+struct HeartbeatLoop<'a> {
     shared: &'a Shared,
     credential: Credential,
     backoff: Backoff,
-    aim: Aim,
+    next: NextAction,
     /// True while the cloud does not answer; the notice about that was sent.
     away: bool,
     /// True if the seat was acquired again without a successful heartbeat since. A second loss then ends it.
@@ -52,7 +52,7 @@ struct Heart<'a> {
 }
 
 /// Result of a beat.
-enum Beat {
+enum Outcome {
     /// Successful: the next one is due at the usual time.
     Good,
     /// The next one is due at once.
@@ -63,12 +63,12 @@ enum Beat {
     Ended(Ending),
 }
 
-impl<'a> Heart<'a> {
+impl<'a> HeartbeatLoop<'a> {
     fn new(shared: &'a Shared, credential: Credential, reached: bool) -> Self {
         let interval = shared.state().grant.interval;
         Self {
             backoff: Backoff::new(FIRST_RETRY.min(interval), LONGEST_RETRY.min(interval)),
-            aim: Aim::Keep,
+            next: NextAction::Keep,
             away: !reached,
             retaken: false,
             told_of_renewal: false,
@@ -83,26 +83,26 @@ impl<'a> Heart<'a> {
         while self.shared.wait(&since, self.until_deadline(wait)) {
             let beat = if self.over() { self.last() } else { self.once() };
             wait = match beat {
-                Beat::Good => {
+                Outcome::Good => {
                     self.recovered();
                     self.note();
                     self.usual()
                 }
-                Beat::Again => Duration::ZERO,
-                Beat::Missed(asked) => {
+                Outcome::Again => Duration::ZERO,
+                Outcome::Missed(asked) => {
                     self.missed();
                     self.backoff.wait(asked.map(|asked| asked.min(LONGEST_ASKED)))
                 }
-                Beat::Ended(ending) => return self.end(ending),
+                Outcome::Ended(ending) => return self.end(ending),
             };
             since = Stopwatch::start(&self.shared.client.time);
         }
     }
 
-    fn once(&mut self) -> Beat {
-        match &self.aim {
-            Aim::Keep => self.keep(),
-            Aim::Take { attempt, lost } => {
+    fn once(&mut self) -> Outcome {
+        match &self.next {
+            NextAction::Keep => self.keep(),
+            NextAction::Take { attempt, lost } => {
                 let (attempt, lost) = (attempt.clone(), *lost);
                 self.take(&attempt, lost, Effort::Once)
             }
@@ -111,14 +111,14 @@ impl<'a> Heart<'a> {
 
     /// Makes a last attempt after the license token has expired: a machine that has slept for a day may still get a free
     /// seat.
-    fn last(&mut self) -> Beat {
+    fn last(&mut self) -> Outcome {
         match self.take(&grant::new_attempt(), true, Effort::Few) {
-            Beat::Missed(_) => Beat::Ended(Ending::Unreachable),
+            Outcome::Missed(_) => Outcome::Ended(Ending::Unreachable),
             beat => beat,
         }
     }
 
-    fn keep(&mut self) -> Beat {
+    fn keep(&mut self) -> Outcome {
         match self.heartbeat() {
             Ok(answer) => {
                 self.retaken = false;
@@ -128,10 +128,10 @@ impl<'a> Heart<'a> {
                 let renew = state.remaining() < state.grant.lifetime / 2;
                 drop(state);
                 if !renew {
-                    return Beat::Good;
+                    return Outcome::Good;
                 }
-                self.aim = Aim::Take { attempt: grant::new_attempt(), lost: false };
-                Beat::Again
+                self.next = NextAction::Take { attempt: grant::new_attempt(), lost: false };
+                Outcome::Again
             }
             Err(Error::Refused(refusal)) => self.refused(refusal),
             Err(error) => missed(&error),
@@ -139,23 +139,23 @@ impl<'a> Heart<'a> {
     }
 
     /// Handles a refused heartbeat: the seat has ended for good, or was lost to others, or nothing is known.
-    fn refused(&mut self, refusal: Box<Refusal>) -> Beat {
+    fn refused(&mut self, refusal: Box<Refusal>) -> Outcome {
         let reason = refusal.problem.reason.as_deref().and_then(|reason| reason.parse().ok());
         match (refusal.problem.known_code(), reason) {
             (Some(Code::SessionEnded), Some(EndedReason::Revoked | EndedReason::Suspended))
-            | (Some(Code::LicenseInactive), _) => Beat::Ended(Ending::Refused(refusal)),
+            | (Some(Code::LicenseInactive), _) => Outcome::Ended(Ending::Refused(refusal)),
             (Some(Code::SessionEnded | Code::InvalidToken | Code::Forbidden | Code::NotFound), _) => {
                 if self.retaken {
-                    return Beat::Ended(Ending::Refused(refusal));
+                    return Outcome::Ended(Ending::Refused(refusal));
                 }
-                self.aim = Aim::Take { attempt: grant::new_attempt(), lost: true };
-                Beat::Again
+                self.next = NextAction::Take { attempt: grant::new_attempt(), lost: true };
+                Outcome::Again
             }
-            _ => Beat::Missed(refusal.problem.retry_after_seconds.map(Duration::from_secs)),
+            _ => Outcome::Missed(refusal.problem.retry_after_seconds.map(Duration::from_secs)),
         }
     }
 
-    fn take(&mut self, attempt: &IdempotencyKey, lost: bool, effort: Effort) -> Beat {
+    fn take(&mut self, attempt: &IdempotencyKey, lost: bool, effort: Effort) -> Outcome {
         match grant::acquire(&self.shared.client, &self.credential, attempt, effort) {
             Ok(grant) => {
                 let mut state = self.shared.state();
@@ -163,21 +163,21 @@ impl<'a> Heart<'a> {
                 state.since = Stopwatch::start(&self.shared.client.time);
                 state.grant = grant;
                 drop(state);
-                self.aim = Aim::Keep;
+                self.next = NextAction::Keep;
                 self.told_of_renewal = false;
                 self.retaken = lost;
                 if changed {
                     self.shared.client.notify.send(&Notice::SeatReacquired);
                 }
-                Beat::Good
+                Outcome::Good
             }
-            Err(Error::Refused(refusal)) => Beat::Ended(Ending::Refused(refusal)),
+            Err(Error::Refused(refusal)) => Outcome::Ended(Ending::Refused(refusal)),
             // Sign-in depends on the identity provider, not on the cloud that keeps seats, and the license token is still
             // valid.
             Err(error @ Error::SignIn(_)) => {
-                let beat = if lost { missed(&error) } else { Beat::Good };
+                let beat = if lost { missed(&error) } else { Outcome::Good };
                 if !lost {
-                    self.aim = Aim::Keep;
+                    self.next = NextAction::Keep;
                 }
                 if !std::mem::replace(&mut self.told_of_renewal, true) {
                     self.shared.client.notify.send(&Notice::NotRenewed(error));
@@ -258,12 +258,12 @@ impl<'a> Heart<'a> {
     }
 }
 
-fn missed(error: &Error) -> Beat {
+fn missed(error: &Error) -> Outcome {
     match error {
         Error::Unavailable(outage) => {
             let Outage { retry_after, .. } = **outage;
-            Beat::Missed(retry_after.map(Duration::from_secs))
+            Outcome::Missed(retry_after.map(Duration::from_secs))
         }
-        _ => Beat::Missed(None),
+        _ => Outcome::Missed(None),
     }
 }

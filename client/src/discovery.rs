@@ -1,4 +1,4 @@
-//! Directory of the cloud: the address of each function, the issuer, and its keys. Fetched from one address, and stored sealed.
+//! CloudDiscovery of the cloud: the address of each function, the issuer, and its keys. Fetched from one address, and stored sealed.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,14 +27,14 @@ struct Entry {
     jwks: Jwks,
 }
 
-/// Directory of the cloud, with its keys ready for use.
+/// CloudDiscovery of the cloud, with its keys ready for use.
 #[derive(Debug)]
-pub(crate) struct Directory {
+pub(crate) struct CloudDiscovery {
     entry: Entry,
     pub(crate) keys: KeySet,
 }
 
-impl Directory {
+impl CloudDiscovery {
     fn new(entry: Entry) -> Self {
         Self { keys: KeySet::from_jwks(&entry.jwks), entry }
     }
@@ -104,7 +104,7 @@ pub(crate) struct Directories {
     cloud: Cloud,
     vault: Vault,
     notify: Notify,
-    current: Mutex<Option<Arc<Directory>>>,
+    current: Mutex<Option<Arc<CloudDiscovery>>>,
 }
 
 impl Directories {
@@ -117,16 +117,16 @@ impl Directories {
     }
 
     /// Returns the stored directory, of whatever age, without a request.
-    pub(crate) fn known(&self) -> Result<Option<Arc<Directory>>, Error> {
+    pub(crate) fn known(&self) -> Result<Option<Arc<CloudDiscovery>>, Error> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if current.is_none() {
-            *current = self.stored()?.map(|entry| Arc::new(Directory::new(entry)));
+            *current = self.stored()?.map(|entry| Arc::new(CloudDiscovery::new(entry)));
         }
         Ok(current.clone())
     }
 
     /// Returns a directory that is not older than an hour; or an older one, while the cloud is unavailable.
-    pub(crate) fn current(&self, now: Timestamp, effort: Effort) -> Result<Arc<Directory>, Error> {
+    pub(crate) fn current(&self, now: Timestamp, effort: Effort) -> Result<Arc<CloudDiscovery>, Error> {
         let known = self.known()?;
         match known {
             Some(known) if known.is_fresh(now) => {
@@ -143,7 +143,7 @@ impl Directories {
 
     /// Returns the stored directory, of whatever age; fetches one only if there is none. For calls that must not wait for two
     /// others first, and whose functions were there a moment ago.
-    pub(crate) fn at_hand(&self, now: Timestamp) -> Result<Arc<Directory>, Error> {
+    pub(crate) fn at_hand(&self, now: Timestamp) -> Result<Arc<CloudDiscovery>, Error> {
         self.known()?.map_or_else(|| self.fetch(now, Effort::Once), Ok)
     }
 
@@ -151,7 +151,7 @@ impl Directories {
     pub(crate) fn check<C>(
         &self,
         now: Timestamp,
-        check: impl Fn(&Directory) -> Result<C, TokenError>,
+        check: impl Fn(&CloudDiscovery) -> Result<C, TokenError>,
     ) -> Result<C, Error> {
         match check(&*self.current(now, Effort::Once)?) {
             Err(TokenError::UnknownKey { .. }) => check(&*self.fetch(now, Effort::Once)?),
@@ -161,7 +161,7 @@ impl Directories {
     }
 
     /// Fetches the directory again, and checks that it can be used.
-    pub(crate) fn refresh(&self, now: Timestamp) -> Result<Arc<Directory>, Error> {
+    pub(crate) fn refresh(&self, now: Timestamp) -> Result<Arc<CloudDiscovery>, Error> {
         let directory = self.fetch(now, Effort::Few)?;
         let refuse = |cause: &str| Error::outage(&self.cloud_url, cause, Fault::Foreign);
         let discovery = &directory.entry.discovery;
@@ -178,7 +178,7 @@ impl Directories {
         Ok(directory)
     }
 
-    fn fetch(&self, now: Timestamp, effort: Effort) -> Result<Arc<Directory>, Error> {
+    fn fetch(&self, now: Timestamp, effort: Effort) -> Result<Arc<CloudDiscovery>, Error> {
         let discovery: Discovery = self.cloud.get(&self.cloud_url.join("/.well-known/coditect.json"), effort)?;
         let jwks: Jwks = self.cloud.get(&discovery.jwks_uri.parse()?, effort)?;
         let entry = Entry { cloud_url: self.cloud_url.to_string(), fetched_at: now, discovery, jwks };
@@ -187,7 +187,7 @@ impl Directories {
         {
             self.notify.send(&Notice::NotStored(error));
         }
-        let directory = Arc::new(Directory::new(entry));
+        let directory = Arc::new(CloudDiscovery::new(entry));
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(directory.clone());
         Ok(directory)
     }
