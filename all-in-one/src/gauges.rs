@@ -25,7 +25,7 @@ pub(crate) fn from_setup(setup: &mut Setup) -> Option<()> {
 async fn measure(seats: &Seats, db: &Db) -> Result<(), Problem> {
     outbox::waiting(db).await?.measure();
     for (plan, usage) in seats.usage().await? {
-        usage.fact(&plan).measure();
+        usage.log_event(&plan).measure();
     }
     Ok(())
 }

@@ -5,7 +5,7 @@
 //! secrets for it. An enterprise license file, if there is one, limits the number of users and the time.
 
 mod enterprise;
-mod levels;
+mod gauges;
 
 use axum::extract::Request;
 use common::{Setup, config, request};
@@ -14,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 /// Returns every function's routes with their states. `None` when the configuration has a mistake, which the setup has noted.
 pub fn connect(setup: &mut Setup) -> Option<OpenApiRouter> {
-    let metrics = levels::from_setup(setup);
+    let metrics = gauges::from_setup(setup);
     let enterprise = enterprise::from_setup(setup, enterprise::VENDOR_KEYS);
     let validate = validate::State::connect(setup);
     let acquire = acquire::State::connect(setup);

@@ -1,11 +1,11 @@
 //! Code that every function needs, and only that.
 //!
 //! - [`config`]: environment variables, read once, every mistake reported together.
-//! - [`authorities`]: the certificate authorities of Postgres and Redis.
+//! - [`ca_certificates`]: the certificate authorities of Postgres and Redis.
 //! - [`serve`]: a process around a function's routes: listening, limits, readiness, shutdown.
 //! - `lambda`: the same process under AWS Lambda's runtime API, with the feature `lambda`.
 //! - [`logs`]: log lines in Cloud Logging's format.
-//! - [`fact`]: events that operators count.
+//! - [`log_event`]: events that operators count.
 //! - [`metrics`]: metrics for Prometheus, where one process serves all functions.
 //! - [`trace`]: traces, and spans for a collector.
 //! - [`request`]: the request that is being answered.
@@ -31,13 +31,13 @@ pub mod body;
 pub mod ca_certificates;
 pub mod caller;
 pub mod config;
-pub mod fact;
 pub mod guesses;
 pub mod idempotency;
 pub mod keys;
 #[cfg(feature = "lambda")]
 mod lambda;
 pub mod license_key;
+pub mod log_event;
 pub mod logs;
 pub mod memory;
 pub mod metrics;
@@ -59,7 +59,7 @@ pub use body::{Answer, Body};
 pub use ca_certificates::CaCertificates;
 pub use caller::{Caller, Callers, ClientAddress};
 pub use config::Setup;
-pub use fact::Fact;
+pub use log_event::LogEvent;
 pub use postgres::{Db, TenantTx};
 pub use problem::Problem;
 pub use query::Query;

@@ -1,6 +1,6 @@
 //! Facts: events in the product that operators count.
 //!
-//! A [`Fact`] is recorded once, where it has become true. Each writes one line of the log, `{"fact":"seat_granted", …}`, from
+//! A [`LogEvent`] is recorded once, where it has become true. Each writes one line of the log, `{"fact":"seat_granted", …}`, from
 //! which log-based metrics are made, because a process that scales to zero can't be scraped; and each is counted for
 //! [`crate::metrics`] where those are on. `docs/observability.md` is generated from this file.
 
@@ -97,7 +97,7 @@ macro_rules! facts {
     })+) => {
         /// Something that happened.
         #[derive(Debug, Clone, Copy, PartialEq)]
-        pub enum Fact<'a> {
+        pub enum LogEvent<'a> {
             $($(#[doc = $meaning])+ $fact {
                 $($(#[doc = $of])+ $field: value_type!($kind),)+
             },)+
@@ -110,9 +110,9 @@ macro_rules! facts {
             fields: &[$(Field { name: stringify!($field), kind: Kind::$kind, meaning: concat!($($of),+) },)+],
         },)+];
 
-        impl Fact<'_> {
+        impl LogEvent<'_> {
             /// Records it: writes its line and counts it. To be called once, when it has become true.
-            pub fn tell(&self) {
+            pub fn emit(&self) {
                 self.measure();
                 match self {
                     $(Self::$fact { $($field),+ } => {

@@ -2,7 +2,7 @@
 //!
 //! A request that went well is a debug line (Cloud Run writes its own request log); the caller's mistakes are debug
 //! lines too; our own failures are a warning (a dependency was down) or an error, with the cause. Events that operators
-//! count are lines of [`crate::fact`]. Every line that is written while a request is answered has the request's id.
+//! count are lines of [`crate::log_event`]. Every line that is written while a request is answered has the request's id.
 
 use std::fmt;
 use std::io::{stderr, stdout};
@@ -22,7 +22,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::config::{self, Setup};
 use crate::problem::Problem;
 use crate::trace::{self, Exporter};
-use crate::{fact, request};
+use crate::{log_event, request};
 
 /// Format of the lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl Log {
 
     /// Starts logging, and makes spans where there is an exporter to send them.
     pub(crate) fn start_with(self, exporter: Option<&Exporter>) {
-        let filter = self.filter.clone().with_target(fact::TARGET, LevelFilter::INFO);
+        let filter = self.filter.clone().with_target(log_event::TARGET, LevelFilter::INFO);
         let filter = filter.with_target(trace::SPANS, LevelFilter::OFF);
         // A filter of one layer is evaluated at each span and line. Without a collector one filter is for all layers: its
         // refusal is cached at the call site.

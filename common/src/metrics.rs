@@ -19,7 +19,7 @@ use tower::Layer as _;
 use tower_http::normalize_path::NormalizePathLayer;
 
 use crate::config::{self, Setup};
-use crate::fact::{self, Kind, Value};
+use crate::log_event::{self, Kind, Value};
 use crate::serve::connection;
 
 const LATENCY_SECONDS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -43,7 +43,7 @@ struct Metrics {
 }
 
 struct FactMetrics {
-    description: &'static fact::Description,
+    description: &'static log_event::Description,
     happened: Counters,
     fields: Vec<FieldMetric>,
 }
@@ -154,13 +154,13 @@ impl Metrics {
         // A family, because a license that isn't there has no days left rather than none.
         let license = Family::default();
         registry.register("enterprise_license", "Of the enterprise license: users, and days left", license.clone());
-        let facts = fact::ALL.iter().map(|fact| (fact.name, FactMetrics::new(fact, &mut registry))).collect();
+        let facts = log_event::ALL.iter().map(|fact| (fact.name, FactMetrics::new(fact, &mut registry))).collect();
         Self { registry, requests, request_seconds, license, facts }
     }
 }
 
 impl FactMetrics {
-    fn new(description: &'static fact::Description, registry: &mut Registry) -> Self {
+    fn new(description: &'static log_event::Description, registry: &mut Registry) -> Self {
         let fact = description.name;
         let help = |meaning: &str| meaning.trim().trim_end_matches('.').to_owned();
         let happened = Counters::default();

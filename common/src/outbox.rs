@@ -4,7 +4,7 @@
 use protocol::id::LicenseId;
 use serde::{Deserialize, Serialize};
 
-use crate::{Db, Fact, Problem};
+use crate::{Db, LogEvent, Problem};
 
 /// Adds an entry: id, kind, subject (the same one is not sent twice), payload, sealed license key.
 pub const OUTBOX_ADD: &str = "/* outbox_add */
@@ -17,11 +17,11 @@ const WAITING: &str = "/* outbox_waiting */ select waiting, oldest_seconds, dead
 ///
 /// # Errors
 /// `503` when Postgres doesn't answer.
-pub async fn waiting(db: &Db) -> Result<Fact<'static>, Problem> {
+pub async fn waiting(db: &Db) -> Result<LogEvent<'static>, Problem> {
     let rows = db.outside_tenants((WAITING, &[])).await?;
     let row = rows.first().ok_or_else(|| Problem::internal_error("an aggregate without a row"))?;
     let number = |at| row.get::<_, i64>(at).unsigned_abs();
-    Ok(Fact::OutboxLevel { waiting: number(0), oldest_seconds: number(1), dead: number(2) })
+    Ok(LogEvent::OutboxLevel { waiting: number(0), oldest_seconds: number(1), dead: number(2) })
 }
 
 /// The payload of a `mail`.

@@ -38,7 +38,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::body::json;
 use crate::caller::ClientAddress;
 use crate::config::{self, Setup};
-use crate::fact::Fact;
+use crate::log_event::LogEvent;
 use crate::logs::{Log, RequestLine};
 use crate::problem::Problem;
 use crate::request::{self, Current, REQUEST_ID};
@@ -338,7 +338,7 @@ fn conclude(
         line.write(problem);
         let is_refusal = |p: &&Problem| matches!(line.status, 401 | 403 | 429) || p.code() == Code::InvalidSignature;
         if let Some(problem) = problem.filter(is_refusal) {
-            Fact::AccessRefused { code: problem.code().as_str(), route: line.route }.tell();
+            LogEvent::AccessRefused { code: problem.code().as_str(), route: line.route }.emit();
         }
     });
 }

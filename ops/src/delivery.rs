@@ -15,7 +15,7 @@ use std::collections::HashSet;
 
 use common::license_key::KeyHasher;
 use common::outbox::{self, KeyFound, Mail, SeatsChanged};
-use common::{Fact, Problem};
+use common::{LogEvent, Problem};
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use lettre::message::Mailbox;
@@ -104,7 +104,7 @@ struct Entry {
 impl Entry {
     fn tell(&self, outcome: &str) {
         let attempt = u64::from(self.attempts.unsigned_abs());
-        Fact::OutboxTried { kind: &self.kind, outcome, attempt, age_seconds: self.age_seconds }.tell();
+        LogEvent::OutboxTried { kind: &self.kind, outcome, attempt, age_seconds: self.age_seconds }.emit();
     }
 }
 
@@ -161,10 +161,10 @@ impl Deliverer<'_> {
         let ended = self.gone_through().await;
         let (delivered, failed) = (self.delivered.get() - before.0, self.failed.get() - before.1);
         let outcome = if ended.is_ok() { "done" } else { "broken" };
-        Fact::OutboxRound { outcome, delivered: delivered as u64, failed: failed as u64 }.tell();
+        LogEvent::OutboxRound { outcome, delivered: delivered as u64, failed: failed as u64 }.emit();
         // An unreachable database is reported already.
         if let Ok(waiting) = outbox::waiting(&self.office.db).await {
-            waiting.tell();
+            waiting.emit();
         }
         ended
     }

@@ -1,6 +1,6 @@
 //! Licenses: issued, changed, shown.
 
-use common::Fact;
+use common::LogEvent;
 use jiff::Timestamp;
 use protocol::id::{LicenseId, TenantId};
 use protocol::key::{Brand, LicenseKey};
@@ -121,7 +121,7 @@ pub async fn issue(office: &Office, ask: &Issue<'_>) -> Result<Shown, Failure> {
     ])
     .await?;
     let issued = u64::from(seats.unsigned_abs());
-    Fact::LicenseCreated { license: id.as_uuid(), plan: ask.plan, by: "operator", seats: issued }.tell();
+    LogEvent::LicenseCreated { license: id.as_uuid(), plan: ask.plan, by: "operator", seats: issued }.emit();
     Ok(Shown::One(vec![
         ("license_id", json!(id)),
         ("tenant_id", json!(tenant)),
@@ -248,7 +248,7 @@ pub async fn change(office: &Office, license: LicenseId, change: Change) -> Resu
         None => tx.finish([audit]).await.map(drop)?,
     }
     if let Some(reason) = ends {
-        Fact::LicenseStopped { license: id, reason, by: "operator" }.tell();
+        LogEvent::LicenseStopped { license: id, reason, by: "operator" }.emit();
     }
     let shown = tell(office, tenant, license, &terms).await?;
     match held {

@@ -56,7 +56,7 @@ pub async fn list(office: &Office, license: LicenseId) -> Result<Shown, Failure>
 pub async fn usage(office: &Office) -> Result<Shown, Failure> {
     let plans = office.seats()?.usage().await?.into_iter().filter(|(_, usage)| usage.licenses > 0);
     let rows = plans.map(|(plan, usage)| {
-        usage.fact(&plan).tell();
+        usage.log_event(&plan).emit();
         vec![json!(plan), json!(usage.licenses), json!(usage.limit), json!(usage.in_use)]
     });
     Ok(Shown::List(USAGE_COLUMNS, rows.collect()))

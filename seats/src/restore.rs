@@ -10,7 +10,7 @@
 
 use std::time::{Duration, Instant};
 
-use common::{Fact, Problem};
+use common::{LogEvent, Problem};
 use protocol::id::{LicenseId, SessionId, TenantId};
 use rand::Rng as _;
 use redis::{Script, ScriptInvocation};
@@ -128,13 +128,13 @@ impl Seats {
         script.arg(sessions.len()).arg(grants);
         let applied: i8 = self.redis.run("seat_restore", &script).await?;
         self.free_closed(tenant, license, &sessions).await?;
-        let fact = Fact::SeatsRestored {
+        let event = LogEvent::SeatsRestored {
             license: id,
             outcome: if applied == 1 { "applied" } else { "outdated" },
             sessions: sessions.len() as u64,
             seconds: started.elapsed().as_secs_f64(),
         };
-        fact.tell();
+        event.emit();
         Ok(())
     }
 

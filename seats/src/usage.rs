@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use common::{Fact, Problem};
+use common::{LogEvent, Problem};
 use protocol::id::{LicenseId, TenantId};
 
 use crate::{Seats, queries};
@@ -21,11 +21,11 @@ pub struct Usage {
 impl Usage {
     /// Returns the usage as a fact about a plan.
     #[must_use]
-    pub fn fact(self, plan: &str) -> Fact<'_> {
+    pub fn log_event(self, plan: &str) -> LogEvent<'_> {
         let Self { licenses, limit, in_use } = self;
         #[expect(clippy::cast_precision_loss, reason = "nobody has so many seats")]
         let used = in_use as f64 / limit.max(1) as f64;
-        Fact::SeatsInUse { plan, licenses, limit, in_use, used }
+        LogEvent::SeatsInUse { plan, licenses, limit, in_use, used }
     }
 }
 

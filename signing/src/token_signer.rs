@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use common::keys::Keys;
-use common::{Fact, Problem, Setup, config, span};
+use common::{LogEvent, Problem, Setup, config, span};
 use serde::Serialize;
 use tokio::sync::OnceCell;
 use tracing::Instrument as _;
@@ -64,7 +64,7 @@ impl TokenSigner {
         let (started, keeper) = (Instant::now(), self.signer.keeper());
         let signed = self.signer.sign_token(claims).instrument(span!("signature", otel.kind = "client", keeper)).await;
         let outcome = if signed.is_ok() { "made" } else { "failed" };
-        Fact::Signed { keeper, outcome, seconds: started.elapsed().as_secs_f64() }.tell();
+        LogEvent::Signed { keeper, outcome, seconds: started.elapsed().as_secs_f64() }.emit();
         signed.map_err(problem)
     }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use common::config;
-use common::fact::{self, Description, Field, Kind};
+use common::log_event::{self, Description, Field, Kind};
 use protocol::problem::{Code, TYPE_BASE};
 use serde_json::Value;
 use testing::http::Method;
@@ -205,7 +205,7 @@ fn metrics_of(fact: &Description) -> String {
 #[test]
 fn the_list_of_facts_is_current() {
     let mut list = String::new();
-    for fact in fact::ALL {
+    for fact in log_event::ALL {
         writeln!(list, "### {}\n\n{}\n", fact.name, fact.meaning.trim()).unwrap();
         writeln!(list, "| field | kind | meaning |\n|---|---|---|").unwrap();
         for Field { name, kind, meaning } in fact.fields {
@@ -213,7 +213,8 @@ fn the_list_of_facts_is_current() {
         }
         writeln!(list, "\nPrometheus: {}\n", metrics_of(fact)).unwrap();
     }
-    const BEGIN: &str = "<!-- Generated from common/src/fact.rs by the tests of all-in-one; change it there. -->\n\n";
+    const BEGIN: &str =
+        "<!-- Generated from common/src/log_event.rs by the tests of all-in-one; change it there. -->\n\n";
     const END: &str = "<!-- End of what is generated. -->";
     let document = std::fs::read_to_string(root().join("docs/observability.md")).unwrap();
     let (before, rest) = document.split_once(BEGIN).unwrap();

@@ -4,7 +4,7 @@
 //! plan first. The opening of the session's row refuses a holder who has a seat of another license by then, and the choice
 //! starts anew with that license.
 
-use common::{Caller, Fact, Problem, other_license};
+use common::{Caller, LogEvent, Problem, other_license};
 use protocol::wire::{AcquireRequest, SeatCounts};
 use seats::{Grant, NewSession, Taken};
 use uuid::Uuid;
@@ -120,6 +120,6 @@ pub(crate) fn inactive_problem(state: &str) -> Problem {
 
 fn denied(license: &License, reason: &str, limit: u32, problem: Problem) -> Problem {
     let limit = limit.into();
-    Fact::SeatDenied { license: license.id.as_uuid(), plan: &license.plan, reason, limit }.tell();
+    LogEvent::SeatDenied { license: license.id.as_uuid(), plan: &license.plan, reason, limit }.emit();
     problem
 }

@@ -16,7 +16,7 @@ use axum::extract::{FromRef, State as Is};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use common::idempotency::Idempotency;
-use common::{Body, Caller, Callers, Db, Fact, Problem, Setup, body, config};
+use common::{Body, Caller, Callers, Db, LogEvent, Problem, Setup, body, config};
 use jiff::{SignedDuration, Timestamp};
 use protocol::problem::Code;
 use protocol::token::{LICENSE_AUDIENCE, LICENSE_TYPE, LicenseClaims};
@@ -159,9 +159,9 @@ fn answer(
 fn granted(license: &License, grant: Grant) -> Grant {
     let (id, plan) = (license.id.as_uuid(), license.plan.as_str());
     if !grant.gone.is_empty() {
-        Fact::SeatExpired { license: id, plan, seats: grant.gone.len() as u64 }.tell();
+        LogEvent::SeatExpired { license: id, plan, seats: grant.gone.len() as u64 }.emit();
     }
-    let fact = Fact::SeatGranted {
+    let event = LogEvent::SeatGranted {
         license: id,
         plan,
         session: if grant.new { "new" } else { "known" },
@@ -169,7 +169,7 @@ fn granted(license: &License, grant: Grant) -> Grant {
         in_use: grant.in_use.into(),
         used: f64::from(grant.in_use) / f64::from(grant.limit.max(1)),
     };
-    fact.tell();
+    event.emit();
     grant
 }
 

@@ -19,7 +19,7 @@ use axum::response::Response;
 use common::body::json;
 use common::memory::{Reserved, WORK};
 use common::query::limit;
-use common::{Answer, Caller, Callers, Db, Fact, Problem, Query, Setup};
+use common::{Answer, Caller, Callers, Db, LogEvent, Problem, Query, Setup};
 use context::{Cursor, Listing};
 use protocol::id::{DeviceId, ProjectId};
 use protocol::wire::{
@@ -123,7 +123,7 @@ async fn pull(Is(app): Is<State>, caller: Caller, Query(ask): Query<PullParamete
     let has_more = next < head.seq || contents.len() < long.len();
     let page = page::write(taken, &contents, &head, next, has_more)?;
     if !taken.is_empty() {
-        Fact::ContextPulled { records: taken.len() as u64, bytes: page.len() as u64 }.tell();
+        LogEvent::ContextPulled { records: taken.len() as u64, bytes: page.len() as u64 }.emit();
     }
     Ok(kept(page, memory))
 }

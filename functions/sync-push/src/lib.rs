@@ -14,7 +14,7 @@ mod record;
 mod turn;
 
 use axum::extract::{FromRef, State as Is};
-use common::{Answer, Caller, Callers, Db, Fact, Problem, Setup, body};
+use common::{Answer, Caller, Callers, Db, LogEvent, Problem, Setup, body};
 use context::Listing;
 use jiff::Timestamp;
 use protocol::id::DeviceId;
@@ -123,14 +123,14 @@ fn not_too_many(records: usize, pointer: &str) -> Result<(), Problem> {
 
 fn tell(results: &[PushResult], bytes: usize) {
     let count = |of: &[PushStatus]| results.iter().filter(|result| of.contains(&result.status)).count() as u64;
-    let fact = Fact::ContextPushed {
+    let event = LogEvent::ContextPushed {
         records: count(&[PushStatus::Created, PushStatus::Updated]),
         duplicates: count(&[PushStatus::Duplicate]),
         conflicts: count(&[PushStatus::Conflict]),
         rejected: count(&[PushStatus::Rejected]),
         bytes: bytes as u64,
     };
-    fact.tell();
+    event.emit();
 }
 
 async fn store(

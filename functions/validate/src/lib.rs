@@ -18,7 +18,7 @@ use axum::response::{IntoResponse, Response};
 use common::guesses::{self, FailedGuess, Guesses};
 use common::license_key::KeyHasher;
 use common::problem::KEY_REPLACED;
-use common::{Answer, Body, ClientAddress, Db, Fact, Problem, Setup, config, other_license, request};
+use common::{Answer, Body, ClientAddress, Db, LogEvent, Problem, Setup, config, other_license, request};
 use jiff::{SignedDuration, Timestamp};
 use protocol::key::LicenseKey;
 use protocol::token::{LICENSE_AUDIENCE, VALIDATION_TYPE, ValidationClaims};
@@ -167,7 +167,7 @@ fn told(plan: &str, answer: ValidateAnswer) -> ValidateAnswer {
         ValidateAnswer::Valid(_) => "valid",
         ValidateAnswer::Invalid(refused) => refused.reason.as_str(),
     };
-    Fact::Validated { plan, outcome }.tell();
+    LogEvent::Validated { plan, outcome }.emit();
     answer
 }
 

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use common::outbox::About;
 use common::postgres::{Query, TenantTx};
-use common::{Fact, Problem};
+use common::{LogEvent, Problem};
 use protocol::id::{LicenseId, TenantId};
 use protocol::wire::Tier;
 use seats::Terms;
@@ -289,10 +289,10 @@ impl Turn {
         let by = "stripe";
         match self {
             Self::Created(License { id, plan, seats, .. }) => {
-                Fact::LicenseCreated { license: *id, plan, by, seats: u64::from(seats.unsigned_abs()) }.tell();
+                LogEvent::LicenseCreated { license: *id, plan, by, seats: u64::from(seats.unsigned_abs()) }.emit();
             }
             Self::Stopped(License { id, standing, .. }) => {
-                Fact::LicenseStopped { license: *id, reason: standing, by }.tell();
+                LogEvent::LicenseStopped { license: *id, reason: standing, by }.emit();
             }
         }
     }

@@ -12,7 +12,7 @@ mod reconcile;
 
 use common::license_key::KeyHasher;
 use common::postgres::Query;
-use common::{Db, Fact, Problem, Setup, request};
+use common::{Db, LogEvent, Problem, Setup, request};
 use jiff::Timestamp;
 use protocol::id::TenantId;
 use protocol::problem::Code;
@@ -67,7 +67,7 @@ impl Outcome {
         let lag = Timestamp::now().as_millisecond() - event.created.saturating_mul(1000);
         #[expect(clippy::cast_precision_loss, reason = "milliseconds of some years fit")]
         let lag_seconds = lag.max(0) as f64 / 1000.0;
-        Fact::StripeEvent { kind: &event.kind, outcome: self.as_str(), lag_seconds }.tell();
+        LogEvent::StripeEvent { kind: &event.kind, outcome: self.as_str(), lag_seconds }.emit();
         self
     }
 }
