@@ -266,16 +266,6 @@ fn a_home_that_cannot_be_entered_is_an_error_for_all_that_read_it() {
         let doctor = as_nobody(&machine, &[profile, &["doctor"]].concat());
         assert!(doctor.stdout.contains("BAD  home") && doctor.stdout.contains(hint), "{doctor:?}");
     };
-    for (file, mode) in [("sessions.db", 0o400), ("config.json", 0o200)] {
-        fs::write(machine.home().join("config.json"), "{}").unwrap();
-        chown("nobody", &machine.home());
-        let path = machine.home().join(file);
-        chmod(mode, &path);
-        let doctor = as_nobody(&machine, &["doctor"]);
-        let hint = format!("`chmod u+rw {{home}}/{file}` lets you use it again.");
-        assert!(doctor.stdout.contains("BAD  home") && doctor.stdout.contains(&hint), "{doctor:?}");
-        chmod(0o600, &path);
-    }
     // A whole user's folder is not to be given away for this.
     let printed = as_nobody(&machine, &["--home", "/root/nothing", "task", "add", "y"]);
     assert!(printed.code == 2 && !printed.stderr.contains("chown"), "{printed:?}");
@@ -297,6 +287,30 @@ fn a_home_that_cannot_be_entered_is_an_error_for_all_that_read_it() {
     );
     fs::remove_dir(&profiles).unwrap();
     assert!(as_nobody(&machine, &["task", "list"]).stdout.contains("Write it down"));
+}
+
+#[test]
+fn doctor_names_files_that_their_owner_may_not_use() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let machine = Machine::new("https://cloud.example");
+    assert_eq!(machine.coditect(&["task", "add", "Write it down"]).code, 0);
+    chown("nobody", machine.folder());
+    if as_nobody(&machine, &["config", "list"]).code != 0 {
+        // The binary is where no other user can reach it.
+        return;
+    }
+    for (file, mode) in [("sessions.db", 0o400), ("config.json", 0o200)] {
+        fs::write(machine.home().join("config.json"), "{}").unwrap();
+        chown("nobody", &machine.home());
+        let path = machine.home().join(file);
+        chmod(mode, &path);
+        let doctor = as_nobody(&machine, &["doctor"]);
+        let hint = format!("`chmod u+rw {{home}}/{file}` lets you use it again.");
+        assert!(doctor.stdout.contains("BAD  home") && doctor.stdout.contains(&hint), "{doctor:?}");
+        chmod(0o600, &path);
+    }
 }
 
 #[test]
