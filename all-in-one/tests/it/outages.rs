@@ -112,10 +112,7 @@ async fn a_redis_that_was_killed_and_came_back_empty_loses_no_session() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_postgres_known_sessions_go_on_and_the_rest_is_told_when_to_come_back() {
-    let proxy = Proxy::to_postgres().await;
-    let world = World::new().await;
-    let url = world.db.url_through(&proxy, "coditect_all");
-    let world = world.with("DATABASE_URL", url);
+    let (proxy, world) = behind_a_proxy().await;
     let client = all(&world).await;
     let license = world.license(world.tenant("acme").await, "TEAM", 5).await;
     let caller = signed_in(&client, &license).await;
@@ -184,10 +181,7 @@ async fn a_function_that_was_frozen_meanwhile_does_not_notice_that_postgres_was_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idle_function_does_not_notice_that_postgres_was_lost_without_a_word() {
-    let proxy = Proxy::to_postgres().await;
-    let world = World::new().await;
-    let url = world.db.url_through(&proxy, "coditect_all");
-    let world = world.with("DATABASE_URL", url);
+    let (proxy, world) = behind_a_proxy().await;
     let client = all(&world).await;
     let license = world.license(world.tenant("acme").await, "TEAM", 5).await;
     let caller = signed_in(&client, &license).await;
@@ -198,6 +192,14 @@ async fn an_idle_function_does_not_notice_that_postgres_was_lost_without_a_word(
     client.post(VALIDATE, question(&license, 1), 200).await;
     caller.post(ACQUIRE, json!({"hardware_id": device(1)}), 200).await;
     held.release(200).await;
+}
+
+/// A deployment whose functions reach Postgres through a proxy.
+async fn behind_a_proxy() -> (Proxy, World) {
+    let proxy = Proxy::to_postgres().await;
+    let world = World::new().await;
+    let url = world.db.url_through(&proxy, "coditect_all");
+    (proxy, world.with("DATABASE_URL", url))
 }
 
 fn unavailable(answer: &Answer) {

@@ -231,19 +231,22 @@ fn as_nobody(machine: &Machine, arguments: &[&str]) -> Printed {
     machine.printed(command.current_dir("/").output().unwrap())
 }
 
-/// The folder cannot be read, so it counts as neither empty nor new.
-#[test]
-fn a_home_that_cannot_be_entered_is_an_error_for_all_that_read_it() {
+/// A machine of the user nobody with a task. `None` without root, who alone can give files away, and where the binary is in a
+/// folder that no other user can enter.
+fn machine_of_nobody() -> Option<Machine> {
     if !rustix::process::geteuid().is_root() {
-        return;
+        return None;
     }
     let machine = Machine::new("https://cloud.example");
     assert_eq!(machine.coditect(&["task", "add", "Write it down", "--id", "x"]).code, 0);
     chown("nobody", machine.folder());
-    if as_nobody(&machine, &["config", "list"]).code != 0 {
-        // The binary is where no other user can reach it.
-        return;
-    }
+    (as_nobody(&machine, &["config", "list"]).code == 0).then_some(machine)
+}
+
+/// The folder cannot be read, so it counts as neither empty nor new.
+#[test]
+fn a_home_that_cannot_be_entered_is_an_error_for_all_that_read_it() {
+    let Some(machine) = machine_of_nobody() else { return };
     let each_says = |profile: &[&str], says: &str, hint: &str| {
         for arguments in [
             &["task", "list"][..],
@@ -267,7 +270,10 @@ fn a_home_that_cannot_be_entered_is_an_error_for_all_that_read_it() {
         assert!(doctor.stdout.contains("BAD  home") && doctor.stdout.contains(hint), "{doctor:?}");
     };
     // A whole user's folder is not to be given away for this.
-    let printed = as_nobody(&machine, &["--home", "/root/nothing", "task", "add", "y"]);
+    let users = fs::read_to_string("/etc/passwd").unwrap();
+    let root = users.lines().find(|user| user.split(':').nth(2) == Some("0")).unwrap();
+    let below = format!("{}/nothing", root.split(':').nth(5).unwrap());
+    let printed = as_nobody(&machine, &["--home", &below, "task", "add", "y"]);
     assert!(printed.code == 2 && !printed.stderr.contains("chown"), "{printed:?}");
     chown("root", &machine.home());
     each_says(&[], "{home} belongs to root.", "`sudo chown -R \"$(id -un)\" {home}");
@@ -291,16 +297,7 @@ fn a_home_that_cannot_be_entered_is_an_error_for_all_that_read_it() {
 
 #[test]
 fn doctor_names_files_that_their_owner_may_not_use() {
-    if !rustix::process::geteuid().is_root() {
-        return;
-    }
-    let machine = Machine::new("https://cloud.example");
-    assert_eq!(machine.coditect(&["task", "add", "Write it down"]).code, 0);
-    chown("nobody", machine.folder());
-    if as_nobody(&machine, &["config", "list"]).code != 0 {
-        // The binary is where no other user can reach it.
-        return;
-    }
+    let Some(machine) = machine_of_nobody() else { return };
     for (file, mode) in [("sessions.db", 0o400), ("config.json", 0o200)] {
         fs::write(machine.home().join("config.json"), "{}").unwrap();
         chown("nobody", &machine.home());
@@ -315,18 +312,8 @@ fn doctor_names_files_that_their_owner_may_not_use() {
 
 #[test]
 fn what_sudo_has_left_is_named_with_its_owner() {
-    // Without root, nothing can be given away.
-    if !rustix::process::geteuid().is_root() {
-        return;
-    }
-    let machine = Machine::new("https://cloud.example");
-    assert_eq!(machine.coditect(&["task", "add", "Write it down"]).code, 0);
-    chown("nobody", machine.folder());
+    let Some(machine) = machine_of_nobody() else { return };
     let as_nobody = |arguments: &[&str]| as_nobody(&machine, arguments);
-    if as_nobody(&["config", "list"]).code != 0 {
-        // The binary is where no other user can reach it.
-        return;
-    }
     let db = ["sessions.db", "sessions.db-wal", "config.json"];
     for name in db {
         let path = machine.home().join(name);
