@@ -1,6 +1,7 @@
 //! Checks of the home folder: its owner, its permissions, whether it can be written, and whether its databases are intact.
 
 use std::fs::{self, DirEntry};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -66,29 +67,29 @@ fn place(home: &Home) -> Check {
     }
 }
 
+/// Returns the entries of a folder that can be read, by name.
+fn entries(folder: &Path) -> io::Result<Vec<DirEntry>> {
+    let mut entries: Vec<DirEntry> = fs::read_dir(folder)?.filter_map(Result::ok).collect();
+    entries.sort_by_key(DirEntry::file_name);
+    Ok(entries)
+}
+
 /// Returns the first path that another user owns, for example after `sudo coditect`.
 fn theirs(path: &Path) -> Option<Foreign> {
-    let within = |folder: &Path| -> Vec<_> {
-        let mut paths: Vec<_> =
-            fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect();
-        paths.sort();
-        paths
-    };
     let mut paths = vec![path.to_owned()];
-    paths.extend(within(path));
+    paths.extend(entries(path).into_iter().flatten().map(|entry| entry.path()));
     let is_theirs = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| !is_mine(found.uid()));
     paths.iter().find(|path| is_theirs(path)).and_then(|path| foreign(path))
 }
 
 /// Returns an error for the first path to which other users have access.
-fn exposed(path: &Path) -> std::io::Result<Option<Error>> {
+fn exposed(path: &Path) -> io::Result<Option<Error>> {
     let is_exposed =
         |path: &Path, mode: u32| (mode & OTHERS != 0).then(|| Error::Exposed { path: path.to_owned(), mode });
     if let Some(error) = is_exposed(path, fs::metadata(path)?.mode()) {
         return Ok(Some(error));
     }
-    let mut entries: Vec<DirEntry> = fs::read_dir(path)?.filter_map(Result::ok).collect();
-    entries.sort_by_key(DirEntry::file_name);
+    let entries = entries(path)?;
     let mut found = entries.iter().filter_map(|entry| Some((entry.path(), entry.metadata().ok()?.mode())));
     Ok(found.find_map(|(path, mode)| is_exposed(&path, mode)))
 }
@@ -98,11 +99,9 @@ fn shut(path: &Path) -> Option<PathBuf> {
     if geteuid().is_root() {
         return None;
     }
-    let mut files: Vec<DirEntry> = fs::read_dir(path).ok()?.filter_map(Result::ok).collect();
-    files.sort_by_key(DirEntry::file_name);
     let is_shut =
         |file: &&DirEntry| file.metadata().is_ok_and(|found| found.is_file() && found.mode() & 0o600 != 0o600);
-    files.iter().find(is_shut).map(DirEntry::path)
+    entries(path).ok()?.iter().find(is_shut).map(DirEntry::path)
 }
 
 /// The condition of a database.
