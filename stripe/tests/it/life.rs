@@ -25,20 +25,37 @@ fn learn(known: &mut Facts, event: &testing::stripe::Event) {
     known.learn(event.created, &meaning.news, &meaning.references);
 }
 
+/// Checks the license after each step.
+fn follow(version: Version, steps: &[(u32, i64)]) -> Result<(), TestCaseError> {
+    let mut life = Life::begin(version, "ann", None, 1_700_000_000);
+    let (mut known, mut told) = (Facts::default(), 0);
+    for (number, pause) in steps {
+        life.go(step(*number), *pause);
+        life.told[told..].iter().for_each(|event| learn(&mut known, event));
+        told = life.told.len();
+        prop_assert_eq!(licensed(&known), Some(life.expected()), "after {:?}", step(*number));
+    }
+    Ok(())
+}
+
+/// The renewal's invoice is newer than an upgrade's of the same day, though the period that it is for began before.
+#[test]
+fn a_late_renewal_is_newer_than_the_upgrade_before_it() {
+    const UPGRADE: u32 = 15;
+    const RENEWAL_FAILS: u32 = 5;
+    const RENEWAL: u32 = 0;
+    const VOID_NEWEST: u32 = 13;
+    let steps = [(UPGRADE, 30 * 86_400 + 1), (RENEWAL_FAILS, 1), (RENEWAL, 1), (VOID_NEWEST, 1)];
+    follow(Version::Current, &steps).unwrap();
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn in_order_every_step_ends_as_stripe_has_it(steps in steps(), is_old in any::<bool>()) {
         let version = if is_old { Version::Old } else { Version::Current };
-        let mut life = Life::begin(version, "ann", None, 1_700_000_000);
-        let (mut known, mut told) = (Facts::default(), 0);
-        for (number, pause) in steps {
-            life.go(step(number), pause);
-            life.told[told..].iter().for_each(|event| learn(&mut known, event));
-            told = life.told.len();
-            prop_assert_eq!(licensed(&known), Some(life.expected()), "after {:?}", step(number));
-        }
+        follow(version, &steps)?;
     }
 
     #[test]

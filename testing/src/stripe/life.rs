@@ -79,6 +79,8 @@ enum Dispute {
 struct Invoice {
     /// The subscription at that time.
     of: Subscription,
+    /// When Stripe made it, in seconds since 1970: after the period's begin where the renewal came late.
+    created: i64,
     is_for_period: bool,
     is_first: bool,
     is_free: bool,

@@ -18,6 +18,7 @@ impl Life {
         }
         self.invoices.push(Invoice {
             of,
+            created: self.at,
             is_for_period,
             is_first: self.invoices.is_empty(),
             is_free: false,
@@ -44,13 +45,14 @@ impl Life {
     }
 
     pub(super) fn tell_invoice(&mut self, n: usize, what: &str) {
-        let Invoice { of, is_for_period, is_first, is_free, .. } = &self.invoices[n];
+        let Invoice { of, created, is_for_period, is_first, is_free, .. } = &self.invoices[n];
         let reason = match (is_for_period, is_first) {
             (false, _) => "subscription_update",
             (true, true) => "subscription_create",
             (true, false) => "subscription_cycle",
         };
-        let mut event = self.events.invoice(what, of, self.at).with("/data/object/billing_reason", reason);
+        let event = self.events.invoice(what, of, self.at);
+        let mut event = event.with("/data/object/billing_reason", reason).with("/data/object/created", *created);
         if *is_free {
             event = event.with("/data/object/amount_paid", 0);
             if self.version == Version::Old {
