@@ -113,12 +113,13 @@ impl Invoice {
         self.reason.as_deref() == Some("manual")
     }
 
-    /// Checks whether it is not paid, and may be for the plan's base or seats, or for a change of them.
+    /// Checks whether it is due, and may be for the plan's base or seats, or for a change of them. A draft demands nothing:
+    /// Stripe leaves those of an unpaid subscription so, and only the subscription names them.
     pub(super) fn owes_for_plan(&self, catalogue: &Catalogue) -> bool {
         let is_of_plan = |price: &String| catalogue.get(price).is_some_and(|price| price.kind != PriceKind::Other);
         let is_for_plan =
             self.prorations || self.more_lines || self.periods.is_empty() || self.periods.keys().any(is_of_plan);
-        !self.is_paid() && !self.is_void() && is_for_plan
+        matches!(self.status, InvoiceStatus::Open | InvoiceStatus::Uncollectible) && is_for_plan
     }
 
     fn has_prorations_only(&self) -> bool {

@@ -510,6 +510,10 @@ fn an_unpaid_addon_leaves_the_base_the_period_that_was_paid() {
         let terms =
             |known: &Facts| known.terms(false, &sold()).map(|terms| (terms.standing, terms.expires_at)).unwrap();
         assert_eq!(terms(&known), (Standing::PastDue, Some(year.1)));
+        // The next month's, which Stripe leaves a draft.
+        known.learn_invoice(71 * DAY, "in_4", Invoice { seen: Some(71 * DAY), ..Invoice::default() });
+        known.learn_snapshot(71 * DAY, Stage::Updated, with(Status::Unpaid));
+        assert_eq!(terms(&known), (Standing::PastDue, Some(year.1)));
         // Seats of the plan that are not paid are another matter.
         let mut seats = known.clone();
         seats.learn_invoice(40 * DAY, "in_3", failed("price_team_seat", month));

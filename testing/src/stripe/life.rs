@@ -29,8 +29,10 @@ pub enum Step {
     TryUpgrade,
     /// The pending seat is paid, or not in time.
     EndPending(bool),
-    /// The charge of one of the invoices is refunded in full.
+    /// Adds or removes an item that is no part of the plan.
     AddOn(bool),
+    /// An invoice is made by hand, and paid or not.
+    ByHand(bool),
     /// The charge of one of the invoices is refunded in full.
     Refund(usize),
     /// The refund fails.
@@ -82,6 +84,7 @@ struct Invoice {
     /// When Stripe made it, in seconds since 1970: after the period's begin where the renewal came late.
     created: i64,
     is_for_period: bool,
+    is_by_hand: bool,
     is_first: bool,
     is_free: bool,
     status: Status,
@@ -122,7 +125,7 @@ pub struct Life {
 /// Returns a step for each number, each kind as often as in real life.
 #[must_use]
 pub fn step(of: u32) -> Step {
-    let (kind, n) = (of % 32, usize::try_from(of / 32).unwrap_or(0) % 8);
+    let (kind, n) = (of % 33, usize::try_from(of / 33).unwrap_or(0) % 8);
     let odd = n % 2 == 1;
     match kind {
         0..=3 => Step::Renew(Payment::Card),
@@ -142,6 +145,7 @@ pub fn step(of: u32) -> Step {
         26 => Step::Escalate(n),
         27..=28 => Step::Decide(n, odd),
         29..=30 => Step::CancelAtPeriodEnd(odd),
+        31 => Step::ByHand(odd),
         _ => Step::Cancel,
     }
 }
@@ -269,6 +273,15 @@ impl Life {
                 }
                 self.updated("updated");
             }
+            Step::ByHand(paid) => {
+                let n = self.invoice(false, Status::Open);
+                self.invoices[n].is_by_hand = true;
+                if paid {
+                    self.pay(n);
+                } else {
+                    self.tell_invoice(n, "payment_failed");
+                }
+            }
             Step::CancelAtPeriodEnd(yes) => {
                 self.sub.cancel_at_period_end = yes;
                 self.updated("updated");
@@ -283,9 +296,9 @@ impl Life {
         }
     }
 
-    /// The newest invoice that is not void and not one of a change that is pending.
+    /// The newest invoice that is not void, not made by hand, and not one of a change that is pending.
     fn newest(&self) -> usize {
-        let counts = |(n, i): &(usize, &Invoice)| i.status != Status::Void && Some(*n) != self.pending;
+        let counts = |(n, i): &(usize, &Invoice)| i.status != Status::Void && !i.is_by_hand && Some(*n) != self.pending;
         self.invoices.iter().enumerate().filter(counts).map(|(n, _)| n).next_back().unwrap_or(0)
     }
 

@@ -20,6 +20,7 @@ impl Life {
             of,
             created: self.at,
             is_for_period,
+            is_by_hand: false,
             is_first: self.invoices.is_empty(),
             is_free: false,
             status,
@@ -45,8 +46,9 @@ impl Life {
     }
 
     pub(super) fn tell_invoice(&mut self, n: usize, what: &str) {
-        let Invoice { of, created, is_for_period, is_first, is_free, .. } = &self.invoices[n];
+        let Invoice { of, created, is_for_period, is_by_hand, is_first, is_free, .. } = &self.invoices[n];
         let reason = match (is_for_period, is_first) {
+            _ if *is_by_hand => "manual",
             (false, _) => "subscription_update",
             (true, true) => "subscription_create",
             (true, false) => "subscription_cycle",
@@ -63,7 +65,7 @@ impl Life {
         if what == "voided" {
             event = event.with("/data/object/status", "void");
         }
-        if !is_for_period {
+        if !is_for_period && !is_by_hand {
             let proration = match self.version {
                 Version::Old => "/data/object/lines/data/0/proration",
                 Version::Current => "/data/object/lines/data/0/parent/subscription_item_details/proration",
