@@ -82,6 +82,6 @@ impl Machine {
 /// A program that was built beside this one.
 pub(crate) fn program(name: &str) -> Command {
     let path = Path::new(env!("CARGO_BIN_EXE_all-in-one")).with_file_name(name);
-    assert!(path.exists(), "{} is not built; `cargo build -p ops -p coditect` does it", path.display());
+    assert!(path.exists(), "{} is not built; `cargo build -p ops -p cli` does it", path.display());
     Command::new(path)
 }

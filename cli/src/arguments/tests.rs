@@ -50,7 +50,7 @@ fn words(line: &str) -> Vec<String> {
 
 #[test]
 fn the_reference_of_commands_is_current() {
-    let mut text = "# Commands\n\n<!-- Generated from client/src/arguments.rs by its tests; change it there. -->\n\n\
+    let mut text = "# Commands\n\n<!-- Generated from cli/src/arguments.rs by its tests; change it there. -->\n\n\
         What `--help` says of each command. [client.md](client.md) says what is behind them.\n"
         .to_owned();
     for mut command in commands() {

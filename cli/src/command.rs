@@ -34,7 +34,7 @@ use coditect::input::read_whole;
 use coditect::{Error, Kind, LastError, LicenseClient, LicenseClientBuilder, Profile};
 
 use crate::arguments::{
-    Arguments, Command, Common, HookCommand, Misunderstanding, NoteCommand, SelfCommand, TaskCommand, with_joined_wait,
+    Arguments, Command, Common, Misunderstanding, NoteCommand, SelfCommand, TaskCommand, with_joined_wait,
 };
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
@@ -110,20 +110,8 @@ fn perform(printer: Printer, common: &Common, command: Command) -> Result<ExitSt
     }
 }
 
-/// Words that an agent calls its hook with, as `coditect hook install` writes them.
-const TASK_PLAN: [&str; 2] = ["hook", "task-plan"];
-
 /// Parses the arguments. Returns them with the name of the command, after the names of those above it.
 fn understood(arguments: &[OsString]) -> Result<(Arguments, String), clap::Error> {
-    // Agents wait for this hook after each use of a tool. Building the parser of all commands takes as long as the rest of it.
-    let (home, words) = match arguments.get(1..).unwrap_or_default() {
-        [option, home, words @ ..] if option == "--home" && !home.is_empty() => (Some(home.into()), words),
-        words => (None, words),
-    };
-    if words == TASK_PLAN {
-        let common = Common { home, ..Common::default() };
-        return Ok((Arguments { common, command: Command::Hook(HookCommand::TaskPlan) }, TASK_PLAN.join(" ")));
-    }
     let mut program = Arguments::program();
     let matches = program.try_get_matches_from_mut(arguments)?;
     let mut names = Vec::new();

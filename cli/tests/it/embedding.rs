@@ -6,7 +6,7 @@ use coditect::{
 };
 
 #[expect(dead_code, reason = "its main is for those who run it as a program")]
-#[path = "../../examples/engine.rs"]
+#[path = "../../../client/examples/engine.rs"]
 mod engine;
 
 #[test]

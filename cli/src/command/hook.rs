@@ -33,7 +33,6 @@ pub(super) fn hook(printer: Printer, common: &Common, command: &HookCommand) -> 
 fn task_plan(printer: Printer, common: &Common) -> ExitStatus {
     // Also where panics don't unwind.
     panic::set_hook(Box::new(|_| quit()));
-    prefetch(common);
     // Errors are recorded for `coditect hook status`. Where that fails, this is the last chance to print them.
     match AgentHook::open(common.home.clone()) {
         Ok(hook) => {
@@ -53,31 +52,6 @@ fn task_plan(printer: Printer, common: &Common) -> ExitStatus {
     }
     ExitStatus::Yes
 }
-
-/// Has the kernel fetch what is read in any case of this program and of the tasks' database, while the event is still being
-/// understood.
-///
-/// Only before this process has the database open: closing a file gives up all locks that the process holds on it.
-#[cfg(target_os = "linux")]
-fn prefetch(common: &Common) {
-    use std::{fs::File, num::NonZeroU64};
-
-    use rustix::fs::{Advice, fadvise};
-
-    let Ok(config) = coditect::Config::open(common.home.clone()) else { return };
-    let kib = |kib: u64| NonZeroU64::new(kib * 1024);
-    // Of the program the code that a hook runs (scripts/client.ld), of the database the tables' definitions and roots, which came
-    // first, and its whole log.
-    for (path, len) in [("/proc/self/exe", kib(1664)), ("sessions.db", kib(64)), ("sessions.db-wal", None)] {
-        if let Ok(file) = File::open(config.path().join(path)) {
-            // It is advice: data that is not fetched now is read later.
-            let _ = fadvise(&file, 0, len, Advice::WillNeed);
-        }
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn prefetch(_: &Common) {}
 
 #[expect(clippy::exit, reason = "a panic of ours must not become the agent's trouble")]
 fn quit() {
