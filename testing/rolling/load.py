@@ -1,4 +1,4 @@
-"""People at work, for scripts/rolling: keys validated, seats taken, kept and given back, records pushed and pulled, until the
+"""People at work, for testing/rolling/run: keys validated, seats taken, kept and given back, records pushed and pulled, until the
 file STOP is there. Whom they ask is in the file TARGETS, a URL on each line, read again before each round.
 
     load.py TARGETS STOP KEY     prints {"answered": {URL: n}, "failed": [what, …]}

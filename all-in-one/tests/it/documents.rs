@@ -225,9 +225,9 @@ fn the_list_of_facts_is_current() {
 #[test]
 fn the_documents_link_to_what_is_there() {
     let docs = std::fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
-    let all = docs
-        .filter(|p| p.extension().is_some_and(|e| e == "md"))
-        .chain([root().join("README.md"), root().join("migrations/README.md")]);
+    let all = docs.filter(|p| p.extension().is_some_and(|e| e == "md")).chain(
+        ["README.md", "CONTRIBUTING.md", "migrations/README.md", "scripts/README.md"].map(|file| root().join(file)),
+    );
     for document in all {
         let text = std::fs::read_to_string(&document).unwrap();
         for link in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {

@@ -2,7 +2,7 @@
 # the load balancer and its alarms.
 #
 # `reads` is what docs/configuration.md says that the function reads, and with it its rights: who reads DATABASE_URL has a
-# database role, who reads SIGNING_KEY may sign. scripts/terraform-check compares both, and the paths with the README.
+# database role, who reads SIGNING_KEY may sign. testing/terraform/check compares both, and the paths with the README.
 
 locals {
   functions = {

@@ -1,7 +1,7 @@
 """What is outside while requests are invented: Stripe's API, as far as it is called, and an identity provider, on one
 loopback port. Prints its URL on one line, and on the next an ID token of its only user, good for a day.
 
-    python3 scripts/schemathesis_outside.py RSA_KEY.pem
+    python3 testing/schemathesis/outside.py RSA_KEY.pem
 """
 
 import base64
