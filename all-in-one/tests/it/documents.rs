@@ -238,3 +238,59 @@ fn the_documents_link_to_what_is_there() {
         }
     }
 }
+
+/// Each crate of the workspace with the crates that its code uses. Functions are one; tests and benchmarks are left out.
+fn crates() -> BTreeMap<String, BTreeSet<String>> {
+    let mut cargo = std::process::Command::new(env!("CARGO"));
+    let output = cargo.args(["metadata", "--no-deps", "--offline", "--format-version", "1"]).current_dir(root());
+    let metadata: Value = serde_json::from_slice(&output.output().unwrap().stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let place = |package: &Value| {
+        let manifest = PathBuf::from(package["manifest_path"].as_str().unwrap());
+        let folder = manifest.parent().unwrap().strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+        if folder.starts_with("functions/") { "functions/*".to_owned() } else { folder }
+    };
+    let places: BTreeMap<&str, String> = packages.iter().map(|p| (p["name"].as_str().unwrap(), place(p))).collect();
+    let mut crates: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for package in packages {
+        let used = package["dependencies"].as_array().unwrap().iter().filter(|dependency| dependency["kind"].is_null());
+        let used = used.filter_map(|dependency| places.get(dependency["name"].as_str().unwrap()));
+        crates.entry(place(package)).or_default().extend(used.cloned());
+    }
+    crates.retain(|name, _| !["testing", "bench"].contains(&name.as_str()));
+    for (name, used) in &mut crates {
+        used.remove(name);
+    }
+    crates
+}
+
+/// Checks whether a crate reaches another one by way of a third.
+fn reaches_by_others(crates: &BTreeMap<String, BTreeSet<String>>, from: &str, to: &str) -> bool {
+    let mut waiting: Vec<&String> = crates[from].iter().filter(|used| *used != to).collect();
+    while let Some(used) = waiting.pop() {
+        if used == to {
+            return true;
+        }
+        waiting.extend(&crates[used]);
+    }
+    false
+}
+
+#[test]
+fn the_crate_map_is_current() {
+    const BEGIN: &str = "<!-- Generated from Cargo.toml by all-in-one/tests/it/documents.rs. -->\n";
+    const END: &str = "<!-- End of what is generated. -->\n";
+    let crates = crates();
+    let mut map = String::from("```mermaid\ngraph TD\n");
+    for (name, used) in &crates {
+        for used in used.iter().filter(|used| !reaches_by_others(&crates, name, used)) {
+            let id = |name: &str| name.replace(['/', '*'], "_");
+            let _ = writeln!(map, "    {}[\"{name}\"] --> {}[\"{used}\"]", id(name), id(used));
+        }
+    }
+    map.push_str("```\n");
+    let text = std::fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    let (before, rest) = text.split_once(BEGIN).unwrap();
+    let (_, after) = rest.split_once(END).unwrap();
+    compare("docs/architecture.md", &format!("{before}{BEGIN}{map}{END}{after}"));
+}
