@@ -14,11 +14,8 @@ use crate::table::{self, ms};
 const QUEUE: usize = 10_000;
 const PLAN: usize = 500;
 
-/// Number of runs of each program, warm and cold.
+/// Number of runs of each program.
 const RUNS: usize = 50;
-
-/// File that drops the kernel's caches.
-const DROP_CACHES: &str = "/proc/sys/vm/drop_caches";
 
 struct Agent {
     program: PathBuf,
@@ -27,7 +24,7 @@ struct Agent {
 
 impl Agent {
     /// Passes an event to the hook, and returns the time that the agent waited.
-    fn tell(&self, event: &str) -> Duration {
+    fn send(&self, event: &str) -> Duration {
         let mut command = Command::new(&self.program);
         command.env_clear().env("CODITECT_HOME", &self.home).args(["hook", "task-plan"]);
         timed(command, event)
@@ -63,48 +60,29 @@ fn event(session: usize, tasks: usize, done: usize) -> String {
     .to_string()
 }
 
-fn drop_caches() -> bool {
-    let synced = Command::new("sync").status().is_ok_and(|status| status.success());
-    synced && std::fs::write(DROP_CACHES, "3").is_ok()
-}
-
 /// Measures the hook and returns its table.
 pub(crate) fn table(v: &HashMap<String, String>) -> String {
     let agent = Agent { program: v["BENCH_CLIENT"].clone().into(), home: v["BENCH_HOME"].clone().into() };
     for session in 0..QUEUE / PLAN {
-        agent.tell(&event(session, PLAN, 0));
+        agent.send(&event(session, PLAN, 0));
     }
     let waits = waiting(&agent);
     assert!(waits >= QUEUE as u64, "{waits} changes wait");
     let nothing = || timed(Command::new("/bin/true"), "");
-    let is_permitted = drop_caches();
-    let mut rows = Vec::new();
-    for cold in [false, true] {
-        if cold && !is_permitted {
-            continue;
-        }
-        // A plan of its own, of which one task after another is finished.
-        let event = |done| event(QUEUE + usize::from(cold), RUNS + 2, done);
-        agent.tell(&event(0));
-        let (mut bare, mut ours) = (Vec::new(), Vec::new());
-        for done in 1..=RUNS {
-            let event = event(done);
-            // An agent works between two events, and the cleanup that the last one started is done by then.
-            std::thread::sleep(Duration::from_millis(100));
-            if cold {
-                drop_caches();
-            }
-            // The process that does nothing runs first, and loads what any process needs: a caller of a hook has it in
-            // memory, too. Of ours, nothing is in memory: neither the program nor its files.
-            bare.push(nothing());
-            ours.push(agent.tell(&event));
-        }
-        let caches = if cold { "cold caches" } else { "warm" };
-        rows.push(row(&format!("/bin/true, {caches}"), bare));
-        rows.push(row(&format!("**coditect hook task-plan**, {QUEUE} changes waiting, {caches}"), ours));
+    // A plan of its own, of which one task after another is finished.
+    let event = |done| event(QUEUE, RUNS + 2, done);
+    agent.send(&event(0));
+    let (mut bare, mut ours) = (Vec::new(), Vec::new());
+    for done in 1..=RUNS {
+        let event = event(done);
+        // An agent works between two events, and the cleanup that the last one started is done by then.
+        std::thread::sleep(Duration::from_millis(100));
+        bare.push(nothing());
+        ours.push(agent.send(&event));
     }
-    let text = table::table(&["a whole process", "median", "90th percentile"], rows);
-    if is_permitted { text } else { format!("{text}\nNobody may empty the caches here, so none were cold.") }
+    let rows =
+        vec![row("/bin/true", bare), row(&format!("**coditect hook task-plan**, {QUEUE} changes waiting"), ours)];
+    table::table(&["a whole process, warm", "median", "90th percentile"], rows)
 }
 
 fn row(what: &str, mut times: Vec<Duration>) -> Vec<String> {
