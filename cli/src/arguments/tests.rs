@@ -51,7 +51,7 @@ fn words(line: &str) -> Vec<String> {
 #[test]
 fn the_reference_of_commands_is_current() {
     let mut text = "# Commands\n\n<!-- Generated from cli/src/arguments.rs by its tests; change it there. -->\n\n\
-        What `--help` says of each command. [client.md](client.md) says what is behind them.\n"
+        What `--help` says of each command. [client.md](client.md) is a guide by task, [client-details.md](client-details.md) has the rules behind them.\n"
         .to_owned();
     for mut command in commands() {
         let name = name(&command);
