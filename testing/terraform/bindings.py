@@ -1,4 +1,7 @@
-"""Schemas of Terraform providers, read from the language bindings that are published for them on PyPI.
+"""Makes stubs of the providers that a tree of Terraform files uses: `bindings.py TREE DIRECTORY`.
+
+DIRECTORY holds the language bindings that are published for them on PyPI. It gets the schemas, an executable for each provider
+(provider.py), and a configuration file for Terraform that takes those instead of asking a registry.
 
 A wheel of `cdktf-cdktf-provider-NAME` carries a JavaScript module for each resource and data source, generated from the
 provider's own schema: which arguments there are, of what type, which must be set, which blocks hold which. Nothing is run:
@@ -11,10 +14,11 @@ Left out, because the bindings do not say it: which arguments exclude each other
 import json
 import pathlib
 import re
+import sys
 import tarfile
 import zipfile
-from functools import lru_cache
 
+PROVIDERS = {"google": "hashicorp/google", "random": "hashicorp/random"}
 TYPES = {
     "String": "string",
     "Number": "number",
@@ -36,8 +40,8 @@ MEMBER = re.compile(rf"{FLAGS}\s+this\._(\w+) = new (\w+)\(this, \"(\w+)\"(?:, (
 VALUES = re.compile(r"Possible values: \[([^\]]*)\](?:(?!\*/).)*?\*/\s+readonly (\w+)\??:", re.S)
 
 
-def _modules(provider: str, directory: pathlib.Path, types: list[tuple[str, str]]) -> dict:
-    """Schemas of some types of a provider, from the wheel in a directory; none for a type that it doesn't have."""
+def _schemas(provider: str, directory: pathlib.Path, types: list[tuple[str, str]]) -> dict:
+    """Schemas of some types of a provider, `{kind: {type: block}}`, without those that it doesn't have."""
     folders = {
         f"package/lib/{f'data-{provider}-' if kind == 'data' else ''}{name.removeprefix(provider + '_').replace('_', '-')}": (kind, name)
         for kind, name in types
@@ -52,10 +56,11 @@ def _modules(provider: str, directory: pathlib.Path, types: list[tuple[str, str]
                 folder, _, file = member.name.rpartition("/")
                 if folder in folders and file in ("index.js", "index.d.ts"):
                     texts[folder, file] = modules.extractfile(member).read().decode()
-    return {
-        of: _Module(texts[folder, "index.js"], texts[folder, "index.d.ts"]).root() if (folder, "index.js") in texts else None
-        for folder, of in folders.items()
-    }
+    schemas = {"resource": {}, "data": {}}
+    for folder, (kind, name) in folders.items():
+        if (folder, "index.js") in texts:
+            schemas[kind][name] = _Module(texts[folder, "index.js"], texts[folder, "index.d.ts"]).root()
+    return schemas
 
 
 class _Module:
@@ -75,22 +80,22 @@ class _Module:
 
     def _block(self, class_name: str, interface: str) -> dict:
         """Arguments, exported attributes and nested blocks of one class."""
-        text = self._class(class_name)
+        text, values = self._class(class_name), self._values(interface)
         attributes, blocks = {}, {}
         for _, computed, *_, camel, is_set, getter, name in GETTER.findall(text):
-            exported_only = computed == "true" and f"set {camel}(" not in text
-            if not exported_only and f"set {camel}(" not in text:
+            is_argument = f"set {camel}(" in text
+            if not is_argument and computed != "true":
                 continue
+            can_be_left_out = f"reset{camel[0].upper()}{camel[1:]}()" in text
             type_ = TYPES.get(getter, "dynamic")
             attributes[name] = {
                 "type": ["set", *type_[1:]] if is_set else type_,
-                "required": not exported_only and f"reset{camel[0].upper()}{camel[1:]}()" not in text,
-                "optional": not exported_only and f"reset{camel[0].upper()}{camel[1:]}()" in text,
-                "computed": exported_only or name in COMPUTED_TOO,
+                "required": is_argument and not can_be_left_out,
+                "optional": is_argument and can_be_left_out,
+                "computed": not is_argument or name in COMPUTED_TOO,
             }
-            values = self._values(interface).get(camel)
-            if values and type_ == "string":
-                attributes[name]["values"] = values
+            if camel in values and type_ == "string":
+                attributes[name]["values"] = values[camel]
         for name, _, optional, required, _, class_, _, is_set in MEMBER.findall(text):
             many = f"class {class_} extends cdktf.ComplexList" in self._code
             if "ComplexList" not in text and class_.endswith("Map"):
@@ -99,23 +104,17 @@ class _Module:
             inner = self._block(element, element.removesuffix("OutputReference"))
             if "true" in (optional, required):
                 nesting = "single" if name == "timeouts" else "set" if is_set == "true" else "list"
-                blocks[name] = {
-                    "nesting": nesting,
-                    "min": int(required == "true"),
-                    "max": 0 if many or nesting == "single" else 1,
-                    "block": inner,
-                }
+                at_most = 0 if many or nesting == "single" else 1
+                blocks[name] = {"nesting": nesting, "min": int(required == "true"), "max": at_most, "block": inner}
             else:
                 type_ = ["set" if is_set == "true" else "list", _object(inner)]
                 attributes[name] = {"type": type_, "required": False, "optional": False, "computed": True}
         return {"attributes": attributes, "blocks": blocks}
 
-    @lru_cache
     def _values(self, interface: str) -> dict[str, list[str]]:
         """The values that an interface's properties may have, where their description lists them."""
         found = re.search(rf"export interface {interface} [^{{]*\{{(.*?)\n\}}", self._declarations, re.S)
-        pairs = VALUES.findall(found[1]) if found else []
-        return {camel: re.findall(r'"([^"]+)"', listed) for listed, camel in pairs}
+        return {camel: re.findall(r'"([^"]+)"', listed) for listed, camel in VALUES.findall(found[1] if found else "")}
 
 
 def _object(block: dict) -> list:
@@ -124,16 +123,21 @@ def _object(block: dict) -> list:
     return ["object", fields]
 
 
-def read(directory: pathlib.Path, wanted: dict[str, set[tuple[str, str]]]) -> dict:
-    """Schemas of the wanted types, `{provider: {kind: {type: block}}}`; remembered in the directory."""
-    schemas = {}
-    for provider, types in wanted.items():
-        remembered = directory / f"{provider}.json"
-        known = json.loads(remembered.read_text()) if remembered.exists() else {"resource": {}, "data": {}}
-        missing = [(kind, name) for kind, name in sorted(types) if name not in known[kind]]
-        if missing:
-            for (kind, name), block in _modules(provider, directory, missing).items():
-                known[kind][name] = block
-            remembered.write_text(json.dumps(known))
-        schemas[provider] = known
-    return schemas
+def install(tree: pathlib.Path, directory: pathlib.Path) -> None:
+    used = set().union(*(re.findall(r'^(resource|data) "((\w+?)_\w+)"', file.read_text(), re.M) for file in tree.rglob("*.tf")))
+    overrides = ""
+    for provider, source in PROVIDERS.items():
+        types = [(kind, name) for kind, name, of in sorted(used) if of == provider]
+        (directory / f"{provider}.json").write_text(json.dumps(_schemas(provider, directory, types)))
+        home = directory / "providers" / provider
+        home.mkdir(parents=True, exist_ok=True)
+        executable = home / f"terraform-provider-{provider}"
+        program = pathlib.Path(__file__).with_name("provider.py")
+        executable.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{program}" "{directory}" {provider}\n')
+        executable.chmod(0o755)
+        overrides += f'    "{source}" = "{home}"\n'
+    (directory / "terraformrc").write_text(f"provider_installation {{\n  dev_overrides {{\n{overrides}  }}\n  direct {{}}\n}}\n")
+
+
+if __name__ == "__main__":
+    install(pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve())

@@ -2,7 +2,7 @@
 
 It serves what `bindings.py` read over Terraform's plugin protocol, so that `terraform validate` and `terraform test` with a
 mocked provider check a configuration against the real schema, without a registry and without an account. Beside what
-Terraform checks by the schema, values that are known are compared with those that the provider's descriptions list.
+Terraform checks by the schema, it refuses values of computed attributes, and values that the provider's descriptions don't list.
 """
 
 import json
@@ -16,6 +16,7 @@ import msgpack
 protocol = grpc.protos(str(pathlib.Path("tfplugin5.proto")))
 NESTING = {"single": 1, "list": 2, "set": 3}
 SERVICE = "tfplugin5.Provider"
+UNKNOWN = object()
 
 
 def block_message(block: dict):
@@ -40,10 +41,12 @@ def block_message(block: dict):
 
 
 def wrong_values(block: dict, value: dict | None, path: str = "") -> list[str]:
-    """What a configuration says that the provider's descriptions don't list. What is not known yet may be anything."""
+    """Computed attributes that a configuration gives, and values that the provider's descriptions don't list."""
     wrong = []
     for name, attribute in block["attributes"].items():
         given = (value or {}).get(name)
+        if given is not None and not (attribute["required"] or attribute["optional"]):
+            wrong.append(f"{path}{name} is computed and can't be given")
         if "values" in attribute and isinstance(given, str) and given not in attribute["values"]:
             wrong.append(f'{path}{name} is "{given}", and can be: {", ".join(attribute["values"])}')
     for name, nested in block["blocks"].items():
@@ -69,8 +72,7 @@ class Provider:
         answer.provider.CopyFrom(protocol.Schema(block=provider))
         for kind, types in (("resource", answer.resource_schemas), ("data", answer.data_source_schemas)):
             for name, block in self.schema[kind].items():
-                if block:
-                    types[name].CopyFrom(protocol.Schema(block=block_message(block)))
+                types[name].CopyFrom(protocol.Schema(block=block_message(block)))
         return answer
 
     def prepare(self, request, _context):
@@ -78,16 +80,13 @@ class Provider:
 
     def validate(self, kind: str):
         def answer(request, _context):
-            value = msgpack.unpackb(request.config.msgpack, ext_hook=lambda _code, _data: None, strict_map_key=False)
+            value = msgpack.unpackb(request.config.msgpack, ext_hook=lambda _code, _data: UNKNOWN, strict_map_key=False)
             response = protocol.ValidateConfig.Response()
             for sentence in wrong_values(self.schema[kind][request.type_name], value):
                 response.diagnostics.add(severity=1, summary="A value that the provider refuses", detail=sentence)
             return response
 
         return answer
-
-    def stop(self, _request, _context):
-        return protocol.Stop.Response()
 
 
 def serve(schema: dict) -> None:
@@ -97,7 +96,6 @@ def serve(schema: dict) -> None:
         "PrepareProviderConfig": (provider.prepare, protocol.PrepareProviderConfig),
         "ValidateResourceTypeConfig": (provider.validate("resource"), protocol.ValidateConfig),
         "ValidateDataSourceConfig": (provider.validate("data"), protocol.ValidateConfig),
-        "Stop": (provider.stop, protocol.Stop),
     }
     handlers = {
         name: grpc.unary_unary_rpc_method_handler(answer, message.Request.FromString, lambda m: m.SerializeToString())
