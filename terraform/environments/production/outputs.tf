@@ -14,4 +14,10 @@ output "coditect" {
     locations         = module.coditect.locations
     rights            = module.coditect.rights
   }
+
+  # The module's type would drop a misspelled attribute without a word, and take the default.
+  precondition {
+    condition     = length(setsubtract(keys(var.settings), module.coditect.settings)) == 0
+    error_message = "No such setting: ${join(", ", setsubtract(keys(var.settings), module.coditect.settings))}."
+  }
 }

@@ -19,9 +19,9 @@ terraform {
 }
 
 provider "google" {
-  project = var.project_id
-  region  = var.region
+  project = var.settings.project_id
+  region  = var.settings.region
   # Budgets are asked for in the name of the project whose API is enabled.
   user_project_override = true
-  billing_project       = var.project_id
+  billing_project       = var.settings.project_id
 }

@@ -3,9 +3,9 @@
 locals {
   name   = "coditect"
   labels = { product = "coditect", environment = var.environment }
-  url    = "https://${var.domain}"
+  url    = "https://${var.settings.domain}"
   # Before there are images there is all that they need: the first of two applies.
-  serving = length(var.images) > 0
+  serving = length(var.settings.images) > 0
 
   max_instances = { for name, it in local.functions : name => lookup(var.max_instances, name, min(it.max_instances, var.max_instances_default)) }
   connections   = sum([for name, it in local.functions : contains(it.reads, "DATABASE_URL") ? local.max_instances[name] * local.pool_size : 0])
@@ -22,14 +22,14 @@ resource "google_project_service" "this" {
 }
 
 data "google_project" "this" {
-  project_id = var.project_id
+  project_id = var.settings.project_id
 }
 
 module "network" {
   source = "../network"
 
   name           = local.name
-  region         = var.region
+  region         = var.settings.region
   functions_cidr = var.functions_cidr
   services_cidr  = var.services_cidr
   depends_on     = [google_project_service.this]
@@ -39,7 +39,7 @@ module "postgres" {
   source = "../postgres"
 
   name                = var.postgres.name
-  region              = var.region
+  region              = var.settings.region
   network_id          = module.network.services_network_id
   tier                = var.postgres.tier
   highly_available    = var.postgres.highly_available
@@ -49,7 +49,7 @@ module "postgres" {
   password_generation = var.password_generation
   connections_needed  = local.connections
   roles               = local.roles
-  deletion_protection = var.deletion_protection
+  deletion_protection = var.settings.deletion_protection
   labels              = local.labels
 }
 
@@ -57,7 +57,7 @@ module "redis" {
   source = "../redis"
 
   name       = local.name
-  region     = var.region
+  region     = var.settings.region
   network_id = module.network.services_network_id
   memory_gb  = var.redis.memory_gb
   replicas   = var.redis.replicas
@@ -68,7 +68,7 @@ module "kms" {
   source = "../kms"
 
   name              = local.name
-  region            = var.region
+  region            = var.settings.region
   protection_level  = var.kms.protection_level
   versions          = var.kms.versions
   current_version   = var.kms.current_version
@@ -80,12 +80,12 @@ module "kms" {
 
 module "identity" {
   source = "../identity"
-  count  = var.identity == null ? 0 : 1
+  count  = var.settings.identity == null ? 0 : 1
 
-  project_id     = var.project_id
-  domains        = concat([var.domain], try(var.identity.domains, []))
-  social         = try(var.identity.social, {})
-  openid         = try(var.identity.openid, {})
+  project_id     = var.settings.project_id
+  domains        = concat([var.settings.domain], try(var.settings.identity.domains, []))
+  social         = try(var.settings.identity.social, {})
+  openid         = try(var.settings.identity.openid, {})
   client_secrets = var.identity_client_secrets
   depends_on     = [google_project_service.this]
 }
@@ -95,9 +95,9 @@ module "function" {
   for_each = local.functions
 
   name                = each.key
-  region              = var.region
+  region              = var.settings.region
   service_account     = google_service_account.function[each.key].email
-  image               = lookup(var.images, each.key, null)
+  image               = lookup(var.settings.images, each.key, null)
   memory              = "${local.memory_mib.instance}Mi"
   concurrency         = local.concurrency[each.key]
   min_instances       = lookup(var.min_instances, each.key, 0)
@@ -107,7 +107,7 @@ module "function" {
   tags                = [for tag, variable in local.tags : tag if contains(each.value.reads, variable)]
   settings            = { for name in concat(each.value.reads, local.everywhere) : name => local.settings[name] if contains(keys(local.settings), name) }
   secrets             = { for name in each.value.reads : name => local.secret_of["${each.key} ${name}"] if contains(keys(local.secret_of), "${each.key} ${name}") }
-  deletion_protection = var.deletion_protection
+  deletion_protection = var.settings.deletion_protection
   labels              = local.labels
 }
 
@@ -116,9 +116,9 @@ module "job" {
   for_each = local.jobs
 
   name            = each.key
-  region          = var.region
+  region          = var.settings.region
   service_account = google_service_account.job[each.key].email
-  image           = lookup(var.images, "ops", null)
+  image           = lookup(var.settings.images, "ops", null)
   arguments       = each.value.arguments
   schedule        = try(each.value.schedule, null)
   timeout         = try(each.value.timeout, "300s")
@@ -135,8 +135,8 @@ module "edge" {
   count  = local.serving ? 1 : 0
 
   name                = local.name
-  region              = var.region
-  domain              = var.domain
+  region              = var.settings.region
+  domain              = var.settings.domain
   default_function    = "auth"
   requests_per_minute = var.requests_per_minute
   signatures_preview  = var.signatures_preview
@@ -148,7 +148,7 @@ module "artifacts" {
   source = "../artifacts"
 
   name       = local.name
-  region     = var.region
+  region     = var.settings.region
   labels     = local.labels
   depends_on = [google_project_service.this]
 }
@@ -156,11 +156,11 @@ module "artifacts" {
 module "cicd" {
   source = "../cicd"
 
-  project_id          = var.project_id
-  repository_id       = var.repository_id
-  repository_owner_id = var.repository_owner_id
+  project_id          = var.settings.project_id
+  repository_id       = var.settings.repository_id
+  repository_owner_id = var.settings.repository_owner_id
   environment         = var.environment
-  region              = var.region
+  region              = var.settings.region
   artifact_repository = module.artifacts.repository
   services            = { for name, it in module.function : name => it.service if it.service != null }
   jobs                = { for name, it in module.job : name => it.job if it.job != null }
@@ -172,13 +172,13 @@ module "monitoring" {
   source = "../monitoring"
   count  = local.serving ? 1 : 0
 
-  project_id         = var.project_id
-  region             = var.region
-  domain             = var.domain
+  project_id         = var.settings.project_id
+  region             = var.settings.region
+  domain             = var.settings.domain
   functions          = { for name, it in local.functions : name => { latency_ms = it.latency_ms } }
   hourly_jobs        = [for name, it in local.jobs : name if try(split(" ", it.schedule)[1], "") == "*"]
-  notify             = var.notify
-  runbook_url        = var.runbook_url
+  notify             = var.settings.notify
+  runbook_url        = var.settings.runbook_url
   postgres_instance  = module.postgres.instance
   max_connections    = var.postgres.max_connections
   redis_instance     = module.redis.instance_id
@@ -189,13 +189,13 @@ module "monitoring" {
 
 module "budget" {
   source = "../budget"
-  count  = var.budget == null ? 0 : 1
+  count  = var.settings.budget == null ? 0 : 1
 
   name            = "CODITECT ${var.environment}"
-  billing_account = var.budget.billing_account
+  billing_account = var.settings.budget.billing_account
   project_number  = data.google_project.this.number
-  monthly_amount  = var.budget.monthly_amount
-  currency        = var.budget.currency
+  monthly_amount  = var.settings.budget.monthly_amount
+  currency        = var.settings.budget.currency
   channels        = try(module.monitoring[0].channels, [])
   depends_on      = [google_project_service.this]
 }

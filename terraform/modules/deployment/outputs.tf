@@ -1,6 +1,6 @@
 output "discovery" {
   description = "What GET /.well-known/coditect.json answers: who runs this and where each function is."
-  value = merge(var.register_url == "" ? {} : { register_url = var.register_url }, {
+  value = merge(var.settings.register_url == "" ? {} : { register_url = var.settings.register_url }, {
     issuer    = local.url
     functions = { for name in keys(local.functions) : name => local.url }
     jwks_uri  = "${local.url}/.well-known/jwks.json"
@@ -10,7 +10,7 @@ output "discovery" {
 output "dns_records" {
   description = "Records to be made: the certificate's proof, and once there are images the way in."
   value = local.serving ? {
-    address     = { name = "${var.domain}.", type = "A", data = module.edge[0].address }
+    address     = { name = "${var.settings.domain}.", type = "A", data = module.edge[0].address }
     certificate = { name = module.edge[0].certificate_record.name, type = module.edge[0].certificate_record.type, data = module.edge[0].certificate_record.data }
   } : {}
 }
@@ -55,13 +55,18 @@ output "runbook_sections" {
   value       = try(module.monitoring[0].runbook_sections, [])
 }
 
+output "settings" {
+  description = "Names of the settings that there are."
+  value       = keys(var.settings)
+}
+
 output "locations" {
   description = "Everything that has a region, and its region."
   value       = local.locations
 
   precondition {
-    condition     = alltrue([for location in values(local.locations) : location == var.region])
-    error_message = "Something would be outside ${var.region}: ${join(", ", [for name, location in local.locations : "${name} in ${location}" if location != var.region])}."
+    condition     = alltrue([for location in values(local.locations) : location == var.settings.region])
+    error_message = "Something would be outside ${var.settings.region}: ${join(", ", [for name, location in local.locations : "${name} in ${location}" if location != var.settings.region])}."
   }
 }
 

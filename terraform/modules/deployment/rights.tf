@@ -29,21 +29,21 @@ locals {
     REDIS_REPLICAS             = tostring(var.redis.confirmed ? module.redis.replicas : 0)
     SIGNING_KEY                = module.kms.signing_key
     PUBLIC_URL                 = local.url
-    OIDC_ISSUERS               = jsonencode(concat(module.identity[*].issuer, var.oidc_issuers))
+    OIDC_ISSUERS               = jsonencode(concat(module.identity[*].issuer, var.settings.oidc_issuers))
     SEAT_TTL_SECONDS           = "360"
     HEARTBEAT_INTERVAL_SECONDS = "300"
     LICENSE_TOKEN_TTL_SECONDS  = "86400"
     FUNCTION_URLS              = jsonencode({ for name in keys(local.functions) : name => local.url })
-    REGISTER_URL               = var.register_url
-    MAIL_FROM                  = var.mail_from
+    REGISTER_URL               = var.settings.register_url
+    MAIL_FROM                  = var.settings.mail_from
     # The load balancer appends the caller's address and its own.
     TRUSTED_PROXY_HOPS = "2"
     RUST_LOG           = "info"
     LOG_FORMAT         = "json"
     # Empty is unset: no collector, no spans.
-    GOOGLE_CLOUD_PROJECT        = var.project_id
-    OTEL_EXPORTER_OTLP_ENDPOINT = var.traces.collector
-    OTEL_TRACES_SAMPLER_ARG     = tostring(var.traces.share)
+    GOOGLE_CLOUD_PROJECT        = var.settings.project_id
+    OTEL_EXPORTER_OTLP_ENDPOINT = var.settings.traces.collector
+    OTEL_TRACES_SAMPLER_ARG     = tostring(var.settings.traces.share)
     # Neither Cloud SQL's nor Memorystore's certificates are of an authority that the web knows.
     CA_CERTIFICATES = "${module.postgres.certificate_authority}\n${module.redis.certificate_authorities}"
   }
@@ -77,13 +77,13 @@ locals {
       if contains([for key, of in local.secret_names : of if startswith(key, "${name} ")], secret)
     }
   }
-  secret_of = { for key, secret in local.secret_names : key => { secret = module.secrets.ids[secret], version = lookup(var.secret_versions, secret, "latest") } }
+  secret_of = { for key, secret in local.secret_names : key => { secret = module.secrets.ids[secret], version = lookup(var.settings.secret_versions, secret, "latest") } }
 }
 
 module "secrets" {
   source = "../secrets"
 
-  region  = var.region
+  region  = var.settings.region
   readers = local.secret_readers
   made    = setunion(["redis-url", "role-passwords", "database-url-owner"], [for role in local.roles : "database-url-${replace(role, "_", "-")}"])
   values = merge(

@@ -138,13 +138,3 @@ variable "services_cidr" {
     error_message = "A CIDR range."
   }
 }
-
-variable "deletion_protection" {
-  description = "Whether deleting the database and the services is refused."
-  type        = bool
-  default     = true
-  validation {
-    condition     = var.deletion_protection != null
-    error_message = "true or false."
-  }
-}

@@ -11,34 +11,24 @@ mock_provider "random" {
 }
 
 variables {
-  environment         = "test"
-  project_id          = "example-coditect-test"
-  region              = "europe-west1"
-  domain              = "api.example.com"
-  repository_id       = "123456789"
-  repository_owner_id = "12345678"
-  runbook_url         = "https://example.com/docs/runbook.md"
-  notify              = { page = ["on-call@example.com"], ticket = ["operations@example.com"] }
-  postgres            = { tier = "db-custom-2-8192", highly_available = true, max_connections = 500 }
-  redis               = { memory_gb = 1, replicas = 1 }
-  kms                 = { protection_level = "HSM" }
-  identity            = { social = { "google.com" = "id", "github.com" = "id" } }
+  environment = "test"
+  postgres    = { tier = "db-custom-2-8192", highly_available = true, max_connections = 500 }
+  redis       = { memory_gb = 1, replicas = 1 }
+  kms         = { protection_level = "HSM" }
 
-  identity_client_secrets = { "google.com" = "secret", "github.com" = "secret" }
+  settings = {
+    project_id          = "example-coditect-test"
+    region              = "europe-west1"
+    domain              = "api.example.com"
+    repository_id       = "123456789"
+    repository_owner_id = "12345678"
+    runbook_url         = "https://example.com/docs/runbook.md"
+    notify              = { page = ["on-call@example.com"], ticket = ["operations@example.com"] }
+    identity            = { social = { "google.com" = "id", "github.com" = "id" } }
 
-  images = {
-    validate       = "europe-west1-docker.pkg.dev/p/coditect/validate:1"
-    acquire        = "europe-west1-docker.pkg.dev/p/coditect/acquire:1"
-    heartbeat      = "europe-west1-docker.pkg.dev/p/coditect/heartbeat:1"
-    release        = "europe-west1-docker.pkg.dev/p/coditect/release:1"
-    auth           = "europe-west1-docker.pkg.dev/p/coditect/auth:1"
-    webhook-stripe = "europe-west1-docker.pkg.dev/p/coditect/webhook-stripe:1"
-    billing        = "europe-west1-docker.pkg.dev/p/coditect/billing:1"
-    sync-push      = "europe-west1-docker.pkg.dev/p/coditect/sync-push:1"
-    sync-pull      = "europe-west1-docker.pkg.dev/p/coditect/sync-pull:1"
-    telemetry      = "europe-west1-docker.pkg.dev/p/coditect/telemetry:1"
-    ops            = "europe-west1-docker.pkg.dev/p/coditect/ops:1"
+    images = { for name in ["validate", "acquire", "heartbeat", "release", "auth", "webhook-stripe", "billing", "sync-push", "sync-pull", "telemetry", "ops"] : name => "europe-west1-docker.pkg.dev/p/coditect/${name}:1" }
   }
+  identity_client_secrets = { "google.com" = "secret", "github.com" = "secret" }
 }
 
 run "a_deployment" {
@@ -148,7 +138,7 @@ run "a_deployment" {
 run "the_first_apply_needs_no_image" {
   command = plan
   variables {
-    images = {}
+    settings = merge(var.settings, { images = {} })
   }
   assert {
     condition     = length([for name, service in output.services : name if service != null]) == 0 && length(module.edge) == 0
@@ -163,31 +153,30 @@ run "the_first_apply_needs_no_image" {
 run "an_image_is_missing" {
   command = plan
   variables {
-    images = { ops = "europe-west1-docker.pkg.dev/p/coditect/ops:1" }
+    settings = merge(var.settings, { images = { ops = "europe-west1-docker.pkg.dev/p/coditect/ops:1" } })
   }
-  expect_failures = [var.images]
+  expect_failures = [var.settings]
 }
 
 run "eu_residency_refuses_america" {
   command = plan
   variables {
-    region = "us-central1"
+    settings = merge(var.settings, { region = "us-central1" })
   }
-  expect_failures = [var.region]
+  expect_failures = [var.settings]
 }
 
 run "eu_residency_refuses_london" {
   command = plan
   variables {
-    region = "europe-west2"
+    settings = merge(var.settings, { region = "europe-west2" })
   }
-  expect_failures = [var.region]
+  expect_failures = [var.settings]
 }
 
 run "anywhere_is_anywhere" {
   command = plan
   variables {
-    residency = "anywhere"
-    region    = "us-central1"
+    settings = merge(var.settings, { residency = "anywhere", region = "us-central1" })
   }
 }
