@@ -1,6 +1,6 @@
-//! What can be said on the command line.
+//! Definition of the command line.
 
-/// The lines of a help text that show the command in use. Tests see to it that each can be said.
+/// Formats the examples of a help text. Tests parse each of them.
 macro_rules! examples {
     ($($line:literal),+ $(,)?) => { concat!("\x1b[1;4mExamples:\x1b[0m", $("\n  ", $line),+) };
 }
@@ -15,9 +15,9 @@ mod telemetry;
 #[cfg(test)]
 mod tests;
 mod usage;
-mod words;
+mod values;
 
-pub(crate) use hook::{HookCommand, HookPlace};
+pub(crate) use hook::{HookCommand, HookLocation};
 pub(crate) use keys::{KeysCommand, PassphraseSource};
 pub(crate) use login::LoginArguments;
 pub(crate) use record::{
@@ -27,8 +27,8 @@ pub(crate) use record::{
 pub(crate) use seat::{SeatCommand, WaitArguments};
 pub(crate) use sync::{SyncArguments, SyncCommand};
 pub(crate) use telemetry::TelemetryCommand;
-pub(crate) use usage::Misunderstanding;
-pub(crate) use words::{Patience, STATUSES, TextWords, switch, with_joined_wait};
+pub(crate) use usage::UsageError;
+pub(crate) use values::{TASK_STATUSES, TextArgument, WaitLimit, join_wait_value, parse_switch};
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -208,7 +208,7 @@ pub(crate) enum Command {
     /// Keep this program up to date
     #[command(name = "self", subcommand)]
     #[command(after_help = examples!["coditect self update", "coditect self update --check"])]
-    Own(SelfCommand),
+    Self_(SelfCommand),
     /// Install the newest version in place of this one
     #[command(hide = true)]
     Update {

@@ -1,4 +1,4 @@
-//! The commands.
+//! Runs the commands: one file each.
 
 mod activate;
 mod browser;
@@ -6,10 +6,12 @@ mod completions;
 mod config;
 mod deactivate;
 mod doctor;
+mod events;
 mod hook;
 mod init;
 mod login;
 mod logout;
+mod post_command;
 mod record;
 mod register;
 mod run;
@@ -21,10 +23,8 @@ mod sync;
 mod sync_keys;
 mod telemetry;
 mod update;
-mod upkeep;
 mod validate;
 mod waiting;
-mod watch;
 mod whoami;
 
 use std::ffi::OsString;
@@ -34,19 +34,19 @@ use coditect::input::read_whole;
 use coditect::{Error, Kind, LastError, LicenseClient, LicenseClientBuilder, Profile};
 
 use crate::arguments::{
-    Arguments, Command, Common, Misunderstanding, NoteCommand, SelfCommand, TaskCommand, with_joined_wait,
+    Arguments, Command, Common, NoteCommand, SelfCommand, TaskCommand, UsageError, join_wait_value,
 };
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
+use post_command::PostCommand;
 use serde_json::json;
-use upkeep::Afterwards;
 
 /// Executes the command that the arguments name.
 pub(crate) fn execute(arguments: impl Iterator<Item = OsString>) -> ExitStatus {
-    let arguments = with_joined_wait(&arguments.collect::<Vec<_>>());
-    let (Arguments { mut common, command }, name) = match understood(&arguments) {
-        Ok(understood) => understood,
-        Err(error) => return misunderstood(&arguments, &error),
+    let arguments = join_wait_value(&arguments.collect::<Vec<_>>());
+    let (Arguments { mut common, command }, name) = match parse(&arguments) {
+        Ok(parsed) => parsed,
+        Err(error) => return print_usage_error(&arguments, &error),
     };
     let printer = Printer { json: common.json, quiet: common.quiet, verbose: common.verbose };
     if common.home.is_some() || common.profile.is_some() {
@@ -55,20 +55,20 @@ pub(crate) fn execute(arguments: impl Iterator<Item = OsString>) -> ExitStatus {
             Err(error) => return printer.error(&error),
         }
     }
-    // The hook has a log of its own, and no time; no user waits for the upkeep.
-    let unnoticed = matches!(command, Command::Hook(_) | Command::Upkeep { .. });
-    let afterwards = Afterwards::of(&command, name);
-    let status = perform(printer, &common, command).unwrap_or_else(|error| {
-        if !unnoticed && ExitStatus::of(&error) != ExitStatus::Usage {
+    // The hook has a log of its own and little time, and no user waits for the upkeep.
+    let is_background = matches!(command, Command::Hook(_) | Command::Upkeep { .. });
+    let post_command = PostCommand::new(&command, name);
+    let status = dispatch(printer, &common, command).unwrap_or_else(|error| {
+        if !is_background && ExitStatus::of(&error) != ExitStatus::Usage {
             LastError::keep(common.home.clone(), &error);
         }
         printer.error(&error)
     });
-    afterwards.see_to(printer, &common, status);
+    post_command.run(printer, &common, status);
     status
 }
 
-fn perform(printer: Printer, common: &Common, command: Command) -> Result<ExitStatus, Error> {
+fn dispatch(printer: Printer, common: &Common, command: Command) -> Result<ExitStatus, Error> {
     match command {
         Command::Init => init::init(printer, common),
         Command::Register { no_browser } => register::register(printer, common, no_browser),
@@ -90,35 +90,36 @@ fn perform(printer: Printer, common: &Common, command: Command) -> Result<ExitSt
         Command::Doctor { fix } => doctor::doctor(printer, common, fix),
         Command::Config(command) => config::config(printer, common, command),
         Command::Completions { shell } => Ok(completions::completions(printer, shell)),
-        Command::Own(SelfCommand::Update { check }) | Command::Update { check } => {
+        Command::Self_(SelfCommand::Update { check }) | Command::Update { check } => {
             update::update(printer, common, check)
         }
         Command::Version => Ok(version(printer)),
-        // Plurals are read as the commands that they stand for.
-        Command::Tasks(words) => {
-            record::task(printer, common, words.command.unwrap_or(TaskCommand::List(words.filter)))
+        // A plural alone lists; with a command it is the singular.
+        Command::Tasks(plural) => {
+            record::task(printer, common, plural.command.unwrap_or(TaskCommand::List(plural.filter)))
         }
-        Command::Decisions(words) => {
-            record::note(printer, common, Kind::Decision, words.command.unwrap_or(NoteCommand::List(words.filter)))
+        Command::Decisions(plural) => {
+            record::note(printer, common, Kind::Decision, plural.command.unwrap_or(NoteCommand::List(plural.filter)))
         }
-        Command::Learnings(words) => {
-            record::note(printer, common, Kind::SkillLearning, words.command.unwrap_or(NoteCommand::List(words.filter)))
+        Command::Learnings(plural) => {
+            let command = plural.command.unwrap_or(NoteCommand::List(plural.filter));
+            record::note(printer, common, Kind::SkillLearning, command)
         }
         Command::Telemetry(command) => telemetry::telemetry(printer, common, command),
-        Command::Upkeep { updates, telemetry, sync } => upkeep::upkeep(common, updates, telemetry, sync),
+        Command::Upkeep { updates, telemetry, sync } => post_command::upkeep(common, updates, telemetry, sync),
         Command::Man { output } => completions::man(printer, &output),
     }
 }
 
-/// Parses the arguments. Returns them with the name of the command, after the names of those above it.
-fn understood(arguments: &[OsString]) -> Result<(Arguments, String), clap::Error> {
+/// Parses the arguments. Returns them with the full name of the command: `sync keys init`.
+fn parse(arguments: &[OsString]) -> Result<(Arguments, String), clap::Error> {
     let mut program = Arguments::program();
     let matches = program.try_get_matches_from_mut(arguments)?;
     let mut names = Vec::new();
-    let mut below = matches.subcommand();
-    while let Some((name, matches)) = below {
+    let mut subcommand = matches.subcommand();
+    while let Some((name, matches)) = subcommand {
         names.push(name);
-        below = matches.subcommand();
+        subcommand = matches.subcommand();
     }
     let name = names.join(" ");
     let parsed = Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut program))?;
@@ -130,8 +131,8 @@ fn client(printer: Printer, common: &Common) -> Result<LicenseClient, Error> {
     builder(printer, common).build()
 }
 
-/// Prints a notice if seats are not taken with what was just stored, but with the key of the environment.
-fn tell_of_given_key(printer: Printer, client: &LicenseClient) {
+/// Warns after a key or sign-in was stored that seats are nevertheless taken with the key of `CODITECT_LICENSE_KEY`.
+fn warn_of_environment_key(printer: Printer, client: &LicenseClient) {
     if !matches!(client.given_key(), Ok(None)) {
         printer.notice(
             "CODITECT_LICENSE_KEY is set and comes first: seats are taken with its key, and not with what was just stored.",
@@ -150,7 +151,7 @@ fn builder(printer: Printer, common: &Common) -> LicenseClientBuilder {
 }
 
 /// Reads standard input; a pipe that stays open is read until it is `whole`.
-fn standard_input(max_len: usize, whole: impl Fn(&[u8]) -> bool) -> Result<Vec<u8>, Error> {
+fn read_stdin(max_len: usize, whole: impl Fn(&[u8]) -> bool) -> Result<Vec<u8>, Error> {
     let input = read_whole(std::io::stdin(), max_len, whole);
     input.map_err(|cause| Error::File { path: "standard input".into(), cause })
 }
@@ -160,15 +161,15 @@ fn version(printer: Printer) -> ExitStatus {
     printer.answer(&json!({ "version": version }), &format!("coditect {version}"), ExitStatus::Yes)
 }
 
-fn misunderstood(arguments: &[OsString], error: &clap::Error) -> ExitStatus {
+fn print_usage_error(arguments: &[OsString], error: &clap::Error) -> ExitStatus {
     // Arguments after `--` are not ours, and may be another program's --json.
     let ours = arguments.iter().take_while(|argument| *argument != "--");
     let printer = Printer { json: ours.into_iter().any(|argument| argument == "--json"), quiet: false, verbose: false };
-    let fault = match Misunderstanding::of(error, arguments) {
-        Misunderstanding::Help(text) => return printer.help(&text),
-        Misunderstanding::Version => return version(printer),
-        Misunderstanding::Unfinished { help, .. } if !printer.json => return printer.help(&help),
-        Misunderstanding::Unfinished { fault, .. } | Misunderstanding::Wrong(fault) => fault,
+    let message = match UsageError::new(error, arguments) {
+        UsageError::Help(text) => return printer.help(&text),
+        UsageError::Version => return version(printer),
+        UsageError::MissingSubcommand { help, .. } if !printer.json => return printer.help(&help),
+        UsageError::MissingSubcommand { message, .. } | UsageError::Invalid(message) => message,
     };
-    printer.failure(&fault.sentence, &fault.hint, "usage", ExitStatus::Usage)
+    printer.failure(&message.sentence, &message.hint, "usage", ExitStatus::Usage)
 }

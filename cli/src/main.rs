@@ -6,8 +6,8 @@ mod exit_status;
 mod panic;
 mod printer;
 mod progress;
+mod relative_time;
 mod terminal;
-mod when;
 
 use std::process::ExitCode;
 

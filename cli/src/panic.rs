@@ -8,12 +8,12 @@ use std::panic::{self, PanicHookInfo};
 pub(crate) fn install() {
     panic::set_hook(Box::new(|panicked| {
         // An error is ignored: there is no place to report that standard error is closed.
-        let _ = writeln!(io::stderr().lock(), "{}", sentence(panicked));
+        let _ = writeln!(io::stderr().lock(), "{}", message(panicked));
         quit();
     }));
 }
 
-fn sentence(panicked: &PanicHookInfo<'_>) -> String {
+fn message(panicked: &PanicHookInfo<'_>) -> String {
     let place =
         panicked.location().map_or_else(|| "an unknown place".to_owned(), |at| format!("{}:{}", at.file(), at.line()));
     format!(
@@ -44,12 +44,12 @@ mod tests {
         let mut process = Command::new(std::env::current_exe().unwrap());
         process.args(["--ignored", "--exact", "panic::tests::panicking", "--nocapture"]);
         let output = process.env("RUST_BACKTRACE", "1").output().unwrap();
-        let told = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{told}");
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{message}");
         assert!(
-            told.starts_with("error: coditect ") && told.contains("panic.rs:") && told.contains("\nhint: "),
-            "{told}"
+            message.starts_with("error: coditect ") && message.contains("panic.rs:") && message.contains("\nhint: "),
+            "{message}"
         );
-        assert!(!told.contains("CODITECT-PRO") && !told.contains("backtrace"), "{told}");
+        assert!(!message.contains("CODITECT-PRO") && !message.contains("backtrace"), "{message}");
     }
 }

@@ -19,13 +19,13 @@ use serde_json::json;
 use self::escape::lines;
 use crate::exit_status::ExitStatus;
 use crate::progress;
-use crate::terminal::{is_automated, shows_colors};
+use crate::terminal::{is_ci, shows_colors};
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
 
 /// Formats a path for an answer: one line, whatever its names are.
-pub(crate) fn shown(path: &Path) -> String {
+pub(crate) fn display_path(path: &Path) -> String {
     one_line(&path.display().to_string())
 }
 
@@ -42,22 +42,22 @@ impl Printer {
     pub(crate) fn answer(self, object: &impl Serialize, text: &str, status: ExitStatus) -> ExitStatus {
         if self.json {
             let object = serde_json::to_string(object).expect("answers are text with names");
-            self.data(&object, status)
+            self.print(&object, status)
         } else {
-            self.data(&lines(text), status)
+            self.print(&lines(text), status)
         }
     }
 
     /// Prints an unsolicited sentence.
     pub(crate) fn notice(self, sentence: &str) {
         if !self.quiet {
-            words(&one_line(sentence));
+            print_message(&one_line(sentence));
         }
     }
 
-    /// Prints what the user must do for this to go on, also with `--quiet`. It must be seen, so it is no data.
+    /// Prints what the user must do for the command to go on, to standard error and also with `--quiet`.
     pub(crate) fn instruction(self, text: &str) {
-        words(&lines(text));
+        print_message(&lines(text));
     }
 
     /// Shows progress: a line that the next one replaces. Shown to people at a terminal alone.
@@ -71,16 +71,16 @@ impl Printer {
     pub(crate) fn trace(self, trace: &Trace) {
         ANSWERED.fetch_or(matches!(trace, Trace::Answered { .. }), Ordering::Relaxed);
         if self.verbose && !matches!(trace, Trace::Asking { .. }) {
-            words(&one_line(&trace.to_string()));
+            print_message(&one_line(&trace.to_string()));
         }
         if self.shows_progress() {
-            progress::follow(trace);
+            progress::show_request(trace);
         }
     }
 
-    /// Returns true if a person is there to read unsolicited notices.
-    pub(crate) fn has_reader(self) -> bool {
-        self.shows_progress() && !is_automated()
+    /// Returns true if a person reads the output, and so unsolicited notices.
+    pub(crate) fn is_interactive(self) -> bool {
+        self.shows_progress() && !is_ci()
     }
 
     fn shows_progress(self) -> bool {
@@ -100,7 +100,7 @@ impl Printer {
         };
         match refusal {
             // The server's problem document, unchanged.
-            Some(refusal) => self.data(refusal.raw.trim(), status),
+            Some(refusal) => self.print(refusal.raw.trim(), status),
             None => self.failure(&error.to_string(), &error.hint(), error.code(), status),
         }
     }
@@ -108,36 +108,36 @@ impl Printer {
     /// Prints a failure that is no [`Error`], in the same form.
     pub(crate) fn failure(self, sentence: &str, hint: &str, code: &str, status: ExitStatus) -> ExitStatus {
         if self.json {
-            self.data(&json!({"code": code, "detail": sentence, "hint": hint}).to_string(), status)
+            self.print(&json!({"code": code, "detail": sentence, "hint": hint}).to_string(), status)
         } else {
             // One line each, so that no text from elsewhere looks like a line of ours.
             let (sentence, hint) = (one_line(sentence.trim_end()), one_line(hint.trim_end()));
-            words(&format!("{} {sentence}\n{} {hint}", label("error:", ERROR), label("hint:", HINT)));
+            print_message(&format!("{} {sentence}\n{} {hint}", label("error:", ERROR), label("hint:", HINT)));
             status
         }
     }
 
     /// Prints a text as it is: help, version, completions.
     pub(crate) fn text(self, text: &str) -> ExitStatus {
-        self.data(text.trim_end(), ExitStatus::Yes)
+        self.print(text.trim_end(), ExitStatus::Yes)
     }
 
     /// Prints a help text, which has styles of its own.
     pub(crate) fn help(self, text: &StyledStr) -> ExitStatus {
         if self.json {
             let object = json!({ "help": text.to_string().trim_end() });
-            return self.data(&object.to_string(), ExitStatus::Yes);
+            return self.print(&object.to_string(), ExitStatus::Yes);
         }
         self.text(&if shows_colors(&io::stdout()) { text.ansi().to_string() } else { text.to_string() })
     }
 
-    fn data(self, text: &str, status: ExitStatus) -> ExitStatus {
-        progress::wipe();
+    fn print(self, text: &str, status: ExitStatus) -> ExitStatus {
+        progress::clear();
         let mut out = io::stdout().lock();
         match writeln!(out, "{text}").and_then(|()| out.flush()) {
             // A reader that closed the pipe has read enough.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                words(&format!(
+                print_message(&format!(
                     "error: The answer cannot be written: {error}.\nhint: Check where standard output goes."
                 ));
                 ExitStatus::Broken
@@ -151,7 +151,7 @@ impl Printer {
 static ANSWERED: AtomicBool = AtomicBool::new(false);
 
 /// Returns true if a server has answered this process, so that there is a network.
-pub(crate) fn was_answered() -> bool {
+pub(crate) fn has_server_answered() -> bool {
     ANSWERED.load(Ordering::Relaxed)
 }
 
@@ -161,7 +161,7 @@ fn label(text: &str, style: Style) -> String {
 }
 
 /// Prints a message. An error is ignored: there is no place to report that standard error is closed.
-fn words(text: &str) {
-    progress::wipe();
+fn print_message(text: &str) {
+    progress::clear();
     let _ = writeln!(io::stderr().lock(), "{text}");
 }

@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal, Read, Write};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 /// Longest line that is read, in bytes: no passphrase is longer.
-const MAX_LEN: usize = 1024;
+const MAX_LINE_LEN: usize = 1024;
 
 const INTERRUPT: u8 = 0x03;
 const END: u8 = 0x04;
@@ -20,8 +20,8 @@ pub(crate) fn shows_colors(stream: &impl IsTerminal) -> bool {
     !unwanted && !unable && stream.is_terminal()
 }
 
-/// Returns true on a machine that builds or tests (`CI`), whose terminals no person looks at.
-pub(crate) fn is_automated() -> bool {
+/// Returns true in a CI job (`CI`), whose terminals no person looks at.
+pub(crate) fn is_ci() -> bool {
     std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false")
 }
 
@@ -35,51 +35,51 @@ impl Terminal {
         file.is_terminal().then_some(Self(file))
     }
 
-    /// Asks for a line, and shows what is typed. Returns none if the user gave up.
-    pub(crate) fn ask(&mut self, question: &str) -> io::Result<Option<String>> {
+    /// Asks for a line, and shows the input. Returns none if the user gave up.
+    pub(crate) fn prompt(&mut self, question: &str) -> io::Result<Option<String>> {
         write!(self.0, "{question}")?;
         let mut line = Vec::new();
         loop {
-            match self.byte()? {
+            match self.read_byte()? {
                 None if line.is_empty() => return Ok(None),
                 None | Some(b'\n') => return Ok(Some(String::from_utf8_lossy(&line).trim().to_owned())),
-                Some(byte) if line.len() < MAX_LEN => line.push(byte),
+                Some(byte) if line.len() < MAX_LINE_LEN => line.push(byte),
                 Some(_) => {}
             }
         }
     }
 
-    /// Asks for a line without showing it, and for further ones while `goes_on` returns true for what was typed so far. Returns
-    /// none if the user gave up; an empty line ends it.
-    pub(crate) fn ask_secretly(
+    /// Asks for a line without showing it, and for further ones while `is_continued` returns true for the input so far. Returns none
+    /// if the user gave up; an empty line ends it.
+    pub(crate) fn prompt_hidden(
         &mut self,
         question: &str,
-        goes_on: impl Fn(&str) -> bool,
+        is_continued: impl Fn(&str) -> bool,
     ) -> io::Result<Option<String>> {
         // First, because input that was typed by then is thrown away: a user who sees the question may answer at once.
-        let hidden = Hidden::new(&self.0)?;
+        let echo_off = EchoOff::new(&self.0)?;
         write!(self.0, "{question}")?;
-        let mut answer = self.hidden_line();
+        let mut answer = self.read_hidden_line();
         while let Ok(Some(lines)) = &mut answer
-            && goes_on(lines)
+            && is_continued(lines)
         {
-            match self.hidden_line() {
+            match self.read_hidden_line() {
                 Ok(Some(line)) if line.is_empty() => break,
                 Ok(Some(line)) => *lines = format!("{lines}\n{line}"),
                 other => answer = other,
             }
         }
-        drop(hidden);
+        drop(echo_off);
         writeln!(self.0)?;
         answer
     }
 
     /// Reads a line byte by byte, since the terminal edits nothing while it shows nothing; Ctrl-C arrives as one, so that the
     /// terminal is always left as it was.
-    fn hidden_line(&mut self) -> io::Result<Option<String>> {
+    fn read_hidden_line(&mut self) -> io::Result<Option<String>> {
         let mut line = Vec::new();
         loop {
-            match self.byte()? {
+            match self.read_byte()? {
                 None | Some(INTERRUPT) => return Ok(None),
                 Some(END) if line.is_empty() => return Ok(None),
                 Some(b'\n' | b'\r' | END) => return Ok(String::from_utf8(line).ok()),
@@ -88,25 +88,25 @@ impl Terminal {
                     // A whole character: its last byte, and those before it that only go on.
                     while line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {}
                 }
-                Some(byte) if line.len() < MAX_LEN => line.push(byte),
+                Some(byte) if line.len() < MAX_LINE_LEN => line.push(byte),
                 Some(_) => {}
             }
         }
     }
 
-    fn byte(&mut self) -> io::Result<Option<u8>> {
+    fn read_byte(&mut self) -> io::Result<Option<u8>> {
         let mut byte = [0];
         Ok((self.0.read(&mut byte)? == 1).then_some(byte[0]))
     }
 }
 
 /// Turns the terminal's echo off, until this is dropped.
-struct Hidden {
+struct EchoOff {
     file: File,
     before: Termios,
 }
 
-impl Hidden {
+impl EchoOff {
     fn new(terminal: &File) -> io::Result<Self> {
         let file = terminal.try_clone()?;
         let before = tcgetattr(&file)?;
@@ -117,7 +117,7 @@ impl Hidden {
     }
 }
 
-impl Drop for Hidden {
+impl Drop for EchoOff {
     fn drop(&mut self) {
         // Input that was typed too early stays with the terminal. An error is ignored: there is no place to report it.
         let _ = tcsetattr(&self.file, OptionalActions::Now, &self.before);

@@ -9,22 +9,22 @@ pub(crate) enum HookCommand {
     /// Record the tasks in an agent's event, which is read from standard input (for agents, who call it)
     #[command(after_help = examples!["coditect hook task-plan <event.json"])]
     TaskPlan,
-    /// Do what recording has left to be done
+    /// Finish in the background what a recording has deferred
     #[command(hide = true)]
     Tidy,
     /// Add the hook to the agent's settings
     #[command(after_help = examples!["coditect hook install", "coditect hook install --project"])]
-    Install(HookPlace),
+    Install(HookLocation),
     /// Take the hook out of the agent's settings
     #[command(after_help = examples!["coditect hook uninstall"])]
-    Uninstall(HookPlace),
+    Uninstall(HookLocation),
     /// Show where the hook is installed, and what last went wrong
     #[command(after_help = examples!["coditect hook status", "coditect hook status --settings ~/other/settings.json"])]
-    Status(HookPlace),
+    Status(HookLocation),
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct HookPlace {
+pub(crate) struct HookLocation {
     /// The agent's settings file [default: settings.json in $CLAUDE_CONFIG_DIR, else in ~/.claude]
     #[arg(long, value_name = "FILE", conflicts_with = "project")]
     pub(crate) settings: Option<PathBuf>,

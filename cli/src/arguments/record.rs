@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use coditect::TaskStatus;
 
-use super::words::{TextWords, said, status};
+use super::values::{TextArgument, parse_status, parse_text};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TaskCommand {
@@ -12,7 +12,7 @@ pub(crate) enum TaskCommand {
     #[command(after_help = examples!["coditect task add Write it down", "coditect task add '- buy milk'", "coditect task add 'Ship it' --id ship --project engine --status in_progress"])]
     Add {
         #[command(flatten)]
-        text: TextWords,
+        text: TextArgument,
         /// Its id [default: a new UUID]
         #[arg(long)]
         id: Option<String>,
@@ -26,7 +26,7 @@ pub(crate) enum TaskCommand {
         /// Its id, or the beginning of it
         id: String,
         #[command(flatten)]
-        text: TextWords,
+        text: TextArgument,
         #[command(flatten)]
         fields: TaskFields,
     },
@@ -37,7 +37,7 @@ pub(crate) enum TaskCommand {
         /// Its id, or the beginning of it
         id: String,
         /// How it ended
-        #[arg(long, allow_hyphen_values = true, value_parser = said)]
+        #[arg(long, allow_hyphen_values = true, value_parser = parse_text)]
         outcome: Option<String>,
     },
     /// List tasks, the latest change first
@@ -57,7 +57,7 @@ pub(crate) enum TaskCommand {
     },
 }
 
-/// `coditect tasks`: the list, or whatever `coditect task` does.
+/// `coditect tasks`: the list, or a command of `coditect task`.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct TasksArguments {
@@ -67,7 +67,7 @@ pub(crate) struct TasksArguments {
     pub(crate) command: Option<TaskCommand>,
 }
 
-/// The same of decisions and learnings.
+/// `coditect decisions` and `coditect learnings`: the list, or a command of the singular.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct NotesArguments {
@@ -77,14 +77,14 @@ pub(crate) struct NotesArguments {
     pub(crate) command: Option<NoteCommand>,
 }
 
-/// The examples, and the nouns in what is said of each command, are those of [`describe`].
+/// Commands of decisions and learnings. [`describe`] replaces the help texts by those of the noun.
 #[derive(Debug, Subcommand)]
 pub(crate) enum NoteCommand {
     /// Add one
     #[command(alias = "new", alias = "create")]
     Add {
         #[command(flatten)]
-        text: TextWords,
+        text: TextArgument,
         /// Its id [default: a new UUID]
         #[arg(long)]
         id: Option<String>,
@@ -97,7 +97,7 @@ pub(crate) enum NoteCommand {
         /// Its id, or the beginning of it
         id: String,
         #[command(flatten)]
-        text: TextWords,
+        text: TextArgument,
         #[command(flatten)]
         fields: NoteFields,
     },
@@ -115,10 +115,10 @@ pub(crate) enum NoteCommand {
     },
 }
 
-/// The commands of a noun, with what is said of each and an example.
-type Described = [(&'static str, &'static str, &'static str); 5];
+/// Help of the commands of a noun: name, description, examples.
+type Descriptions = [(&'static str, &'static str, &'static str); 5];
 
-const DECISION: Described = [
+const DECISION: Descriptions = [
     (
         "add",
         "Add a decision",
@@ -145,7 +145,7 @@ const DECISION: Described = [
     ("rm", "Delete a decision", examples!["coditect decision rm postgres"]),
 ];
 
-const LEARNING: Described = [
+const LEARNING: Descriptions = [
     (
         "add",
         "Add something that was learned",
@@ -168,7 +168,7 @@ const LEARNING: Described = [
     ("rm", "Delete a learning", examples!["coditect learning rm fsync"]),
 ];
 
-/// Gives the commands that decisions and learnings share the words of each.
+/// Sets the help texts of the commands that decisions and learnings share.
 pub(super) fn describe(program: clap::Command) -> clap::Command {
     [("decision", DECISION), ("learning", LEARNING)].into_iter().fold(program, |program, (noun, described)| {
         program.mut_subcommand(noun, |noun| {
@@ -182,10 +182,10 @@ pub(super) fn describe(program: clap::Command) -> clap::Command {
 #[derive(Debug, Default, Args)]
 pub(crate) struct TaskFields {
     /// How far it is: pending, in_progress, completed, or another word
-    #[arg(long, value_parser = status)]
+    #[arg(long, value_parser = parse_status)]
     pub(crate) status: Option<TaskStatus>,
     /// How it ended
-    #[arg(long, allow_hyphen_values = true, value_parser = said)]
+    #[arg(long, allow_hyphen_values = true, value_parser = parse_text)]
     pub(crate) outcome: Option<String>,
     /// How many uses of tools went well
     #[arg(long, value_name = "N")]
@@ -203,7 +203,7 @@ pub(crate) struct TaskFields {
 #[derive(Debug, Default, Args)]
 pub(crate) struct NoteFields {
     /// Why
-    #[arg(long, allow_hyphen_values = true, value_parser = said)]
+    #[arg(long, allow_hyphen_values = true, value_parser = parse_text)]
     pub(crate) why: Option<String>,
     #[command(flatten)]
     pub(crate) common: CommonFields,
@@ -224,7 +224,7 @@ pub(crate) struct TaskFilter {
     #[command(flatten)]
     pub(crate) list: ListFilter,
     /// Those with this status only: pending, in_progress, completed, or another word that a task here has
-    #[arg(long, value_parser = status)]
+    #[arg(long, value_parser = parse_status)]
     pub(crate) status: Option<TaskStatus>,
 }
 
@@ -256,7 +256,7 @@ pub(crate) struct ShowArguments {
 ))]
 pub(crate) struct SearchArguments {
     #[command(flatten)]
-    pub(crate) texts: TextWords,
+    pub(crate) texts: TextArgument,
     #[command(flatten)]
     pub(crate) filter: ListFilter,
 }

@@ -1,10 +1,10 @@
-//! What can be said of seats.
+//! `coditect seat`
 
 use std::ffi::OsString;
 
 use clap::{Args, Subcommand};
 
-use super::words::Patience;
+use super::values::WaitLimit;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SeatCommand {
@@ -25,7 +25,7 @@ pub(crate) enum SeatCommand {
         export: bool,
         /// Wait for a free seat; for at most DURATION (90s, 10m, 2h), if that is given
         #[arg(long, value_name = "DURATION", num_args = 0..=1, default_missing_value = "")]
-        wait: Option<Patience>,
+        wait: Option<WaitLimit>,
     },
     /// Take a seat and keep it, until a signal or Ctrl-C; or as long as a command runs
     #[command(after_help = concat!(
@@ -59,5 +59,5 @@ pub(crate) enum SeatCommand {
 pub(crate) struct WaitArguments {
     /// Wait for a free seat; for at most DURATION (90s, 10m, 2h), if that is given
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
-    pub(crate) wait: Option<Patience>,
+    pub(crate) wait: Option<WaitLimit>,
 }

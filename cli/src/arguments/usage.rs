@@ -1,4 +1,4 @@
-//! Turns usage errors into a sentence and one hint for the command that was meant.
+//! Usage errors: turns an error of clap into a sentence, and one hint for the command that was meant.
 
 use std::ffi::OsString;
 
@@ -7,57 +7,59 @@ use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::Arguments;
-use super::words::{NO_OPTION, NO_UNIT};
+use super::values::{MISSING_UNIT, UNKNOWN_OPTION};
 
-/// A command line that the parser did not accept: a request for help or the version, or a mistake.
+/// A command line that runs no command. As in clap, a request for help or the version is one of them.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Misunderstanding {
-    /// Nothing is wrong: the answer is a help text.
+pub(crate) enum UsageError {
+    /// A request for a help text.
     Help(StyledStr),
-    /// Nothing is wrong: the answer is the version.
+    /// A request for the version.
     Version,
-    /// The command has commands of its own, and none of them was named. The help text lists them.
-    Unfinished {
+    /// The command has subcommands, and none of them was named. The help text lists them.
+    MissingSubcommand {
         /// The help text.
         help: StyledStr,
-        /// The error for programs, in place of the help text.
-        fault: Fault,
+        /// The message for programs, in place of the help text.
+        message: UsageMessage,
     },
-    /// It is wrong.
-    Wrong(Fault),
+    /// A mistake.
+    Invalid(UsageMessage),
 }
 
-/// A usage error: the sentence that describes it, and the hint.
+/// Message of a usage error: the sentence that describes it, and the hint.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Fault {
+pub(crate) struct UsageMessage {
     pub(crate) sentence: String,
     pub(crate) hint: String,
 }
 
-impl Misunderstanding {
-    /// Of an error of the parser.
-    pub(crate) fn of(error: &clap::Error, arguments: &[OsString]) -> Self {
+impl UsageError {
+    /// Converts an error of clap.
+    pub(crate) fn new(error: &clap::Error, arguments: &[OsString]) -> Self {
         match error.kind() {
             ErrorKind::DisplayHelp => return Self::Help(error.render()),
             ErrorKind::DisplayVersion => return Self::Version,
             _ => {}
         }
         // Building every command takes longer than parsing.
-        let mut command = typed(arguments);
+        let mut command = innermost_command(arguments);
         let name = command.get_bin_name().unwrap_or("coditect").to_owned();
         match error.kind() {
-            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => Self::Unfinished {
-                help: command.render_help(),
-                fault: Fault {
-                    sentence: format!("`{name}` is not a whole command."),
-                    hint: format!("`{name} --help` lists the commands."),
-                },
-            },
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
+                Self::MissingSubcommand {
+                    help: command.render_help(),
+                    message: UsageMessage {
+                        sentence: format!("`{name}` is not a whole command."),
+                        hint: format!("`{name} --help` lists the commands."),
+                    },
+                }
+            }
             ErrorKind::InvalidSubcommand if is_option_of_help(error) => Self::Help(command.render_help()),
             kind => {
                 let sentence = sentence(error, kind, &name);
-                let hint = suggestion(error).unwrap_or_else(|| where_to_look(&command, &name, error, &sentence));
-                Self::Wrong(Fault { sentence, hint })
+                let hint = suggestion(error).unwrap_or_else(|| help_hint(&command, &name, error, &sentence));
+                Self::Invalid(UsageMessage { sentence, hint })
             }
         }
     }
@@ -69,7 +71,7 @@ fn is_option_of_help(error: &clap::Error) -> bool {
 }
 
 /// Returns the innermost command that was named.
-fn typed(arguments: &[OsString]) -> Command {
+fn innermost_command(arguments: &[OsString]) -> Command {
     let mut command = Arguments::program();
     command.build();
     let mut words = arguments.iter().skip(1).map(|word| word.to_string_lossy());
@@ -96,12 +98,14 @@ fn sentence(error: &clap::Error, kind: ErrorKind, name: &str) -> String {
             None => first_paragraph(error),
         },
         ErrorKind::UnknownArgument => match text(error, ContextKind::InvalidArg) {
-            Some(option) if option.starts_with('-') => format!("{NO_OPTION} {option}."),
+            Some(option) if option.starts_with('-') => format!("{UNKNOWN_OPTION} {option}."),
             Some(word) => format!("`{name}` has no use for {word:?}."),
             None => first_paragraph(error),
         },
         ErrorKind::ValueValidation => match std::error::Error::source(error).map(ToString::to_string) {
-            Some(why) if [NO_OPTION, NO_UNIT].iter().any(|beginning| why.starts_with(beginning)) => format!("{why}."),
+            Some(why) if [UNKNOWN_OPTION, MISSING_UNIT].iter().any(|beginning| why.starts_with(beginning)) => {
+                format!("{why}.")
+            }
             _ => first_paragraph(error),
         },
         ErrorKind::MissingRequiredArgument => match error.get(ContextKind::InvalidArg) {
@@ -131,13 +135,13 @@ fn suggestion(error: &clap::Error) -> Option<String> {
     (2 * strsim::levenshtein(&typed, &meant) <= longer).then(|| format!("`{found}` is similar."))
 }
 
-fn where_to_look(command: &Command, name: &str, error: &clap::Error, sentence: &str) -> String {
+fn help_hint(command: &Command, name: &str, error: &clap::Error, sentence: &str) -> String {
     if command.has_subcommands() {
         return format!("`{name} --help` lists the commands.");
     }
     if let (Some("--wait"), Some(time)) = (option_of(error).as_deref(), text(error, ContextKind::InvalidValue)) {
         let rest = if command.get_positionals().any(|word| word.is_required_set()) { " -- COMMAND…" } else { "" };
-        if sentence.starts_with(NO_UNIT) {
+        if sentence.starts_with(MISSING_UNIT) {
             return format!("`{name} --wait {time}s{rest}` waits for {time} seconds.");
         }
         if command.get_positionals().next().is_some() {
@@ -145,7 +149,7 @@ fn where_to_look(command: &Command, name: &str, error: &clap::Error, sentence: &
         }
     }
     let takes_text = command.get_arguments().any(|argument| argument.get_id() == "literal");
-    let option = text(error, ContextKind::InvalidValue).filter(|_| sentence.starts_with(NO_OPTION));
+    let option = text(error, ContextKind::InvalidValue).filter(|_| sentence.starts_with(UNKNOWN_OPTION));
     match option {
         Some(option) if takes_text => {
             format!("`{name} --help` shows those there are; `{name} -- {option}` takes it as a text.")
@@ -154,7 +158,7 @@ fn where_to_look(command: &Command, name: &str, error: &clap::Error, sentence: &
     }
 }
 
-/// The option that an error is about, without its value.
+/// Returns the option that an error is about, without its value.
 fn option_of(error: &clap::Error) -> Option<String> {
     text(error, ContextKind::InvalidArg)?.split(['[', '=', ' ']).next().map(str::to_owned)
 }
@@ -185,11 +189,11 @@ fn first_paragraph(error: &clap::Error) -> String {
 mod tests {
     use super::*;
 
-    fn fault(line: &str) -> Fault {
+    fn message(line: &str) -> UsageMessage {
         let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
         let error = Arguments::program().try_get_matches_from(&arguments).unwrap_err();
-        match Misunderstanding::of(&error, &arguments) {
-            Misunderstanding::Wrong(fault) | Misunderstanding::Unfinished { fault, .. } => fault,
+        match UsageError::new(&error, &arguments) {
+            UsageError::Invalid(message) | UsageError::MissingSubcommand { message, .. } => message,
             other => panic!("{line}: {other:?}"),
         }
     }
@@ -250,8 +254,8 @@ mod tests {
                 "`coditect run --wait 90s -- COMMAND…` waits for 90 seconds; a command named soon comes after `--`.",
             ),
         ] {
-            let expected = Fault { sentence: sentence.to_owned(), hint: hint.to_owned() };
-            assert_eq!(fault(line), expected, "{line}");
+            let expected = UsageMessage { sentence: sentence.to_owned(), hint: hint.to_owned() };
+            assert_eq!(message(line), expected, "{line}");
         }
     }
 }

@@ -1,12 +1,12 @@
-//! The person's browser.
+//! Opens an address in the user's browser.
 
 use std::process::{Command, Stdio};
 use std::thread;
 
 use coditect::environment;
 
-/// Opens an address in it; where that fails, at once or a little later, `otherwise` gets the address.
-pub(super) fn open(url: &str, otherwise: impl Fn(&str) + Send + 'static) {
+/// Opens an address in the browser; where that fails, at once or a little later, calls `fallback` with the address.
+pub(super) fn open(url: &str, fallback: impl Fn(&str) + Send + 'static) {
     // Without a screen, `xdg-open` would start a browser in this very terminal.
     let child = if cfg!(any(target_os = "macos", windows)) || environment::has_browser() {
         let (program, arguments) = opener();
@@ -17,11 +17,11 @@ pub(super) fn open(url: &str, otherwise: impl Fn(&str) + Send + 'static) {
     } else {
         None
     };
-    let Some(mut child) = child else { return otherwise(url) };
+    let Some(mut child) = child else { return fallback(url) };
     let url = url.to_owned();
     thread::spawn(move || {
         if !child.wait().is_ok_and(|status| status.success()) {
-            otherwise(&url);
+            fallback(&url);
         }
     });
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::arguments::Arguments;
 use crate::exit_status::ExitStatus;
-use crate::printer::{Printer, shown};
+use crate::printer::{Printer, display_path};
 
 /// Prints what a shell reads to complete this program's arguments.
 pub(super) fn completions(printer: Printer, shell: Shell) -> ExitStatus {
@@ -22,6 +22,6 @@ pub(super) fn completions(printer: Printer, shell: Shell) -> ExitStatus {
 pub(super) fn man(printer: Printer, folder: &Path) -> Result<ExitStatus, Error> {
     let written = fs::create_dir_all(folder).and_then(|()| clap_mangen::generate_to(Arguments::program(), folder));
     written.map_err(|cause| Error::File { path: folder.to_owned(), cause })?;
-    let text = format!("The manual pages are in {}.", shown(folder));
+    let text = format!("The manual pages are in {}.", display_path(folder));
     Ok(printer.answer(&json!({ "folder": folder.to_string_lossy() }), &text, ExitStatus::Yes))
 }

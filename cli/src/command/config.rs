@@ -6,7 +6,7 @@ use coditect::{Address, Config, Error, LicenseClient};
 use serde_json::json;
 
 use super::client;
-use crate::arguments::{Common, ConfigCommand, switch};
+use crate::arguments::{Common, ConfigCommand, parse_switch};
 use crate::exit_status::ExitStatus;
 use crate::printer::{Printer, one_line};
 
@@ -22,35 +22,35 @@ pub(super) fn config(printer: Printer, common: &Common, command: ConfigCommand) 
         ConfigCommand::List => list(printer, &config),
         ConfigCommand::Get { name } => {
             if !SETTINGS.contains(&name.as_str()) {
-                return Ok(unknown(printer, &name));
+                return Ok(refuse_unknown(printer, &name));
             }
             let value = read(&config, &name)?;
             Ok(printer.answer(&json!({ name: for_programs(&value) }), &one_line(&value), ExitStatus::Yes))
         }
-        ConfigCommand::Set { name, value, offline } => match (name.as_str(), switch(&value)) {
+        ConfigCommand::Set { name, value, offline } => match (name.as_str(), parse_switch(&value)) {
             (CLOUD_URL, _) => match value.parse::<Address>() {
                 Ok(url) => set_cloud_url(printer, &config, url, offline),
                 // Typed here and now, and so a matter of usage.
-                Err(error) => Ok(wrong(printer, &error.to_string(), &error.hint(), error.code())),
+                Err(error) => Ok(refuse(printer, &error.to_string(), &error.hint(), error.code())),
             },
             (SYNC, Some(on)) => {
                 config.set_sync(on)?;
-                Ok(is_now(printer, &name, word(on)))
+                Ok(print_setting(printer, &name, on_or_off(on)))
             }
             (SYNC, None) => {
                 let sentence = format!("Sync is on or off, and not {value:?}.");
-                Ok(wrong(printer, &sentence, "`coditect config set sync on` turns it on.", "invalid_setting"))
+                Ok(refuse(printer, &sentence, "`coditect config set sync on` turns it on.", "invalid_setting"))
             }
             (KEYCHAIN, Some(on)) => set_keychain(printer, common, on),
             (KEYCHAIN, None) => {
                 let sentence = format!("The keychain is on or off, and not {value:?}.");
-                Ok(wrong(printer, &sentence, "`coditect config set keychain off` does without it.", "invalid_setting"))
+                Ok(refuse(printer, &sentence, "`coditect config set keychain off` does without it.", "invalid_setting"))
             }
             (SSO, _) => {
                 let hint = format!("`coditect login --sso {value}` signs in with it, and remembers it.");
-                Ok(wrong(printer, "The provider is set by signing in with it.", &hint, "invalid_setting"))
+                Ok(refuse(printer, "The provider is set by signing in with it.", &hint, "invalid_setting"))
             }
-            _ => Ok(unknown(printer, &name)),
+            _ => Ok(refuse_unknown(printer, &name)),
         },
         ConfigCommand::Unset { name } => {
             let value = match name.as_str() {
@@ -60,16 +60,16 @@ pub(super) fn config(printer: Printer, common: &Common, command: ConfigCommand) 
                 }
                 SYNC => {
                     config.set_sync(false)?;
-                    word(false).to_owned()
+                    on_or_off(false).to_owned()
                 }
                 KEYCHAIN => return set_keychain(printer, common, true),
                 SSO => {
                     config.set_sso(None)?;
                     read(&config, SSO)?
                 }
-                _ => return Ok(unknown(printer, &name)),
+                _ => return Ok(refuse_unknown(printer, &name)),
             };
-            Ok(is_now(printer, &name, &value))
+            Ok(print_setting(printer, &name, &value))
         }
     }
 }
@@ -88,36 +88,36 @@ const SETTINGS: [&str; 4] = [CLOUD_URL, SYNC, KEYCHAIN, SSO];
 fn read(config: &Config, name: &str) -> Result<String, Error> {
     Ok(match name {
         CLOUD_URL => config.cloud_url()?.to_string(),
-        SYNC => word(config.sync()?).to_owned(),
-        KEYCHAIN => word(config.keychain()?).to_owned(),
-        _ => config.sso()?.map_or_else(|| CLOUDS.0.to_owned(), |sso| sso.issuer),
+        SYNC => on_or_off(config.sync()?).to_owned(),
+        KEYCHAIN => on_or_off(config.keychain()?).to_owned(),
+        _ => config.sso()?.map_or_else(|| CLOUD_PROVIDER.0.to_owned(), |sso| sso.issuer),
     })
 }
 
 /// Value of `sso` for the provider that the cloud names: for people, and for programs.
-const CLOUDS: (&str, &str) = ("the cloud's", "cloud");
+const CLOUD_PROVIDER: (&str, &str) = ("the cloud's", "cloud");
 
 /// Returns a setting's value for programs, in one word.
 fn for_programs(value: &str) -> &str {
-    if value == CLOUDS.0 { CLOUDS.1 } else { value }
+    if value == CLOUD_PROVIDER.0 { CLOUD_PROVIDER.1 } else { value }
 }
 
 /// Turns the keychain on or off, and moves the stored secrets into or out of it.
 fn set_keychain(printer: Printer, common: &Common, on: bool) -> Result<ExitStatus, Error> {
-    let there = client(printer, common)?.use_keychain(on)?;
-    let text = match (on, there) {
+    let is_available = client(printer, common)?.use_keychain(on)?;
+    let text = match (on, is_available) {
         (true, true) => "keychain = on\nYour secrets are sealed under the keychain's secret.",
         (true, false) => "keychain = on\nThere is none to be used here, so the home folder keeps your secrets, sealed.",
         (false, _) => "keychain = off\nThe home folder keeps your secrets, sealed.",
     };
-    Ok(printer.answer(&json!({ KEYCHAIN: word(on), "in_use": there }), text, ExitStatus::Yes))
+    Ok(printer.answer(&json!({ KEYCHAIN: on_or_off(on), "in_use": is_available }), text, ExitStatus::Yes))
 }
 
 /// Sets the cloud's address, after asking the server there, so that the user notices a mistake at once.
 fn set_cloud_url(printer: Printer, config: &Config, url: Address, offline: bool) -> Result<ExitStatus, Error> {
     if offline {
         config.set_cloud_url(&url)?;
-        return Ok(is_now(printer, CLOUD_URL, url.as_str()));
+        return Ok(print_setting(printer, CLOUD_URL, url.as_str()));
     }
     let builder = LicenseClient::builder().on_notice(move |notice| printer.notice(&notice.to_string()));
     let found = builder.home(config.path()).cloud_url(url.clone()).build()?.discover();
@@ -138,19 +138,19 @@ fn set_cloud_url(printer: Printer, config: &Config, url: Address, offline: bool)
     }
 }
 
-fn is_now(printer: Printer, name: &str, value: &str) -> ExitStatus {
+fn print_setting(printer: Printer, name: &str, value: &str) -> ExitStatus {
     printer.answer(&json!({ name: for_programs(value) }), &format!("{name} = {}", one_line(value)), ExitStatus::Yes)
 }
 
-fn word(on: bool) -> &'static str {
+fn on_or_off(on: bool) -> &'static str {
     if on { "on" } else { "off" }
 }
 
-fn unknown(printer: Printer, name: &str) -> ExitStatus {
+fn refuse_unknown(printer: Printer, name: &str) -> ExitStatus {
     let sentence = format!("There is no setting {name:?}. There are: {}.", SETTINGS.join(", "));
-    wrong(printer, &sentence, "`coditect config list` prints all settings.", "unknown_setting")
+    refuse(printer, &sentence, "`coditect config list` prints all settings.", "unknown_setting")
 }
 
-fn wrong(printer: Printer, sentence: &str, hint: &str, code: &str) -> ExitStatus {
+fn refuse(printer: Printer, sentence: &str, hint: &str, code: &str) -> ExitStatus {
     printer.failure(sentence, hint, code, ExitStatus::Usage)
 }

@@ -7,7 +7,7 @@ use super::client;
 use crate::arguments::Common;
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
-use crate::when::Reader;
+use crate::relative_time::TimeFormat;
 
 pub(super) fn deactivate(printer: Printer, common: &Common) -> Result<ExitStatus, Error> {
     let client = client(printer, common)?;
@@ -20,7 +20,7 @@ pub(super) fn deactivate(printer: Printer, common: &Common) -> Result<ExitStatus
     let then = match next {
         None => "Another machine can be activated with it.".to_owned(),
         Some(time) => {
-            let time = Reader::of_answers(coditect::now()).tell(time);
+            let time = TimeFormat::for_stdout(coditect::now()).format(time);
             format!("As many machines as the license has places were activated lately; the next one can be {time}.")
         }
     };

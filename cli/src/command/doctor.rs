@@ -13,7 +13,7 @@ pub(super) fn doctor(printer: Printer, common: &Common, fix: bool) -> Result<Exi
     // The rows already have what notices would say.
     let diagnosis = builder(printer, common).on_notice(|_| ()).diagnose();
     let status = if diagnosis.healthy { ExitStatus::Yes } else { ExitStatus::No };
-    let mut text: String = mended.iter().map(told).collect();
+    let mut text: String = mended.iter().map(describe_repair).collect();
     text.push_str(&describe(&diagnosis));
     let mut object = json!(diagnosis);
     if fix {
@@ -22,7 +22,7 @@ pub(super) fn doctor(printer: Printer, common: &Common, fix: bool) -> Result<Exi
     Ok(printer.answer(&object, &text, status))
 }
 
-fn told(mended: &Mended) -> String {
+fn describe_repair(mended: &Mended) -> String {
     let Mended { database, records, changes, kept, .. } = mended;
     let kept = one_line(kept);
     format!(
@@ -33,7 +33,7 @@ fn told(mended: &Mended) -> String {
 
 fn describe(diagnosis: &Diagnosis) -> String {
     let width = diagnosis.checks.iter().map(|check| check.name.chars().count()).max().unwrap_or_default();
-    let mut lines: Vec<String> = diagnosis.checks.iter().map(|check| line(check, width)).collect();
+    let mut lines: Vec<String> = diagnosis.checks.iter().map(|check| format_check(check, width)).collect();
     let mut advice: Vec<(Vec<&str>, &str)> = Vec::new();
     for check in diagnosis.checks.iter().filter(|check| check.health == Health::Bad) {
         let hint = check.hint.as_deref().unwrap_or_default();
@@ -50,7 +50,7 @@ fn describe(diagnosis: &Diagnosis) -> String {
     lines.join("\n")
 }
 
-fn line(check: &Check, width: usize) -> String {
+fn format_check(check: &Check, width: usize) -> String {
     let mark = match check.health {
         Health::Good => "ok",
         Health::Unknown => "?",

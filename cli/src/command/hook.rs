@@ -10,10 +10,10 @@ use coditect::hook::{AgentHook, AgentSettings, HookError, Installed};
 use coditect::input::Input;
 use serde_json::json;
 
-use super::upkeep;
-use crate::arguments::{Common, HookCommand, HookPlace};
+use super::post_command::spawn_detached;
+use crate::arguments::{Common, HookCommand, HookLocation};
 use crate::exit_status::ExitStatus;
-use crate::printer::{Printer, one_line, shown};
+use crate::printer::{Printer, display_path, one_line};
 
 /// The timeout for reading an event. The agent waits at most ten seconds, and the queue's lock may take some of them.
 const EVENT_TIMEOUT: Duration = Duration::from_secs(4);
@@ -22,9 +22,9 @@ pub(super) fn hook(printer: Printer, common: &Common, command: &HookCommand) -> 
     match command {
         HookCommand::TaskPlan => Ok(task_plan(printer, common)),
         HookCommand::Tidy => AgentHook::open(common.home.clone())?.tidy().map(|()| ExitStatus::Yes),
-        HookCommand::Install(place) => install(printer, common, place),
-        HookCommand::Uninstall(place) => uninstall(printer, common, place),
-        HookCommand::Status(place) => status(printer, common, place),
+        HookCommand::Install(location) => install(printer, common, location),
+        HookCommand::Uninstall(location) => uninstall(printer, common, location),
+        HookCommand::Status(location) => status(printer, common, location),
     }
 }
 
@@ -42,7 +42,7 @@ fn task_plan(printer: Printer, common: &Common) -> ExitStatus {
                 printer.notice(&error.to_string());
             }
             if hook.is_untidy() {
-                tidy_later(common);
+                spawn_tidy(common);
             }
         }
         Err(error) => {
@@ -58,25 +58,25 @@ fn quit() {
     std::process::exit(0);
 }
 
-/// Tidies up in a process of its own, which the agent doesn't wait for. If it can't be started, the next event does it.
-fn tidy_later(common: &Common) {
-    upkeep::later(common, &["hook", "tidy"]);
+/// Starts `coditect hook tidy` in a process that the agent doesn't wait for. If it can't be started, the next event does it.
+fn spawn_tidy(common: &Common) {
+    spawn_detached(common, &["hook", "tidy"]);
 }
 
-fn install(printer: Printer, common: &Common, place: &HookPlace) -> Result<ExitStatus, Error> {
-    let settings = settings(common, place)?;
-    if place.project && common.home.is_some() {
+fn install(printer: Printer, common: &Common, location: &HookLocation) -> Result<ExitStatus, Error> {
+    let settings = settings(common, location)?;
+    if location.project && common.home.is_some() {
         let sentence =
             "The settings of a project are for all who work on it, and a home folder or profile is yours alone.";
         let hint = "`coditect hook install --settings .claude/settings.local.json` keeps it to yourself.";
         return Ok(printer.failure(sentence, hint, "usage", ExitStatus::Usage));
     }
-    let command = match place.project {
+    let command = match location.project {
         true => AgentHook::portable_command(),
         false => AgentHook::command(&AgentHook::program()?, common.home.as_deref())?,
     };
     let installed = settings.install(&command)?;
-    let path = shown(settings.path());
+    let path = display_path(settings.path());
     let text = match installed {
         Installed::New => format!("The agent's plan is recorded from its next session on: {path}."),
         Installed::Already => format!("The hook is in {path} already."),
@@ -86,10 +86,10 @@ fn install(printer: Printer, common: &Common, place: &HookPlace) -> Result<ExitS
     Ok(printer.answer(&object, &text, ExitStatus::Yes))
 }
 
-fn uninstall(printer: Printer, common: &Common, place: &HookPlace) -> Result<ExitStatus, Error> {
-    let settings = settings(common, place)?;
+fn uninstall(printer: Printer, common: &Common, location: &HookLocation) -> Result<ExitStatus, Error> {
+    let settings = settings(common, location)?;
     let changed = settings.uninstall()?;
-    let path = shown(settings.path());
+    let path = display_path(settings.path());
     let text = match changed {
         true => format!("The hook was taken out of {path}."),
         false => format!("There is no hook of coditect in {path}."),
@@ -101,17 +101,17 @@ fn uninstall(printer: Printer, common: &Common, place: &HookPlace) -> Result<Exi
     ))
 }
 
-fn status(printer: Printer, common: &Common, place: &HookPlace) -> Result<ExitStatus, Error> {
+fn status(printer: Printer, common: &Common, location: &HookLocation) -> Result<ExitStatus, Error> {
     let hook = AgentHook::open(common.home.clone())?;
-    let mut places = hook.installed()?;
-    let asked = settings(common, place)?;
-    if !places.iter().any(|settings| settings.path() == asked.path()) {
-        places.push(asked);
+    let mut settings_files = hook.installed()?;
+    let selected = settings(common, location)?;
+    if !settings_files.iter().any(|settings| settings.path() == selected.path()) {
+        settings_files.push(selected);
     }
-    let (mut data, mut lines, mut there, mut works) = (Vec::new(), Vec::new(), false, true);
-    for settings in &places {
+    let (mut data, mut lines, mut is_installed, mut works) = (Vec::new(), Vec::new(), false, true);
+    for settings in &settings_files {
         let found = settings.inspect();
-        there |= found.installed;
+        is_installed |= found.installed;
         works &= found.fault.is_none();
         lines.push(format!("{}  {}", found.settings.display(), found.command.as_deref().unwrap_or("not installed")));
         if let (Some(fault), Some(hint)) = (&found.fault, &found.hint) {
@@ -123,25 +123,25 @@ fn status(printer: Printer, common: &Common, place: &HookPlace) -> Result<ExitSt
     if let Some(trouble) = &trouble {
         lines.push(format!("last failure at {} ({} in all): {}", trouble.at, trouble.times, trouble.error));
     }
-    if !there {
+    if !is_installed {
         lines.push("`coditect hook install` adds it to the agent's settings.".to_owned());
     }
     let lines: Vec<String> = lines.iter().map(|line| one_line(line)).collect();
-    let object = json!({ "installed": there, "works": there && works, "data": data, "trouble": trouble });
-    let status = if there && works { ExitStatus::Yes } else { ExitStatus::No };
+    let object = json!({ "installed": is_installed, "works": is_installed && works, "data": data, "trouble": trouble });
+    let status = if is_installed && works { ExitStatus::Yes } else { ExitStatus::No };
     Ok(printer.answer(&object, &lines.join("\n"), status))
 }
 
-fn settings(common: &Common, place: &HookPlace) -> Result<AgentSettings, Error> {
+fn settings(common: &Common, location: &HookLocation) -> Result<AgentSettings, Error> {
     // Where the agent's settings are is one matter, and where coditect keeps its own things another.
     let hook = AgentHook::open(common.home.clone())?;
     let here = || std::env::current_dir().map_err(|cause| Error::File { path: PathBuf::from("."), cause });
-    match place {
-        HookPlace { settings: Some(path), .. } => {
+    match location {
+        HookLocation { settings: Some(path), .. } => {
             let path = std::path::absolute(path).map_err(|cause| Error::File { path: path.clone(), cause })?;
             Ok(hook.settings(path))
         }
-        HookPlace { project: true, .. } => Ok(hook.project_settings(&here()?)),
-        HookPlace { .. } => hook.personal_settings(),
+        HookLocation { project: true, .. } => Ok(hook.project_settings(&here()?)),
+        HookLocation { .. } => hook.personal_settings(),
     }
 }

@@ -4,23 +4,23 @@ use std::time::Duration;
 
 use coditect::{Error, LicenseClient, SignedIn, Sso};
 
-use super::{browser, client, tell_of_given_key};
+use super::{browser, client, warn_of_environment_key};
 use crate::arguments::{Common, LoginArguments};
 use crate::exit_status::ExitStatus;
 use crate::printer::{Printer, one_line};
 
-/// Time that a person may take in the browser.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// Timeout of a sign-in in the browser.
+const SIGN_IN_TIMEOUT: Duration = Duration::from_secs(300);
 
 pub(super) fn login(printer: Printer, common: &Common, arguments: &LoginArguments) -> Result<ExitStatus, Error> {
     let client = client(printer, common)?;
     let sso = arguments.sso.clone().map(|issuer| Sso { issuer, client_id: arguments.client_id.clone() });
     let who = if arguments.device {
-        on_another_machine(printer, &client, sso.as_ref())?
+        sign_in_with_code(printer, &client, sso.as_ref())?
     } else {
-        on_this_machine(printer, &client, sso.as_ref(), !arguments.no_browser)?
+        sign_in_with_browser(printer, &client, sso.as_ref(), !arguments.no_browser)?
     };
-    tell_of_given_key(printer, &client);
+    warn_of_environment_key(printer, &client);
     let mut text = format!("Signed in as {}.", one_line(&who.to_string()));
     if !who.renewable {
         text.push_str(&format!("\nYour provider gives no refresh token: sign in again after {}.", who.token_until));
@@ -28,7 +28,12 @@ pub(super) fn login(printer: Printer, common: &Common, arguments: &LoginArgument
     Ok(printer.answer(&who, &text, ExitStatus::Yes))
 }
 
-fn on_this_machine(printer: Printer, client: &LicenseClient, sso: Option<&Sso>, open: bool) -> Result<SignedIn, Error> {
+fn sign_in_with_browser(
+    printer: Printer,
+    client: &LicenseClient,
+    sso: Option<&Sso>,
+    open: bool,
+) -> Result<SignedIn, Error> {
     let sign_in = client.begin_sign_in(sso)?;
     let print = move |url: &str| {
         printer.instruction(&format!("Open this address in a browser on this machine to sign in:\n\n    {url}\n"));
@@ -39,10 +44,10 @@ fn on_this_machine(printer: Printer, client: &LicenseClient, sso: Option<&Sso>, 
     } else {
         print(sign_in.url());
     }
-    sign_in.finish(PATIENCE)
+    sign_in.finish(SIGN_IN_TIMEOUT)
 }
 
-fn on_another_machine(printer: Printer, client: &LicenseClient, sso: Option<&Sso>) -> Result<SignedIn, Error> {
+fn sign_in_with_code(printer: Printer, client: &LicenseClient, sso: Option<&Sso>) -> Result<SignedIn, Error> {
     let sign_in = client.begin_device_sign_in(sso)?;
     let time = match sign_in.remaining().as_secs().div_ceil(60) {
         0 | 1 => "a minute".to_owned(),

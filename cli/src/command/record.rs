@@ -1,4 +1,4 @@
-//! `coditect task|decision|learning add|update|edit|done|list|show|rm`
+//! `coditect task`, `coditect decision`, `coditect learning` and their plurals
 
 pub(super) mod ids;
 pub(super) mod text;
@@ -12,10 +12,10 @@ use coditect::{
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
-use super::{client, standard_input};
+use super::{client, read_stdin};
 use crate::arguments::{
-    Common, CommonFields, ListFilter, NoteCommand, NoteFields, STATUSES, ShowArguments, TaskCommand, TaskFields,
-    TextWords,
+    Common, CommonFields, ListFilter, NoteCommand, NoteFields, ShowArguments, TASK_STATUSES, TaskCommand, TaskFields,
+    TextArgument,
 };
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
@@ -26,22 +26,23 @@ pub(super) use ids::Ids;
 const MAX_INPUT_LEN: usize = 64 * 1024 * 1024;
 
 /// Number of entries of a history per request.
-const HISTORY: u16 = 16;
+const HISTORY_PAGE_LEN: u16 = 16;
 
 pub(super) fn task(printer: Printer, common: &Common, command: TaskCommand) -> Result<ExitStatus, Error> {
     let records = Records::open(printer, common, Kind::Task)?;
     match command {
         TaskCommand::Add { text, id, mut fields } => {
             if fields.common.content.is_none() {
-                fields.status = fields.status.or_else(|| TaskStatus::parse(STATUSES[0]).ok());
+                fields.status = fields.status.or_else(|| TaskStatus::parse(TASK_STATUSES[0]).ok());
             }
             records.add(id, &fields.common, text, |text| task_fields(text, &fields))
         }
         TaskCommand::Update { id, text, fields } => {
-            records.change(&id, &fields.common, task_fields(text.whole(), &fields))
+            records.change(&id, &fields.common, task_fields(text.joined(), &fields))
         }
         TaskCommand::Done { id, outcome } => {
-            let fields = TaskFields { status: TaskStatus::parse(STATUSES[2]).ok(), outcome, ..TaskFields::default() };
+            let fields =
+                TaskFields { status: TaskStatus::parse(TASK_STATUSES[2]).ok(), outcome, ..TaskFields::default() };
             records.change(&id, &fields.common, task_fields(None, &fields))
         }
         TaskCommand::List(filter) => records.list(filter.list, filter.status),
@@ -57,7 +58,7 @@ pub(super) fn note(printer: Printer, common: &Common, kind: Kind, command: NoteC
             records.add(id, &fields.common, text, |text| note_fields(text, &fields))
         }
         NoteCommand::Edit { id, text, fields } => {
-            records.change(&id, &fields.common, note_fields(text.whole(), &fields))
+            records.change(&id, &fields.common, note_fields(text.joined(), &fields))
         }
         NoteCommand::List(filter) => records.list(filter, None),
         NoteCommand::Show(arguments) => records.show(common, &arguments),
@@ -67,10 +68,10 @@ pub(super) fn note(printer: Printer, common: &Common, kind: Kind, command: NoteC
 
 /// Returns the fields of a task that were named.
 fn task_fields(text: Option<String>, fields: &TaskFields) -> Map<String, Value> {
-    named([
-        ("description", typed(text.as_deref())),
+    without_nulls([
+        ("description", normalized(text.as_deref())),
         ("status", json!(fields.status)),
-        ("outcome", typed(fields.outcome.as_deref())),
+        ("outcome", normalized(fields.outcome.as_deref())),
         ("tool_success_count", json!(fields.tool_success_count)),
         ("tool_error_count", json!(fields.tool_error_count)),
         ("user_corrections", json!(fields.user_corrections)),
@@ -79,11 +80,11 @@ fn task_fields(text: Option<String>, fields: &TaskFields) -> Map<String, Value> 
 
 /// Returns the fields of a decision or a learning that were named.
 fn note_fields(text: Option<String>, fields: &NoteFields) -> Map<String, Value> {
-    named([("title", typed(text.as_deref())), ("why", typed(fields.why.as_deref()))])
+    without_nulls([("title", normalized(text.as_deref())), ("why", normalized(fields.why.as_deref()))])
 }
 
 /// Returns a text that was typed, normalized to NFC.
-fn typed(text: Option<&str>) -> Value {
+fn normalized(text: Option<&str>) -> Value {
     json!(text.map(nfc))
 }
 
@@ -92,7 +93,7 @@ pub(super) fn project(text: &str) -> Result<ProjectId, Error> {
     Ok(ProjectId::parse(nfc(text))?)
 }
 
-fn named<const N: usize>(fields: [(&str, Value); N]) -> Map<String, Value> {
+fn without_nulls<const N: usize>(fields: [(&str, Value); N]) -> Map<String, Value> {
     fields.into_iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
@@ -112,18 +113,18 @@ impl Records {
         &self,
         id: Option<String>,
         common: &CommonFields,
-        text: TextWords,
+        text: TextArgument,
         fields: impl FnOnce(Option<String>) -> Map<String, Value>,
     ) -> Result<ExitStatus, Error> {
         let id = match id {
-            Some(id) => self.whole_id(&id)?,
+            Some(id) => self.full_id(&id)?,
             None => ContextStore::new_id(),
         };
-        let text = text.whole();
-        let mut content = content(common)?;
-        let is_silent = text.is_none() && content.is_empty();
+        let text = text.joined();
+        let mut content = content_argument(common)?;
+        let is_empty = text.is_none() && content.is_empty();
         content.extend(fields(text));
-        if is_silent || Self::is_blank(&content) {
+        if is_empty || Self::is_blank(&content) {
             let sentence = format!("Nothing was added: the {} has no text.", self.noun());
             let hint = format!("`coditect {} add TEXT` adds one that says TEXT.", self.noun());
             return Ok(self.printer.failure(&sentence, &hint, "nothing_said", ExitStatus::Usage));
@@ -136,12 +137,12 @@ impl Records {
             }
             _ => Ok(Some(wanted)),
         })?;
-        self.changed(&id, change, "Added")
+        self.print_change(&id, change, "Added")
     }
 
     fn change(&self, id: &str, common: &CommonFields, fields: Map<String, Value>) -> Result<ExitStatus, Error> {
         let id = self.id(id)?;
-        let mut named = content(common)?;
+        let mut named = content_argument(common)?;
         named.extend(fields);
         let project_id = common.project.as_deref().map(project).transpose()?;
         if (named.is_empty() && project_id.is_none()) || Self::is_blank(&named) {
@@ -161,7 +162,7 @@ impl Records {
             let project_id = project_id.or(found.project_id);
             Ok(Some(Draft { kind: self.kind, id: id.clone(), project_id, content: content.into() }))
         })?;
-        self.changed(&id, change, "Changed")
+        self.print_change(&id, change, "Changed")
     }
 
     /// Returns true if a field that lists show as the record's text is named, and nothing of it can be seen.
@@ -170,8 +171,8 @@ impl Records {
         ["title", "description"].into_iter().any(is_blank)
     }
 
-    fn changed(&self, id: &RecordId, change: Change, done: &str) -> Result<ExitStatus, Error> {
-        let entry = self.found(id)?;
+    fn print_change(&self, id: &RecordId, change: Change, done: &str) -> Result<ExitStatus, Error> {
+        let entry = self.get(id)?;
         let text = match change {
             Change::Queued(_) => format!("{done} {} {id}.", self.noun()),
             Change::Unchanged => format!("The {} {id} says that already.", self.noun()),
@@ -186,21 +187,21 @@ impl Records {
         let wanted = Filter { project_id, status, limit: filter.limit.saturating_add(1) };
         let mut entries = self.store.list(self.kind, &wanted)?;
         if let (true, Some(status)) = (entries.is_empty(), &wanted.status)
-            && let Some(refused) = self.unknown_status(status)?
+            && let Some(refused) = self.refuse_unknown_status(status)?
         {
             return Ok(refused);
         }
-        cut(self.printer, &mut entries, filter.limit);
+        truncate(self.printer, &mut entries, filter.limit);
         let text = match entries[..] {
             _ if self.printer.json => String::new(),
-            [] => self.nothing(&wanted),
+            [] => self.describe_empty(&wanted),
             _ => text::list(&entries, &Ids::of(&self.store, self.kind)?, self.noun(), coditect::now()),
         };
         Ok(self.printer.answer(&json!({ "data": entries }), &text, ExitStatus::Yes))
     }
 
     /// Returns the sentence that there is no record, or none that the filter selects.
-    fn nothing(&self, wanted: &Filter) -> String {
+    fn describe_empty(&self, wanted: &Filter) -> String {
         let mut text = format!("There is no {}", self.noun());
         if let Some(project) = &wanted.project_id {
             text += &format!(" in the project {:?}", project.as_str());
@@ -212,8 +213,8 @@ impl Records {
     }
 
     /// Refuses a status that is neither a usual one nor one that a record here has.
-    fn unknown_status(&self, status: &str) -> Result<Option<ExitStatus>, Error> {
-        if STATUSES.contains(&status) {
+    fn refuse_unknown_status(&self, status: &str) -> Result<Option<ExitStatus>, Error> {
+        if TASK_STATUSES.contains(&status) {
             return Ok(None);
         }
         let all = self.store.list(self.kind, &Filter { limit: usize::MAX, ..Filter::default() })?;
@@ -221,8 +222,8 @@ impl Records {
         if there.contains(status) {
             return Ok(None);
         }
-        let mut words = STATUSES.to_vec();
-        words.extend(there.into_iter().filter(|word| !STATUSES.contains(word)));
+        let mut words = TASK_STATUSES.to_vec();
+        words.extend(there.into_iter().filter(|word| !TASK_STATUSES.contains(word)));
         let sentence = format!("No {} has the status {status:?}. There are: {}.", self.noun(), words.join(", "));
         let hint = format!("`coditect {} list` shows all of them.", self.noun());
         Ok(Some(self.printer.failure(&sentence, &hint, "unknown_status", ExitStatus::Usage)))
@@ -232,17 +233,17 @@ impl Records {
         let id = self.id(&arguments.id)?;
         if arguments.history {
             let context = client(self.printer, common)?.context();
-            let mut history = context.history(self.kind, &id, HISTORY, None)?;
+            let mut history = context.history(self.kind, &id, HISTORY_PAGE_LEN, None)?;
             while let Some(cursor) = history.next_cursor.take() {
-                let page = context.history(self.kind, &id, HISTORY, Some(&cursor))?;
+                let page = context.history(self.kind, &id, HISTORY_PAGE_LEN, Some(&cursor))?;
                 history.data.extend(page.data);
                 (history.next_cursor, history.has_more) = (page.next_cursor, page.has_more);
             }
-            let lines: Vec<String> = history.data.iter().map(text::past).collect();
+            let lines: Vec<String> = history.data.iter().map(text::history_line).collect();
             return Ok(self.printer.answer(&history, &lines.join("\n"), ExitStatus::Yes));
         }
-        let entry = self.found(&id)?;
-        Ok(self.printer.answer(&entry, &text::whole(&entry), ExitStatus::Yes))
+        let entry = self.get(&id)?;
+        Ok(self.printer.answer(&entry, &text::details(&entry), ExitStatus::Yes))
     }
 
     fn remove(&self, id: &str) -> Result<ExitStatus, Error> {
@@ -255,7 +256,7 @@ impl Records {
     }
 
     /// Returns a whole id that was typed, in the normal form (NFC or another) in which a record has it.
-    fn whole_id(&self, typed: &str) -> Result<RecordId, Error> {
+    fn full_id(&self, typed: &str) -> Result<RecordId, Error> {
         let first = RecordId::parse(nfc(typed))?;
         for other in forms(typed).into_iter().skip(1).map(RecordId::parse).collect::<Result<Vec<_>, _>>()? {
             if self.store.get(self.kind, &other)?.is_some() && self.store.get(self.kind, &first)?.is_none() {
@@ -265,7 +266,7 @@ impl Records {
         Ok(first)
     }
 
-    fn found(&self, id: &RecordId) -> Result<Entry, Error> {
+    fn get(&self, id: &RecordId) -> Result<Entry, Error> {
         let found = self.store.get(self.kind, id)?;
         found.ok_or_else(|| ContextError::NotFound { what: self.name(id) }.into())
     }
@@ -285,7 +286,7 @@ impl Records {
 }
 
 /// Cuts a list to its limit, and says how to see more of it.
-pub(super) fn cut(printer: Printer, entries: &mut Vec<Entry>, limit: usize) {
+pub(super) fn truncate(printer: Printer, entries: &mut Vec<Entry>, limit: usize) {
     if entries.len() > limit {
         entries.truncate(limit);
         let more = limit.saturating_mul(2).max(1);
@@ -302,10 +303,10 @@ pub(super) fn noun(kind: Kind) -> &'static str {
 }
 
 /// Returns the fields of `--content`.
-fn content(common: &CommonFields) -> Result<Map<String, Value>, Error> {
+fn content_argument(common: &CommonFields) -> Result<Map<String, Value>, Error> {
     let text = match common.content.as_deref() {
         None => return Ok(Map::new()),
-        Some("-") => piped_content()?,
+        Some("-") => read_content()?,
         Some(text) => text.to_owned(),
     };
     match serde_json::from_str(text.trim_start_matches('\u{feff}')) {
@@ -315,9 +316,9 @@ fn content(common: &CommonFields) -> Result<Map<String, Value>, Error> {
     }
 }
 
-fn piped_content() -> Result<String, Error> {
+fn read_content() -> Result<String, Error> {
     let whole = |text: &[u8]| serde_json::from_str::<IgnoredAny>(&decoded(text)).is_ok();
-    let input = standard_input(MAX_INPUT_LEN, whole)?;
+    let input = read_stdin(MAX_INPUT_LEN, whole)?;
     let text = decoded(&input);
     if text.contains(char::REPLACEMENT_CHARACTER) && std::str::from_utf8(&input).is_err() {
         return Err(ContextError::NotJson { cause: "it is not UTF-8".to_owned() }.into());

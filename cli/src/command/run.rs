@@ -1,7 +1,7 @@
 //! `coditect run -- COMMAND…`: a seat for as long as a command runs; or, in the free tier, one of the day's commands.
 
 mod child;
-mod tree;
+mod process_tree;
 
 use std::ffi::OsString;
 use std::io::ErrorKind;
@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use coditect::{Allowance, Ending, Error, LicenseClient, Seat};
 
+use super::events::{AcquireOutcome, Event, EventListener};
 use super::signals;
-use super::watch::{Event, Outcome, Watch};
-use crate::arguments::{Common, Patience};
+use crate::arguments::{Common, WaitLimit};
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
 use crate::progress;
@@ -20,22 +20,22 @@ use child::Child;
 pub(super) use child::variables;
 
 /// Time that a command may take to end by itself after it was asked to.
-const PATIENCE: Duration = Duration::from_secs(10);
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Number of remaining commands from which on a notice says how many are left.
-const FEW: i64 = 3;
+/// Number of remaining commands at and below which a notice tells how many are left.
+const LOW_ALLOWANCE: i64 = 3;
 
 pub(super) fn run(
     printer: Printer,
     common: &Common,
-    patience: Option<Patience>,
+    wait: Option<WaitLimit>,
     command: &[OsString],
 ) -> Result<ExitStatus, Error> {
-    let watch = Watch::start(printer, common)?;
-    let seat = match watch.acquire(patience) {
-        Ok(Outcome::Taken(seat)) => Some(seat),
-        Ok(Outcome::Over(status)) => return Ok(status),
-        Err(error) => match free_tier(&watch.client, error)? {
+    let events = EventListener::start(printer, common)?;
+    let seat = match events.acquire(wait) {
+        Ok(AcquireOutcome::Taken(seat)) => Some(seat),
+        Ok(AcquireOutcome::Exit(status)) => return Ok(status),
+        Err(error) => match free_tier(&events.client, error)? {
             None => None,
             Some(why) => {
                 printer.notice(&why);
@@ -43,11 +43,11 @@ pub(super) fn run(
             }
         },
     };
-    let status = match count(&watch, seat.as_ref()) {
-        Ok(counted) => start(&watch, seat.as_ref(), counted, command),
+    let status = match count_command(&events, seat.as_ref()) {
+        Ok(counted) => run_command(&events, seat.as_ref(), counted, command),
         Err(error) => printer.error(&error),
     };
-    watch.finish(seat);
+    events.finish(seat);
     Ok(status)
 }
 
@@ -67,24 +67,29 @@ fn free_tier(client: &LicenseClient, error: Error) -> Result<Option<String>, Err
 }
 
 /// Counts the command as one of the day's, where commands are limited.
-fn count(watch: &Watch, seat: Option<&Seat>) -> Result<Option<Allowance>, Error> {
-    seat.map_or_else(|| watch.client.count_command(), Seat::count_command)
+fn count_command(events: &EventListener, seat: Option<&Seat>) -> Result<Option<Allowance>, Error> {
+    seat.map_or_else(|| events.client.count_command(), Seat::count_command)
 }
 
 /// Runs the command while the seat is held. One that cannot be started is not one of the day's commands.
-fn start(watch: &Watch, seat: Option<&Seat>, counted: Option<Allowance>, command: &[OsString]) -> ExitStatus {
-    progress::hush();
+fn run_command(
+    events: &EventListener,
+    seat: Option<&Seat>,
+    counted: Option<Allowance>,
+    command: &[OsString],
+) -> ExitStatus {
+    progress::disable();
     match Child::start(command, seat) {
         Ok(child) => {
-            if let Some(today) = counted.filter(|today| today.left() <= FEW) {
-                watch.printer.notice(&format!("{} of today's {} commands are left.", today.left(), today.limit));
+            if let Some(today) = counted.filter(|today| today.left() <= LOW_ALLOWANCE) {
+                events.printer.notice(&format!("{} of today's {} commands are left.", today.left(), today.limit));
             }
-            attend(watch, child)
+            supervise(events, child)
         }
         Err(error) => {
             if let Some(counted) = counted {
                 // Where this fails, one command too many is counted; why this one did not start matters more.
-                let _ = watch.client.return_command(counted);
+                let _ = events.client.return_command(counted);
             }
             let name = command.first().map(|name| name.to_string_lossy()).unwrap_or_default();
             // As shells do.
@@ -95,7 +100,7 @@ fn start(watch: &Watch, seat: Option<&Seat>, counted: Option<Allowance>, command
             } else {
                 format!("`command -v {name}` shows whether it is installed.")
             };
-            watch.printer.failure(&sentence, &hint, "not_started", status)
+            events.printer.failure(&sentence, &hint, "not_started", status)
         }
     }
 }
@@ -112,18 +117,18 @@ struct Stop {
 
 impl Stop {
     fn new(status: Option<ExitStatus>) -> Self {
-        Self { status, deadline: Instant::now() + PATIENCE, killed: false }
+        Self { status, deadline: Instant::now() + STOP_TIMEOUT, killed: false }
     }
 }
 
 /// Waits until the command has ended. A command that ends by itself leaves what it has started in the background, which then has
 /// no seat; one that is stopped leaves nothing.
-fn attend(watch: &Watch, mut child: Child) -> ExitStatus {
+fn supervise(events: &EventListener, mut child: Child) -> ExitStatus {
     let mut stop: Option<Stop> = None;
     loop {
-        match (child.ended(), &stop) {
+        match (child.try_wait(), &stop) {
             (Ok(Some(code)), None) => return ExitStatus::Passed(code),
-            (Ok(Some(code)), Some(stop)) if !child.has_left_something() => {
+            (Ok(Some(code)), Some(stop)) if !child.has_descendants() => {
                 return stop.status.unwrap_or(ExitStatus::Passed(code));
             }
             (Ok(_), _) => {}
@@ -131,10 +136,10 @@ fn attend(watch: &Watch, mut child: Child) -> ExitStatus {
                 child.kill();
                 let sentence = format!("The command was lost sight of: {error}.");
                 let hint = "`coditect run -- COMMAND…` again.";
-                return watch.printer.failure(&sentence, hint, "lost", ExitStatus::Broken);
+                return events.printer.failure(&sentence, hint, "lost", ExitStatus::Broken);
             }
         }
-        match watch.next(stop.as_ref().map(|stop| stop.deadline)) {
+        match events.next(stop.as_ref().map(|stop| stop.deadline)) {
             Some(Event::Signal(caught)) => {
                 if caught.is_to_be_forwarded() {
                     child.signal(caught.number());
@@ -144,7 +149,7 @@ fn attend(watch: &Watch, mut child: Child) -> ExitStatus {
                 }
             }
             Some(Event::SeatEnded(ending)) => {
-                watch.printer.notice("The command is asked to stop, and stopped after 10 seconds.");
+                events.printer.notice("The command is asked to stop, and stopped after 10 seconds.");
                 child.signal(signals::TERMINATE);
                 let status = match ending {
                     Ending::Refused(_) => ExitStatus::No,

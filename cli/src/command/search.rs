@@ -6,25 +6,25 @@ use coditect::text::{folded, nfc};
 use coditect::{ContextStore, Entry, Error, Filter, Kind};
 use serde_json::{Value, json};
 
-use super::record::{Ids, cut, project, text};
+use super::record::{Ids, project, text, truncate};
 use crate::arguments::{Common, SearchArguments};
 use crate::exit_status::ExitStatus;
 use crate::printer::{Printer, one_line};
 
 /// The most characters of a long text that are shown before the match.
-const BEFORE: usize = 20;
+const MAX_CONTEXT_BEFORE: usize = 20;
 
-pub(super) fn search(printer: Printer, common: &Common, asked: SearchArguments) -> Result<ExitStatus, Error> {
-    let texts: Vec<String> = asked.texts.words().iter().map(|text| nfc(text.trim()).into_owned()).collect();
+pub(super) fn search(printer: Printer, common: &Common, arguments: SearchArguments) -> Result<ExitStatus, Error> {
+    let texts: Vec<String> = arguments.texts.words().iter().map(|text| nfc(text.trim()).into_owned()).collect();
     if texts.is_empty() || texts.iter().any(String::is_empty) {
         let hint = "`coditect search TEXT` finds what has TEXT in it; `coditect task list` shows all tasks.";
         return Ok(printer.failure("It is not said what to find.", hint, "nothing_said", ExitStatus::Usage));
     }
     let store = ContextStore::open(common.home.clone())?;
-    let project_id = asked.filter.project.as_deref().map(project).transpose()?;
-    let wanted = Filter { project_id, status: None, limit: asked.filter.limit.saturating_add(1) };
+    let project_id = arguments.filter.project.as_deref().map(project).transpose()?;
+    let wanted = Filter { project_id, status: None, limit: arguments.filter.limit.saturating_add(1) };
     let mut entries = store.search(&texts, &wanted)?;
-    cut(printer, &mut entries, asked.filter.limit);
+    truncate(printer, &mut entries, arguments.filter.limit);
     if entries.is_empty() {
         let sentence = format!("Nothing on this machine has {} in it.", one_line(&texts.join(" and ")));
         return Ok(printer.answer(&json!({ "data": [] }), &sentence, ExitStatus::No));
@@ -36,12 +36,12 @@ pub(super) fn search(printer: Printer, common: &Common, asked: SearchArguments) 
     let kinds: BTreeSet<Kind> = entries.iter().map(|entry| entry.kind).collect();
     let ids: BTreeMap<Kind, Ids> =
         kinds.into_iter().map(|kind| Ok((kind, Ids::of(&store, kind)?))).collect::<Result<_, Error>>()?;
-    let found: Vec<(Entry, String)> = entries.into_iter().map(|entry| with_place(entry, &texts[0])).collect();
-    Ok(printer.answer(&object, &text::found(&found, &ids, coditect::now()), ExitStatus::Yes))
+    let found: Vec<(Entry, String)> = entries.into_iter().map(|entry| with_match(entry, &texts[0])).collect();
+    Ok(printer.answer(&object, &text::search_results(&found, &ids, coditect::now()), ExitStatus::Yes))
 }
 
 /// A record, and of its texts the one in which the first was found, from a little before that on; its title if that has it.
-fn with_place(entry: Entry, text: &str) -> (Entry, String) {
+fn with_match(entry: Entry, text: &str) -> (Entry, String) {
     let text = folded(text);
     let has = |candidate: &&str| folded(candidate).contains(&text);
     let mut all = Vec::new();
@@ -52,7 +52,7 @@ fn with_place(entry: Entry, text: &str) -> (Entry, String) {
         Some(found) => {
             let found = nfc(found);
             let before = folded(&found).split(&text).next().map_or(0, |before| before.chars().count());
-            let skipped = before.saturating_sub(BEFORE);
+            let skipped = before.saturating_sub(MAX_CONTEXT_BEFORE);
             let rest: String = found.chars().skip(skipped).collect();
             if skipped == 0 { rest } else { format!("…{rest}") }
         }

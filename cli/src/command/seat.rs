@@ -3,9 +3,9 @@
 use coditect::{Ending, Error, HeldSeat, LicenseClient, Seat, SessionId};
 use serde_json::{Value, json};
 
-use super::watch::{Event, Outcome, Watch};
+use super::events::{AcquireOutcome, Event, EventListener};
 use super::{client, run};
-use crate::arguments::{Common, Patience, SeatCommand};
+use crate::arguments::{Common, SeatCommand, WaitLimit};
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
 
@@ -19,11 +19,11 @@ pub(super) fn seat(printer: Printer, common: &Common, command: SeatCommand) -> R
     }
 }
 
-fn acquire(printer: Printer, common: &Common, patience: Option<Patience>, export: bool) -> Result<ExitStatus, Error> {
-    let watch = Watch::start(printer, common)?;
-    let seat = match watch.acquire(patience)? {
-        Outcome::Taken(seat) => seat,
-        Outcome::Over(status) => return Ok(status),
+fn acquire(printer: Printer, common: &Common, wait: Option<WaitLimit>, export: bool) -> Result<ExitStatus, Error> {
+    let events = EventListener::start(printer, common)?;
+    let seat = match events.acquire(wait)? {
+        AcquireOutcome::Taken(seat) => seat,
+        AcquireOutcome::Exit(status) => return Ok(status),
     };
     let (object, until) = (describe(&seat), seat.seat_expires_at());
     let text = if export { exports(&seat) } else { format!("{} until {until}", seat.session_id()) };
@@ -32,7 +32,7 @@ fn acquire(printer: Printer, common: &Common, patience: Option<Patience>, export
         "Unless `coditect seat hold` keeps it, the seat is free at {until} again. `coditect seat release` gives it back."
     ));
     let status = printer.answer(&object, &text, ExitStatus::Yes);
-    watch.finish(None);
+    events.finish(None);
     Ok(status)
 }
 
@@ -53,29 +53,29 @@ fn exports(seat: &Seat) -> String {
     lines.join("\n")
 }
 
-fn hold(printer: Printer, common: &Common, patience: Option<Patience>) -> Result<ExitStatus, Error> {
-    let watch = Watch::start(printer, common)?;
-    let seat = match watch.acquire(patience)? {
-        Outcome::Taken(seat) => seat,
-        Outcome::Over(status) => return Ok(status),
+fn hold(printer: Printer, common: &Common, wait: Option<WaitLimit>) -> Result<ExitStatus, Error> {
+    let events = EventListener::start(printer, common)?;
+    let seat = match events.acquire(wait)? {
+        AcquireOutcome::Taken(seat) => seat,
+        AcquireOutcome::Exit(status) => return Ok(status),
     };
-    let told = printer.answer(&describe(&seat), &seat.session_id().to_string(), ExitStatus::Yes);
+    let printed = printer.answer(&describe(&seat), &seat.session_id().to_string(), ExitStatus::Yes);
     let status = loop {
-        match watch.next(None) {
+        match events.next(None) {
             // A hold normally ends with a signal.
-            Some(Event::Signal(caught)) if caught.is_request_to_end() => break told,
+            Some(Event::Signal(caught)) if caught.is_request_to_end() => break printed,
             Some(Event::SeatEnded(Ending::Refused(_))) => break ExitStatus::No,
             Some(Event::SeatEnded(Ending::Unreachable)) | None => break ExitStatus::Broken,
             Some(_) => {}
         }
     };
-    watch.finish(Some(seat));
+    events.finish(Some(seat));
     Ok(status)
 }
 
 fn release(printer: Printer, client: &LicenseClient, session: Option<&str>, all: bool) -> Result<ExitStatus, Error> {
     let held = client.held_seats()?;
-    let session = match session.map(|typed| named(&held, typed)) {
+    let session = match session.map(|typed| find_session(&held, typed)) {
         None => None,
         Some(Ok(session)) => Some(session),
         Some(Err(sentence)) => {
@@ -97,14 +97,14 @@ fn release(printer: Printer, client: &LicenseClient, session: Option<&str>, all:
         }
     }
     if released.is_empty() {
-        return Ok(nothing_released(printer, session, &kept));
+        return Ok(print_nothing_released(printer, session, &kept));
     }
     let text: Vec<String> = released.iter().map(|session| format!("Released {session}.")).collect();
     Ok(printer.answer(&json!({"released": released}), &text.join("\n"), ExitStatus::Yes))
 }
 
 /// Returns the session that was typed, whole or as a unique prefix.
-fn named(held: &[HeldSeat], typed: &str) -> Result<SessionId, String> {
+fn find_session(held: &[HeldSeat], typed: &str) -> Result<SessionId, String> {
     if let Ok(session) = typed.parse() {
         return Ok(session);
     }
@@ -120,7 +120,7 @@ fn named(held: &[HeldSeat], typed: &str) -> Result<SessionId, String> {
 }
 
 /// Reports that no seat was released. That is a success for a seat that isn't there, and a failure for one that a process keeps.
-fn nothing_released(printer: Printer, session: Option<SessionId>, kept: &[&HeldSeat]) -> ExitStatus {
+fn print_nothing_released(printer: Printer, session: Option<SessionId>, kept: &[&HeldSeat]) -> ExitStatus {
     if let Some((seat, process)) = kept.iter().find_map(|seat| Some((seat, seat.process?))) {
         let sentence = format!("{} is kept by process {process}, which gives it back when it ends.", seat.session_id);
         return printer.failure(&sentence, &format!("`kill {process}` ends it."), "seat_kept", ExitStatus::No);

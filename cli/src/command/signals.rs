@@ -15,16 +15,16 @@ use signal_hook::low_level::siginfo::{Cause, Origin};
 /// Signal that asks a command to stop.
 pub(super) const TERMINATE: i32 = SIGTERM;
 
-const CAUGHT: [i32; 7] = [SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
+const CAUGHT_SIGNALS: [i32; 7] = [SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
 
 /// A signal that arrived.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Caught {
+pub(super) struct CaughtSignal {
     number: i32,
     from_terminal: bool,
 }
 
-impl Caught {
+impl CaughtSignal {
     fn new(origin: &Origin) -> Self {
         Self { number: origin.signal, from_terminal: matches!(origin.cause, Cause::Kernel) }
     }
@@ -65,15 +65,15 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Calls `tell` for each signal, until it returns `false`.
-    pub(super) fn listen(tell: impl Fn(Caught) -> bool + Send + 'static) -> io::Result<Self> {
-        let ignored = ignored();
-        let caught = CAUGHT.into_iter().filter(|number| ignored & (1 << (number - 1)) == 0);
+    /// Calls `handle_signal` for each signal, until it returns `false`.
+    pub(super) fn listen(handle_signal: impl Fn(CaughtSignal) -> bool + Send + 'static) -> io::Result<Self> {
+        let ignored = ignored_signals();
+        let caught = CAUGHT_SIGNALS.into_iter().filter(|number| ignored & (1 << (number - 1)) == 0);
         let mut signals = SignalsInfo::<WithOrigin>::new(caught)?;
         let handle = signals.handle();
         let thread = thread::spawn(move || {
             let mut all = signals.forever();
-            while all.next().is_some_and(|origin| tell(Caught::new(&origin))) {}
+            while all.next().is_some_and(|origin| handle_signal(CaughtSignal::new(&origin))) {}
         });
         Ok(Self { handle, thread: Some(thread) })
     }
@@ -81,7 +81,7 @@ impl Signals {
 
 /// Returns the signals that are ignored in this process, as its parent wants it, one bit each: SIGHUP after `nohup`, Ctrl-C in
 /// the background of a script. If they were caught, the command would no longer inherit that, and would be ended by them.
-fn ignored() -> u64 {
+fn ignored_signals() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)

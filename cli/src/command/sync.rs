@@ -1,6 +1,6 @@
 //! `coditect sync [push|pull|status|retry|log]`
 
-mod bar;
+mod progress;
 mod report;
 mod watch;
 
@@ -13,24 +13,24 @@ use super::{client, sync_keys};
 use crate::arguments::{Common, SyncArguments, SyncCommand};
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
-use bar::Bar;
+use progress::progress_callback;
 
 pub(super) fn sync(printer: Printer, common: &Common, arguments: SyncArguments) -> Result<ExitStatus, Error> {
     match arguments.command {
         None if arguments.watch => watch::watch(printer, &client(printer, common)?.context()),
         None => {
-            let synced = client(printer, common)?.context().sync(Bar::new(printer).shower())?;
+            let synced = client(printer, common)?.context().sync(progress_callback(printer))?;
             let text = format!("{}\n{}", report::pushed(&synced.pushed), report::pulled(&synced.pulled));
-            Ok(outcome(printer, &synced, &text, Some(&synced.pushed)))
+            Ok(print_result(printer, &synced, &text, Some(&synced.pushed)))
         }
         Some(SyncCommand::Push) => {
-            let pushed = client(printer, common)?.context().push(Bar::new(printer).shower())?;
-            Ok(outcome(printer, &pushed, &report::pushed(&pushed), Some(&pushed)))
+            let pushed = client(printer, common)?.context().push(progress_callback(printer))?;
+            Ok(print_result(printer, &pushed, &report::pushed(&pushed), Some(&pushed)))
         }
         Some(SyncCommand::Pull { all }) => {
-            let (context, bar) = (client(printer, common)?.context(), Bar::new(printer).shower());
-            let pulled: Pulled = if all { context.pull_everything(bar)? } else { context.pull(bar)? };
-            Ok(outcome(printer, &pulled, &report::pulled(&pulled), None))
+            let (context, callback) = (client(printer, common)?.context(), progress_callback(printer));
+            let pulled: Pulled = if all { context.pull_everything(callback)? } else { context.pull(callback)? };
+            Ok(print_result(printer, &pulled, &report::pulled(&pulled), None))
         }
         Some(SyncCommand::Status) => {
             let status = ContextStore::open(common.home.clone())?.status()?;
@@ -40,7 +40,7 @@ pub(super) fn sync(printer: Printer, common: &Common, arguments: SyncArguments) 
         Some(SyncCommand::Retry { ids }) => retry(printer, common, ids),
         Some(SyncCommand::Log { limit }) => {
             let entries = ContextStore::open(common.home.clone())?.journal(limit)?;
-            let lines: Vec<String> = entries.iter().map(report::happened).collect();
+            let lines: Vec<String> = entries.iter().map(report::log_line).collect();
             let text = if lines.is_empty() { "Nothing was sent or fetched yet.".to_owned() } else { lines.join("\n") };
             Ok(printer.answer(&json!({ "data": entries }), &text, ExitStatus::Yes))
         }
@@ -50,11 +50,12 @@ pub(super) fn sync(printer: Printer, common: &Common, arguments: SyncArguments) 
 fn retry(printer: Printer, common: &Common, ids: Vec<String>) -> Result<ExitStatus, Error> {
     let store = ContextStore::open(common.home.clone())?;
     let parked = if ids.is_empty() { Vec::new() } else { store.parked_ids()? };
-    let begin = |id: &RecordId| {
+    let ids_with_prefix = |id: &RecordId| {
         let begins = |parked: &&RecordId| parked.as_str().starts_with(id.as_str());
         Ok(parked.iter().filter(begins).cloned().collect())
     };
-    let ids = ids.iter().map(|typed| ids::find(typed, "change of", begin)).collect::<Result<Vec<_>, Error>>()?;
+    let ids =
+        ids.iter().map(|typed| ids::find(typed, "change of", ids_with_prefix)).collect::<Result<Vec<_>, Error>>()?;
     let freed = store.retry(&ids)?;
     let text = match freed {
         0 => "There is nothing to retry.".to_owned(),
@@ -64,9 +65,9 @@ fn retry(printer: Printer, common: &Common, ids: Vec<String>) -> Result<ExitStat
     Ok(printer.answer(&json!({ "retried": freed }), &text, ExitStatus::Yes))
 }
 
-/// Prints the result of a sync. The exit status is a no if not everything has got through.
-fn outcome(printer: Printer, object: &impl Serialize, text: &str, pushed: Option<&Pushed>) -> ExitStatus {
-    let Some(no) = pushed.and_then(report::remainder) else { return printer.answer(object, text, ExitStatus::Yes) };
+/// Prints the result of a sync. The exit status is a no if changes remain unsent.
+fn print_result(printer: Printer, object: &impl Serialize, text: &str, pushed: Option<&Pushed>) -> ExitStatus {
+    let Some(unsent) = pushed.and_then(report::unsent) else { return printer.answer(object, text, ExitStatus::Yes) };
     let status = printer.answer(object, text, ExitStatus::No);
-    if printer.json { status } else { printer.failure(&no.sentence, no.hint, &no.code, ExitStatus::No) }
+    if printer.json { status } else { printer.failure(&unsent.sentence, unsent.hint, &unsent.code, ExitStatus::No) }
 }

@@ -10,24 +10,24 @@ use coditect::text::{decoded, nfc};
 use coditect::{Error, KeyStatus, KeyTaken, LicenseClient, exported_key_id};
 use serde_json::json;
 
-use super::{client, standard_input};
+use super::{client, read_stdin};
 use crate::arguments::{Common, KeysCommand, PassphraseSource};
 use crate::exit_status::ExitStatus;
-use crate::printer::{Printer, shown};
+use crate::printer::{Printer, display_path};
 use crate::terminal::Terminal;
 
 /// Longest export or passphrase that is read, in bytes.
 const MAX_LEN: usize = 64 * 1024;
 
 /// Warning before a key is made, which the user confirms.
-const WARNING: &str = "From now on, everything that this machine sends is encrypted with a key that the cloud never has, and your \
+const INIT_WARNING: &str = "From now on, everything that this machine sends is encrypted with a key that the cloud never has, and your \
 organization's other machines can only sync once they have it too.\n\
 If every machine that has the key is lost, and every export, or their passphrases: the contents in the cloud are unreadable \
 for ever, for everybody. Nobody can restore them.\n\
 What is in the cloud already is encrypted too, but what it was before stays in its history in clear.";
 
 /// Warning before a key is forgotten, which the user confirms.
-const FAREWELL: &str = "This machine forgets the key. If your organization's encryption was turned off, everything that this \
+const REMOVE_WARNING: &str = "This machine forgets the key. If your organization's encryption was turned off, everything that this \
 machine sends from then on travels in clear; otherwise it can send no contents any more.\n\
 What is here in plain stays so, and what is encrypted in the cloud, too. If no other machine and no export has the key, nobody \
 can ever read that again.";
@@ -48,19 +48,19 @@ fn init(printer: Printer, client: &LicenseClient, yes: bool) -> Result<ExitStatu
     if !yes {
         let Some(mut terminal) = Terminal::open().filter(|_| !printer.json) else {
             let hint = "`coditect sync keys init --yes` makes the key.";
-            return Ok(printer.failure(&WARNING.replace('\n', " "), hint, "confirmation_needed", ExitStatus::No));
+            return Ok(printer.failure(&INIT_WARNING.replace('\n', " "), hint, "confirmation_needed", ExitStatus::No));
         };
-        if !agrees(&mut terminal, &format!("{WARNING}\nType yes to make the key: "))? {
+        if !confirms(&mut terminal, &format!("{INIT_WARNING}\nType yes to make the key: "))? {
             let hint = "`coditect sync keys init` asks again.";
             return Ok(printer.failure("No key was made.", hint, "not_confirmed", ExitStatus::No));
         }
     }
-    let taken = client.init_tenant_key()?;
+    let stored = client.init_tenant_key()?;
     let text = format!(
         "{}\n`coditect sync keys export FILE` writes it for your other machines, and for a safe place. Do it now.",
-        describe(&taken)
+        describe(&stored)
     );
-    Ok(printer.answer(&taken, &text, ExitStatus::Yes))
+    Ok(printer.answer(&stored, &text, ExitStatus::Yes))
 }
 
 fn export(
@@ -69,8 +69,8 @@ fn export(
     file: Option<&Path>,
     source: &PassphraseSource,
 ) -> Result<ExitStatus, Error> {
-    let passphrase = match passphrase(source, true)? {
-        Given::Passphrase(passphrase) => passphrase,
+    let passphrase = match read_passphrase(source, true)? {
+        PassphraseInput::Passphrase(passphrase) => passphrase,
         other => return Ok(other.refuse(printer)),
     };
     let text = client.export_tenant_key(&passphrase)?;
@@ -91,7 +91,7 @@ fn export(
             let text = format!(
                 "The key is in {}, and opens with the passphrase alone. Keep both, and not together.\n\
                  `coditect sync keys import FILE` takes it over on another machine.",
-                shown(path)
+                display_path(path)
             );
             Ok(printer.answer(&json!({ "key_id": key_id, "file": path.to_string_lossy() }), &text, ExitStatus::Yes))
         }
@@ -104,8 +104,8 @@ fn import(
     file: &Path,
     source: &PassphraseSource,
 ) -> Result<ExitStatus, Error> {
-    let standard_input = Path::new("-");
-    if file == standard_input && source.passphrase_file.as_deref() == Some(standard_input) {
+    let stdin = Path::new("-");
+    if file == stdin && source.passphrase_file.as_deref() == Some(stdin) {
         let sentence = "The key and its passphrase can't both come from standard input.";
         let hint = "`coditect sync keys import FILE --passphrase-file -` reads the passphrase from there.";
         return Ok(printer.failure(sentence, hint, "usage", ExitStatus::Usage));
@@ -114,22 +114,27 @@ fn import(
     // A text that is no export is refused before the user types a passphrase.
     let passphrase = match exported_key_id(&text) {
         None => String::new(),
-        Some(_) => match passphrase(source, false)? {
-            Given::Passphrase(passphrase) => passphrase,
+        Some(_) => match read_passphrase(source, false)? {
+            PassphraseInput::Passphrase(passphrase) => passphrase,
             other => return Ok(other.refuse(printer)),
         },
     };
-    let taken = client.import_tenant_key(&text, &passphrase)?;
-    Ok(printer.answer(&taken, &describe(&taken), ExitStatus::Yes))
+    let stored = client.import_tenant_key(&text, &passphrase)?;
+    Ok(printer.answer(&stored, &describe(&stored), ExitStatus::Yes))
 }
 
 fn remove(printer: Printer, client: &LicenseClient, yes: bool) -> Result<ExitStatus, Error> {
     if !yes {
         let Some(mut terminal) = Terminal::open().filter(|_| !printer.json) else {
             let hint = "`coditect sync keys remove --yes` forgets the key.";
-            return Ok(printer.failure(&FAREWELL.replace('\n', " "), hint, "confirmation_needed", ExitStatus::No));
+            return Ok(printer.failure(
+                &REMOVE_WARNING.replace('\n', " "),
+                hint,
+                "confirmation_needed",
+                ExitStatus::No,
+            ));
         };
-        if !agrees(&mut terminal, &format!("{FAREWELL}\nType yes to forget the key: "))? {
+        if !confirms(&mut terminal, &format!("{REMOVE_WARNING}\nType yes to forget the key: "))? {
             let hint = "`coditect sync keys remove` asks again.";
             return Ok(printer.failure("The key was kept.", hint, "not_confirmed", ExitStatus::No));
         }
@@ -143,8 +148,8 @@ fn remove(printer: Printer, client: &LicenseClient, yes: bool) -> Result<ExitSta
     Ok(printer.answer(&json!({ "removed": key_id }), &text, ExitStatus::Yes))
 }
 
-fn agrees(terminal: &mut Terminal, question: &str) -> Result<bool, Error> {
-    Ok(terminal.ask(question).map_err(at_terminal)?.as_deref() == Some("yes"))
+fn confirms(terminal: &mut Terminal, question: &str) -> Result<bool, Error> {
+    Ok(terminal.prompt(question).map_err(terminal_error)?.as_deref() == Some("yes"))
 }
 
 fn status(printer: Printer, client: &LicenseClient) -> Result<ExitStatus, Error> {
@@ -162,14 +167,14 @@ fn status(printer: Printer, client: &LicenseClient) -> Result<ExitStatus, Error>
     if status.locked > 0 {
         lines.push(format!("locked        {} records can't be read here", status.locked));
     }
-    if let Some(advice) = advice(&status) {
-        lines.push(advice.to_owned());
+    if let Some(next_step) = next_step(&status) {
+        lines.push(next_step.to_owned());
     }
     Ok(printer.answer(&status, &lines.join("\n"), ExitStatus::Yes))
 }
 
-/// Returns advice on the next step, if one is needed.
-fn advice(status: &KeyStatus) -> Option<&'static str> {
+/// Returns the command to run next, if there is one.
+fn next_step(status: &KeyStatus) -> Option<&'static str> {
     let here = status.key.as_ref().map(|key| &key.key_id);
     if status.cloud_key_id.is_some() && status.cloud_key_id.as_ref() != here {
         return Some("`coditect sync keys import FILE` takes over the key from a machine that has it.");
@@ -180,36 +185,36 @@ fn advice(status: &KeyStatus) -> Option<&'static str> {
     here.is_none().then_some("`coditect sync keys init` makes a key.")
 }
 
-fn describe(taken: &KeyTaken) -> String {
-    let new = if taken.new { "is on this machine now" } else { "was on this machine already" };
-    let mut lines = vec![format!("The key {} {new}.", taken.key.key_id)];
-    lines.push(format!("fingerprint   {}", taken.key.fingerprint));
-    if taken.unlocked > 0 {
-        lines.push(format!("{} records that were locked can be read now.", taken.unlocked));
+fn describe(stored: &KeyTaken) -> String {
+    let new = if stored.new { "is on this machine now" } else { "was on this machine already" };
+    let mut lines = vec![format!("The key {} {new}.", stored.key.key_id)];
+    lines.push(format!("fingerprint   {}", stored.key.fingerprint));
+    if stored.unlocked > 0 {
+        lines.push(format!("{} records that were locked can be read now.", stored.unlocked));
     }
-    if taken.queued > 0 {
+    if stored.queued > 0 {
         lines.push(format!(
             "{} records that the cloud has in clear, or under another key, are encrypted by the next `coditect sync push`.",
-            taken.queued
+            stored.queued
         ));
     }
     lines.join("\n")
 }
 
-/// Result of asking for a passphrase.
-enum Given {
+/// Result of reading a passphrase.
+enum PassphraseInput {
     Passphrase(String),
     /// There is no terminal to ask at.
-    Nobody,
+    NoTerminal,
     /// The person gave up, or typed two different ones.
-    Not(&'static str),
+    Unusable(&'static str),
 }
 
-impl Given {
+impl PassphraseInput {
     fn refuse(self, printer: Printer) -> ExitStatus {
         let hint = "`--passphrase-file FILE` reads it from a file, or from standard input where FILE is -.";
         match self {
-            Self::Not(sentence) => printer.failure(sentence, hint, "no_passphrase", ExitStatus::No),
+            Self::Unusable(sentence) => printer.failure(sentence, hint, "no_passphrase", ExitStatus::No),
             _ => printer.failure(
                 "There is no terminal to ask for the passphrase.",
                 hint,
@@ -220,34 +225,34 @@ impl Given {
     }
 }
 
-fn passphrase(source: &PassphraseSource, twice: bool) -> Result<Given, Error> {
+fn read_passphrase(source: &PassphraseSource, twice: bool) -> Result<PassphraseInput, Error> {
     if let Some(path) = &source.passphrase_file {
         // Editors end the last line, too.
         let text = read(path, |text| text.ends_with(b"\n"))?;
         let text = text.strip_suffix('\n').unwrap_or(&text);
-        return Ok(Given::Passphrase(text.strip_suffix('\r').unwrap_or(text).to_owned()));
+        return Ok(PassphraseInput::Passphrase(text.strip_suffix('\r').unwrap_or(text).to_owned()));
     }
-    let Some(mut terminal) = Terminal::open() else { return Ok(Given::Nobody) };
-    let gave_up = Given::Not("No passphrase was typed.");
-    let Some(first) = terminal.ask_secretly("Passphrase: ", |_| false).map_err(at_terminal)? else {
+    let Some(mut terminal) = Terminal::open() else { return Ok(PassphraseInput::NoTerminal) };
+    let gave_up = PassphraseInput::Unusable("No passphrase was typed.");
+    let Some(first) = terminal.prompt_hidden("Passphrase: ", |_| false).map_err(terminal_error)? else {
         return Ok(gave_up);
     };
     if twice {
-        match terminal.ask_secretly("Once more:  ", |_| false).map_err(at_terminal)? {
+        match terminal.prompt_hidden("Once more:  ", |_| false).map_err(terminal_error)? {
             None => return Ok(gave_up),
             Some(second) if nfc(&second) != nfc(&first) => {
-                return Ok(Given::Not("These are two different passphrases."));
+                return Ok(PassphraseInput::Unusable("These are two different passphrases."));
             }
             Some(_) => {}
         }
     }
-    Ok(Given::Passphrase(first))
+    Ok(PassphraseInput::Passphrase(first))
 }
 
 /// Reads a file, or standard input; a pipe that stays open is read until it is `whole`.
 fn read(path: &Path, whole: impl Fn(&[u8]) -> bool) -> Result<String, Error> {
     let bytes = if path == Path::new("-") {
-        standard_input(MAX_LEN, whole)?
+        read_stdin(MAX_LEN, whole)?
     } else {
         let read = File::open(path).and_then(|file| read_whole(file, MAX_LEN, whole));
         read.map_err(|cause| Error::File { path: path.to_owned(), cause })?
@@ -255,6 +260,6 @@ fn read(path: &Path, whole: impl Fn(&[u8]) -> bool) -> Result<String, Error> {
     Ok(decoded(&bytes).into_owned())
 }
 
-fn at_terminal(cause: io::Error) -> Error {
+fn terminal_error(cause: io::Error) -> Error {
     Error::File { path: "/dev/tty".into(), cause }
 }

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use super::client;
 use crate::arguments::Common;
 use crate::exit_status::ExitStatus;
-use crate::printer::{Printer, shown};
+use crate::printer::{Printer, display_path};
 
-const HERE: &str = env!("CARGO_PKG_VERSION");
+const CURRENT_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 pub(super) fn update(printer: Printer, common: &Common, check: bool) -> Result<ExitStatus, Error> {
     let updater = match client(printer, common)?.updater() {
@@ -24,16 +24,17 @@ pub(super) fn update(printer: Printer, common: &Common, check: bool) -> Result<E
     let _ = Memory::news(common.home.clone());
     let version = newest.version();
     let object = |updated: bool| -> Value {
-        json!({ "version": HERE, "newest": version, "released_at": newest.released_at(), "updated": updated })
+        json!({ "version": CURRENT_VERSION, "newest": version, "released_at": newest.released_at(), "updated": updated })
     };
     if check && newest.is_newer() {
         let day = newest.released_at().strftime("%Y-%m-%d");
-        let text =
-            format!("coditect {version} was released on {day}; this is {HERE}. `coditect self update` installs it.");
+        let text = format!(
+            "coditect {version} was released on {day}; this is {CURRENT_VERSION}. `coditect self update` installs it."
+        );
         return Ok(printer.answer(&object(false), &text, ExitStatus::No));
     }
-    if check || version == HERE {
-        let text = format!("This coditect, {HERE}, is the newest.");
+    if check || version == CURRENT_VERSION {
+        let text = format!("This coditect, {CURRENT_VERSION}, is the newest.");
         return Ok(printer.answer(&object(false), &text, ExitStatus::Yes));
     }
     let mut last = None;
@@ -43,6 +44,6 @@ pub(super) fn update(printer: Printer, common: &Common, check: bool) -> Result<E
             printer.progress(&format!("Fetching coditect {version}: {} %", percent.min(100)));
         }
     })?;
-    let text = format!("coditect {version} is installed in place of {HERE}: {}", shown(&program));
+    let text = format!("coditect {version} is installed in place of {CURRENT_VERSION}: {}", display_path(&program));
     Ok(printer.answer(&object(true), &text, ExitStatus::Yes))
 }

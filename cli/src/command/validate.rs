@@ -13,12 +13,12 @@ pub(super) fn validate(printer: Printer, common: &Common) -> Result<ExitStatus, 
     Ok(print(printer, verdict, "The license is valid."))
 }
 
-/// Prints a verdict; `yes` is the sentence if it is one.
-pub(super) fn print(printer: Printer, verdict: Verdict, yes: &str) -> ExitStatus {
+/// Prints a verdict; `headline` is the first line if the license is valid.
+pub(super) fn print(printer: Printer, verdict: Verdict, headline: &str) -> ExitStatus {
     match verdict {
         Verdict::Valid(license) => {
             let text = match license.grace_until {
-                Some(_) => format!("{yes}\n{}", describe(&license)),
+                Some(_) => format!("{headline}\n{}", describe(&license)),
                 None => format!(
                     "No license key: the free tier applies.\n{}\n`coditect activate KEY` stores your license key.",
                     describe(&license)
@@ -54,7 +54,7 @@ pub(super) fn print(printer: Printer, verdict: Verdict, yes: &str) -> ExitStatus
     }
 }
 
-/// A license, for people.
+/// Formats a license for people.
 pub(super) fn describe(license: &License) -> String {
     let mut lines = vec![format!("tier         {}", one_line(license.tier.as_str()))];
     if let Some(limit) = license.quotas.commands_per_day() {

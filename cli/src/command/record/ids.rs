@@ -1,13 +1,13 @@
-//! Ids as people type and read them: unique prefixes.
+//! Unique prefixes of ids: for the user to read and to type.
 
 use coditect::text::{forms, nfc};
 use coditect::{ContextError, ContextStore, Error, Kind, RecordId};
 
 /// The fewest characters of an id that a list shows.
-const SHORTEST: usize = 8;
+const MIN_LEN: usize = 8;
 
 /// The most ids that are named when the typed one is ambiguous.
-const NAMED: usize = 5;
+const MAX_LISTED: usize = 5;
 
 /// Returns the id that was typed, in whichever normal form it is: whole, or as a unique prefix. A text that no id begins with is
 /// taken as a whole id.
@@ -37,8 +37,8 @@ fn choose(typed: RecordId, mut found: Vec<RecordId>, noun: &str) -> Result<Recor
     if found.len() == 1 {
         return Ok(found.remove(0));
     }
-    let mut names: Vec<&str> = found.iter().take(NAMED).map(RecordId::as_str).collect();
-    if found.len() > NAMED {
+    let mut names: Vec<&str> = found.iter().take(MAX_LISTED).map(RecordId::as_str).collect();
+    if found.len() > MAX_LISTED {
         names.push("…");
     }
     Err(ContextError::Ambiguous { what: format!("{noun} {:?}", typed.as_str()), ids: names.join(", ") }.into())
@@ -61,15 +61,19 @@ impl Ids {
         let place = self.0.partition_point(|other| other < id);
         let before = place.checked_sub(1).and_then(|before| self.0.get(before));
         let after = self.0.get(place..).and_then(|rest| rest.iter().find(|other| *other != id));
-        let shared =
-            before.into_iter().chain(after).map(|other| common(text, other.as_str())).max().unwrap_or_default();
+        let shared = before
+            .into_iter()
+            .chain(after)
+            .map(|other| common_prefix_len(text, other.as_str()))
+            .max()
+            .unwrap_or_default();
         // All of it is ASCII.
-        &text[..text.len().min(SHORTEST.max(shared + 1))]
+        &text[..text.len().min(MIN_LEN.max(shared + 1))]
     }
 }
 
 /// Counts the bytes that two texts share at their beginnings.
-fn common(a: &str, b: &str) -> usize {
+fn common_prefix_len(a: &str, b: &str) -> usize {
     a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count()
 }
 

@@ -1,4 +1,4 @@
-//! Records as people read them.
+//! Texts for people about records: tables, details and history.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,13 @@ use serde_json::Value;
 
 use super::{Ids, noun};
 use crate::printer::{indented, one_line};
-use crate::when::age;
+use crate::relative_time::relative;
 
 /// The most characters of a text that a list shows.
-const SHOWN: usize = 80;
+const MAX_TEXT_WIDTH: usize = 80;
 
 /// The most characters of a status or a project that a list shows.
-const SHOWN_OF_A_WORD: usize = 20;
+const MAX_WORD_WIDTH: usize = 20;
 
 /// Formats records as a table: a heading, and a line for each.
 pub(super) fn list(entries: &[Entry], ids: &Ids, noun: &str, now: Timestamp) -> String {
@@ -23,9 +23,9 @@ pub(super) fn list(entries: &[Entry], ids: &Ids, noun: &str, now: Timestamp) -> 
     let mut heading = vec!["ID".to_owned(), "PROJECT".to_owned(), "CHANGED".to_owned(), noun.to_uppercase()];
     let lines = entries.iter().map(|entry| {
         let mut cells =
-            vec![one_line(ids.shortened(&entry.id)), project(entry), age(now, entry.updated_at), line(entry)];
+            vec![one_line(ids.shortened(&entry.id)), project(entry), relative(now, entry.updated_at), summary(entry)];
         if is_task {
-            cells.insert(1, entry.content.get("status").and_then(Value::as_str).map_or("-".to_owned(), word));
+            cells.insert(1, entry.content.get("status").and_then(Value::as_str).map_or("-".to_owned(), shorten_word));
         }
         cells
     });
@@ -37,11 +37,21 @@ pub(super) fn list(entries: &[Entry], ids: &Ids, noun: &str, now: Timestamp) -> 
 }
 
 /// Formats search results as a table: each with its kind and the text around the match.
-pub(in crate::command) fn found(found: &[(Entry, String)], ids: &BTreeMap<Kind, Ids>, now: Timestamp) -> String {
+pub(in crate::command) fn search_results(
+    found: &[(Entry, String)],
+    ids: &BTreeMap<Kind, Ids>,
+    now: Timestamp,
+) -> String {
     let heading = ["KIND", "ID", "PROJECT", "CHANGED", "TEXT"].map(str::to_owned).to_vec();
     let lines = found.iter().map(|(entry, text)| {
         let id = ids.get(&entry.kind).map_or(entry.id.as_str(), |ids| ids.shortened(&entry.id));
-        vec![noun(entry.kind).to_owned(), one_line(id), project(entry), age(now, entry.updated_at), short(text, SHOWN)]
+        vec![
+            noun(entry.kind).to_owned(),
+            one_line(id),
+            project(entry),
+            relative(now, entry.updated_at),
+            shorten(text, MAX_TEXT_WIDTH),
+        ]
     });
     table(std::iter::once(heading).chain(lines).collect())
 }
@@ -61,23 +71,23 @@ fn table(lines: Vec<Vec<String>>) -> String {
 /// Returns a record's project. That of a locked record is not shown: in its place is a digest.
 fn project(entry: &Entry) -> String {
     let project = entry.project_id.as_ref().filter(|_| !entry.locked);
-    project.map_or_else(|| "-".to_owned(), |project| word(project.as_str()))
+    project.map_or_else(|| "-".to_owned(), |project| shorten_word(project.as_str()))
 }
 
-fn word(text: &str) -> String {
-    short(text, SHOWN_OF_A_WORD)
+fn shorten_word(text: &str) -> String {
+    shorten(text, MAX_WORD_WIDTH)
 }
 
-fn line(entry: &Entry) -> String {
+fn summary(entry: &Entry) -> String {
     match title(&entry.content) {
-        Some(title) => short(title, SHOWN),
+        Some(title) => shorten(title, MAX_TEXT_WIDTH),
         None if entry.locked => "(encrypted)".to_owned(),
-        None => short(&entry.content.to_string(), SHOWN),
+        None => shorten(&entry.content.to_string(), MAX_TEXT_WIDTH),
     }
 }
 
 /// Formats all that is known of a record.
-pub(super) fn whole(entry: &Entry) -> String {
+pub(super) fn details(entry: &Entry) -> String {
     let mut lines = vec![row("id", entry.id.as_str())];
     // In place of a locked record's project is a digest.
     let project = entry.project_id.as_ref().filter(|_| !entry.locked);
@@ -96,7 +106,7 @@ pub(super) fn whole(entry: &Entry) -> String {
 }
 
 /// Formats an entry of a history as a line.
-pub(super) fn past(entry: &HistoryEntry) -> String {
+pub(super) fn history_line(entry: &HistoryEntry) -> String {
     let version = entry.version.map_or_else(|| "-".to_owned(), |version| version.to_string());
     let content = if entry.deleted { "deleted" } else { entry.content.get() };
     format!("{version:>4}  {:<8}  {}  {}", entry.outcome.as_str(), whole_seconds(entry.updated_at), one_line(content))
@@ -116,7 +126,7 @@ fn plain(value: &Value) -> String {
 }
 
 /// Returns a text in one line, cut to `most` characters.
-fn short(text: &str, most: usize) -> String {
+fn shorten(text: &str, most: usize) -> String {
     let mut words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if words.chars().count() > most {
         words = words.chars().take(most - 1).chain(['…']).collect();

@@ -10,19 +10,19 @@ use crate::printer::Printer;
 
 /// Syncs until it fails for a reason that waiting does not help, or the process is ended.
 pub(super) fn watch(printer: Printer, context: &Context) -> Result<ExitStatus, Error> {
-    let mut away = false;
+    let mut is_offline = false;
     let mut last = ExitStatus::Yes;
     context.watch(|round| {
         match round {
             Ok(synced) => {
-                if std::mem::take(&mut away) {
+                if std::mem::take(&mut is_offline) {
                     printer.notice("The cloud can be reached again.");
                 }
-                if let Some(text) = news(synced) {
+                if let Some(text) = describe_changes(synced) {
                     last = printer.answer(synced, &text, ExitStatus::Yes);
                 }
             }
-            Err(error) if !std::mem::replace(&mut away, true) => {
+            Err(error) if !std::mem::replace(&mut is_offline, true) => {
                 printer.notice(&format!("{error} What changes here is kept, and sent when that has passed."));
             }
             Err(_) => {}
@@ -34,7 +34,7 @@ pub(super) fn watch(printer: Printer, context: &Context) -> Result<ExitStatus, E
 }
 
 /// Returns a description of a round's changes, if there were any.
-fn news(synced: &Synced) -> Option<String> {
+fn describe_changes(synced: &Synced) -> Option<String> {
     let mut lines = Vec::new();
     if synced.pushed.sent() + synced.pushed.refused > 0 {
         lines.push(report::pushed(&synced.pushed));

@@ -1,4 +1,4 @@
-//! Parses free-form arguments: texts, statuses, times, yes and no.
+//! Parsers of argument values: texts, statuses, durations and switches.
 
 use std::ffi::{OsStr, OsString};
 use std::str::FromStr;
@@ -12,9 +12,9 @@ use jiff::SignedDuration;
 /// A text, with or without quotes around it. It may begin with a dash, as lists and negative numbers do.
 #[derive(Debug, Args)]
 #[group(skip)]
-pub(crate) struct TextWords {
+pub(crate) struct TextArgument {
     /// What it says; quotes are needed only for what the shell would change
-    #[arg(value_name = "TEXT", allow_hyphen_values = true, value_parser = said)]
+    #[arg(value_name = "TEXT", allow_hyphen_values = true, value_parser = parse_text)]
     text: Option<String>,
     /// The rest of a text without quotes
     #[arg(hide = true, allow_negative_numbers = true)]
@@ -24,38 +24,38 @@ pub(crate) struct TextWords {
     literal: Vec<String>,
 }
 
-impl TextWords {
-    /// Its words, those in quotes together.
+impl TextArgument {
+    /// Returns its words, those in quotes together.
     pub(crate) fn words(self) -> Vec<String> {
         self.text.into_iter().chain(self.more).chain(self.literal).collect()
     }
 
-    /// All of it; none if there is none, or nothing of it can be seen.
-    pub(crate) fn whole(self) -> Option<String> {
+    /// Returns all of it; none if there is none, or it is blank.
+    pub(crate) fn joined(self) -> Option<String> {
         Some(self.words().join(" ")).filter(|text| !is_blank(text))
     }
 }
 
-/// Reads a person's text. What looks like an option is one that was mistyped.
-pub(super) fn said(text: &str) -> Result<String, String> {
+/// Parses a text. One that looks like an option is refused as a mistyped option.
+pub(super) fn parse_text(text: &str) -> Result<String, String> {
     let name = text.trim_start_matches('-').split('=').next().unwrap_or_default();
     let looks_like_an_option = text.starts_with('-')
         && name.starts_with(|first: char| first.is_ascii_alphabetic())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if looks_like_an_option {
-        return Err(format!("{NO_OPTION} {text}"));
+        return Err(format!("{UNKNOWN_OPTION} {text}"));
     }
     Ok(text.to_owned())
 }
 
-/// The beginning of the message about a mistyped option.
-pub(crate) const NO_OPTION: &str = "There is no option";
+/// Beginning of the message about a mistyped option.
+pub(crate) const UNKNOWN_OPTION: &str = "There is no option";
 
-/// The statuses that this program gives tasks by itself.
-pub(crate) const STATUSES: [&str; 3] = ["pending", "in_progress", "completed"];
+/// The usual statuses of tasks.
+pub(crate) const TASK_STATUSES: [&str; 3] = ["pending", "in_progress", "completed"];
 
-/// Reads a status: one of those, another word, or what people say instead.
-pub(super) fn status(text: &str) -> Result<TaskStatus, String> {
+/// Parses a status: a usual one, a common synonym of it, or another word.
+pub(super) fn parse_status(text: &str) -> Result<TaskStatus, String> {
     let word = text.trim().to_lowercase().replace([' ', '-'], "_");
     let word = match word.as_str() {
         "todo" | "to_do" | "open" | "new" | "not_started" => "pending",
@@ -63,11 +63,11 @@ pub(super) fn status(text: &str) -> Result<TaskStatus, String> {
         "done" | "complete" | "finished" | "closed" | "resolved" => "completed",
         word => word,
     };
-    TaskStatus::parse(word).map_err(|_| format!("it is {}, or another word in small letters", STATUSES.join(", ")))
+    TaskStatus::parse(word).map_err(|_| format!("it is {}, or another word in small letters", TASK_STATUSES.join(", ")))
 }
 
-/// Reads yes or no, as people say it.
-pub(crate) fn switch(text: &str) -> Option<bool> {
+/// Parses `on` or `off`, or a common synonym.
+pub(crate) fn parse_switch(text: &str) -> Option<bool> {
     match text.trim().to_lowercase().as_str() {
         "on" | "true" | "yes" | "y" | "1" | "enable" | "enabled" => Some(true),
         "off" | "false" | "no" | "n" | "0" | "disable" | "disabled" => Some(false),
@@ -75,11 +75,11 @@ pub(crate) fn switch(text: &str) -> Option<bool> {
     }
 }
 
-/// The longest time to wait. None means no limit.
+/// Value of `--wait`: the longest time to wait. None means no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Patience(pub(crate) Option<Duration>);
+pub(crate) struct WaitLimit(pub(crate) Option<Duration>);
 
-impl FromStr for Patience {
+impl FromStr for WaitLimit {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -87,34 +87,34 @@ impl FromStr for Patience {
             return Ok(Self(None));
         }
         if text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(format!("{NO_UNIT} {text}? A time to wait has a unit"));
+            return Err(format!("{MISSING_UNIT} {text}? A time to wait has a unit"));
         }
         let time = text.parse::<SignedDuration>().ok().and_then(|time| Duration::try_from(time).ok());
         time.map(|time| Self(Some(time))).ok_or_else(|| "it is a time such as 90s, 10m or 2h".to_owned())
     }
 }
 
-/// The beginning of the message about a time without a unit.
-pub(super) const NO_UNIT: &str = "How long is";
+/// Beginning of the message about a duration without a unit.
+pub(super) const MISSING_UNIT: &str = "How long is";
 
-/// The commands whose option `--wait` stands before another program's command line, with their aliases.
-const RUNNERS: [&[&str]; 4] = [&["run"], &["exec"], &["seat", "hold"], &["seats", "hold"]];
+/// The commands whose option `--wait` precedes another program's command line, with their aliases.
+const WAIT_COMMANDS: [&[&str]; 4] = [&["run"], &["exec"], &["seat", "hold"], &["seats", "hold"]];
 
-/// The arguments with `--wait 10m` as `--wait=10m` where a command line may follow: an option whose value may be left out
-/// takes one only after `=`, since the parser cannot tell a time from a program's name.
-pub(crate) fn with_joined_wait(arguments: &[OsString]) -> Vec<OsString> {
+/// Returns the arguments with `--wait=10m` in place of `--wait 10m` where a command line may follow: clap takes an optional value
+/// only after `=` there, since it cannot distinguish a duration from a program's name.
+pub(crate) fn join_wait_value(arguments: &[OsString]) -> Vec<OsString> {
     let mut joined: Vec<OsString> = arguments.iter().take(1).cloned().collect();
     let mut names: Vec<&str> = Vec::new();
     let mut next = joined.len();
     while let Some(word) = arguments.get(next) {
         let text = word.to_str().unwrap_or_default();
-        let is_runner = RUNNERS.contains(&&*names);
+        let takes_wait = WAIT_COMMANDS.contains(&&*names);
         let rest = &arguments[next + 1..];
         let taken = match text {
-            "--wait" if is_runner => times(rest),
+            "--wait" if takes_wait => count_duration_words(rest),
             "--home" | "--profile" => rest.len().min(1),
             _ if text.len() > 1 && text.starts_with('-') && text != "--" => 0,
-            name if RUNNERS.iter().any(|runner| runner.starts_with(&[&*names, &[name]].concat())) => {
+            name if WAIT_COMMANDS.iter().any(|command| command.starts_with(&[&*names, &[name]].concat())) => {
                 names.push(name);
                 0
             }
@@ -134,15 +134,15 @@ pub(crate) fn with_joined_wait(arguments: &[OsString]) -> Vec<OsString> {
     joined
 }
 
-/// How many words after `--wait` are a time, well written or not: those that begin with a digit, as in `1h 30m`, or one that only
-/// `--` follows.
-fn times(words: &[OsString]) -> usize {
-    let is_time = |word: &&OsString| {
+/// Counts the words after `--wait` that are a duration, well-formed or not: those that begin with a digit, as in `1h 30m`, or one
+/// that only `--` follows.
+fn count_duration_words(words: &[OsString]) -> usize {
+    let is_duration = |word: &&OsString| {
         word.to_str().is_some_and(|word| {
             word.trim_start_matches(['-', '+', '.', ',']).starts_with(|first: char| first.is_ascii_digit())
         })
     };
-    let count = words.iter().take_while(is_time).count();
+    let count = words.iter().take_while(is_duration).count();
     let is_alone = matches!(words, [word, next, ..] if next == "--" && !word.to_string_lossy().starts_with('-'));
     count.max(usize::from(is_alone))
 }
@@ -165,10 +165,10 @@ mod tests {
             ("pending", "pending"),
             ("blocked", "blocked"),
         ] {
-            assert_eq!(status(said).unwrap().as_str(), meant, "{said}");
+            assert_eq!(parse_status(said).unwrap().as_str(), meant, "{said}");
         }
         for wrong in ["", "!", "9", "ünklar"] {
-            assert!(status(wrong).unwrap_err().contains("pending, in_progress, completed"), "{wrong}");
+            assert!(parse_status(wrong).unwrap_err().contains("pending, in_progress, completed"), "{wrong}");
         }
     }
 
@@ -177,10 +177,10 @@ mod tests {
         for text in
             ["- buy milk", "-1 degrees", "-", "--", "-5", "--- a rule", "-- so", "--help me", "– dash", "a --b", ""]
         {
-            assert_eq!(said(text).as_deref(), Ok(text));
+            assert_eq!(parse_text(text).as_deref(), Ok(text));
         }
         for option in ["--staus", "--staus=x", "-x", "--dry-run", "-verbose"] {
-            assert_eq!(said(option), Err(format!("There is no option {option}")));
+            assert_eq!(parse_text(option), Err(format!("There is no option {option}")));
         }
     }
 
@@ -208,12 +208,12 @@ mod tests {
             ("run --wait", "run --wait"),
         ] {
             let program = |words: &str| format!("coditect {words}");
-            assert_eq!(with_joined_wait(&words(&program(said))), words(&program(read)), "{said}");
+            assert_eq!(join_wait_value(&words(&program(said))), words(&program(read)), "{said}");
         }
         let [said, read] = ["run --wait 1h 30m -- make", "--wait=1h 30m"];
-        assert_eq!(with_joined_wait(&words(&format!("coditect {said}")))[2], read);
-        assert_eq!("1h 30m".parse(), Ok(Patience(Some(Duration::from_secs(5400)))));
-        assert!(with_joined_wait(&[]).is_empty());
+        assert_eq!(join_wait_value(&words(&format!("coditect {said}")))[2], read);
+        assert_eq!("1h 30m".parse(), Ok(WaitLimit(Some(Duration::from_secs(5400)))));
+        assert!(join_wait_value(&[]).is_empty());
     }
 
     #[test]
@@ -221,7 +221,7 @@ mod tests {
         for (said, meant) in
             [("on", Some(true)), ("True", Some(true)), ("no", Some(false)), ("0", Some(false)), ("maybe", None)]
         {
-            assert_eq!(switch(said), meant, "{said}");
+            assert_eq!(parse_switch(said), meant, "{said}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Runs after a command without delaying it: prints a notice of a new version; and starts a detached process that
-//! checks for a new version, sends what was counted and syncs the context, if these were turned on.
+//! Hook that runs after each command without delaying it: prints a notice of a new version, and starts a detached process
+//! (`coditect upkeep`) that checks for a new version, sends telemetry and syncs the context, as far as these are on and due.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Command as Process, Stdio};
@@ -14,22 +14,22 @@ use crate::arguments::{Command, Common};
 use crate::exit_status::ExitStatus;
 use crate::printer::{self, Printer};
 
-/// Work that may be due after a command.
-pub(super) struct Afterwards {
+/// Work after a command: its telemetry, the notice of a new version, and the detached process.
+pub(super) struct PostCommand {
     command: String,
-    begin: Instant,
-    /// False for commands that agents and shells run, and for those that are about this program itself.
-    is_for_people: bool,
+    started_at: Instant,
+    /// False for commands that agents and shells run, and for those that manage this program itself.
+    is_enabled: bool,
     /// False for commands that sync themselves, end the sync or check it.
     may_sync: bool,
 }
 
-impl Afterwards {
-    /// Notes the command and the time, before it begins.
-    pub(super) fn of(command: &Command, name: String) -> Self {
-        let is_own = matches!(
+impl PostCommand {
+    /// Prepares the hook before the command begins.
+    pub(super) fn new(command: &Command, name: String) -> Self {
+        let is_management = matches!(
             command,
-            Command::Own(_)
+            Command::Self_(_)
                 | Command::Update { .. }
                 | Command::Version
                 | Command::Telemetry(_)
@@ -39,45 +39,48 @@ impl Afterwards {
         );
         Self {
             command: name,
-            begin: Instant::now(),
-            is_for_people: !is_own && !matches!(command, Command::Hook(_)),
+            started_at: Instant::now(),
+            is_enabled: !is_management && !matches!(command, Command::Hook(_)),
             may_sync: !matches!(command, Command::Sync(_) | Command::Logout | Command::Doctor { .. }),
         }
     }
 
     /// Counts the command, prints the notice of a new version, and starts the process for what is due. Where telemetry is off and
-    /// no person reads along, only that is looked up.
-    pub(super) fn see_to(self, printer: Printer, common: &Common, status: ExitStatus) {
-        if !self.is_for_people {
+    /// output goes to no terminal, nothing is due.
+    pub(super) fn run(self, printer: Printer, common: &Common, status: ExitStatus) {
+        if !self.is_enabled {
             return;
         }
         let mut due = Vec::new();
         if let Ok(telemetry) = Telemetry::open(common.home.clone())
-            && telemetry.count(&self.command, status.into(), self.begin.elapsed())
+            && telemetry.count(&self.command, status.into(), self.started_at.elapsed())
         {
             due.push("--telemetry");
         }
-        if printer.has_reader() && update::is_possible() {
-            tell(printer, common);
-            if printer::was_answered() && Memory::take_turn(common.home.clone()) {
+        if printer.is_interactive() && update::is_possible() {
+            notify_of_new_version(printer, common);
+            if printer::has_server_answered() && Memory::take_turn(common.home.clone()) {
                 due.push("--updates");
             }
         }
-        if !printer::was_answered() {
+        if !printer::has_server_answered() {
             due.clear();
         }
-        // Only where a person reads along: scripts and CI sync when they say so.
-        if self.may_sync && printer.has_reader() && Config::open(common.home.clone()).is_ok_and(|it| it.sync_is_due()) {
+        // Only at a terminal: scripts and CI run `coditect sync` themselves.
+        if self.may_sync
+            && printer.is_interactive()
+            && Config::open(common.home.clone()).is_ok_and(|it| it.sync_is_due())
+        {
             due.push("--sync");
         }
         if !due.is_empty() {
             due.insert(0, "upkeep");
-            later(common, &due);
+            spawn_detached(common, &due);
         }
     }
 }
 
-fn tell(printer: Printer, common: &Common) {
+fn notify_of_new_version(printer: Printer, common: &Common) {
     if let Some(version) = Memory::news(common.home.clone()) {
         let here = env!("CARGO_PKG_VERSION");
         printer
@@ -85,7 +88,7 @@ fn tell(printer: Printer, common: &Common) {
     }
 }
 
-/// Does the work of the detached process. Each of the three parts may fail without the others.
+/// `coditect upkeep`, the detached process. Each of the three parts may fail without the others.
 pub(super) fn upkeep(common: &Common, updates: bool, telemetry: bool, sync: bool) -> Result<ExitStatus, Error> {
     let client = client(Printer { json: false, quiet: true, verbose: false }, common)?;
     let sent = if telemetry { client.send_telemetry() } else { Ok(()) };
@@ -97,9 +100,9 @@ pub(super) fn upkeep(common: &Common, updates: bool, telemetry: bool, sync: bool
     sent.and(synced).map(|()| ExitStatus::Yes)
 }
 
-/// Runs this program again, with the same home, in a process that is not waited for. If it can't be started, its work is done
+/// Starts this program with the same home, in a process that is not waited for. If it can't be started, its work is done
 /// another time.
-pub(super) fn later(common: &Common, arguments: &[&str]) {
+pub(super) fn spawn_detached(common: &Common, arguments: &[&str]) {
     let Ok(program) = std::env::current_exe() else { return };
     let mut process = Process::new(program);
     if let Some(home) = &common.home {

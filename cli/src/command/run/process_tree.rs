@@ -1,18 +1,18 @@
 //! The processes that a command has started, and those that they have.
 //!
-//! On Linux all of them are found, since a process whose parent has ended becomes ours ([`adopt`]). Elsewhere only the
+//! On Linux all of them are found, since a process whose parent has ended becomes ours ([`become_subreaper`]). Elsewhere only the
 //! command itself is.
 
 use rustix::process::Pid;
 
-/// From now on, whatever loses its parent below us is ours, and not the system's.
-pub(super) fn adopt() {
+/// Makes this process the parent of descendants whose parent has ended, in place of the system's first process.
+pub(super) fn become_subreaper() {
     #[cfg(target_os = "linux")]
     // A kernel that can't leaves it as it is elsewhere.
     let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
 }
 
-/// All that live.
+/// Returns all descendants that are alive.
 #[cfg(target_os = "linux")]
 pub(super) fn descendants() -> Vec<Pid> {
     let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
@@ -40,7 +40,7 @@ struct Process {
 
 #[cfg(target_os = "linux")]
 impl Process {
-    /// None for what is no process, or has ended.
+    /// Reads a process from `/proc`. None for a name that is no process, or one that has ended.
     fn read(name: &str) -> Option<Self> {
         let id = name.parse().ok()?;
         let text = std::fs::read_to_string(format!("/proc/{name}/stat")).ok()?;
