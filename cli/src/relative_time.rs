@@ -1,17 +1,16 @@
-//! Times for people: how far away they are, and the date.
+//! Times and durations for people: how far away a time is and its date, and a duration in words.
 
 use std::io::{self, IsTerminal};
+use std::time::Duration;
 
+use jiff::fmt::friendly::{Designator, Spacing, SpanPrinter};
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Span, SpanRound, Timestamp, Unit};
 use protocol::wire::whole_seconds;
 
-const MINUTE: i64 = 60;
-const HOUR: i64 = 60 * MINUTE;
-const DAY: i64 = 24 * HOUR;
-
-/// Time below which people count in hours.
-const TWO_DAYS: i64 = 2 * DAY;
+/// Prints `5 days`, `1 minute 30 seconds`.
+const WORDS: SpanPrinter =
+    SpanPrinter::new().designator(Designator::Verbose).spacing(Spacing::BetweenUnitsAndDesignators);
 
 /// Format of times: relative to the current time, with the date in the reader's time zone.
 pub(crate) struct TimeFormat {
@@ -55,22 +54,33 @@ pub(crate) fn relative(now: Timestamp, time: Timestamp) -> String {
     }
 }
 
-/// Rounds a duration to the nearest unit. None if it is less than a minute.
+/// Rounds a duration to one unit: hours below two days. None if it is less than a minute.
 fn approximate(duration: SignedDuration) -> Option<String> {
-    let seconds = duration.as_secs().abs();
-    let (unit, name) = match seconds {
-        TWO_DAYS.. => (DAY, "day"),
-        HOUR.. => (HOUR, "hour"),
-        MINUTE.. => (MINUTE, "minute"),
+    let duration = duration.abs();
+    let unit = match (duration.as_hours(), duration.as_mins()) {
+        (48.., _) => Unit::Day,
+        (1.., _) => Unit::Hour,
+        (_, 1..) => Unit::Minute,
         _ => return None,
     };
-    let count = (seconds + unit / 2) / unit;
-    Some(format!("{count} {name}{}", if count == 1 { "" } else { "s" }))
+    let rounding = SpanRound::new().largest(unit).smallest(unit).days_are_24_hours();
+    let rounded = Span::try_from(duration).and_then(|span| span.round(rounding)).ok()?;
+    Some(WORDS.span_to_string(&rounded))
+}
+
+/// Formats a duration to the second: `10 minutes`, `1 minute 30 seconds`.
+pub(crate) fn in_words(duration: Duration) -> String {
+    // Only a duration of billions of years can't be rounded.
+    let rounded = SignedDuration::try_from(duration).and_then(|duration| duration.round(Unit::Second));
+    WORDS.duration_to_string(&rounded.unwrap_or(SignedDuration::MAX))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const HOUR: i64 = 60 * 60;
+    const DAY: i64 = 24 * HOUR;
 
     #[test]
     fn a_time_is_told_by_how_far_it_is() {
@@ -80,6 +90,7 @@ mod tests {
         for (seconds, expected) in [
             (5, "just now (2026-11-21T12:00:05Z)"),
             (-90, "2 minutes ago (2026-11-21T11:58:30Z)"),
+            (HOUR - 1, "in 60 minutes (2026-11-21T12:59:59Z)"),
             (HOUR, "in 1 hour (2026-11-21T13:00:00Z)"),
             (DAY - 1, "in 24 hours (2026-11-22T11:59:59Z)"),
             (5 * DAY, "in 5 days (2026-11-26T12:00:00Z)"),
@@ -91,5 +102,12 @@ mod tests {
             person.format_until(now + SignedDuration::from_hours(7 * 24)),
             "for 7 days (until 2026-11-28 14:00)"
         );
+    }
+
+    #[test]
+    fn a_duration_is_written_in_hours_minutes_and_seconds() {
+        assert_eq!(in_words(Duration::from_millis(119_999)), "2 minutes");
+        assert_eq!(in_words(Duration::from_secs(180_001)), "50 hours 1 second");
+        assert!(in_words(Duration::MAX).contains("hours"));
     }
 }

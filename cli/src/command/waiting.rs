@@ -10,6 +10,7 @@ use crate::arguments::WaitLimit;
 use crate::exit_status::ExitStatus;
 use crate::printer::Printer;
 use crate::progress::{self, FRAME_INTERVAL};
+use crate::relative_time::in_words;
 
 /// State of a wait for a seat.
 pub(super) struct Waiting {
@@ -116,16 +117,6 @@ fn clock(time: Duration) -> String {
         0 => format!("{}:{:02}", seconds / 60, seconds % 60),
         hours => format!("{hours}:{:02}:{:02}", seconds / 60 % 60, seconds % 60),
     }
-}
-
-/// Formats a duration in words: `10 minutes`, `1 minute 30 seconds`.
-fn in_words(time: Duration) -> String {
-    let seconds = (time.as_millis() + 500) / 1000;
-    let parts = [(seconds / 3600, "hour"), (seconds / 60 % 60, "minute"), (seconds % 60, "second")];
-    let words = parts.iter().filter(|(count, _)| *count > 0);
-    let words: Vec<_> =
-        words.map(|(count, unit)| format!("{count} {unit}{}", if *count == 1 { "" } else { "s" })).collect();
-    if words.is_empty() { "0 seconds".to_owned() } else { words.join(" ") }
 }
 
 #[cfg(test)]
