@@ -1,13 +1,15 @@
-//! Help: `docs/commands.md` is all of it, and every example in it can be said. `UPDATE_DOCS=1` writes it anew.
+//! Tests of the command line's definition: `docs/commands.md` has all help texts, each example in them can be parsed, and the
+//! README names the file of each command. `UPDATE_DOCS=1` writes `docs/commands.md`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::{Command, Parser};
 
 use super::Arguments;
 
-/// Every command that people see, the program itself first.
+/// Returns every command that is not hidden, the program itself first.
 fn commands() -> Vec<Command> {
     fn with_those_below(command: &Command, found: &mut Vec<Command>) {
         found.push(command.clone());
@@ -22,7 +24,7 @@ fn commands() -> Vec<Command> {
     found
 }
 
-/// What a command is called with all those above it.
+/// Returns the full name of a command: `coditect sync keys`.
 fn name(command: &Command) -> String {
     command.get_bin_name().unwrap_or("coditect").to_owned()
 }
@@ -48,6 +50,34 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+#[test]
+fn the_readme_names_the_file_of_every_command() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let rows = readme.lines().filter_map(|line| {
+        let (command, rest) = line.strip_prefix("| `")?.split_once("` | [")?;
+        let (file, _) = rest.split_once("](")?.1.split_once(')')?;
+        command.starts_with("coditect ").then_some((command, file))
+    });
+    let rows: BTreeMap<&str, &str> = rows.collect();
+    for command in commands().iter().filter(|command| !command.has_subcommands()) {
+        let name = name(command);
+        let is_named =
+            rows.keys().any(|row| name.strip_prefix(row).is_some_and(|rest| rest.is_empty() || rest.starts_with(" ")));
+        assert!(is_named, "the README doesn't name the file of `{name}`");
+    }
+    for (command, file) in rows {
+        let program = Arguments::program();
+        let found = command.split(' ').skip(1).try_fold(&program, |command, name| command.find_subcommand(name));
+        assert!(found.is_some(), "the README names `{command}`, which is no command");
+        let code = std::fs::read_to_string(root().join(file)).unwrap_or_default();
+        assert!(code.contains(&format!("`{command}")), "{file} doesn't run `{command}`");
+    }
+}
+
 #[test]
 fn the_reference_of_commands_is_current() {
     let mut text = "# Commands\n\n<!-- Generated from cli/src/arguments.rs by its tests; change it there. -->\n\n\
@@ -60,15 +90,12 @@ fn the_reference_of_commands_is_current() {
         let help: Vec<&str> = help.lines().filter(|line| name == "coditect" || !is_global(line)).collect();
         write!(text, "\n## {name}\n\n```text\n{}\n```\n", help.join("\n").trim_end()).unwrap();
     }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("docs/commands.md");
+    let path = root().join("docs/commands.md");
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(&path, &text).unwrap();
     }
     let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        found == text,
-        "docs/commands.md is out of date; UPDATE_DOCS=1 cargo test -p coditect --bin coditect writes it"
-    );
+    assert!(found == text, "docs/commands.md is out of date; UPDATE_DOCS=1 cargo test -p cli --bin coditect writes it");
 }
 
 fn is_global(line: &str) -> bool {
@@ -79,7 +106,7 @@ fn is_global(line: &str) -> bool {
 }
 
 #[test]
-fn every_command_has_examples_and_each_can_be_said() {
+fn every_command_has_examples_and_each_can_be_parsed() {
     for command in commands() {
         let name = name(&command);
         let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
