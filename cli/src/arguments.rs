@@ -37,7 +37,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use coditect::Profile;
 
-/// Validate your CODITECT license, hold a seat while you work, and have your context on all your machines.
+/// Validate your CODITECT license, hold a seat while you work, and sync your context between your machines.
 #[derive(Debug, Parser)]
 #[command(name = "coditect", version, subcommand_required = true)]
 #[command(after_help = concat!(
@@ -48,15 +48,15 @@ use coditect::Profile;
         "coditect validate --json | jq .tier",
         "coditect run -- make test",
     ],
-    "\n\n\x1b[1;4mExit codes:\x1b[0m\n  0    yes\n  1    the answer is no: no seat, or a license that is not valid\
-    \n  2    something broke\n  64   wrong usage\n  Those of the command that `coditect run` runs are passed on.\
-    \n\n\x1b[1;4mEnvironment:\x1b[0m\n  CODITECT_HOME          Where everything is kept, in place of ~/.coditect\
-    \n  CODITECT_PROFILE       One of several identities on this machine\
-    \n  CODITECT_KEYCHAIN      off: the operating system's keychain is left alone\
+    "\n\n\x1b[1;4mExit codes:\x1b[0m\n  0    success, or the answer is yes\n  1    the answer is no: no seat, or a license that is not valid\
+    \n  2    an error\n  64   wrong usage\n  `coditect run` passes on the exit code of its command.\
+    \n\n\x1b[1;4mEnvironment:\x1b[0m\n  CODITECT_HOME          The home folder, in place of ~/.coditect\
+    \n  CODITECT_PROFILE       The profile to use: one of several identities on this machine\
+    \n  CODITECT_KEYCHAIN      off: don't use the operating system's keychain\
     \n  CODITECT_HARDWARE_ID   This machine's id, 64 hex characters: for containers, whose ids change\
-    \n  CODITECT_LICENSE_KEY   Take seats with this key and keep nothing of it: for CI jobs\
-    \n  CODITECT_UPDATE_URL    Where the manifest of new versions is: a mirror's\
-    \n  NO_COLOR               No colors, on a terminal either",
+    \n  CODITECT_LICENSE_KEY   A license key to take seats with, which is not stored: for CI jobs\
+    \n  CODITECT_UPDATE_URL    Address of the manifest of new versions on a mirror\
+    \n  NO_COLOR               Print no colors",
 ))]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -77,29 +77,29 @@ pub(crate) struct Common {
     /// Print one JSON object, also for errors
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Print no warnings, and no progress
+    /// Print no notices and no progress
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
-    /// Print what is asked of whom, how long it took, and which stored answer served
+    /// Print each request, how long it took, and which stored answer made one unnecessary
     #[arg(long, short, global = true)]
     pub(crate) verbose: bool,
-    /// Keep everything in DIR [default: $CODITECT_HOME, else ~/.coditect]
+    /// Use DIR as the home folder [default: $CODITECT_HOME, else ~/.coditect]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) home: Option<PathBuf>,
-    /// Use the profile NAME: a key, sign-in, settings and context of its own [default: $CODITECT_PROFILE]
+    /// Use the profile NAME, which has its own key, sign-in, settings and context [default: $CODITECT_PROFILE]
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) profile: Option<Profile>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Begin here: make the home folder, and see what is free and what to do next
+    /// Begin here: create the home folder, and show what the free tier has and what to do next
     #[command(after_help = concat!(
         examples!["coditect init", "coditect init --json | jq .commands_today"],
-        "\n\nNeeds no account and no network, and changes nothing where everything is there already.",
+        "\n\nNeeds no account and no network. Running it again changes nothing.",
     ))]
     Init,
-    /// Start an upgrade: open the page where a plan is chosen
+    /// Start an upgrade: open the page where you choose a plan
     #[command(after_help = concat!(
         examples!["coditect register", "coditect register --no-browser"],
         "\n\nThe page's address is printed, too. The license key comes by mail.",
@@ -109,44 +109,44 @@ pub(crate) enum Command {
         #[arg(long)]
         no_browser: bool,
     },
-    /// Store your license key on this machine, once the cloud has found it valid
+    /// Validate your license key, and store it on this machine
     #[command(after_help = concat!(
         examples!["coditect activate", "coditect activate - <key.txt"],
-        "\n\nWithout KEY the key is asked for and not shown, or read from standard input where that is no terminal. A key that\n\
-        is typed as an argument is seen by whoever lists this machine's processes, and kept by your shell.",
+        "\n\nWithout KEY, asks for the key and doesn't show it, or reads standard input where that is no terminal. A key that is\n\
+        typed as an argument is visible in this machine's list of processes and in your shell's history.",
     ))]
     Activate {
         /// The license key, or - to read it from standard input
         key: Vec<String>,
     },
-    /// Forget the license key, and give this machine's place on the license back, for another one
+    /// Remove the license key from this machine, and free its place on the license for another machine
     #[command(after_help = concat!(
         examples!["coditect deactivate", "coditect deactivate --profile client"],
-        "\n\nWithout the cloud nothing is changed: the place could not be given back any more.",
+        "\n\nChanges nothing while the cloud can't be reached, since the place would not be freed.",
     ))]
     Deactivate,
     /// Sign in with your identity provider, and take seats as yourself
     #[command(alias = "signin", alias = "sign-in")]
     Login(LoginArguments),
-    /// Forget who is signed in, here and at the identity provider
+    /// Sign out, here and at the identity provider
     #[command(alias = "signout", alias = "sign-out")]
     #[command(after_help = examples!["coditect logout", "coditect logout --profile client"])]
     Logout,
     /// Show who is signed in
     #[command(after_help = examples!["coditect whoami", "coditect whoami --json | jq -r .email"])]
     Whoami,
-    /// Ask whether this machine may run
+    /// Check that this machine has a valid license
     #[command(after_help = examples!["coditect validate", "coditect validate --quiet && ./engine", "coditect validate --json | jq .quotas.commands_per_day"])]
     Validate,
-    /// Show what this machine knows, without asking the cloud
+    /// Show plan, seats, sync and the last error as known here, without asking the cloud
     #[command(after_help = examples!["coditect status", "coditect status --json"])]
     Status,
     /// Run a command while holding a seat; in the free tier, as one of the day's commands
     #[command(alias = "exec")]
     #[command(after_help = concat!(
         examples!["coditect run -- make test", "coditect run --wait 10m -- make test", "coditect run -- sh -c 'echo $CODITECT_TIER'"],
-        "\n\nThe command finds CODITECT_LICENSE_TOKEN, CODITECT_SESSION_ID, CODITECT_SEAT_EXPIRES_AT and CODITECT_TIER in its\n\
-        environment. Its exit code is passed on; a signal that ended it is 128 and its number.",
+        "\n\nThe command has CODITECT_LICENSE_TOKEN, CODITECT_SESSION_ID, CODITECT_SEAT_EXPIRES_AT and CODITECT_TIER in its\n\
+        environment. Its exit code is passed on: 128 and the signal's number, if a signal ended it.",
     ))]
     Run {
         #[command(flatten)]
@@ -167,11 +167,11 @@ pub(crate) enum Command {
     #[command(subcommand)]
     #[command(after_help = examples!["coditect decision add 'Postgres, not MySQL' --why 'row-level security'", "coditect decision list"])]
     Decision(NoteCommand),
-    /// Add, change and list what was learned
+    /// Add, change and list learnings
     #[command(subcommand)]
     #[command(after_help = examples!["coditect learning add 'Flush before fsync'", "coditect learning list --limit 10"])]
     Learning(NoteCommand),
-    /// Find what was written down, on this machine
+    /// Search tasks, decisions, learnings and other records on this machine
     #[command(alias = "find", alias = "grep")]
     Search(SearchArguments),
     /// List tasks
@@ -180,20 +180,20 @@ pub(crate) enum Command {
     /// List decisions
     #[command(hide = true)]
     Decisions(NotesArguments),
-    /// List what was learned
+    /// List learnings
     #[command(hide = true)]
     Learnings(NotesArguments),
-    /// Send what was changed here, and fetch what was changed elsewhere
+    /// Send local changes to the cloud, and fetch those of other machines
     #[command(after_help = examples!["coditect config set sync on            # once", "coditect sync", "coditect sync --watch"])]
     Sync(SyncArguments),
-    /// Record what an agent plans, each time it changes its plan
+    /// Record a coding agent's task list whenever it changes
     #[command(subcommand)]
     #[command(after_help = examples!["coditect hook install", "coditect hook status"])]
     Hook(HookCommand),
-    /// Look at everything that this program stands on, and say what helps
+    /// Diagnose problems with this installation, and show what helps
     #[command(after_help = examples!["coditect doctor", "coditect doctor --fix", "coditect doctor --json"])]
     Doctor {
-        /// First make damaged databases new with what can be read of them; the damaged files are kept
+        /// First rebuild damaged databases from what can be read of them; the damaged files are kept
         #[arg(long)]
         fix: bool,
     },
@@ -201,7 +201,7 @@ pub(crate) enum Command {
     #[command(subcommand, alias = "settings")]
     #[command(after_help = examples!["coditect config list", "coditect config set sync on"])]
     Config(ConfigCommand),
-    /// Count which commands are used, if you want that
+    /// Turn usage statistics on or off; they are off by default
     #[command(subcommand)]
     #[command(after_help = examples!["coditect telemetry on", "coditect telemetry show"])]
     Telemetry(TelemetryCommand),
@@ -212,26 +212,26 @@ pub(crate) enum Command {
     /// Install the newest version in place of this one
     #[command(hide = true)]
     Update {
-        /// Only say whether there is a newer one
+        /// Only check for a newer version
         #[arg(long)]
         check: bool,
     },
     /// Print which version this is
     #[command(hide = true)]
     Version,
-    /// Print what a shell reads to complete this program's commands and options
+    /// Print a shell's completion script for this program
     #[command(after_help = examples!["coditect completions bash >~/.local/share/bash-completion/completions/coditect", "coditect completions zsh >~/.zfunc/_coditect", "coditect completions fish >~/.config/fish/completions/coditect.fish", "coditect completions powershell >>$PROFILE"])]
     Completions {
         /// The shell
         shell: Shell,
     },
-    /// Do what other commands have left to be done
+    /// Do the background work of other commands
     #[command(hide = true)]
     Upkeep {
-        /// Ask which version is the newest
+        /// Check for a newer version
         #[arg(long)]
         updates: bool,
-        /// Send what was counted
+        /// Send telemetry
         #[arg(long)]
         telemetry: bool,
         /// Sync the context
@@ -252,24 +252,24 @@ pub(crate) enum ConfigCommand {
     /// Print a setting
     #[command(after_help = examples!["coditect config get cloud-url", "coditect config get sync --json"])]
     Get {
-        /// Its name, as `coditect config list` has it
+        /// Name of the setting, as in `coditect config list`
         name: String,
     },
     /// Change a setting
     #[command(after_help = examples!["coditect config set cloud-url https://coditect.example.com", "coditect config set sync on"])]
     Set {
-        /// Its name, as `coditect config list` has it
+        /// Name of the setting, as in `coditect config list`
         name: String,
-        /// Its value
+        /// The new value
         value: String,
-        /// Take a cloud-url as it is, without asking who is there
+        /// Store a cloud-url without checking that a cloud answers there
         #[arg(long)]
         offline: bool,
     },
-    /// Put a setting back to its default
+    /// Reset a setting to its default
     #[command(after_help = examples!["coditect config unset cloud-url"])]
     Unset {
-        /// Its name, as `coditect config list` has it
+        /// Name of the setting, as in `coditect config list`
         name: String,
     },
     /// Print all settings
@@ -280,13 +280,13 @@ pub(crate) enum ConfigCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SelfCommand {
-    /// Install the newest version in place of this one, once its signature is found good
+    /// Install the newest version in place of this one, after checking its signature
     #[command(after_help = concat!(
         examples!["coditect self update", "coditect self update --check || coditect self update"],
         "\n\nWith --check the exit code is 0 if this is the newest, and 1 if there is a newer one.",
     ))]
     Update {
-        /// Only say whether there is a newer one
+        /// Only check for a newer version
         #[arg(long)]
         check: bool,
     },

@@ -21,7 +21,7 @@ pub(crate) struct LoginArguments {
     /// Sign in with your organization's own OpenID Connect provider
     #[arg(long, value_name = "ISSUER")]
     pub(crate) sso: Option<String>,
-    /// What coditect is called at that provider [default: as at the cloud's]
+    /// Client id of coditect at that provider [default: that at the cloud's provider]
     #[arg(long, value_name = "ID", requires = "sso")]
     pub(crate) client_id: Option<String>,
 }

@@ -19,24 +19,24 @@ pub(crate) enum TaskCommand {
         #[command(flatten)]
         fields: TaskFields,
     },
-    /// Change a task; what is not named stays as it is
+    /// Change a task; fields that are not given stay as they are
     #[command(visible_alias = "edit")]
     #[command(after_help = examples!["coditect task update ship --status completed --outcome 'in 1.2'"])]
     Update {
-        /// Its id, or the beginning of it
+        /// Its id, or a unique beginning of it
         id: String,
         #[command(flatten)]
         text: TextArgument,
         #[command(flatten)]
         fields: TaskFields,
     },
-    /// Say that a task is completed
+    /// Mark a task as completed
     #[command(alias = "complete", alias = "finish", alias = "close")]
     #[command(after_help = examples!["coditect task done ship", "coditect task done ship --outcome 'in 1.2'"])]
     Done {
-        /// Its id, or the beginning of it
+        /// Its id, or a unique beginning of it
         id: String,
-        /// How it ended
+        /// Result of the task
         #[arg(long, allow_hyphen_values = true, value_parser = parse_text)]
         outcome: Option<String>,
     },
@@ -52,7 +52,7 @@ pub(crate) enum TaskCommand {
     #[command(alias = "delete", alias = "remove")]
     #[command(after_help = examples!["coditect task rm ship"])]
     Rm {
-        /// Its id, or the beginning of it
+        /// Its id, or a unique beginning of it
         id: String,
     },
 }
@@ -91,10 +91,10 @@ pub(crate) enum NoteCommand {
         #[command(flatten)]
         fields: NoteFields,
     },
-    /// Change one; what is not named stays as it is
+    /// Change one; fields that are not given stay as they are
     #[command(visible_alias = "update")]
     Edit {
-        /// Its id, or the beginning of it
+        /// Its id, or a unique beginning of it
         id: String,
         #[command(flatten)]
         text: TextArgument,
@@ -110,7 +110,7 @@ pub(crate) enum NoteCommand {
     /// Delete one
     #[command(alias = "delete", alias = "remove")]
     Rm {
-        /// Its id, or the beginning of it
+        /// Its id, or a unique beginning of it
         id: String,
     },
 }
@@ -129,7 +129,7 @@ const DECISION: Descriptions = [
     ),
     (
         "edit",
-        "Change a decision; what is not named stays as it is",
+        "Change a decision; fields that are not given stay as they are",
         examples!["coditect decision edit postgres --why 'row-level security, and extensions'"],
     ),
     (
@@ -148,7 +148,7 @@ const DECISION: Descriptions = [
 const LEARNING: Descriptions = [
     (
         "add",
-        "Add something that was learned",
+        "Add a learning",
         examples![
             "coditect learning add 'Flush before fsync'",
             "coditect learning add 'Flush before fsync' --id fsync --project engine"
@@ -156,12 +156,12 @@ const LEARNING: Descriptions = [
     ),
     (
         "edit",
-        "Change a learning; what is not named stays as it is",
+        "Change a learning; fields that are not given stay as they are",
         examples!["coditect learning edit fsync --why 'a page that is not flushed is not there'"],
     ),
     (
         "list",
-        "List what was learned, the latest change first",
+        "List learnings, the latest change first",
         examples!["coditect learning list", "coditect learning list --project engine --limit 10"],
     ),
     ("show", "Show a learning", examples!["coditect learning show fsync", "coditect learning show fsync --history"]),
@@ -181,19 +181,19 @@ pub(super) fn describe(program: clap::Command) -> clap::Command {
 
 #[derive(Debug, Default, Args)]
 pub(crate) struct TaskFields {
-    /// How far it is: pending, in_progress, completed, or another word
+    /// Status: pending, in_progress, completed, or another word
     #[arg(long, value_parser = parse_status)]
     pub(crate) status: Option<TaskStatus>,
-    /// How it ended
+    /// Result of the task
     #[arg(long, allow_hyphen_values = true, value_parser = parse_text)]
     pub(crate) outcome: Option<String>,
-    /// How many uses of tools went well
+    /// Number of tool calls that succeeded
     #[arg(long, value_name = "N")]
     pub(crate) tool_success_count: Option<u32>,
-    /// How many did not
+    /// Number of tool calls that failed
     #[arg(long, value_name = "N")]
     pub(crate) tool_error_count: Option<u32>,
-    /// How often a person had to correct the agent
+    /// Number of times that the user corrected the agent
     #[arg(long, value_name = "N")]
     pub(crate) user_corrections: Option<u32>,
     #[command(flatten)]
@@ -202,7 +202,7 @@ pub(crate) struct TaskFields {
 
 #[derive(Debug, Default, Args)]
 pub(crate) struct NoteFields {
-    /// Why
+    /// The reason
     #[arg(long, allow_hyphen_values = true, value_parser = parse_text)]
     pub(crate) why: Option<String>,
     #[command(flatten)]
@@ -223,26 +223,26 @@ pub(crate) struct CommonFields {
 pub(crate) struct TaskFilter {
     #[command(flatten)]
     pub(crate) list: ListFilter,
-    /// Those with this status only: pending, in_progress, completed, or another word that a task here has
+    /// Only tasks with this status: pending, in_progress, completed, or another word that a task here has
     #[arg(long, value_parser = parse_status)]
     pub(crate) status: Option<TaskStatus>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ListFilter {
-    /// Those of a project only
+    /// Only those of this project
     #[arg(long, value_name = "ID")]
     pub(crate) project: Option<String>,
-    /// The latest so many
+    /// At most N, the latest ones
     #[arg(long, short = 'n', default_value_t = 100, value_name = "N")]
     pub(crate) limit: usize,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ShowArguments {
-    /// Its id, or the beginning of it
+    /// Its id, or a unique beginning of it
     pub(crate) id: String,
-    /// Ask the cloud what it was before, and what has lost a conflict
+    /// Ask the cloud for earlier versions, and for changes that have lost a conflict
     #[arg(long)]
     pub(crate) history: bool,
 }
@@ -250,9 +250,8 @@ pub(crate) struct ShowArguments {
 #[derive(Debug, Args)]
 #[command(after_help = concat!(
     examples!["coditect search fsync", "coditect search row-level security --project engine", "coditect search 'flush before' --json"],
-    "\n\nFinds records that have each of the words somewhere; words in quotes as they stand there. Capital and small letters\n\
-    are the same. All that is kept on this machine is searched: tasks, decisions, learnings,\n\
-    messages and the rest; nothing is asked of the cloud.",
+    "\n\nFinds records that have all of the words, in any order; words in quotes are one phrase. Case doesn't matter.\n\
+    Searches all records on this machine (tasks, decisions, learnings, messages and the rest), and asks nothing of the cloud.",
 ))]
 pub(crate) struct SearchArguments {
     #[command(flatten)]

@@ -8,22 +8,22 @@ use super::values::WaitLimit;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SeatCommand {
-    /// Take a seat and leave it: it is free again after some minutes, unless something keeps it
+    /// Take a seat and exit; the seat is free again after some minutes, unless something keeps it
     #[command(after_help = concat!(
         examples![
             "coditect seat acquire",
             "coditect seat acquire --wait 10m",
         ],
         "\n\nIn a script: eval \"$(coditect seat acquire --export)\"; ./engine; coditect seat release\n\n\
-        Taking it again from the same machine is taking the same seat, for some minutes more. `coditect seat hold` keeps\n\
-        it for as long as it runs.",
+        Taken again on the same machine, it is the same seat for some minutes more. `coditect seat hold` keeps it for as long\n\
+        as it runs.",
     ))]
     Acquire {
-        /// Print shell commands that set what `coditect run` sets: CODITECT_LICENSE_TOKEN, CODITECT_SESSION_ID,
+        /// Print shell commands that set the variables of `coditect run`: CODITECT_LICENSE_TOKEN, CODITECT_SESSION_ID,
         /// CODITECT_SEAT_EXPIRES_AT and CODITECT_TIER
         #[arg(long, conflicts_with = "json")]
         export: bool,
-        /// Wait for a free seat; for at most DURATION (90s, 10m, 2h), if that is given
+        /// Wait for a free seat; for at most DURATION (90s, 10m, 2h), if given
         #[arg(long, value_name = "DURATION", num_args = 0..=1, default_missing_value = "")]
         wait: Option<WaitLimit>,
     },
@@ -39,13 +39,13 @@ pub(crate) enum SeatCommand {
         #[arg(trailing_var_arg = true, value_name = "COMMAND")]
         command: Vec<OsString>,
     },
-    /// Give back a seat that was taken and left
+    /// Give back a seat that `coditect seat acquire` has taken
     #[command(after_help = examples!["coditect seat release", "coditect seat release --all --quiet"])]
     Release {
-        /// Which one, as `coditect seat list` names it, or the beginning of that; the only one, if not given
+        /// Its session, as in `coditect seat list`, or a unique beginning of it [default: the only one]
         #[arg(conflicts_with = "all")]
         session: Option<String>,
-        /// All that were left
+        /// Give back all of them
         #[arg(long)]
         all: bool,
     },
@@ -57,7 +57,7 @@ pub(crate) enum SeatCommand {
 
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct WaitArguments {
-    /// Wait for a free seat; for at most DURATION (90s, 10m, 2h), if that is given
+    /// Wait for a free seat; for at most DURATION (90s, 10m, 2h), if given
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     pub(crate) wait: Option<WaitLimit>,
 }

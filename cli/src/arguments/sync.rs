@@ -7,7 +7,7 @@ use super::KeysCommand;
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct SyncArguments {
-    /// Go on: send what changes here within a second, and look for news every 15
+    /// Keep running: send local changes within a second, and fetch those of other machines every 15 seconds
     #[arg(long)]
     pub(crate) watch: bool,
     #[command(subcommand)]
@@ -16,23 +16,23 @@ pub(crate) struct SyncArguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SyncCommand {
-    /// Send what was changed here
+    /// Send local changes to the cloud
     #[command(after_help = examples!["coditect sync push"])]
     Push,
-    /// Fetch what was changed elsewhere
+    /// Fetch the changes of other machines
     #[command(after_help = examples!["coditect sync pull", "coditect sync pull --all"])]
     Pull {
-        /// Fetch everything again, whatever was fetched before
+        /// Fetch everything again
         #[arg(long)]
         all: bool,
     },
-    /// Show how much waits, since when, and why, without asking the cloud
+    /// Show how many changes wait to be sent, since when and why, without asking the cloud
     #[command(after_help = examples!["coditect sync status", "coditect sync status --json | jq .waiting"])]
     Status,
-    /// Send again what the cloud has refused for the last time
+    /// Send the changes again that were set aside after the cloud refused them
     #[command(after_help = examples!["coditect sync retry", "coditect sync retry write-it-down"])]
     Retry {
-        /// The ids of the records, or the beginnings of them [default: all]
+        /// Ids of the records, or unique beginnings of them [default: all]
         #[arg(value_name = "ID")]
         ids: Vec<String>,
     },
@@ -43,7 +43,7 @@ pub(crate) enum SyncCommand {
     /// Show what was sent and fetched lately
     #[command(after_help = examples!["coditect sync log --limit 50"])]
     Log {
-        /// The latest so many
+        /// At most N, the latest ones
         #[arg(long, default_value_t = 20, value_name = "N")]
         limit: usize,
     },

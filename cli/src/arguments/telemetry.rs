@@ -12,13 +12,13 @@ pub(crate) enum TelemetryCommand {
         no time of day.",
     ))]
     On,
-    /// Count nothing any more, and delete what was not sent
+    /// Stop counting, and delete what was not sent
     #[command(after_help = examples!["coditect telemetry off"])]
     Off,
-    /// Say whether it is on, and how much waits
+    /// Show whether it is on, and how many commands wait to be sent
     #[command(after_help = examples!["coditect telemetry status", "coditect telemetry status --json"])]
     Status,
-    /// Print what would be sent next, to the byte
+    /// Print exactly what would be sent next
     #[command(after_help = examples!["coditect telemetry show", "coditect telemetry show | jq ."])]
     Show,
 }

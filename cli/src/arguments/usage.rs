@@ -50,7 +50,7 @@ impl UsageError {
                 Self::MissingSubcommand {
                     help: command.render_help(),
                     message: UsageMessage {
-                        sentence: format!("`{name}` is not a whole command."),
+                        sentence: format!("`{name}` needs a command."),
                         hint: format!("`{name} --help` lists the commands."),
                     },
                 }
@@ -99,7 +99,7 @@ fn sentence(error: &clap::Error, kind: ErrorKind, name: &str) -> String {
         },
         ErrorKind::UnknownArgument => match text(error, ContextKind::InvalidArg) {
             Some(option) if option.starts_with('-') => format!("{UNKNOWN_OPTION} {option}."),
-            Some(word) => format!("`{name}` has no use for {word:?}."),
+            Some(word) => format!("`{name}` takes no argument {word:?}."),
             None => first_paragraph(error),
         },
         ErrorKind::ValueValidation => match std::error::Error::source(error).map(ToString::to_string) {
@@ -152,9 +152,9 @@ fn help_hint(command: &Command, name: &str, error: &clap::Error, sentence: &str)
     let option = text(error, ContextKind::InvalidValue).filter(|_| sentence.starts_with(UNKNOWN_OPTION));
     match option {
         Some(option) if takes_text => {
-            format!("`{name} --help` shows those there are; `{name} -- {option}` takes it as a text.")
+            format!("`{name} --help` lists the options; `{name} -- {option}` takes it as a text.")
         }
-        _ => format!("`{name} --help` shows what can be said."),
+        _ => format!("`{name} --help` shows how to use it."),
     }
 }
 
@@ -213,31 +213,31 @@ mod tests {
                 "There is no command `coditect task quux`.",
                 "`coditect task --help` lists the commands.",
             ),
-            ("coditect", "`coditect` is not a whole command.", "`coditect --help` lists the commands."),
+            ("coditect", "`coditect` needs a command.", "`coditect --help` lists the commands."),
             (
                 "coditect --home validate task",
-                "`coditect task` is not a whole command.",
+                "`coditect task` needs a command.",
                 "`coditect task --help` lists the commands.",
             ),
             (
                 "coditect validate --loud",
                 "There is no option --loud.",
-                "`coditect validate --help` shows what can be said.",
+                "`coditect validate --help` shows how to use it.",
             ),
-            ("coditect run", "`coditect run` needs COMMAND.", "`coditect run --help` shows what can be said."),
+            ("coditect run", "`coditect run` needs COMMAND.", "`coditect run --help` shows how to use it."),
             (
                 "coditect task add --staus pending",
                 "There is no option --staus.",
-                "`coditect task add --help` shows those there are; `coditect task add -- --staus` takes it as a text.",
+                "`coditect task add --help` lists the options; `coditect task add -- --staus` takes it as a text.",
             ),
             (
                 "coditect whoami me",
-                "`coditect whoami` has no use for \"me\".",
-                "`coditect whoami --help` shows what can be said.",
+                "`coditect whoami` takes no argument \"me\".",
+                "`coditect whoami --help` shows how to use it.",
             ),
             ("coditect run --waitt 5 -- true", "There is no option --waitt.", "`--wait` is similar."),
             ("coditect info", "There is no command `coditect info`.", "`coditect --help` lists the commands."),
-            ("coditect man", "`coditect man` needs --output DIR.", "`coditect man --help` shows what can be said."),
+            ("coditect man", "`coditect man` needs --output DIR.", "`coditect man --help` shows how to use it."),
             (
                 "coditect run --wait=10 true",
                 "How long is 10? A time to wait has a unit.",

@@ -13,7 +13,7 @@ use jiff::SignedDuration;
 #[derive(Debug, Args)]
 #[group(skip)]
 pub(crate) struct TextArgument {
-    /// What it says; quotes are needed only for what the shell would change
+    /// The text; quotes are needed only around characters that the shell interprets
     #[arg(value_name = "TEXT", allow_hyphen_values = true, value_parser = parse_text)]
     text: Option<String>,
     /// The rest of a text without quotes

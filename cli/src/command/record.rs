@@ -146,7 +146,7 @@ impl Records {
         named.extend(fields);
         let project_id = common.project.as_deref().map(project).transpose()?;
         if (named.is_empty() && project_id.is_none()) || Self::is_blank(&named) {
-            let sentence = format!("Nothing was changed: it is not said what the {} is to be.", self.noun());
+            let sentence = format!("Nothing was changed: no text and no field of the {} was given.", self.noun());
             let hint =
                 format!("`coditect {} update ID TEXT` changes its text, and `--help` shows the rest.", self.noun());
             return Ok(self.printer.failure(&sentence, &hint, "nothing_said", ExitStatus::Usage));

@@ -18,7 +18,7 @@ pub(super) fn search(printer: Printer, common: &Common, arguments: SearchArgumen
     let texts: Vec<String> = arguments.texts.words().iter().map(|text| nfc(text.trim()).into_owned()).collect();
     if texts.is_empty() || texts.iter().any(String::is_empty) {
         let hint = "`coditect search TEXT` finds what has TEXT in it; `coditect task list` shows all tasks.";
-        return Ok(printer.failure("It is not said what to find.", hint, "nothing_said", ExitStatus::Usage));
+        return Ok(printer.failure("No text to search for was given.", hint, "nothing_said", ExitStatus::Usage));
     }
     let store = ContextStore::open(common.home.clone())?;
     let project_id = arguments.filter.project.as_deref().map(project).transpose()?;

@@ -33,8 +33,8 @@ fn one_hint_leads_to_the_command_that_was_typed() {
     for (arguments, error, hint) in [
         (&["vaildate"][..], "There is no command `coditect vaildate`.", "`validate` is similar."),
         (&["task", "quux"], "There is no command `coditect task quux`.", "`coditect task --help` lists the commands."),
-        (&["validate", "--loud"], "There is no option --loud.", "`coditect validate --help` shows what can be said."),
-        (&["run"], "`coditect run` needs COMMAND.", "`coditect run --help` shows what can be said."),
+        (&["validate", "--loud"], "There is no option --loud.", "`coditect validate --help` shows how to use it."),
+        (&["run"], "`coditect run` needs COMMAND.", "`coditect run --help` shows how to use it."),
         (
             &["run", "--wait", "600", "--", "true"],
             "How long is 600? A time to wait has a unit.",
@@ -127,7 +127,7 @@ fn an_option_that_was_mistyped_is_no_text() {
         &machine.coditect(&["task", "add", "--staus", "pending"]),
         64,
         "",
-        "error: There is no option --staus.\nhint: `coditect task add --help` shows those there are; `coditect task add -- --staus` takes it \
+        "error: There is no option --staus.\nhint: `coditect task add --help` lists the options; `coditect task add -- --staus` takes it \
          as a text.\n",
     );
     for arguments in [
