@@ -12,8 +12,11 @@ use uuid::Uuid;
 use crate::batch::{Batch, Total};
 
 const CONTEXT_PUSH: &str = "/* context_push */
-    select n, outcome, version, content_hash
-    from context_push($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
+    select n, outcome, version, content_hash from context_push(
+        of_license => $1, of_user => $2, of_device => $3,
+        kinds => $4, ids => $5, projects => $6, statuses => $7, updated => $8, deletions => $9, bases => $10,
+        hashes => $11, contents => $12, key_ids => $13, total_bytes => $14,
+        totals_kind => $15, totals_records => $16, totals_deleted => $17, totals_bytes => $18)";
 
 /// Stores a batch, writes each record's outcome into it, and returns the end of the stream after it.
 pub(crate) async fn push(db: &Db, caller: &Caller, device: &DeviceId, batch: &mut Batch) -> Result<Head, Problem> {
