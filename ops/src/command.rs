@@ -13,9 +13,9 @@ use protocol::key::Brand;
 use self::context::Context;
 use self::person::Person;
 use crate::enterprise::{Export, Until};
-use crate::license::{Change, Issue, Whose};
-use crate::office::{Need, Office};
-use crate::printer::{Failure, Shown};
+use crate::license::{Change, LicenseFilter, NewLicense};
+use crate::ops_context::{Need, OpsContext};
+use crate::printer::{Failure, Output};
 use crate::stripe::Stripe;
 use crate::{
     delivery, device, enterprise, key, license, migrate, outbox, plan, rekey, role, seat, smoke, sweep, tenant,
@@ -271,52 +271,50 @@ impl Ops {
     /// Runs the command.
     ///
     /// # Errors
-    /// Why it could not be done.
-    pub async fn run(self) -> Result<Shown, Failure> {
+    /// The reason why it could not be done.
+    pub async fn run(self) -> Result<Output, Failure> {
         if let Command::Migrate = self.command {
-            return migrated().await;
+            return migrate_schema().await;
         }
         // The smoke test runs where there is neither a database nor a right to one.
         if let Command::Smoke { function, url } = &self.command {
             return smoke::test(function, url).await;
         }
-        let office = Office::open(self.command.needs())?;
+        let ops = OpsContext::open(self.command.needs())?;
         match self.command {
-            Command::Migrate => migrated().await,
-            Command::Roles => role::set_passwords(&office).await,
+            Command::Migrate => migrate_schema().await,
+            Command::Roles => role::set_passwords(&ops).await,
             Command::Smoke { function, url } => smoke::test(&function, &url).await,
-            Command::Sweep => sweep::all(&office).await,
-            Command::Tenant(Tenant::Create { name, slug }) => tenant::create(&office, &name, slug).await,
-            Command::Tenant(Tenant::List) => tenant::list(&office).await,
+            Command::Sweep => sweep::all(&ops).await,
+            Command::Tenant(Tenant::Create { name, slug }) => tenant::create(&ops, &name, slug).await,
+            Command::Tenant(Tenant::List) => tenant::list(&ops).await,
             Command::User(User::Add { tenant, email, role, issuer, subject }) => {
-                tenant::add_user(&office, &tenant, &email, role.word(), issuer.zip(subject)).await
+                tenant::add_user(&ops, &tenant, &email, role.as_str(), issuer.zip(subject)).await
             }
-            Command::User(User::List { tenant }) => tenant::users(&office, &tenant).await,
-            Command::User(User::ResetIdentity { tenant, email }) => {
-                tenant::reset_identity(&office, &tenant, &email).await
-            }
-            Command::Person(command) => command.run(&office).await,
-            Command::License(command) => command.run(&office).await,
-            Command::Seat(Seat::List { license }) => seat::list(&office, license).await,
-            Command::Seat(Seat::Usage) => seat::usage(&office).await,
-            Command::Seat(Seat::Evict { session }) => seat::evict(&office, session).await,
-            Command::Device(Device::List { license }) => device::list(&office, license).await,
+            Command::User(User::List { tenant }) => tenant::users(&ops, &tenant).await,
+            Command::User(User::ResetIdentity { tenant, email }) => tenant::reset_identity(&ops, &tenant, &email).await,
+            Command::Person(command) => command.run(&ops).await,
+            Command::License(command) => command.run(&ops).await,
+            Command::Seat(Seat::List { license }) => seat::list(&ops, license).await,
+            Command::Seat(Seat::Usage) => seat::usage(&ops).await,
+            Command::Seat(Seat::Evict { session }) => seat::evict(&ops, session).await,
+            Command::Device(Device::List { license }) => device::list(&ops, license).await,
             Command::Device(Device::Remove { license, machine }) => {
                 let machine = HardwareId::parse(&machine).map_err(|e| Failure::Usage(e.to_string()))?;
-                device::remove(&office, license, &machine).await
+                device::remove(&ops, license, &machine).await
             }
-            Command::Plan(Plan::List) => plan::list(&office).await,
-            Command::Plan(Plan::Import { file }) => plan::import(&office, &file).await,
-            Command::Keys(Keys::List) => key::list(&office).await,
-            Command::Keys(Keys::Retire { kid }) => key::retire(&office, &kid).await,
-            Command::Outbox(Outbox::Deliver { watch }) => delivery::deliver(&office, self.json, watch).await,
+            Command::Plan(Plan::List) => plan::list(&ops).await,
+            Command::Plan(Plan::Import { file }) => plan::import(&ops, &file).await,
+            Command::Keys(Keys::List) => key::list(&ops).await,
+            Command::Keys(Keys::Retire { kid }) => key::retire(&ops, &kid).await,
+            Command::Outbox(Outbox::Deliver { watch }) => delivery::deliver(&ops, self.json, watch).await,
             Command::Outbox(Outbox::List { dead, pending, tenant }) => {
                 let state = if dead { Some("dead") } else { pending.then_some("pending") };
-                outbox::list(&office, state, tenant.as_deref()).await
+                outbox::list(&ops, state, tenant.as_deref()).await
             }
-            Command::Outbox(Outbox::Retry { id }) => outbox::retry(&office, id).await,
-            Command::Stripe(command) => command.run(&office).await,
-            Command::Context(command) => command.run(&office, self.json).await,
+            Command::Outbox(Outbox::Retry { id }) => outbox::retry(&ops, id).await,
+            Command::Stripe(command) => command.run(&ops).await,
+            Command::Context(command) => command.run(&ops, self.json).await,
         }
     }
 }
@@ -337,40 +335,40 @@ impl Command {
 }
 
 impl License {
-    async fn run(self, office: &Office) -> Result<Shown, Failure> {
+    async fn run(self, ops: &OpsContext) -> Result<Output, Failure> {
         match self {
             Self::Issue { tenant, plan, seats, expires, brand } => {
                 let brand = match brand {
                     KeyBrand::Coditect => Brand::Coditect,
                     KeyBrand::Csfw => Brand::Csfw,
                 };
-                license::issue(office, &Issue { tenant: &tenant, plan: &plan, seats, expires, brand }).await
+                license::issue(ops, &NewLicense { tenant: &tenant, plan: &plan, seats, expires, brand }).await
             }
             Self::List { tenant, customer } => {
-                let whose = match (&tenant, &customer) {
-                    (Some(name), _) => Whose::Tenant(name),
-                    (None, Some(id)) => Whose::Customer(id),
-                    (None, None) => Whose::All,
+                let filter = match (&tenant, &customer) {
+                    (Some(name), _) => LicenseFilter::Tenant(name),
+                    (None, Some(id)) => LicenseFilter::Customer(id),
+                    (None, None) => LicenseFilter::All,
                 };
-                license::list(office, whose).await
+                license::list(ops, filter).await
             }
-            Self::Show { id } => license::show(office, id).await,
-            Self::Suspend { id } => license::change(office, id, Change::Suspend).await,
-            Self::Resume { id, billing: true } => license::lift(office, id).await,
-            Self::Resume { id, billing: false } => license::change(office, id, Change::Resume).await,
-            Self::Revoke { id } => license::change(office, id, Change::Revoke).await,
-            Self::Rekey { id, grace } => rekey::rekey(office, id, grace).await,
-            Self::SetSeats { id, seats } => license::change(office, id, Change::Seats(seats)).await,
+            Self::Show { id } => license::show(ops, id).await,
+            Self::Suspend { id } => license::change(ops, id, Change::Suspend).await,
+            Self::Resume { id, billing: true } => license::lift_billing_hold(ops, id).await,
+            Self::Resume { id, billing: false } => license::change(ops, id, Change::Resume).await,
+            Self::Revoke { id } => license::change(ops, id, Change::Revoke).await,
+            Self::Rekey { id, grace } => rekey::rekey(ops, id, grace).await,
+            Self::SetSeats { id, seats } => license::change(ops, id, Change::Seats(seats)).await,
             Self::Export { id, enterprise: _, users, until, days, out } => {
                 let until = until.map(Until::Time).or(days.map(Until::Days)).unwrap_or(Until::License);
-                enterprise::export(office, id, &Export { users, until, out: out.as_deref() }).await
+                enterprise::export(ops, id, &Export { users, until, out: out.as_deref() }).await
             }
         }
     }
 }
 
 impl Role {
-    fn word(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             Self::Owner => "owner",
             Self::Admin => "admin",
@@ -379,10 +377,10 @@ impl Role {
     }
 }
 
-async fn migrated() -> Result<Shown, Failure> {
-    let (url, ca_certificates) = Office::database_url()?;
+async fn migrate_schema() -> Result<Output, Failure> {
+    let (url, ca_certificates) = OpsContext::database_url()?;
     let applied = migrate::apply(&url, &ca_certificates).await.map_err(|e| Failure::Broken(e.to_string()))?;
-    Ok(Shown::Done(match applied.migrations.as_slice() {
+    Ok(Output::Message(match applied.migrations.as_slice() {
         [] => "The schema is current.".to_owned(),
         some => format!("Applied {}.", some.join(", ")),
     }))

@@ -2,7 +2,7 @@
 
 mod forget;
 
-pub use forget::{Before, Wanted, before, forget};
+pub use forget::{Before, ForgetFilter, before, forget};
 
 use jiff::Timestamp;
 use protocol::id::TenantId;
@@ -10,8 +10,8 @@ use protocol::wire::Kind;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::office::Office;
-use crate::printer::{Failure, Shown};
+use crate::ops_context::OpsContext;
+use crate::printer::{Failure, Output};
 
 /// Selects the head of the stream, and the limits of the history; 30 days for a tenant without a plan that has context sync.
 const HEAD: &str = "/* context_head_of_operator */
@@ -43,7 +43,7 @@ const EPOCH_RAISE: &str = "/* context_epoch_raise */
     select $1, current_tenant(), $2, 'context.epoch_raised', jsonb_build_object('epoch', epoch) from raised
     returning (detail ->> 'epoch')::integer";
 /// Maximum number of versions deleted in one transaction, so that other pushes of the tenant don't wait long for the lock.
-pub(crate) const AT_ONCE: i64 = 200;
+pub(crate) const TRIM_BATCH: i64 = 200;
 /// Takes the tenant's lock. A push reads the key under the same lock and writes it back.
 pub(crate) const LOCK: &str =
     "/* context_lock */ select pg_advisory_xact_lock(hashtextextended(current_tenant()::text, 0))";
@@ -72,9 +72,9 @@ const COLUMNS: &[&str] = &[
 ///
 /// # Errors
 /// When there is no such tenant, or its stream has no head.
-pub async fn status(office: &Office, tenant: &str) -> Result<Shown, Failure> {
-    let tenant = office.tenant(tenant).await?;
-    let tx = office.db.tenant("context_status", tenant).await?;
+pub async fn status(ops: &OpsContext, tenant: &str) -> Result<Output, Failure> {
+    let tenant = ops.tenant(tenant).await?;
+    let tx = ops.db.tenant("context_status", tenant).await?;
     let [heads, totals, devices] = tx.finish([(HEAD, &[]), (TOTALS, &[]), (DEVICES, &[])]).await?;
     let head = heads.first().ok_or_else(|| no_head(tenant))?;
     let sum = |at| totals.iter().map(|r| r.get::<_, i64>(at)).sum::<i64>();
@@ -85,7 +85,7 @@ pub async fn status(office: &Office, tenant: &str) -> Result<Shown, Failure> {
     });
     let devices =
         devices.iter().map(|r| json!({"device_id": r.get::<_, &str>(0), "last_seen_at": r.get::<_, Timestamp>(1)}));
-    Ok(Shown::One(vec![
+    Ok(Output::Record(vec![
         ("tenant_id", json!(tenant)),
         ("records", json!(sum(1))),
         ("deleted", json!(sum(2))),
@@ -105,9 +105,9 @@ pub async fn status(office: &Office, tenant: &str) -> Result<Shown, Failure> {
 ///
 /// # Errors
 /// When there is no such record.
-pub async fn history(office: &Office, tenant: &str, kind: Kind, id: &str, contents: bool) -> Result<Shown, Failure> {
-    let tenant = office.tenant(tenant).await?;
-    let tx = office.db.tenant("context_history", tenant).await?;
+pub async fn history(ops: &OpsContext, tenant: &str, kind: Kind, id: &str, contents: bool) -> Result<Output, Failure> {
+    let tenant = ops.tenant(tenant).await?;
+    let tx = ops.db.tenant("context_history", tenant).await?;
     let [rows] = tx.finish([(HISTORY, &[&kind.as_str(), &id])]).await?;
     if rows.is_empty() {
         let there = "`ops context status` shows which kinds this tenant has.";
@@ -135,27 +135,27 @@ pub async fn history(office: &Office, tenant: &str, kind: Kind, id: &str, conten
         Ok(row)
     });
     let columns = if contents { COLUMNS } else { &COLUMNS[..COLUMNS.len() - 1] };
-    Ok(Shown::List(columns, rows.collect::<Result<_, Failure>>()?))
+    Ok(Output::List(columns, rows.collect::<Result<_, Failure>>()?))
 }
 
 /// Makes clients start over: after a restore of an earlier state, whose numbers are given a second time.
 ///
 /// # Errors
 /// When there is no such tenant, or a tenant has no head; the others' clients start over all the same.
-pub async fn raise_epoch(office: &Office, tenant: Option<&str>) -> Result<Shown, Failure> {
+pub async fn raise_epoch(ops: &OpsContext, tenant: Option<&str>) -> Result<Output, Failure> {
     let tenants = match tenant {
-        Some(tenant) => vec![office.tenant(tenant).await?],
-        None => office.tenants().await?,
+        Some(tenant) => vec![ops.tenant(tenant).await?],
+        None => ops.tenants().await?,
     };
     let mut headless = None;
     for tenant in &tenants {
-        let tx = office.db.tenant("context_epoch", *tenant).await?;
-        let [raised] = tx.finish([(EPOCH_RAISE, &[&Uuid::now_v7(), &office.actor])]).await?;
+        let tx = ops.db.tenant("context_epoch", *tenant).await?;
+        let [raised] = tx.finish([(EPOCH_RAISE, &[&Uuid::now_v7(), &ops.actor])]).await?;
         headless = headless.or(raised.is_empty().then_some(*tenant));
     }
     match headless {
         Some(tenant) => Err(no_head(tenant)),
-        None => Ok(Shown::Done(format!(
+        None => Ok(Output::Message(format!(
             "The clients of {} {} start over at their next pull, and push again what the cloud has lost.",
             tenants.len(),
             if tenants.len() == 1 { "tenant" } else { "tenants" }
@@ -167,13 +167,13 @@ pub async fn raise_epoch(office: &Office, tenant: Option<&str>) -> Result<Shown,
 ///
 /// # Errors
 /// When the tenant doesn't encrypt.
-pub async fn lift_encryption(office: &Office, tenant: &str) -> Result<Shown, Failure> {
-    let id = office.tenant(tenant).await?;
-    let tx = office.db.tenant("context_encryption", id).await?;
-    let [_, lifted] = tx.finish([(LOCK, &[]), (ENCRYPTION_LIFT, &[&Uuid::now_v7(), &office.actor])]).await?;
+pub async fn lift_encryption(ops: &OpsContext, tenant: &str) -> Result<Output, Failure> {
+    let id = ops.tenant(tenant).await?;
+    let tx = ops.db.tenant("context_encryption", id).await?;
+    let [_, lifted] = tx.finish([(LOCK, &[]), (ENCRYPTION_LIFT, &[&Uuid::now_v7(), &ops.actor])]).await?;
     let row =
         lifted.first().ok_or_else(|| Failure::Refused(format!("The tenant {tenant} doesn't encrypt its context.")))?;
-    Ok(Shown::Done(format!(
+    Ok(Output::Message(format!(
         "Contents needn't be encrypted under the key {} any more. Those that are stay so; the next one that is decides the key anew.",
         row.get::<_, &str>(0)
     )))

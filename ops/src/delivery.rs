@@ -4,11 +4,11 @@
 //!
 //! 1. Lease: one attempt more, due again in five minutes. Another deliverer does not see it; after a crash it is tried again.
 //! 2. Send: the mail server, standard output or Redis has it. After a crash it is sent once more; a mail has the same id then.
-//! 3. Mark it delivered and wipe its secret, in one statement; or note why not, and when to try again.
+//! 3. Mark it delivered and wipe its secret, in one statement; or record the error, and when to try again.
 //!
 //! Entries don't wait for each other, and a bad one is passed over.
 
-mod obstacle;
+mod delivery_error;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -27,14 +27,14 @@ use serde_json::{Value, json};
 use tokio::sync::watch::Receiver;
 use uuid::Uuid;
 
-use crate::letter::{self, Letter, Unsayable};
 use crate::license::LICENSE_TERMS;
-use crate::office::Office;
-use crate::post::{Post, Undelivered};
-use crate::printer::{Failure, Roll, Shown};
+use crate::mail_template::{self, MailTemplate, MailTemplateError};
+use crate::mailer::{Mailer, SendError};
+use crate::ops_context::OpsContext;
+use crate::printer::{Failure, Output, StreamedList};
 use crate::rehash::{Rehashed, rehash};
 use crate::stop;
-use obstacle::{Obstacle, not_decrypted, of_database};
+use delivery_error::{DeliveryError, cause, database_error, sanitized, undecryptable_key};
 
 /// Selects the due entries of all tenants: id and tenant only.
 const DUE: &str = "/* outbox_due */ select tenant_id, id from outbox_due($1)";
@@ -63,25 +63,23 @@ const FAILED: &str = "/* outbox_failed */
     returning dead_at is not null, next_attempt_at";
 
 /// Attempts before an entry is given up: most of a day.
-const ATTEMPTS: i32 = 12;
+const MAX_ATTEMPTS: i32 = 12;
 /// Attempts before a mail is given up that the mail server refuses permanently.
-const ATTEMPTS_REFUSED: i32 = 3;
+const MAX_ATTEMPTS_REFUSED: i32 = 3;
 /// Number of entries that are fetched at once.
 const BATCH: usize = 64;
-/// Number of entries that are delivered at once, so that a slow mail server delays few.
-const AT_ONCE: usize = 8;
-/// Maximum length of a stored error, in characters.
-const ERROR_MAX: usize = 500;
+/// Maximum number of entries that are delivered at once, so that a slow mail server delays few.
+const MAX_CONCURRENT: usize = 8;
 
 struct Deliverer<'a> {
-    office: &'a Office,
+    ops: &'a OpsContext,
     seats: Seats,
     hasher: KeyHasher,
-    post: Post,
-    roll: Roll,
+    mailer: Mailer,
+    list: StreamedList,
     stop: Receiver<bool>,
     /// True once standard output is closed by its reader.
-    unread: Cell<bool>,
+    stdout_closed: Cell<bool>,
     json: bool,
     delivered: Cell<usize>,
     failed: Cell<usize>,
@@ -102,7 +100,7 @@ struct Entry {
 }
 
 impl Entry {
-    fn tell(&self, outcome: &str) {
+    fn emit_attempt(&self, outcome: &str) {
         let attempt = u64::from(self.attempts.unsigned_abs());
         LogEvent::OutboxTried { kind: &self.kind, outcome, attempt, age_seconds: self.age_seconds }.emit();
     }
@@ -112,20 +110,20 @@ impl Entry {
 ///
 /// # Errors
 /// When something could not be delivered, or the database is away.
-pub async fn deliver(office: &Office, json: bool, watch: Option<u32>) -> Result<Shown, Failure> {
+pub async fn deliver(ops: &OpsContext, json: bool, watch: Option<u32>) -> Result<Output, Failure> {
     if json && watch.is_some() {
         return Err(Failure::Usage(
             "--json prints one object, which --watch would never end. Leave one of them out.".to_owned(),
         ));
     }
     let deliverer = Deliverer {
-        office,
-        seats: office.seats()?,
-        hasher: office.hasher()?,
-        post: office.post()?,
-        roll: Roll::new(json),
-        stop: stop::asked_to()?,
-        unread: Cell::new(false),
+        ops,
+        seats: ops.seats()?,
+        hasher: ops.hasher()?,
+        mailer: ops.mailer()?,
+        list: StreamedList::new(json),
+        stop: stop::shutdown_receiver()?,
+        stdout_closed: Cell::new(false),
         json,
         delivered: Cell::new(0),
         failed: Cell::new(0),
@@ -135,7 +133,7 @@ pub async fn deliver(office: &Office, json: bool, watch: Option<u32>) -> Result<
         None => deliverer.round().await,
         Some(seconds) => deliverer.rounds(seconds).await,
     };
-    deliverer.post.close().await;
+    deliverer.mailer.close().await;
     deliverer.report(ended)
 }
 
@@ -144,11 +142,11 @@ impl Deliverer<'_> {
         let mut stop = self.stop.clone();
         loop {
             let ended = self.round().await;
-            if *stop.borrow_and_update() || self.unread.get() {
+            if *stop.borrow_and_update() || self.stdout_closed.get() {
                 return ended;
             }
             if let Err(failure) = ended {
-                self.roll.say(failure.message());
+                self.list.message(failure.message());
             }
             let pause = tokio::time::sleep(std::time::Duration::from_secs(seconds.into()));
             tokio::select! { () = pause => {}, _ = stop.changed() => return Ok(()) }
@@ -158,60 +156,60 @@ impl Deliverer<'_> {
     /// Delivers all entries that are due, also those that become due meanwhile.
     async fn round(&self) -> Result<(), Failure> {
         let before = (self.delivered.get(), self.failed.get());
-        let ended = self.gone_through().await;
+        let ended = self.deliver_due().await;
         let (delivered, failed) = (self.delivered.get() - before.0, self.failed.get() - before.1);
         let outcome = if ended.is_ok() { "done" } else { "broken" };
         LogEvent::OutboxRound { outcome, delivered: delivered as u64, failed: failed as u64 }.emit();
         // An unreachable database is reported already.
-        if let Ok(waiting) = outbox::waiting(&self.office.db).await {
+        if let Ok(waiting) = outbox::waiting(&self.ops.db).await {
             waiting.emit();
         }
         ended
     }
 
-    async fn gone_through(&self) -> Result<(), Failure> {
+    async fn deliver_due(&self) -> Result<(), Failure> {
         let mut seen = HashSet::new();
         loop {
             // Entries that other deliverers have leased stay due for a moment, and must not hide the ones behind them.
             let most = i32::try_from(BATCH + seen.len()).unwrap_or(i32::MAX);
-            let rows = self.office.db.outside_tenants((DUE, &[&most])).await?;
+            let rows = self.ops.db.outside_tenants((DUE, &[&most])).await?;
             let due: Vec<(Uuid, Uuid)> = rows.iter().map(|r| (r.get(0), r.get(1))).collect();
             let fresh: Vec<_> = due.into_iter().filter(|(_, id)| seen.insert(*id)).take(BATCH).collect();
             if fresh.is_empty() || *self.stop.borrow() {
                 return Ok(());
             }
-            let entries = stream::iter(fresh).map(|(tenant, id)| self.entry(TenantId::from_uuid(tenant), id));
+            let entries = stream::iter(fresh).map(|(tenant, id)| self.process(TenantId::from_uuid(tenant), id));
             // All of them come to their end, also when the database goes away for one.
-            let ended: Vec<_> = entries.buffer_unordered(AT_ONCE).collect().await;
+            let ended: Vec<_> = entries.buffer_unordered(MAX_CONCURRENT).collect().await;
             ended.into_iter().collect::<Result<(), _>>()?;
         }
     }
 
-    async fn entry(&self, tenant: TenantId, id: Uuid) -> Result<(), Failure> {
+    async fn process(&self, tenant: TenantId, id: Uuid) -> Result<(), Failure> {
         if *self.stop.borrow() {
             return Ok(());
         }
         let entry = match self.lease(tenant, id).await {
             Ok(Some(entry)) => entry,
             Ok(None) => return Ok(()),
-            Err(problem) => return self.not_taken(id, problem),
+            Err(problem) => return self.keep_due(id, problem),
         };
         let key = entry.secret.as_ref().and_then(|secret| self.hasher.unseal(id, secret));
-        let obstacle = match self.hand_over(&entry, key.as_deref()).await {
-            Ok(()) => return self.mark(&entry).await,
-            Err(obstacle) => obstacle,
+        let error = match self.deliver_entry(&entry, key.as_deref()).await {
+            Ok(()) => return self.mark_delivered(&entry).await,
+            Err(error) => error,
         };
-        let (why, attempts) = match obstacle {
-            Obstacle::ForNow(why) => (why, ATTEMPTS),
-            Obstacle::ForGood(why) => (why, ATTEMPTS_REFUSED),
-            Obstacle::InEntry(why) => (why, 0),
-            Obstacle::Ours(failure) => return Err(failure),
+        let (why, attempts) = match error {
+            DeliveryError::Transient(why) => (why, MAX_ATTEMPTS),
+            DeliveryError::Permanent(why) => (why, MAX_ATTEMPTS_REFUSED),
+            DeliveryError::InvalidEntry(why) => (why, 0),
+            DeliveryError::Fatal(failure) => return Err(failure),
         };
-        self.put_off(&entry, &presentable(&why, key.as_deref()), attempts).await
+        self.postpone(&entry, &sanitized(&why, key.as_deref()), attempts).await
     }
 
     async fn lease(&self, tenant: TenantId, id: Uuid) -> Result<Option<Entry>, Problem> {
-        let tx = self.office.db.tenant("outbox_lease", tenant).await?;
+        let tx = self.ops.db.tenant("outbox_lease", tenant).await?;
         let [rows] = tx.finish([(LEASE, &[&id])]).await?;
         Ok(rows.first().map(|r| Entry {
             id,
@@ -226,85 +224,90 @@ impl Deliverer<'_> {
         }))
     }
 
-    async fn hand_over(&self, entry: &Entry, key: Option<&str>) -> Result<(), Obstacle> {
-        if entry.attempts > ATTEMPTS {
-            return Err(Obstacle::InEntry("Every attempt ended without a word, the program with it.".to_owned()));
+    async fn deliver_entry(&self, entry: &Entry, key: Option<&str>) -> Result<(), DeliveryError> {
+        if entry.attempts > MAX_ATTEMPTS {
+            return Err(DeliveryError::InvalidEntry(
+                "Every attempt ended without a word, the program with it.".to_owned(),
+            ));
         }
         match entry.kind.as_str() {
             "mail" => self.mail(entry, key).await,
             "rehash" => self.rehash(entry, key).await,
-            _ => self.tell_seats(entry).await,
+            _ => self.update_seats(entry).await,
         }
     }
 
-    async fn mail(&self, entry: &Entry, key: Option<&str>) -> Result<(), Obstacle> {
+    async fn mail(&self, entry: &Entry, key: Option<&str>) -> Result<(), DeliveryError> {
         let mail: Mail = serde_json::from_value(entry.payload.clone())
-            .map_err(|e| Obstacle::InEntry(format!("The entry is no mail that this release knows: {e}.")))?;
+            .map_err(|e| DeliveryError::InvalidEntry(format!("The entry is no mail that this release knows: {e}.")))?;
         if entry.secret.is_some() && key.is_none() {
-            return Err(not_decrypted());
+            return Err(undecryptable_key());
         }
-        let letter = Letter::of(&mail, &entry.tenant_name, key).map_err(|e| {
-            Obstacle::InEntry(match e {
-                Unsayable::NoKey => "The license key is not in the entry. Issue another license.".to_owned(),
-                Unsayable::NoTime => "The entry names a time that no calendar has.".to_owned(),
+        let template = MailTemplate::render(&mail, &entry.tenant_name, key).map_err(|e| {
+            DeliveryError::InvalidEntry(match e {
+                MailTemplateError::MissingKey => {
+                    "The license key is not in the entry. Issue another license.".to_owned()
+                }
+                MailTemplateError::InvalidTime => "The entry names a time that no calendar has.".to_owned(),
             })
         })?;
-        let to = letter::recipient(mail.to.as_deref(), entry.owner.as_deref(), &entry.tenant_name);
-        let to = to.map_err(Obstacle::InEntry)?;
-        if self.post.prints() {
-            return self.print(entry, &to, &letter);
+        let to = mail_template::recipient(mail.to.as_deref(), entry.owner.as_deref(), &entry.tenant_name);
+        let to = to.map_err(DeliveryError::InvalidEntry)?;
+        if self.mailer.prints() {
+            return self.print(entry, &to, &template);
         }
-        self.post.send(entry.id, &to, &letter).await.map_err(|e| match e {
-            Undelivered::ForNow(why) => Obstacle::ForNow(why),
-            Undelivered::ForGood(why) => Obstacle::ForGood(why),
+        self.mailer.send(entry.id, &to, &template).await.map_err(|e| match e {
+            SendError::Transient(why) => DeliveryError::Transient(why),
+            SendError::Permanent(why) => DeliveryError::Permanent(why),
         })
     }
 
-    fn print(&self, entry: &Entry, to: &Mailbox, letter: &Letter) -> Result<(), Obstacle> {
+    fn print(&self, entry: &Entry, to: &Mailbox, template: &MailTemplate) -> Result<(), DeliveryError> {
         let fields = [
-            ("from", json!(self.post.from.to_string())),
+            ("from", json!(self.mailer.from.to_string())),
             ("to", json!(to.to_string())),
-            ("message_id", json!(self.post.message_id(entry.id))),
-            ("subject", json!(letter.subject)),
+            ("message_id", json!(self.mailer.message_id(entry.id))),
+            ("subject", json!(template.subject)),
         ];
-        self.roll.item(&fields, &letter.text).map_err(|e| {
-            self.unread.set(true);
-            Obstacle::Ours(Failure::Broken(format!(
+        self.list.item(&fields, &template.text).map_err(|e| {
+            self.stdout_closed.set(true);
+            DeliveryError::Fatal(Failure::Broken(format!(
                 "Standard output takes no mail: {e}. What was not printed stays due."
             )))
         })
     }
 
-    async fn rehash(&self, entry: &Entry, key: Option<&str>) -> Result<(), Obstacle> {
+    async fn rehash(&self, entry: &Entry, key: Option<&str>) -> Result<(), DeliveryError> {
         let found: KeyFound = serde_json::from_value(entry.payload.clone())
-            .map_err(|e| Obstacle::InEntry(format!("The entry names no license: {e}.")))?;
-        let key: LicenseKey = key.ok_or_else(not_decrypted)?.parse().map_err(|_| not_decrypted())?;
-        match rehash(&self.office.db, &self.hasher, entry.tenant, &found, &key).await {
+            .map_err(|e| DeliveryError::InvalidEntry(format!("The entry names no license: {e}.")))?;
+        let key: LicenseKey = key.ok_or_else(undecryptable_key)?.parse().map_err(|_| undecryptable_key())?;
+        match rehash(&self.ops.db, &self.hasher, entry.tenant, &found, &key).await {
             Ok(Rehashed::Done) => Ok(()),
-            Ok(Rehashed::NotItsKey) => Err(Obstacle::InEntry(format!(
+            Ok(Rehashed::ForeignKey) => Err(DeliveryError::InvalidEntry(format!(
                 "The key in it is no key of the license {}, which keeps its own.",
                 found.license_id
             ))),
-            Err(problem) => Err(of_database(problem)),
+            Err(problem) => Err(database_error(problem)),
         }
     }
 
-    async fn tell_seats(&self, entry: &Entry) -> Result<(), Obstacle> {
+    async fn update_seats(&self, entry: &Entry) -> Result<(), DeliveryError> {
         let SeatsChanged { license_id } = serde_json::from_value(entry.payload.clone())
-            .map_err(|e| Obstacle::InEntry(format!("The entry names no license: {e}.")))?;
+            .map_err(|e| DeliveryError::InvalidEntry(format!("The entry names no license: {e}.")))?;
         let read = async {
-            let tx = self.office.db.tenant("license_terms", entry.tenant).await?;
+            let tx = self.ops.db.tenant("license_terms", entry.tenant).await?;
             tx.finish([(LICENSE_TERMS, &[&license_id.as_uuid()])]).await
         };
-        let [rows] = read.await.map_err(of_database)?;
-        let row = rows.first().ok_or_else(|| Obstacle::InEntry(format!("There is no license {license_id}.")))?;
-        self.seats.tell(license_id, &seats::Terms::from_row(row)).await.map_err(|e| Obstacle::ForNow(cause(&e)))
+        let [rows] = read.await.map_err(database_error)?;
+        let row =
+            rows.first().ok_or_else(|| DeliveryError::InvalidEntry(format!("There is no license {license_id}.")))?;
+        self.seats.tell(license_id, &seats::Terms::from_row(row)).await.map_err(|e| DeliveryError::Transient(cause(&e)))
     }
 
     /// Marks a delivered entry. This is tried twice, since an entry that isn't marked is delivered again.
-    async fn mark(&self, entry: &Entry) -> Result<(), Failure> {
+    async fn mark_delivered(&self, entry: &Entry) -> Result<(), Failure> {
         let mark = || async {
-            let tx = self.office.db.tenant("outbox_delivered", entry.tenant).await?;
+            let tx = self.ops.db.tenant("outbox_delivered", entry.tenant).await?;
             tx.finish([(DELIVERED, &[&entry.id])]).await
         };
         let marked = match mark().await {
@@ -312,7 +315,7 @@ impl Deliverer<'_> {
             Err(_) => mark().await.map(drop),
         };
         self.delivered.set(self.delivered.get() + 1);
-        entry.tell("delivered");
+        entry.emit_attempt("delivered");
         marked.map_err(|e| {
             Failure::Broken(format!(
                 "Entry {} was delivered, but that could not be noted ({}): it will be delivered once more.",
@@ -322,38 +325,39 @@ impl Deliverer<'_> {
         })
     }
 
-    async fn put_off(&self, entry: &Entry, why: &str, attempts: i32) -> Result<(), Failure> {
+    async fn postpone(&self, entry: &Entry, why: &str, attempts: i32) -> Result<(), Failure> {
         let note = async {
-            let tx = self.office.db.tenant("outbox_failed", entry.tenant).await?;
+            let tx = self.ops.db.tenant("outbox_failed", entry.tenant).await?;
             tx.finish([(FAILED, &[&entry.id, &why, &attempts, &entry.attempts])]).await
         };
         let [rows] = match note.await {
             Ok(rows) => rows,
-            Err(problem) => return self.not_taken(entry.id, problem),
+            Err(problem) => return self.keep_due(entry.id, problem),
         };
         let Some(row) = rows.first() else { return Ok(()) };
         let (dead, id) = (row.get::<_, bool>(0), entry.id);
-        entry.tell(if dead { "given_up" } else { "put_off" });
+        entry.emit_attempt(if dead { "given_up" } else { "put_off" });
         let next = match dead {
             true => format!("It is given up: `ops outbox retry {id}` makes it due again."),
             false => format!("It is tried again at {:.0}.", row.get::<_, Timestamp>(1)),
         };
-        self.fail(id, why, dead, &next);
+        self.record_failure(id, why, dead, &next);
         Ok(())
     }
 
-    /// One tenant's entry that even the database can't handle is no reason to leave the others.
-    fn not_taken(&self, id: Uuid, problem: Problem) -> Result<(), Failure> {
+    /// Records that an entry could not be leased or marked. One tenant's entry that even the database can't handle is no
+    /// reason to leave the others; an unreachable database is.
+    fn keep_due(&self, id: Uuid, problem: Problem) -> Result<(), Failure> {
         if problem.code() == Code::Unavailable {
             return Err(problem.into());
         }
-        self.fail(id, &presentable(&cause(&problem), None), false, "It stays due.");
+        self.record_failure(id, &sanitized(&cause(&problem), None), false, "It stays due.");
         Ok(())
     }
 
-    fn fail(&self, id: Uuid, why: &str, dead: bool, next: &str) {
+    fn record_failure(&self, id: Uuid, why: &str, dead: bool, next: &str) {
         let stop = if why.ends_with('.') { "" } else { "." };
-        self.roll.say(&format!("Entry {id} was not delivered: {why}{stop} {next}"));
+        self.list.message(&format!("Entry {id} was not delivered: {why}{stop} {next}"));
         self.failed.set(self.failed.get() + 1);
         // Watching has no end, and no object at it.
         if self.json {
@@ -361,7 +365,7 @@ impl Deliverer<'_> {
         }
     }
 
-    fn report(self, ended: Result<(), Failure>) -> Result<Shown, Failure> {
+    fn report(self, ended: Result<(), Failure>) -> Result<Output, Failure> {
         let (delivered, failed) = (self.delivered.get(), self.failed.get());
         let (error, status) = match &ended {
             Err(failure) => (Some(failure.message().to_owned()), failure.status()),
@@ -369,29 +373,14 @@ impl Deliverer<'_> {
             Ok(()) => (None, 0),
         };
         let summary = format!("{delivered} delivered.");
-        self.roll.say(&error.iter().fold(summary, |said, error| format!("{said} {error}")));
+        self.list.message(&error.iter().fold(summary, |said, error| format!("{said} {error}")));
         let mut rest = vec![("delivered", json!(delivered)), ("failures", Value::Array(self.failures.into_inner()))];
         rest.extend(error.map(|error| ("error", json!(error))));
-        let closed = self.roll.close(&rest);
+        let closed = self.list.close(&rest);
         match (status, closed) {
-            (0, Ok(())) => Ok(Shown::Said),
-            (0, Err(_)) => Err(Failure::Said(2)),
-            (status, _) => Err(Failure::Said(status)),
+            (0, Ok(())) => Ok(Output::Streamed),
+            (0, Err(_)) => Err(Failure::Streamed(2)),
+            (status, _) => Err(Failure::Streamed(status)),
         }
     }
-}
-
-/// An error as it is kept and shown: of bounded length, on one line, and without the license key, which a mail server
-/// may well repeat.
-fn presentable(why: &str, key: Option<&str>) -> String {
-    let bare = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_uppercase();
-    let body = key.and_then(|key| key.split('-').nth(2)).map(bare);
-    if body.is_some_and(|body| bare(why).contains(&body)) {
-        return "What was said about it repeats the license key, and is left out.".to_owned();
-    }
-    letter::line(why).chars().take(ERROR_MAX).collect()
-}
-
-fn cause(problem: &Problem) -> String {
-    problem.internal().unwrap_or_else(|| problem.code().as_str()).to_owned()
 }

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use protocol::id::{HardwareId, LicenseId};
 use serde_json::json;
 
-use crate::office::Office;
-use crate::printer::{Failure, Shown};
+use crate::ops_context::OpsContext;
+use crate::printer::{Failure, Output};
 
 const DEVICES: &str = "/* devices */
     select machine_id, activated_at, last_seen_at, valid_until, host(address),
@@ -42,8 +42,8 @@ const DEVICE_ROOM: &str = "/* device_room */
 ///
 /// # Errors
 /// When there is no such license.
-pub async fn list(office: &Office, license: LicenseId) -> Result<Shown, Failure> {
-    let tx = office.db.tenant("devices", office.tenant_of_license(license).await?).await?;
+pub async fn list(ops: &OpsContext, license: LicenseId) -> Result<Output, Failure> {
+    let tx = ops.db.tenant("devices", ops.tenant_of_license(license).await?).await?;
     let [rows] = tx.finish([(DEVICES, &[&license.as_uuid()])]).await?;
     let rows = rows.iter().map(|r| {
         let time = |i| json!(r.get::<_, Timestamp>(i));
@@ -56,18 +56,18 @@ pub async fn list(office: &Office, license: LicenseId) -> Result<Shown, Failure>
             json!(r.get::<_, &str>(5)),
         ]
     });
-    Ok(Shown::List(&["machine_id", "activated_at", "last_seen_at", "valid_until", "address", "state"], rows.collect()))
+    Ok(Output::List(&["machine_id", "activated_at", "last_seen_at", "valid_until", "address", "state"], rows.collect()))
 }
 
 /// Removes a device from its place at once. Its last validation serves it offline until its grace ends.
 ///
 /// # Errors
 /// When the license has no such device.
-pub async fn remove(office: &Office, license: LicenseId, machine: &HardwareId) -> Result<Shown, Failure> {
-    let tx = office.db.tenant("device_remove", office.tenant_of_license(license).await?).await?;
+pub async fn remove(ops: &OpsContext, license: LicenseId, machine: &HardwareId) -> Result<Output, Failure> {
+    let tx = ops.db.tenant("device_remove", ops.tenant_of_license(license).await?).await?;
     let detail = json!({"machine_id": machine});
     let device: common::postgres::Query<'_> =
-        (DEVICE_REMOVE, &[&license.as_uuid(), &machine.as_str(), &uuid::Uuid::now_v7(), &office.actor, &detail]);
+        (DEVICE_REMOVE, &[&license.as_uuid(), &machine.as_str(), &uuid::Uuid::now_v7(), &ops.actor, &detail]);
     let [removed, room] = tx.finish([device, (DEVICE_ROOM, &[&license.as_uuid()])]).await?;
     if removed.is_empty() {
         return Err(Failure::Refused(
@@ -83,7 +83,7 @@ pub async fn remove(office: &Office, license: LicenseId, machine: &HardwareId) -
             next.strftime("%Y-%m-%dT%H:%M:%SZ")
         ),
     };
-    Ok(Shown::Done(format!(
+    Ok(Output::Message(format!(
         "The device's place is free, and {then}. The device can go on offline until its last answer lapses."
     )))
 }

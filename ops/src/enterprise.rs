@@ -12,8 +12,8 @@ use protocol::wire::{Feature, Tier};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::office::{AUDIT, Office};
-use crate::printer::{Failure, Shown};
+use crate::ops_context::{AUDIT, OpsContext};
+use crate::printer::{Failure, Output};
 
 const CONTRACT: &str = "/* contract */
     select t.name, p.code, p.features, l.seats, l.expires_at, license_state(l.state, l.standing, l.expires_at)
@@ -45,10 +45,10 @@ pub enum Until {
 ///
 /// # Errors
 /// When the license is not for that, can't be used now, or has less; when the key can't sign.
-pub async fn export(office: &Office, license: LicenseId, ask: &Export<'_>) -> Result<Shown, Failure> {
-    let signer = office.signer()?;
-    let tenant = office.tenant_of_license(license).await?;
-    let claims = contract(office, tenant, license, ask).await?;
+pub async fn export(ops: &OpsContext, license: LicenseId, request: &Export<'_>) -> Result<Output, Failure> {
+    let signer = ops.signer()?;
+    let tenant = ops.tenant_of_license(license).await?;
+    let claims = contract(ops, tenant, license, request).await?;
     let broken = |e: &dyn std::fmt::Display| Failure::Broken(format!("{e}. No file was made; try again."));
     let key = signer.public_key().await.map_err(|e| broken(&e))?;
     let file = armour(&signer.sign_token(&claims).await.map_err(|e| broken(&e))?);
@@ -59,8 +59,8 @@ pub async fn export(office: &Office, license: LicenseId, ask: &Export<'_>) -> Re
 
     let ends = claims.ends();
     let detail = json!({"file": claims.jti, "name": name, "users": claims.users, "expires_at": ends, "kid": key.kid});
-    let tx = office.db.tenant("license_export", tenant).await?;
-    tx.finish([(AUDIT, &[&Uuid::now_v7(), &office.actor, &"license.exported", &license.as_uuid(), &detail])]).await?;
+    let tx = ops.db.tenant("license_export", tenant).await?;
+    tx.finish([(AUDIT, &[&Uuid::now_v7(), &ops.actor, &"license.exported", &license.as_uuid(), &detail])]).await?;
     let mut fields = vec![
         ("license_id", json!(license)),
         ("tenant_id", json!(tenant)),
@@ -70,24 +70,24 @@ pub async fn export(office: &Office, license: LicenseId, ask: &Export<'_>) -> Re
         ("name", json!(name)),
         ("kid", json!(key.kid)),
     ];
-    let Some(out) = ask.out else {
+    let Some(out) = request.out else {
         fields.push(("license_file", Value::String(file.clone())));
-        return Ok(Shown::File(file, fields));
+        return Ok(Output::File(file, fields));
     };
     std::fs::write(out, &file).map_err(|e| {
         Failure::Broken(format!("{} can't be written: {e}. Name another file, or leave --out away.", out.display()))
     })?;
     fields.push(("file", json!(out)));
-    Ok(Shown::One(fields))
+    Ok(Output::Record(fields))
 }
 
 async fn contract(
-    office: &Office,
+    ops: &OpsContext,
     tenant: TenantId,
     license: LicenseId,
-    ask: &Export<'_>,
+    request: &Export<'_>,
 ) -> Result<EnterpriseClaims, Failure> {
-    let tx = office.db.tenant("contract", tenant).await?;
+    let tx = ops.db.tenant("contract", tenant).await?;
     let [rows] = tx.finish([(CONTRACT, &[&license.as_uuid()])]).await?;
     let row = rows.first().ok_or_else(|| Failure::Refused(format!("There is no license {license}.")))?;
     let (customer, plan, features): (String, &str, Vec<&str>) = (row.get(0), row.get(1), row.get(2));
@@ -102,14 +102,14 @@ async fn contract(
             "License {license} is {state}. Make it good again first, or export another."
         )));
     }
-    let users = ask.users.unwrap_or(seats.unsigned_abs());
+    let users = request.users.unwrap_or(seats.unsigned_abs());
     if users == 0 || i64::from(users) > i64::from(seats) {
         return Err(Failure::Refused(format!(
             "License {license} has {seats} seats. Export 1 to {seats} users, or change it first: `ops license set-seats`."
         )));
     }
     let now = Timestamp::now();
-    let until = match ask.until {
+    let until = match request.until {
         Until::License => end,
         Until::Time(time) => Some(time),
         Until::Days(days) => Some(now + SignedDuration::from_hours(24 * i64::from(days))),

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::office::Office;
-use crate::printer::{Failure, Shown};
+use crate::ops_context::OpsContext;
+use crate::printer::{Failure, Output};
 
 const KEYS: &str = "/* keys */ select kid, created_at, retired_at from signing_keys order by created_at";
 /// Retires a key, unless it is the last one in force: no signature could be verified then. The keys are locked, so that two
@@ -15,28 +15,28 @@ const KEY_RETIRE: &str = "/* key_retire */
     where kid = $1 and kid in (select kid from in_force) and (select count(*) from in_force) > 1
     returning kid";
 
-/// Every key, with when it was published and retired.
+/// Lists every key, with when it was published and retired.
 ///
 /// # Errors
 /// When the database doesn't answer.
-pub async fn list(office: &Office) -> Result<Shown, Failure> {
-    let rows = office.db.outside_tenants((KEYS, &[])).await?;
+pub async fn list(ops: &OpsContext) -> Result<Output, Failure> {
+    let rows = ops.db.outside_tenants((KEYS, &[])).await?;
     let rows = rows.iter().map(|r| {
         vec![json!(r.get::<_, &str>(0)), json!(r.get::<_, Timestamp>(1)), json!(r.get::<_, Option<Timestamp>>(2))]
     });
-    Ok(Shown::List(&["kid", "created_at", "retired_at"], rows.collect()))
+    Ok(Output::List(&["kid", "created_at", "retired_at"], rows.collect()))
 }
 
 /// Retires a key: its signatures are rejected, within an hour everywhere.
 ///
 /// # Errors
 /// When there is no such key in force, or it is the last one.
-pub async fn retire(office: &Office, kid: &str) -> Result<Shown, Failure> {
-    let rows = office.db.outside_tenants((KEY_RETIRE, &[&kid])).await?;
+pub async fn retire(ops: &OpsContext, kid: &str) -> Result<Output, Failure> {
+    let rows = ops.db.outside_tenants((KEY_RETIRE, &[&kid])).await?;
     if rows.is_empty() {
         return Err(Failure::Refused(format!(
             "{kid} is not a key in force, or it is the last one. `ops keys list` shows all."
         )));
     }
-    Ok(Shown::Done(format!("{kid} is retired. What it signed is believed no more, within an hour everywhere.")))
+    Ok(Output::Message(format!("{kid} is retired. What it signed is believed no more, within an hour everywhere.")))
 }

@@ -1,4 +1,4 @@
-//! Licenses: issued, changed, shown.
+//! Issues, changes and shows licenses.
 
 use common::LogEvent;
 use jiff::Timestamp;
@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use tokio_postgres::Row;
 use webhook_stripe::ledger::lift::Lifted;
 
-use crate::office::{AUDIT, Office};
-use crate::printer::{Failure, Shown};
+use crate::ops_context::{AUDIT, OpsContext};
+use crate::printer::{Failure, Output};
 
 const PLAN: &str = "/* plan */ select tier, included_seats from plans where code = $1";
 const LICENSE_INSERT: &str = "/* license_insert */
@@ -67,7 +67,7 @@ const COLUMNS: &[&str] = &[
 
 /// Parameters of a new license.
 #[derive(Debug)]
-pub struct Issue<'a> {
+pub struct NewLicense<'a> {
     /// Slug or id.
     pub tenant: &'a str,
     /// The plan's code.
@@ -97,45 +97,45 @@ pub enum Change {
 ///
 /// # Errors
 /// When there is no such tenant or plan, or the license would be over at once.
-pub async fn issue(office: &Office, ask: &Issue<'_>) -> Result<Shown, Failure> {
-    let tenant = office.tenant(ask.tenant).await?;
-    let plans = office.db.outside_tenants((PLAN, &[&ask.plan])).await?;
+pub async fn issue(ops: &OpsContext, request: &NewLicense<'_>) -> Result<Output, Failure> {
+    let tenant = ops.tenant(request.tenant).await?;
+    let plans = ops.db.outside_tenants((PLAN, &[&request.plan])).await?;
     let plan = plans.first().ok_or_else(|| {
-        Failure::Refused(format!("There is no plan {}. `ops plan list` shows those there are.", ask.plan))
+        Failure::Refused(format!("There is no plan {}. `ops plan list` shows those there are.", request.plan))
     })?;
     let tier: Tier = plan.get::<_, &str>(0).parse().map_err(|e| Failure::Broken(format!("{e}")))?;
-    let seats = ask.seats.map_or(plan.get(1), |n| i32::try_from(n).unwrap_or(i32::MAX));
+    let seats = request.seats.map_or(plan.get(1), |n| i32::try_from(n).unwrap_or(i32::MAX));
     if !(1..=1_000_000).contains(&seats) {
         return Err(Failure::Refused("A license has 1 to 1,000,000 seats.".to_owned()));
     }
-    if ask.expires.is_some_and(|end| end <= Timestamp::now()) {
+    if request.expires.is_some_and(|end| end <= Timestamp::now()) {
         return Err(Failure::Refused("That expiry has passed. Give one in the future.".to_owned()));
     }
-    let (id, key) = (LicenseId::new(), LicenseKey::generate(ask.brand, tier.into()));
-    let hash = office.hasher()?.hash(&key);
-    let detail = json!({"plan": ask.plan, "seats": seats, "expires_at": ask.expires});
-    let tx = office.db.tenant("license_issue", tenant).await?;
+    let (id, key) = (LicenseId::new(), LicenseKey::generate(request.brand, tier.into()));
+    let hash = ops.hasher()?.hash(&key);
+    let detail = json!({"plan": request.plan, "seats": seats, "expires_at": request.expires});
+    let tx = ops.db.tenant("license_issue", tenant).await?;
     tx.finish([
-        (LICENSE_INSERT, &[&id.as_uuid(), &ask.plan, &seats, &ask.expires, &hash.as_slice(), &key.redacted()]),
-        (AUDIT, &[&uuid::Uuid::now_v7(), &office.actor, &"license.issued", &id.as_uuid(), &detail]),
+        (LICENSE_INSERT, &[&id.as_uuid(), &request.plan, &seats, &request.expires, &hash.as_slice(), &key.redacted()]),
+        (AUDIT, &[&uuid::Uuid::now_v7(), &ops.actor, &"license.issued", &id.as_uuid(), &detail]),
     ])
     .await?;
     let issued = u64::from(seats.unsigned_abs());
-    LogEvent::LicenseCreated { license: id.as_uuid(), plan: ask.plan, by: "operator", seats: issued }.emit();
-    Ok(Shown::One(vec![
+    LogEvent::LicenseCreated { license: id.as_uuid(), plan: request.plan, by: "operator", seats: issued }.emit();
+    Ok(Output::Record(vec![
         ("license_id", json!(id)),
         ("tenant_id", json!(tenant)),
-        ("plan", json!(ask.plan)),
+        ("plan", json!(request.plan)),
         ("tier", json!(tier)),
         ("seats", json!(seats)),
-        ("expires_at", json!(ask.expires)),
+        ("expires_at", json!(request.expires)),
         ("license_key", json!(key.to_string())),
     ]))
 }
 
 /// Filter of a list of licenses.
 #[derive(Debug)]
-pub enum Whose<'a> {
+pub enum LicenseFilter<'a> {
     /// All licenses.
     All,
     /// The licenses of a tenant, by slug or id.
@@ -148,12 +148,12 @@ pub enum Whose<'a> {
 ///
 /// # Errors
 /// When there is no such tenant or customer.
-pub async fn list(office: &Office, whose: Whose<'_>) -> Result<Shown, Failure> {
-    let (tenants, customer) = match whose {
-        Whose::All => (office.tenants().await?, None),
-        Whose::Tenant(name) => (vec![office.tenant(name).await?], None),
-        Whose::Customer(id) => {
-            let rows = office.db.outside_tenants((STRIPE_OWNER, &[&id])).await?;
+pub async fn list(ops: &OpsContext, filter: LicenseFilter<'_>) -> Result<Output, Failure> {
+    let (tenants, customer) = match filter {
+        LicenseFilter::All => (ops.tenants().await?, None),
+        LicenseFilter::Tenant(name) => (vec![ops.tenant(name).await?], None),
+        LicenseFilter::Customer(id) => {
+            let rows = ops.db.outside_tenants((STRIPE_OWNER, &[&id])).await?;
             let row = rows.first().ok_or_else(|| {
                 Failure::Refused(format!(
                     "No event of Stripe has named a customer {id}. Copy the id from Stripe again."
@@ -164,20 +164,20 @@ pub async fn list(office: &Office, whose: Whose<'_>) -> Result<Shown, Failure> {
     };
     let mut rows = Vec::new();
     for tenant in tenants {
-        let tx = office.db.tenant("licenses", tenant).await?;
+        let tx = ops.db.tenant("licenses", tenant).await?;
         let [found] = tx.finish([(LICENSES, &[&None::<uuid::Uuid>, &customer])]).await?;
         rows.extend(found.iter().map(row));
     }
-    Ok(Shown::List(COLUMNS, rows))
+    Ok(Output::List(COLUMNS, rows))
 }
 
 /// Shows one license, with its seats in use and its refusals of the last days.
 ///
 /// # Errors
 /// When there is no such license.
-pub async fn show(office: &Office, license: LicenseId) -> Result<Shown, Failure> {
-    let tenant = office.tenant_of_license(license).await?;
-    let tx = office.db.tenant("license_show", tenant).await?;
+pub async fn show(ops: &OpsContext, license: LicenseId) -> Result<Output, Failure> {
+    let tenant = ops.tenant_of_license(license).await?;
+    let tx = ops.db.tenant("license_show", tenant).await?;
     let [found, refusals, former] = tx
         .finish([
             (LICENSES, &[&Some(license.as_uuid()), &None::<&str>]),
@@ -188,7 +188,7 @@ pub async fn show(office: &Office, license: LicenseId) -> Result<Shown, Failure>
     let values = found.first().map(row).unwrap_or_default();
     let mut fields: Vec<(&str, Value)> = COLUMNS.iter().copied().zip(values).collect();
     // Redis may be down, which is no reason not to show the rest.
-    let in_use = match office.seats()?.list(license).await {
+    let in_use = match ops.seats()?.list(license).await {
         Ok(seats) => json!(seats.iter().filter(|(_, left)| *left > 0).count()),
         Err(_) => Value::Null,
     };
@@ -203,7 +203,7 @@ pub async fn show(office: &Office, license: LicenseId) -> Result<Shown, Failure>
         json!({"key_hint": r.get::<_, &str>(0), "replaced_at": replaced_at, "good_until": good_until})
     });
     fields.push(("former_keys", Value::Array(former.collect())));
-    Ok(Shown::One(fields))
+    Ok(Output::Record(fields))
 }
 
 /// Changes a license: the row, the sessions it ends and the audit log in one transaction, then Redis. Repeating a change is no
@@ -212,8 +212,8 @@ pub async fn show(office: &Office, license: LicenseId) -> Result<Shown, Failure>
 /// # Errors
 /// When there is no such license, or it was revoked. When Redis doesn't answer, or a license that is resumed is held back by
 /// billing all the same: the change then stands.
-pub async fn change(office: &Office, license: LicenseId, change: Change) -> Result<Shown, Failure> {
-    let tenant = office.tenant_of_license(license).await?;
+pub async fn change(ops: &OpsContext, license: LicenseId, change: Change) -> Result<Output, Failure> {
+    let tenant = ops.tenant_of_license(license).await?;
     let (action, state, count, ends) = match change {
         Change::Suspend => ("license.suspended", Some("suspended"), None, Some("suspended")),
         Change::Resume => ("license.resumed", Some("active"), None, None),
@@ -222,7 +222,7 @@ pub async fn change(office: &Office, license: LicenseId, change: Change) -> Resu
         Change::Seats(_) => return Err(Failure::Refused("A license has at most 1,000,000 seats.".to_owned())),
     };
     let id = license.as_uuid();
-    let mut tx = office.db.tenant("license_change", tenant).await?;
+    let mut tx = ops.db.tenant("license_change", tenant).await?;
     let [_, changed] = tx.run([(seats::LICENSE_LOCK, &[&id]), (LICENSE_CHANGE, &[&id, &state, &count])]).await?;
     let Some(changed) = changed.first() else {
         return Err(Failure::Refused(format!("License {license} was revoked, which is for good. Issue another one.")));
@@ -242,7 +242,7 @@ pub async fn change(office: &Office, license: LicenseId, change: Change) -> Resu
     }
     let detail = json!({"seats": terms.limit, "state": terms.state});
     let audit_id = uuid::Uuid::now_v7();
-    let audit: common::postgres::Query<'_> = (AUDIT, &[&audit_id, &office.actor, &action, &id, &detail]);
+    let audit: common::postgres::Query<'_> = (AUDIT, &[&audit_id, &ops.actor, &action, &id, &detail]);
     match ends {
         Some(reason) => tx.finish([(SESSIONS_END, &[&id, &reason]), audit]).await.map(drop)?,
         None => tx.finish([audit]).await.map(drop)?,
@@ -250,7 +250,7 @@ pub async fn change(office: &Office, license: LicenseId, change: Change) -> Resu
     if let Some(reason) = ends {
         LogEvent::LicenseStopped { license: id, reason, by: "operator" }.emit();
     }
-    let shown = tell(office, tenant, license, &terms).await?;
+    let shown = update_redis(ops, tenant, license, &terms).await?;
     match held {
         Some(why) => Err(Failure::Refused(format!("No operator suspends license {license} any more, but {why}."))),
         None => Ok(shown),
@@ -261,10 +261,10 @@ pub async fn change(office: &Office, license: LicenseId, change: Change) -> Resu
 ///
 /// # Errors
 /// When there is no such license, nothing of billing holds it back, or the database doesn't answer.
-pub async fn lift(office: &Office, license: LicenseId) -> Result<Shown, Failure> {
-    let tenant = office.tenant_of_license(license).await?;
-    match office.ledger()?.lift(tenant, license, &office.actor).await? {
-        Lifted::Holds(_) => show(office, license).await,
+pub async fn lift_billing_hold(ops: &OpsContext, license: LicenseId) -> Result<Output, Failure> {
+    let tenant = ops.tenant_of_license(license).await?;
+    match ops.ledger()?.lift(tenant, license, &ops.actor).await? {
+        Lifted::Holds(_) => show(ops, license).await,
         Lifted::Nothing => Err(Failure::Refused(format!(
             "No refund or dispute holds license {license} back. `ops license show {license}` says what does."
         ))),
@@ -275,16 +275,21 @@ pub async fn lift(office: &Office, license: LicenseId) -> Result<Shown, Failure>
     }
 }
 
-async fn tell(office: &Office, tenant: TenantId, license: LicenseId, terms: &Terms) -> Result<Shown, Failure> {
-    if let Err(e) = office.seats()?.tell(license, terms).await {
+async fn update_redis(
+    ops: &OpsContext,
+    tenant: TenantId,
+    license: LicenseId,
+    terms: &Terms,
+) -> Result<Output, Failure> {
+    if let Err(e) = ops.seats()?.tell(license, terms).await {
         return Err(Failure::Broken(format!(
             "The change is made, but Redis could not be told ({}): running sessions don't know yet. Run the same command again.",
             e.internal().unwrap_or_default()
         )));
     }
-    let tx = office.db.tenant("license_show", tenant).await?;
+    let tx = ops.db.tenant("license_show", tenant).await?;
     let [found] = tx.finish([(LICENSES, &[&Some(license.as_uuid()), &None::<&str>])]).await?;
-    Ok(Shown::One(COLUMNS.iter().copied().zip(found.first().map(row).unwrap_or_default()).collect()))
+    Ok(Output::Record(COLUMNS.iter().copied().zip(found.first().map(row).unwrap_or_default()).collect()))
 }
 
 fn row(row: &Row) -> Vec<Value> {

@@ -9,7 +9,7 @@ mod embedded {
     refinery::embed_migrations!("../migrations");
 }
 
-/// Any number does, as long as every release uses the same: two migrators started at once take turns on it.
+/// Advisory lock of migrations, on which two migrators take turns. Any number does, as long as every release uses the same.
 const MIGRATION_LOCK: i64 = 0x000c_0d17_ec7d;
 
 /// Revokes the right to make temporary tables, which no function needs. A dump has no rights on the database, so that every run

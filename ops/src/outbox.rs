@@ -1,13 +1,13 @@
-//! The outbox as operators see it: what waits, what was given up, and giving it another chance.
+//! `ops outbox`: lists entries, and makes one due again.
 
 use jiff::Timestamp;
 use protocol::id::{LicenseId, TenantId};
 use serde_json::{Value, json};
 
-use crate::office::{AUDIT, Office};
-use crate::printer::{Failure, Shown};
+use crate::ops_context::{AUDIT, OpsContext};
+use crate::printer::{Failure, Output};
 
-/// Never the secret.
+/// Selects the entries, without their secrets.
 const ENTRIES: &str = "/* outbox_entries */
     select * from (
         select o.id, o.kind, o.payload->>'about' as about, o.payload->>'license_id' as license_id,
@@ -39,23 +39,23 @@ const COLUMNS: &[&str] = &[
     "last_error",
 ];
 
-/// The entries of one tenant, or of all, oldest first; perhaps only those in a state.
+/// Lists the entries of one tenant, or of all, oldest first; only those in a state, where one is given.
 ///
 /// # Errors
 /// When there is no such tenant.
-pub async fn list(office: &Office, state: Option<&str>, tenant: Option<&str>) -> Result<Shown, Failure> {
+pub async fn list(ops: &OpsContext, state: Option<&str>, tenant: Option<&str>) -> Result<Output, Failure> {
     let tenants = match tenant {
-        Some(name) => vec![office.tenant(name).await?],
-        None => office.tenants().await?,
+        Some(name) => vec![ops.tenant(name).await?],
+        None => ops.tenants().await?,
     };
     let mut rows = Vec::new();
     for tenant in tenants {
-        let tx = office.db.tenant("outbox_list", tenant).await?;
+        let tx = ops.db.tenant("outbox_list", tenant).await?;
         let [found] = tx.finish([(ENTRIES, &[&state])]).await?;
         rows.extend(found.iter().map(|r| (r.get::<_, Timestamp>("created_at"), row(tenant, r))));
     }
     rows.sort_by_key(|(created_at, _)| *created_at);
-    Ok(Shown::List(COLUMNS, rows.into_iter().map(|(_, row)| row).collect()))
+    Ok(Output::List(COLUMNS, rows.into_iter().map(|(_, row)| row).collect()))
 }
 
 fn row(tenant: TenantId, row: &tokio_postgres::Row) -> Vec<Value> {
@@ -81,9 +81,9 @@ fn row(tenant: TenantId, row: &tokio_postgres::Row) -> Vec<Value> {
 ///
 /// # Errors
 /// When there is no such entry, or it was delivered.
-pub async fn retry(office: &Office, entry: uuid::Uuid) -> Result<Shown, Failure> {
-    let tenant = office.tenant_of_outbox(entry).await?;
-    let mut tx = office.db.tenant("outbox_retry", tenant).await?;
+pub async fn retry(ops: &OpsContext, entry: uuid::Uuid) -> Result<Output, Failure> {
+    let tenant = ops.tenant_of_outbox(entry).await?;
+    let mut tx = ops.db.tenant("outbox_retry", tenant).await?;
     let [rows] = tx.run([(ENTRY_RETRY, &[&entry])]).await?;
     let row = rows.first().ok_or_else(|| {
         Failure::Refused(format!("Entry {entry} was delivered, and is not sent again. `ops outbox list` shows all."))
@@ -92,8 +92,8 @@ pub async fn retry(office: &Office, entry: uuid::Uuid) -> Result<Shown, Failure>
     let detail = json!({"outbox_id": entry, "last_error": row.get::<_, Option<&str>>(1)});
     tx.finish([(
         AUDIT,
-        &[&uuid::Uuid::now_v7(), &office.actor, &"outbox.retried", &license.map(|id| id.as_uuid()), &detail],
+        &[&uuid::Uuid::now_v7(), &ops.actor, &"outbox.retried", &license.map(|id| id.as_uuid()), &detail],
     )])
     .await?;
-    Ok(Shown::Done(format!("Entry {entry} is due now. `ops outbox deliver` delivers it.")))
+    Ok(Output::Message(format!("Entry {entry} is due now. `ops outbox deliver` delivers it.")))
 }

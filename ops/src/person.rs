@@ -9,8 +9,8 @@ use protocol::id::{TenantId, UserId};
 use serde_json::{Value, json};
 use tokio_postgres::Row;
 
-use crate::office::Office;
-use crate::printer::{Failure, Shown};
+use crate::ops_context::OpsContext;
+use crate::printer::{Failure, Output};
 
 pub use erasure::{erase, erase_due, keep};
 
@@ -20,7 +20,7 @@ const PERSON: &str = "/* person */
     where id::text = $1 or email = lower($1) for update";
 
 /// Statements that select a person's data, by the name that it has in the export. `$1`: the person's id.
-const HELD: [(&str, &str); 6] = [
+const PERSONAL_DATA: [(&str, &str); 6] = [
     (
         "sessions",
         "/* person_sessions */ select to_jsonb(x) from (
@@ -64,7 +64,7 @@ const HELD: [(&str, &str); 6] = [
 ];
 /// Statements that select the records that a person has written, a page at a time. The content is text: not all JSON fits into
 /// Postgres's.
-const WRITTEN: [(&str, &str); 2] = [
+const AUTHORED_RECORDS: [(&str, &str); 2] = [
     (
         "context",
         "/* person_context */ select seq, to_jsonb(x) from (
@@ -123,20 +123,20 @@ impl Person {
 ///
 /// # Errors
 /// When there is no such tenant or person.
-pub async fn export(office: &Office, tenant: &str, who: &str) -> Result<Shown, Failure> {
-    let tenant = office.tenant(tenant).await?;
-    let mut tx = office.db.tenant("person_export", tenant).await?;
+pub async fn export(ops: &OpsContext, tenant: &str, who: &str) -> Result<Output, Failure> {
+    let tenant = ops.tenant(tenant).await?;
+    let mut tx = ops.db.tenant("person_export", tenant).await?;
     let person = Person::find(&mut tx, who).await?;
     let mut fields = person.fields(tenant);
-    for (name, sql) in HELD {
+    for (name, sql) in PERSONAL_DATA {
         let [rows] = tx.run([(sql, &[&person.id.as_uuid()])]).await?;
         fields.push((name, rows.iter().map(|row| row.get::<_, Value>(0)).collect()));
     }
-    for (name, sql) in WRITTEN {
-        fields.push((name, written(&mut tx, sql, person.id).await?.into()));
+    for (name, sql) in AUTHORED_RECORDS {
+        fields.push((name, authored_records(&mut tx, sql, person.id).await?.into()));
     }
-    erasure::note(tx, office, "person.exported", json!({"user_id": person.id})).await?;
-    Ok(Shown::One(fields))
+    erasure::commit_with_audit(tx, ops, "person.exported", json!({"user_id": person.id})).await?;
+    Ok(Output::Record(fields))
 }
 
 impl Person {
@@ -155,7 +155,7 @@ impl Person {
     }
 }
 
-async fn written(tx: &mut TenantTx<'_>, sql: &str, person: UserId) -> Result<Vec<Value>, Failure> {
+async fn authored_records(tx: &mut TenantTx<'_>, sql: &str, person: UserId) -> Result<Vec<Value>, Failure> {
     let (mut records, mut seen) = (Vec::new(), 0_i64);
     loop {
         let [rows] = tx.run([(sql, &[&person.as_uuid(), &seen])]).await?;

@@ -8,15 +8,15 @@ use protocol::wire::{Feature, Quotas, Tier};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::office::Office;
-use crate::printer::{Failure, Shown};
+use crate::ops_context::OpsContext;
+use crate::printer::{Failure, Output};
 
 const PLANS: &str = "/* plans */
     select p.code, p.tier, p.name, p.included_seats, p.devices_per_user, array_to_string(p.features, ' '), p.quotas,
            coalesce((select string_agg(price_id, ' ' order by kind, price_id) from plan_prices where plan_code = p.code and sold), ''),
            coalesce((select string_agg(price_id, ' ' order by kind, price_id) from plan_prices where plan_code = p.code and not sold), '')
     from plans p order by p.code";
-/// The whole catalogue in one statement, so that it is all there or not at all. A price of these plans that is not given
+/// Imports the whole catalogue in one statement, so that all of it is there or none. A price of these plans that is not given
 /// is no longer sold, and stays understood: subscriptions may have it.
 const PLANS_IMPORT: &str = "/* plans_import */
     with given as (
@@ -45,7 +45,7 @@ const PLANS_IMPORT: &str = "/* plans_import */
     )
     select coalesce(array_agg(price_id order by price_id), '{}') from archived";
 
-/// The prices that are given to a plan, and belong to another one that is not given.
+/// Selects the prices that are given to a plan, and belong to another one that is not given.
 const PRICES_TAKEN: &str = "/* plan_prices_taken */
     select known.price_id, known.plan_code
     from jsonb_to_recordset($1) as g(code text, prices jsonb), jsonb_to_recordset(g.prices) as x(price_id text),
@@ -101,12 +101,12 @@ enum PriceKind {
     Other,
 }
 
-/// Every plan.
+/// Lists every plan.
 ///
 /// # Errors
 /// When the database doesn't answer.
-pub async fn list(office: &Office) -> Result<Shown, Failure> {
-    let rows = office.db.outside_tenants((PLANS, &[])).await?;
+pub async fn list(ops: &OpsContext) -> Result<Output, Failure> {
+    let rows = ops.db.outside_tenants((PLANS, &[])).await?;
     let rows = rows.iter().map(|r| {
         let (text, number) = (|i| json!(r.get::<_, &str>(i)), |i| json!(r.get::<_, i32>(i)));
         vec![text(0), text(1), text(2), number(3), number(4), text(5), r.get(6), text(7), text(8)]
@@ -122,14 +122,14 @@ pub async fn list(office: &Office) -> Result<Shown, Failure> {
         "prices",
         "unsold_prices",
     ];
-    Ok(Shown::List(columns, rows.collect()))
+    Ok(Output::List(columns, rows.collect()))
 }
 
 /// Adds or replaces plans from a JSON file, all or none of them.
 ///
 /// # Errors
 /// When the file can't be read or isn't a catalogue.
-pub async fn import(office: &Office, file: &Path) -> Result<Shown, Failure> {
+pub async fn import(ops: &OpsContext, file: &Path) -> Result<Output, Failure> {
     let refused = |why: String| Failure::Refused(format!("{}: {why}", file.display()));
     let text = std::fs::read(file).map_err(|e| refused(format!("this file can't be read: {e}.")))?;
     let mut catalogue: Catalogue =
@@ -148,14 +148,14 @@ pub async fn import(office: &Office, file: &Path) -> Result<Shown, Failure> {
         }
     }
     let plans = serde_json::to_value(&catalogue.plans).map_err(|e| refused(e.to_string()))?;
-    let taken = office.db.outside_tenants((PRICES_TAKEN, &[&plans])).await?;
+    let taken = ops.db.outside_tenants((PRICES_TAKEN, &[&plans])).await?;
     if let Some(row) = taken.first() {
         let (price, owner): (&str, &str) = (row.get(0), row.get(1));
         return Err(refused(format!(
             "price {price} belongs to the plan {owner}, which is not in the file. Import both plans together to move it."
         )));
     }
-    let rows = office.db.outside_tenants((PLANS_IMPORT, &[&plans])).await?;
+    let rows = ops.db.outside_tenants((PLANS_IMPORT, &[&plans])).await?;
     let archived: Vec<String> = rows.first().map(|row| row.get(0)).unwrap_or_default();
     let mut done = format!("{} plans imported.", catalogue.plans.len());
     if !archived.is_empty() {
@@ -164,7 +164,7 @@ pub async fn import(office: &Office, file: &Path) -> Result<Shown, Failure> {
             archived.join(", ")
         ));
     }
-    Ok(Shown::Done(done))
+    Ok(Output::Message(done))
 }
 
 impl Plan {

@@ -17,11 +17,11 @@ pub enum Failure {
     /// Something broke: exit status 2.
     Broken(String),
     /// Some of the shown items could not be done: exit status 1.
-    Partly(Shown),
+    Partial(Output),
     /// The configuration or the arguments are wrong: exit status 64.
     Usage(String),
-    /// Everything was printed while it happened ([`Roll`]): this exit status.
-    Said(u8),
+    /// Everything was printed while it happened ([`StreamedList`]): this exit status.
+    Streamed(u8),
 }
 
 impl From<Problem> for Failure {
@@ -39,33 +39,33 @@ impl Failure {
     pub(crate) fn message(&self) -> &str {
         match self {
             Self::Refused(m) | Self::Broken(m) | Self::Usage(m) => m,
-            Self::Partly(_) | Self::Said(_) => "",
+            Self::Partial(_) | Self::Streamed(_) => "",
         }
     }
 
     pub(crate) fn status(&self) -> u8 {
         match self {
-            Self::Refused(_) | Self::Partly(_) => 1,
+            Self::Refused(_) | Self::Partial(_) => 1,
             Self::Broken(_) => 2,
             Self::Usage(_) => 64,
-            Self::Said(status) => *status,
+            Self::Streamed(status) => *status,
         }
     }
 }
 
 /// Output of a command.
 #[derive(Debug)]
-pub enum Shown {
+pub enum Output {
     /// One thing: its fields, in order.
-    One(Vec<(&'static str, Value)>),
+    Record(Vec<(&'static str, Value)>),
     /// A list: its columns, and a row each.
     List(&'static [&'static str], Vec<Vec<Value>>),
     /// A file's text, and for programs its fields.
     File(String, Vec<(&'static str, Value)>),
     /// A sentence.
-    Done(String),
-    /// Everything was printed while it happened ([`Roll`]).
-    Said,
+    Message(String),
+    /// Everything was printed while it happened ([`StreamedList`]).
+    Streamed,
 }
 
 /// Prints as text or as JSON.
@@ -78,12 +78,12 @@ pub struct Printer {
 impl Printer {
     /// Prints a command's result and returns its exit status.
     #[must_use]
-    pub fn finish(self, answer: Result<Shown, Failure>) -> ExitCode {
+    pub fn finish(self, answer: Result<Output, Failure>) -> ExitCode {
         let written = match &answer {
-            Ok(Shown::Said) => Ok(()),
-            Ok(shown) | Err(Failure::Partly(shown)) if self.json => writeln!(io::stdout(), "{:#}", shown.json()),
-            Ok(shown) | Err(Failure::Partly(shown)) => shown.words(),
-            Err(Failure::Said(_)) => Ok(()),
+            Ok(Output::Streamed) => Ok(()),
+            Ok(output) | Err(Failure::Partial(output)) if self.json => writeln!(io::stdout(), "{:#}", output.to_json()),
+            Ok(output) | Err(Failure::Partial(output)) => output.print_text(),
+            Err(Failure::Streamed(_)) => Ok(()),
             Err(failure) if self.json => writeln!(io::stdout(), "{}", json!({"error": failure.message()})),
             Err(failure) => writeln!(io::stderr(), "{}", failure.message()),
         };
@@ -96,42 +96,42 @@ impl Printer {
     }
 }
 
-impl Shown {
-    fn json(&self) -> Value {
+impl Output {
+    fn to_json(&self) -> Value {
         let object = |fields: &mut dyn Iterator<Item = (&'static str, Value)>| {
             Value::Object(fields.map(|(k, v)| (k.to_owned(), v)).collect::<Map<_, _>>())
         };
         match self {
-            Self::One(fields) | Self::File(_, fields) => object(&mut fields.iter().cloned()),
+            Self::Record(fields) | Self::File(_, fields) => object(&mut fields.iter().cloned()),
             Self::List(columns, rows) => {
                 let rows: Vec<Value> =
                     rows.iter().map(|row| object(&mut columns.iter().copied().zip(row.iter().cloned()))).collect();
                 json!({"data": rows})
             }
-            Self::Done(sentence) => json!({"message": sentence}),
-            Self::Said => json!({}),
+            Self::Message(sentence) => json!({"message": sentence}),
+            Self::Streamed => json!({}),
         }
     }
 
-    fn words(&self) -> io::Result<()> {
+    fn print_text(&self) -> io::Result<()> {
         match self {
-            Self::One(fields) => {
+            Self::Record(fields) => {
                 let width = fields.iter().map(|(k, _)| k.len()).max().unwrap_or_default();
                 let mut out = io::stdout().lock();
-                fields.iter().try_for_each(|(k, v)| writeln!(out, "{k:width$}  {}", word(v)))
+                fields.iter().try_for_each(|(k, v)| writeln!(out, "{k:width$}  {}", cell(v)))
             }
             Self::List(columns, rows) => {
                 let mut table = Table::new();
                 table.load_style(comfy_table::presets::NOTHING).set_header(columns.iter().copied());
                 for row in rows {
-                    table.add_row(row.iter().map(word));
+                    table.add_row(row.iter().map(cell));
                 }
                 writeln!(io::stdout(), "{table}")?;
                 if rows.is_empty() { writeln!(io::stderr(), "There is nothing to list.") } else { Ok(()) }
             }
             Self::File(text, _) => write!(io::stdout(), "{text}"),
-            Self::Done(sentence) => writeln!(io::stderr(), "{sentence}"),
-            Self::Said => Ok(()),
+            Self::Message(sentence) => writeln!(io::stderr(), "{sentence}"),
+            Self::Streamed => Ok(()),
         }
     }
 }
@@ -139,13 +139,13 @@ impl Shown {
 /// A list that is printed as it grows: actions that depend on an item's being printed happen after it. With `--json` it is one
 /// object all the same, once it is closed.
 #[derive(Debug)]
-pub struct Roll {
+pub struct StreamedList {
     json: bool,
     items: Cell<usize>,
 }
 
-impl Roll {
-    /// An empty list.
+impl StreamedList {
+    /// Makes an empty list.
     #[must_use]
     pub fn new(json: bool) -> Self {
         Self { json, items: Cell::new(0) }
@@ -163,7 +163,7 @@ impl Roll {
             let before = if self.items.get() == 0 { "{\"data\": [\n" } else { ",\n" };
             write!(out, "{before}{}", Value::Object(object))?;
         } else {
-            fields.iter().try_for_each(|(k, v)| writeln!(out, "{k}: {}", word(v)))?;
+            fields.iter().try_for_each(|(k, v)| writeln!(out, "{k}: {}", cell(v)))?;
             writeln!(out, "\n{}\n{}\n", text.trim_end(), "-".repeat(72))?;
         }
         self.items.set(self.items.get() + 1);
@@ -171,7 +171,7 @@ impl Roll {
     }
 
     /// Prints a sentence beside the list, for people.
-    pub fn say(&self, sentence: &str) {
+    pub fn message(&self, sentence: &str) {
         if !self.json {
             let _ = writeln!(io::stderr(), "{}", sentence.replace(char::is_control, "\u{fffd}"));
         }
@@ -194,7 +194,7 @@ impl Roll {
     }
 }
 
-fn word(value: &Value) -> String {
+fn cell(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         // Control characters in a name that a client or a customer chose must not reach the operator's terminal.
@@ -217,7 +217,7 @@ pub fn start_log() {
 #[expect(clippy::exit, reason = "nothing was started yet that would have to end in order")]
 pub fn usage(error: &clap::Error) -> ! {
     let _ = error.print();
-    if error.use_stderr() && std::env::args_os().any(|word| word == "--json") {
+    if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
         let _ = writeln!(io::stdout(), "{}", json!({"error": error.render().to_string().trim()}));
     }
     std::process::exit(if error.use_stderr() { 64 } else { 0 })

@@ -1,4 +1,4 @@
-//! Stripe's stored events without the person: what an event did is kept, and who it was about goes.
+//! Removes a person from Stripe's stored events; the effects of the events are kept.
 
 use serde_json::{Map, Value};
 
@@ -32,7 +32,7 @@ const PERSONAL: [&str; 24] = [
 /// Replacement of a text that had the address.
 const ERASED: &str = "erased";
 
-/// Which of an event's fields are about the person.
+/// Fields of an event that are removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent<'a> {
     /// All that identify a person.
@@ -41,7 +41,7 @@ pub(crate) enum Extent<'a> {
     Mentions(&'a str),
 }
 
-/// An event's body without the person; `None` when there is nothing to take out of it.
+/// Returns an event's body without the person; `None` when there is nothing to remove.
 pub(crate) fn redact(body: &[u8], extent: Extent<'_>) -> Option<Vec<u8>> {
     match serde_json::from_slice::<Value>(body) {
         Ok(mut event) => walk(&mut event, extent).then(|| event.to_string().into_bytes()),
@@ -51,7 +51,7 @@ pub(crate) fn redact(body: &[u8], extent: Extent<'_>) -> Option<Vec<u8>> {
     }
 }
 
-/// Every text in an event that may be an id, such as `cus_…`.
+/// Returns every text in an event that may be an id, such as `cus_…`.
 pub(crate) fn ids(body: &[u8]) -> Vec<String> {
     fn collect(value: &Value, found: &mut Vec<String>) {
         match value {
@@ -81,7 +81,7 @@ impl Extent<'_> {
     }
 }
 
-/// Takes the person out, and answers whether there was anything to take.
+/// Removes the person, and returns true if there was anything to remove.
 fn walk(value: &mut Value, extent: Extent<'_>) -> bool {
     match value {
         Value::Object(fields) => {

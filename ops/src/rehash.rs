@@ -6,7 +6,7 @@ use common::{Db, Problem};
 use protocol::id::TenantId;
 use protocol::key::LicenseKey;
 
-/// The new hash in the place of any of the key's own, in the license or among its former keys. Counts the rows that have
+/// Replaces any of the key's own hashes by the new one, in the license or among its former keys. Counts the rows that have
 /// one of them, before or after.
 const KEY_REHASH: &str = "/* license_key_rehash */
     with current as (
@@ -18,12 +18,12 @@ const KEY_REHASH: &str = "/* license_key_rehash */
     )
     select (select count(*) from current) + (select count(*) from former)";
 
-/// Outcome of a request to hash a key anew.
+/// Outcome of hashing a key anew.
 pub(crate) enum Rehashed {
     /// The license's key is hashed under the current pepper.
     Done,
     /// The key is no key of this license, and never was.
-    NotItsKey,
+    ForeignKey,
 }
 
 /// Hashes a license's key under the current pepper, if it is a key of this license.
@@ -39,5 +39,5 @@ pub(crate) async fn rehash(
     let tx = db.tenant("license_key_rehash", tenant).await?;
     let [rows] = tx.finish([(KEY_REHASH, &[&found.license_id.as_uuid(), &current.as_slice(), &hashes])]).await?;
     let is_its_key = rows.first().is_some_and(|row| row.get::<_, i64>(0) > 0);
-    Ok(if is_its_key { Rehashed::Done } else { Rehashed::NotItsKey })
+    Ok(if is_its_key { Rehashed::Done } else { Rehashed::ForeignKey })
 }

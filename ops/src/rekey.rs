@@ -13,8 +13,8 @@ use protocol::wire::Tier;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::office::{AUDIT, Office};
-use crate::printer::{Failure, Shown};
+use crate::ops_context::{AUDIT, OpsContext};
+use crate::printer::{Failure, Output};
 
 const LICENSE: &str = "/* license_to_rekey */
     select l.plan_code, p.tier, l.seats, l.state, l.key_hint,
@@ -29,7 +29,7 @@ const FORMER_KEY_ADD: &str = "/* former_license_key_add */
 const LICENSE_REKEY: &str = "/* license_rekey */
     update licenses set key_hash = $2, key_hint = $3, key_hashed_at = now() where id = $1";
 
-/// The longest time that a former key can stay good.
+/// Maximum time for which a former key stays good.
 const GRACE_MAX: SignedDuration = SignedDuration::from_hours(90 * 24);
 
 /// Reads the time that the former key stays good, such as `12h` or `7d`.
@@ -51,10 +51,10 @@ pub fn grace(text: &str) -> Result<SignedDuration, String> {
 ///
 /// # Errors
 /// When there is no such license, it was revoked, or its organization has no owner who could get the key.
-pub async fn rekey(office: &Office, license: LicenseId, grace: SignedDuration) -> Result<Shown, Failure> {
-    let (tenant, id) = (office.tenant_of_license(license).await?, license.as_uuid());
-    let hasher = office.hasher()?;
-    let mut tx = office.db.tenant("license_rekey", tenant).await?;
+pub async fn rekey(ops: &OpsContext, license: LicenseId, grace: SignedDuration) -> Result<Output, Failure> {
+    let (tenant, id) = (ops.tenant_of_license(license).await?, license.as_uuid());
+    let hasher = ops.hasher()?;
+    let mut tx = ops.db.tenant("license_rekey", tenant).await?;
     let [found] = tx.run([(LICENSE, &[&id])]).await?;
     let row = found.first().ok_or_else(|| Failure::Refused(format!("There is no license {license}.")))?;
     if row.get::<_, &str>("state") == "revoked" {
@@ -83,10 +83,10 @@ pub async fn rekey(office: &Office, license: LicenseId, grace: SignedDuration) -
         (FORMER_KEY_ADD, &[&id, &good_until]),
         (LICENSE_REKEY, &[&id, &hash.as_slice(), &hint]),
         (OUTBOX_ADD, &[&entry, &"mail", &once, &payload, &Some(secret)]),
-        (AUDIT, &[&audit, &office.actor, &"license.rekeyed", &id, &detail]),
+        (AUDIT, &[&audit, &ops.actor, &"license.rekeyed", &id, &detail]),
     ];
     tx.finish(writes).await?;
-    Ok(Shown::One(vec![
+    Ok(Output::Record(vec![
         ("license_id", json!(license)),
         ("tenant_id", json!(tenant)),
         ("key_hint", json!(hint)),

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use postgres_protocol::password::scram_sha_256;
 
-use crate::office::Office;
-use crate::printer::{Failure, Shown};
+use crate::ops_context::OpsContext;
+use crate::printer::{Failure, Output};
 
 /// Role → password, of `ROLE_PASSWORDS`.
 pub type Passwords = BTreeMap<String, String>;
@@ -38,13 +38,13 @@ pub fn passwords(value: &str) -> Result<Passwords, String> {
 ///
 /// # Errors
 /// When a role isn't there, or the database doesn't answer.
-pub async fn set_passwords(office: &Office) -> Result<Shown, Failure> {
-    let passwords = office.role_passwords()?;
+pub async fn set_passwords(ops: &OpsContext) -> Result<Output, Failure> {
+    let passwords = ops.role_passwords()?;
     for (role, password) in &passwords {
         // A utility statement takes no parameters; both were checked, or are made of base64.
         let sql =
             format!(r#"/* role_password */ alter role "{role}" password '{}'"#, scram_sha_256(password.as_bytes()));
-        office.db.outside_tenants((&sql, &[])).await?;
+        ops.db.outside_tenants((&sql, &[])).await?;
     }
-    Ok(Shown::Done(format!("{} roles have their passwords.", passwords.len())))
+    Ok(Output::Message(format!("{} roles have their passwords.", passwords.len())))
 }

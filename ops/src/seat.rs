@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use protocol::id::{LicenseId, SessionId};
 use serde_json::json;
 
-use crate::office::Office;
-use crate::printer::{Failure, Shown};
+use crate::ops_context::OpsContext;
+use crate::printer::{Failure, Output};
 
 const SESSIONS: &str = "/* sessions_of_license */
     select s.id, coalesce(u.email, 'license key'), s.hostname, s.hardware_id, s.started_at
@@ -30,11 +30,11 @@ const COLUMNS: &[&str] = &["session_id", "user", "hostname", "hardware_id", "sin
 ///
 /// # Errors
 /// When there is no such license, or Redis doesn't answer.
-pub async fn list(office: &Office, license: LicenseId) -> Result<Shown, Failure> {
-    let tenant = office.tenant_of_license(license).await?;
-    let tx = office.db.tenant("seat_list", tenant).await?;
+pub async fn list(ops: &OpsContext, license: LicenseId) -> Result<Output, Failure> {
+    let tenant = ops.tenant_of_license(license).await?;
+    let tx = ops.db.tenant("seat_list", tenant).await?;
     let [rows] = tx.finish([(SESSIONS, &[&license.as_uuid()])]).await?;
-    let left: HashMap<SessionId, i64> = office.seats()?.list(license).await?.into_iter().collect();
+    let left: HashMap<SessionId, i64> = ops.seats()?.list(license).await?.into_iter().collect();
     let rows = rows.iter().map(|r| {
         let id = SessionId::from_uuid(r.get(0));
         let text = |i| json!(r.get::<_, Option<&str>>(i));
@@ -46,43 +46,43 @@ pub async fn list(office: &Office, license: LicenseId) -> Result<Shown, Failure>
         };
         vec![json!(id), text(1), text(2), text(3), json!(r.get::<_, Timestamp>(4)), seconds, json!(state)]
     });
-    Ok(Shown::List(COLUMNS, rows.collect()))
+    Ok(Output::List(COLUMNS, rows.collect()))
 }
 
 /// Shows the number of seats of each plan that are taken, over all tenants.
 ///
 /// # Errors
 /// When Postgres or Redis don't answer.
-pub async fn usage(office: &Office) -> Result<Shown, Failure> {
-    let plans = office.seats()?.usage().await?.into_iter().filter(|(_, usage)| usage.licenses > 0);
+pub async fn usage(ops: &OpsContext) -> Result<Output, Failure> {
+    let plans = ops.seats()?.usage().await?.into_iter().filter(|(_, usage)| usage.licenses > 0);
     let rows = plans.map(|(plan, usage)| {
         usage.log_event(&plan).emit();
         vec![json!(plan), json!(usage.licenses), json!(usage.limit), json!(usage.in_use)]
     });
-    Ok(Shown::List(USAGE_COLUMNS, rows.collect()))
+    Ok(Output::List(USAGE_COLUMNS, rows.collect()))
 }
 
 /// Ends a session, so that its seat is free at once; its client is notified at its next heartbeat.
 ///
 /// # Errors
 /// When there is no such session, or Redis doesn't answer; the session has then ended all the same.
-pub async fn evict(office: &Office, session: SessionId) -> Result<Shown, Failure> {
-    let tenant = office.tenant_of_session(session).await?;
-    let tx = office.db.tenant("seat_evict", tenant).await?;
+pub async fn evict(ops: &OpsContext, session: SessionId) -> Result<Output, Failure> {
+    let tenant = ops.tenant_of_session(session).await?;
+    let tx = ops.db.tenant("seat_evict", tenant).await?;
     let detail = json!({"session_id": session});
     let id = session.as_uuid();
     let [evicted, rows] =
-        tx.finish([(SESSION_EVICT, &[&id, &uuid::Uuid::now_v7(), &office.actor, &detail]), (SESSION, &[&id])]).await?;
+        tx.finish([(SESSION_EVICT, &[&id, &uuid::Uuid::now_v7(), &ops.actor, &detail]), (SESSION, &[&id])]).await?;
     let row = rows.first().ok_or_else(|| Failure::Refused(format!("There is no session {session}.")))?;
     let license = LicenseId::from_uuid(row.get(0));
     // The seat is freed again also when the row was closed before: the last eviction may have stopped between the two.
-    if let Err(e) = office.seats()?.free(license, &[session]).await {
+    if let Err(e) = ops.seats()?.free(license, &[session]).await {
         return Err(Failure::Broken(format!(
             "The session has ended, but Redis could not be told ({}): its seat isn't free yet. Run the same command again.",
             e.internal().unwrap_or_default()
         )));
     }
-    Ok(Shown::Done(match row.get::<_, Option<&str>>(1) {
+    Ok(Output::Message(match row.get::<_, Option<&str>>(1) {
         Some(reason) if evicted.is_empty() => format!("Session {session} had ended before ({reason})."),
         _ => format!("Session {session} has ended and its seat is free."),
     }))

@@ -2,7 +2,7 @@
 //! dependencies answer, and that it answers a request as that function does. The test changes nothing, and needs no
 //! credentials. With a license key, a seat is taken, kept and given back besides.
 
-mod guest;
+mod smoke_client;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -11,44 +11,44 @@ use protocol::key::{Brand, KeyType, LicenseKey};
 use reqwest::{Method, Url};
 use serde_json::{Value, json};
 
-use self::guest::Guest;
-use crate::printer::{Failure, Shown};
+use self::smoke_client::SmokeClient;
+use crate::printer::{Failure, Output};
 
-/// The longest that one answer may take; a new instance starts first.
+/// Timeout of one answer; a new instance starts first.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// `private.googleapis.com`: address of Cloud Run inside the network, where a function that only the load balancer reaches lets
 /// us in.
-const PRIVATE_GOOGLE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(199, 36, 153, 8)), 443);
+const PRIVATE_GOOGLE_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(199, 36, 153, 8)), 443);
 
-/// A request that needs no credentials, and the expected answer of the function that it is for.
-struct Question<'a> {
+/// A request that needs no credentials, and its expected answer.
+struct Check<'a> {
     method: Method,
     path: &'static str,
     body: Value,
     status: u16,
     /// JSON pointer into the answer, and the value expected there.
-    says: (&'static str, &'a str),
+    expected: (&'static str, &'a str),
 }
 
-/// Returns the request for a function. Its license key is unknown, so that it goes all the way through Redis and Postgres.
-fn question(function: &str) -> Option<Question<'static>> {
+/// Returns the check of a function. Its license key is unknown, so that the request goes all the way through Redis and Postgres.
+fn check_of(function: &str) -> Option<Check<'static>> {
     let key = LicenseKey::generate(Brand::Coditect, KeyType::Pro).to_string();
     let machine = "0".repeat(64);
     let unknown = json!({"license_key": key, "machine_id": machine, "version": "0"});
-    let denied = |method, path, body| Question { method, path, body, status: 401, says: ("/code", "invalid_token") };
+    let denied = |method, path, body| Check { method, path, body, status: 401, expected: ("/code", "invalid_token") };
     let record = json!({"device_id": "smoke", "records": []});
     Some(match function {
         "validate" => {
-            let says = ("/reason", "not_found");
-            Question { method: Method::POST, path: "/api/v1/licenses/validate", body: unknown, status: 200, says }
+            let expected = ("/reason", "not_found");
+            Check { method: Method::POST, path: "/api/v1/licenses/validate", body: unknown, status: 200, expected }
         }
         "auth" => {
-            let says = ("/code", "invalid_license_key");
-            Question { method: Method::POST, path: "/api/v1/auth/license", body: unknown, status: 401, says }
+            let expected = ("/code", "invalid_license_key");
+            Check { method: Method::POST, path: "/api/v1/auth/license", body: unknown, status: 401, expected }
         }
         "webhook-stripe" => {
-            let says = ("/code", "invalid_signature");
-            Question { method: Method::POST, path: "/webhooks/stripe", body: json!({}), status: 400, says }
+            let expected = ("/code", "invalid_signature");
+            Check { method: Method::POST, path: "/webhooks/stripe", body: json!({}), status: 400, expected }
         }
         "acquire" => denied(Method::POST, "/api/v1/licenses/acquire", json!({"hardware_id": machine})),
         "heartbeat" => denied(Method::POST, "/api/v1/licenses/heartbeat", json!({"session_id": uuid::Uuid::nil()})),
@@ -56,8 +56,8 @@ fn question(function: &str) -> Option<Question<'static>> {
         "billing" => denied(Method::POST, "/api/v1/billing/portal", json!({})),
         // An empty request, which it refuses: a smoke test is not to be counted.
         "telemetry" => {
-            let says = ("/code", "validation_failed");
-            Question { method: Method::POST, path: "/api/v1/telemetry", body: json!({}), status: 422, says }
+            let expected = ("/code", "validation_failed");
+            Check { method: Method::POST, path: "/api/v1/telemetry", body: json!({}), status: 422, expected }
         }
         "sync-push" => denied(Method::POST, "/api/v1/context/push", record),
         "sync-pull" => denied(Method::GET, "/api/v1/context/pull", Value::Null),
@@ -69,33 +69,33 @@ fn question(function: &str) -> Option<Question<'static>> {
 ///
 /// # Errors
 /// The difference from the expected answer.
-pub async fn test(function: &str, url: &str) -> Result<Shown, Failure> {
+pub async fn test(function: &str, url: &str) -> Result<Output, Failure> {
     let url = Url::parse(url).map_err(|e| Failure::Usage(format!("{url} is no URL: {e}.")))?;
-    let question = question(function)
+    let check = check_of(function)
         .ok_or_else(|| Failure::Usage(format!("There is no function {function} to be asked anything.")))?;
-    let guest = Guest::from_environment(function, &url)?;
+    let smoke_client = SmokeClient::from_environment(function, &url)?;
     let mut client = reqwest::Client::builder().timeout(ANSWER_TIMEOUT);
-    let urls = guest.iter().flat_map(|guest| &guest.urls).chain([&url]);
+    let urls = smoke_client.iter().flat_map(|smoke_client| &smoke_client.urls).chain([&url]);
     for host in urls.filter_map(Url::host_str).filter(|host| host.ends_with(".run.app")) {
-        client = client.resolve(host, PRIVATE_GOOGLE);
+        client = client.resolve(host, PRIVATE_GOOGLE_ADDRESS);
     }
     let client = client.build().map_err(|e| Failure::Broken(e.to_string()))?;
 
-    let of_all = |path, says| Question { method: Method::GET, path, body: Value::Null, status: 200, says };
-    let questions = [of_all("/health", ("/status", "ok")), of_all("/ready", ("/function", function)), question];
-    for question in questions {
-        ask(&client, url.clone(), question).await?;
+    let get = |path, expected| Check { method: Method::GET, path, body: Value::Null, status: 200, expected };
+    let checks = [get("/health", ("/status", "ok")), get("/ready", ("/function", function)), check];
+    for check in checks {
+        run_check(&client, url.clone(), check).await?;
     }
-    let mut said = format!("{function} lives, has what it needs, and answers as {function} does.");
-    if let Some(guest) = guest {
-        guest.visit(&client).await?;
-        said.push_str(" A seat was taken, kept and given back.");
+    let mut message = format!("{function} lives, has what it needs, and answers as {function} does.");
+    if let Some(smoke_client) = smoke_client {
+        smoke_client.run_session(&client).await?;
+        message.push_str(" A seat was taken, kept and given back.");
     }
-    Ok(Shown::Done(said))
+    Ok(Output::Message(message))
 }
 
-async fn ask(client: &reqwest::Client, mut url: Url, question: Question<'_>) -> Result<(), Failure> {
-    let Question { method, path, body, status, says: (pointer, wanted) } = question;
+async fn run_check(client: &reqwest::Client, mut url: Url, check: Check<'_>) -> Result<(), Failure> {
+    let Check { method, path, body, status, expected: (pointer, expected) } = check;
     let failed = |why: String| Failure::Refused(format!("{method} {path}: {why}"));
     url.set_path(path);
     let mut request = client.request(method.clone(), url);
@@ -106,23 +106,25 @@ async fn ask(client: &reqwest::Client, mut url: Url, question: Question<'_>) -> 
     let got = answer.status().as_u16();
     let text = answer.text().await.map_err(|e| failed(format!("half an answer ({e}).")))?;
     let value: Value = serde_json::from_str(&text).unwrap_or_default();
-    let said = value.pointer(pointer).and_then(Value::as_str);
-    if got == status && said == Some(wanted) {
+    let found = value.pointer(pointer).and_then(Value::as_str);
+    if got == status && found == Some(expected) {
         return Ok(());
     }
     let start: String = text.chars().take(400).collect();
-    Err(failed(format!("{got} instead of {status}, {pointer} is {said:?} instead of {wanted:?}. The answer: {start}")))
+    Err(failed(format!(
+        "{got} instead of {status}, {pointer} is {found:?} instead of {expected:?}. The answer: {start}"
+    )))
 }
 
 #[cfg(test)]
 mod tests {
-    /// A function that can't be asked anything can't be deployed.
+    /// A function without a check can't be deployed.
     #[test]
-    fn every_function_has_its_question() {
+    fn every_function_has_a_check() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../functions");
         for function in std::fs::read_dir(folder).unwrap().flatten().filter(|f| f.path().join("Cargo.toml").exists()) {
             let name = function.file_name().into_string().unwrap();
-            assert!(super::question(&name).is_some(), "{name}");
+            assert!(super::check_of(&name).is_some(), "{name}");
         }
     }
 }

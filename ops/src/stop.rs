@@ -9,16 +9,16 @@ use crate::printer::Failure;
 ///
 /// # Errors
 /// When signals can't be listened for.
-pub fn asked_to() -> Result<Receiver<bool>, Failure> {
+pub fn shutdown_receiver() -> Result<Receiver<bool>, Failure> {
     let broken = |e: std::io::Error| Failure::Broken(format!("Signals can't be listened for: {e}."));
     let (mut term, mut int) =
         (signal(SignalKind::terminate()).map_err(broken)?, signal(SignalKind::interrupt()).map_err(broken)?);
-    let (tell, told) = watch::channel(false);
+    let (sender, receiver) = watch::channel(false);
     tokio::spawn(async move {
         tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
-        let _ = tell.send(true);
+        let _ = sender.send(true);
         // The sender lives until the last receiver is dropped.
-        tell.closed().await;
+        sender.closed().await;
     });
-    Ok(told)
+    Ok(receiver)
 }

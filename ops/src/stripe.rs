@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio_postgres::Row;
 
-use crate::office::Office;
-use crate::printer::{Failure, Shown};
+use crate::ops_context::OpsContext;
+use crate::printer::{Failure, Output};
 
 /// What Stripe said, and what became of it.
 #[derive(Debug, Subcommand)]
@@ -37,15 +37,15 @@ pub(crate) enum Stripe {
 }
 
 impl Stripe {
-    pub(crate) async fn run(self, office: &Office) -> Result<Shown, Failure> {
+    pub(crate) async fn run(self, ops: &OpsContext) -> Result<Output, Failure> {
         match self {
             Self::Events { failed, waiting, recheck, limit } => {
                 let states = [(failed, "failed"), (waiting, "waiting"), (recheck, "recheck")];
                 let state = states.into_iter().find_map(|(is_asked, state)| is_asked.then_some(state));
-                events(office, state, limit).await
+                events(ops, state, limit).await
             }
-            Self::Retry { event } => retry(office, event.as_deref()).await,
-            Self::Reconcile { dry_run } => reconcile(office, !dry_run).await,
+            Self::Retry { event } => retry(ops, event.as_deref()).await,
+            Self::Reconcile { dry_run } => reconcile(ops, !dry_run).await,
         }
     }
 }
@@ -66,13 +66,13 @@ const LEFT: &str = "/* stripe_events_left */
 const COLUMNS: &[&str] =
     &["event_id", "type", "livemode", "state", "created_at", "attempts", "error", "waits_for", "recheck"];
 
-/// The newest events: all, or those of a state (`recheck`: those that are to be compared with Stripe).
+/// Lists the newest events: all, or those of a state (`recheck`: those that are to be compared with Stripe).
 ///
 /// # Errors
 /// When the database doesn't answer.
-async fn events(office: &Office, state: Option<&str>, most: u32) -> Result<Shown, Failure> {
-    let rows = office.db.outside_tenants((EVENTS, &[&state, &i64::from(most)])).await?;
-    Ok(Shown::List(COLUMNS, rows.iter().map(row).collect()))
+async fn events(ops: &OpsContext, state: Option<&str>, most: u32) -> Result<Output, Failure> {
+    let rows = ops.db.outside_tenants((EVENTS, &[&state, &i64::from(most)])).await?;
+    Ok(Output::List(COLUMNS, rows.iter().map(row).collect()))
 }
 
 fn row(row: &Row) -> Vec<Value> {
@@ -94,25 +94,25 @@ fn row(row: &Row) -> Vec<Value> {
 ///
 /// # Errors
 /// When an event still can't be applied, there is no such event, or the database doesn't answer.
-async fn retry(office: &Office, only: Option<&str>) -> Result<Shown, Failure> {
+async fn retry(ops: &OpsContext, only: Option<&str>) -> Result<Output, Failure> {
     if let Some(id) = only {
-        let rows = office.db.outside_tenants((EVENT, &[&id])).await?;
+        let rows = ops.db.outside_tenants((EVENT, &[&id])).await?;
         let Some(row) = rows.first() else {
             return Err(Failure::Refused(format!(
                 "There is no event {id}. `ops stripe events` shows those there are."
             )));
         };
         if row.get::<_, &str>(0) == "applied" && row.get::<_, Option<&str>>(1).is_none() {
-            return Ok(Shown::Done(format!("The event {id} was applied before; there is nothing to do.")));
+            return Ok(Output::Message(format!("The event {id} was applied before; there is nothing to do.")));
         }
     }
-    let ledger = office.ledger()?;
+    let ledger = ops.ledger()?;
     let tried = ledger.retry(only).await?.len() + ledger.recheck(only).await?.len();
-    let rows = office.db.outside_tenants((LEFT, &[&only])).await?;
+    let rows = ops.db.outside_tenants((LEFT, &[&only])).await?;
     let [failed, waiting, recheck] = rows.first().map_or([0; 3], |row| [0, 1, 2].map(|i| row.get::<_, i64>(i)));
     let left = format!("{failed} events can't be applied, {waiting} wait");
     match (failed, recheck) {
-        (0, 0) => Ok(Shown::Done(format!("Tried {tried} events: {left}."))),
+        (0, 0) => Ok(Output::Message(format!("Tried {tried} events: {left}."))),
         (0, _) => Err(Failure::Refused(format!("{left}, {recheck} could not be compared with Stripe."))),
         _ => Err(Failure::Refused(format!("{left}. `ops stripe events --failed` says why."))),
     }
@@ -123,15 +123,15 @@ async fn retry(office: &Office, only: Option<&str>) -> Result<Shown, Failure> {
 /// # Errors
 /// When there is no key of Stripe's API, something can't be compared or brought to what Stripe has, or the database or Stripe
 /// doesn't answer.
-async fn reconcile(office: &Office, is_applied: bool) -> Result<Shown, Failure> {
-    let ledger = office.ledger()?;
+async fn reconcile(ops: &OpsContext, is_applied: bool) -> Result<Output, Failure> {
+    let ledger = ops.ledger()?;
     if ledger.livemode().is_none() {
         return Err(Failure::Usage(
             "Set STRIPE_API_KEY to a key that begins with rk_live_, sk_live_, rk_test_ or sk_test_.".into(),
         ));
     }
-    let tenants = office.tenants().await?;
-    let found = ledger.reconcile(&tenants, &office.actor, is_applied).await.map_err(|problem| {
+    let tenants = ops.tenants().await?;
+    let found = ledger.reconcile(&tenants, &ops.actor, is_applied).await.map_err(|problem| {
         Failure::Broken(format!("{} What was compared before stays. Run the same command again.", cause(&problem)))
     })?;
     let columns = &["subscription_id", "customer_id", "before", "after", "problem"];
@@ -139,8 +139,8 @@ async fn reconcile(office: &Office, is_applied: bool) -> Result<Shown, Failure> 
     let rows = found
         .into_iter()
         .map(|c| vec![json!(c.subscription), json!(c.customer), json!(c.before), json!(c.after), json!(c.problem)]);
-    let shown = Shown::List(columns, rows.collect());
-    if is_partial { Err(Failure::Partly(shown)) } else { Ok(shown) }
+    let shown = Output::List(columns, rows.collect());
+    if is_partial { Err(Failure::Partial(shown)) } else { Ok(shown) }
 }
 
 fn cause(problem: &common::Problem) -> String {

@@ -2,13 +2,13 @@
 
 use protocol::id::TenantId;
 
-use crate::office::Office;
-use crate::printer::{Failure, Shown};
+use crate::ops_context::OpsContext;
+use crate::printer::{Failure, Output};
 use crate::redaction::{self, Extent};
 use crate::{context, person};
 
 /// Statements that delete rows whose retention has ended, in one tenant. Their limits keep a statement far below its timeout.
-const OLD_ROWS: [&str; 5] = [
+const EXPIRED_ROWS: [&str; 5] = [
     "/* idempotency_keys_sweep */
     delete from idempotency_keys where ctid = any(array(
         select ctid from idempotency_keys where created_at < now() - interval '24 hours' limit 5000))
@@ -66,60 +66,60 @@ const MAX_FAILURES: usize = 3;
 ///
 /// # Errors
 /// When a tenant's part fails, or the database doesn't answer; rows that were deleted before stay deleted.
-pub async fn all(office: &Office) -> Result<Shown, Failure> {
-    let tenants = office.tenants().await?;
+pub async fn all(ops: &OpsContext) -> Result<Output, Failure> {
+    let tenants = ops.tenants().await?;
     let (mut people, mut versions, mut failed) = (0, 0, Vec::new());
     for tenant in &tenants {
-        match sweep_tenant(office, *tenant).await {
+        match sweep_tenant(ops, *tenant).await {
             Ok((more_people, more_versions)) => (people, versions) = (people + more_people, versions + more_versions),
             Err(failure) if failed.len() + 1 == MAX_FAILURES => return Err(failure),
             Err(failure) => failed.push((tenant, failure)),
         }
     }
-    redact_events(office).await?;
+    redact_events(ops).await?;
     if let Some((tenant, failure)) = failed.first() {
         let why = failure.message();
         return Err(Failure::Broken(format!("The tenant {tenant} was not swept, the others were. {why}")));
     }
-    let mut said = format!("Swept {} tenants.", tenants.len());
+    let mut message = format!("Swept {} tenants.", tenants.len());
     if people > 0 {
-        said.push_str(&format!(" People erased, whose time was over: {people}."));
+        message.push_str(&format!(" People erased, whose time was over: {people}."));
     }
     if versions > 0 {
-        said.push_str(&format!(" Versions of records that were too old, or too many: {versions}."));
+        message.push_str(&format!(" Versions of records that were too old, or too many: {versions}."));
     }
-    Ok(Shown::Done(said))
+    Ok(Output::Message(message))
 }
 
 /// Returns how many people were erased, and how many versions were deleted.
-async fn sweep_tenant(office: &Office, tenant: TenantId) -> Result<(usize, i64), Failure> {
-    let people = person::erase_due(office, tenant).await?;
-    let versions = sweep_history(office, tenant).await?;
-    for sql in OLD_ROWS {
-        while !office.db.tenant("sweep", tenant).await?.finish([(sql, &[])]).await?[0].is_empty() {}
+async fn sweep_tenant(ops: &OpsContext, tenant: TenantId) -> Result<(usize, i64), Failure> {
+    let people = person::erase_due(ops, tenant).await?;
+    let versions = sweep_history(ops, tenant).await?;
+    for sql in EXPIRED_ROWS {
+        while !ops.db.tenant("sweep", tenant).await?.finish([(sql, &[])]).await?[0].is_empty() {}
     }
     Ok((people, versions))
 }
 
-/// Deletes the versions that a tenant's plan keeps no longer, and answers how many there were.
-async fn sweep_history(office: &Office, tenant: TenantId) -> Result<i64, Failure> {
+/// Deletes the versions that a tenant's plan keeps no longer, and returns their number.
+async fn sweep_history(ops: &OpsContext, tenant: TenantId) -> Result<i64, Failure> {
     let mut versions = 0;
     loop {
-        let tx = office.db.tenant("context_history_sweep", tenant).await?;
-        let [_, gone] = tx.finish([(context::LOCK, &[]), (HISTORY_SWEEP, &[&context::AT_ONCE])]).await?;
+        let tx = ops.db.tenant("context_history_sweep", tenant).await?;
+        let [_, gone] = tx.finish([(context::LOCK, &[]), (HISTORY_SWEEP, &[&context::TRIM_BATCH])]).await?;
         let gone: i64 = gone.first().map_or(0, |row| row.get(0));
         versions += gone;
-        if gone < context::AT_ONCE {
+        if gone < context::TRIM_BATCH {
             return Ok(versions);
         }
     }
 }
 
 /// Removes the payer from Stripe's old events. The effects of the events are kept.
-async fn redact_events(office: &Office) -> Result<(), Failure> {
+async fn redact_events(ops: &OpsContext) -> Result<(), Failure> {
     let mut seen = String::new();
     loop {
-        let rows = office.db.outside_tenants((EVENTS_OLD, &[&seen])).await?;
+        let rows = ops.db.outside_tenants((EVENTS_OLD, &[&seen])).await?;
         let Some(last) = rows.last() else { return Ok(()) };
         seen = last.get(0);
         let (mut ids, mut bodies) = (Vec::new(), Vec::new());
@@ -127,7 +127,7 @@ async fn redact_events(office: &Office) -> Result<(), Failure> {
             let (id, body): (String, Vec<u8>) = (row.get(0), row.get(1));
             let is_done = row.get(2) || {
                 let known =
-                    office.db.outside_tenants((IS_KNOWN, &[&redaction::ids(&body), &row.get::<_, bool>(3)])).await?;
+                    ops.db.outside_tenants((IS_KNOWN, &[&redaction::ids(&body), &row.get::<_, bool>(3)])).await?;
                 known.first().is_some_and(|row| row.get(0))
             };
             if is_done {
@@ -135,6 +135,6 @@ async fn redact_events(office: &Office) -> Result<(), Failure> {
                 bodies.push(redaction::redact(&body, Extent::Everything).unwrap_or(body));
             }
         }
-        office.db.outside_tenants((EVENTS_REDACT, &[&ids, &bodies])).await?;
+        ops.db.outside_tenants((EVENTS_REDACT, &[&ids, &bodies])).await?;
     }
 }

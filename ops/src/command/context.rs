@@ -3,9 +3,9 @@
 use clap::Subcommand;
 use protocol::wire::Kind;
 
-use crate::context::{self, Wanted};
-use crate::office::Office;
-use crate::printer::{Failure, Shown};
+use crate::context::{self, ForgetFilter};
+use crate::ops_context::OpsContext;
+use crate::printer::{Failure, Output};
 
 /// What tenants sync between their machines.
 #[derive(Debug, Subcommand)]
@@ -61,16 +61,16 @@ pub(super) enum Encryption {
 }
 
 impl Context {
-    pub(super) async fn run(self, office: &Office, json: bool) -> Result<Shown, Failure> {
+    pub(super) async fn run(self, ops: &OpsContext, json: bool) -> Result<Output, Failure> {
         match self {
-            Self::Status { tenant } => context::status(office, &tenant).await,
-            Self::History { tenant, kind, id } => context::history(office, &tenant, kind, &id, json).await,
+            Self::Status { tenant } => context::status(ops, &tenant).await,
+            Self::History { tenant, kind, id } => context::history(ops, &tenant, kind, &id, json).await,
             Self::Forget { tenant, kind, id, before } => {
                 let record = kind.zip(id.as_deref());
-                context::forget(office, &tenant, &Wanted { record, before: before.flatten() }).await
+                context::forget(ops, &tenant, &ForgetFilter { record, before: before.flatten() }).await
             }
-            Self::Epoch { tenant, .. } => context::raise_epoch(office, tenant.as_deref()).await,
-            Self::Encryption(Encryption::Off { tenant }) => context::lift_encryption(office, &tenant).await,
+            Self::Epoch { tenant, .. } => context::raise_epoch(ops, tenant.as_deref()).await,
+            Self::Encryption(Encryption::Off { tenant }) => context::lift_encryption(ops, &tenant).await,
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use clap::Subcommand;
 
-use crate::office::Office;
+use crate::ops_context::OpsContext;
 use crate::person;
-use crate::printer::{Failure, Shown};
+use crate::printer::{Failure, Output};
 
 /// What is held of a person, named by address or id.
 #[derive(Debug, Subcommand)]
@@ -33,11 +33,11 @@ pub(super) enum Person {
 }
 
 impl Person {
-    pub(super) async fn run(self, office: &Office) -> Result<Shown, Failure> {
+    pub(super) async fn run(self, ops: &OpsContext) -> Result<Output, Failure> {
         match self {
-            Self::Export { who, tenant } => person::export(office, &tenant, &who).await,
-            Self::Erase { who, tenant, now } => person::erase(office, &tenant, &who, now).await,
-            Self::Keep { who, tenant } => person::keep(office, &tenant, &who).await,
+            Self::Export { who, tenant } => person::export(ops, &tenant, &who).await,
+            Self::Erase { who, tenant, now } => person::erase(ops, &tenant, &who, now).await,
+            Self::Keep { who, tenant } => person::keep(ops, &tenant, &who).await,
         }
     }
 }

@@ -7,9 +7,9 @@ use protocol::wire::Kind;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{AT_ONCE, LOCK};
-use crate::office::Office;
-use crate::printer::{Failure, Shown};
+use super::{LOCK, TRIM_BATCH};
+use crate::ops_context::OpsContext;
+use crate::printer::{Failure, Output};
 
 const RECORD_EXISTS: &str = "/* context_record_exists */
     select from context_kinds k
@@ -17,7 +17,7 @@ const RECORD_EXISTS: &str = "/* context_record_exists */
                            or exists (select from context_history h where h.kind = k.code and h.id = $2))";
 const HISTORY_FORGET: &str = "/* context_history_forget */
     select versions, bytes from context_history_trim(coalesce($1::timestamptz, 'infinity'), 0, $2::bigint::integer)";
-/// By the key, however little is known of the table.
+/// Deletes versions of one record, which are found by the key however little the planner knows of the table.
 const RECORD_FORGET: &str = "/* context_record_forget */
     with gone as (
         delete from context_history h
@@ -32,7 +32,7 @@ const RECORD_FORGET: &str = "/* context_record_forget */
         update context_heads set history_bytes = history_bytes - (select coalesce(sum(bytes), 0) from gone)
     )
     select count(*), coalesce(sum(bytes), 0)::bigint from gone";
-/// One entry for the whole command: each transaction brings it up to what has been deleted with it.
+/// Writes the audit entry of the whole command; each transaction brings it up to what has been deleted with it.
 const AUDIT_FORGOTTEN: &str = "/* context_audit_forgotten */
     insert into audit_log (id, tenant_id, actor, action, detail)
     values ($1, current_tenant(), $2, 'context.history_forgotten', $3)
@@ -40,14 +40,14 @@ const AUDIT_FORGOTTEN: &str = "/* context_audit_forgotten */
 
 /// The versions to delete.
 #[derive(Debug)]
-pub struct Wanted<'a> {
+pub struct ForgetFilter<'a> {
     /// Those of one record; `None`: of all.
     pub record: Option<(Kind, &'a str)>,
     /// Those that were replaced, or lost a conflict, before this time; `None`: all.
     pub before: Before,
 }
 
-/// The time that `--before` names; `None`: no limit.
+/// Time that `--before` names; `None`: no limit.
 pub type Before = Option<Timestamp>;
 
 /// Reads a time in the past: an age such as `30d`, a date, or a date and time with its zone. An age of nothing is no limit.
@@ -75,40 +75,40 @@ pub fn before(text: &str) -> Result<Before, String> {
 ///
 /// # Errors
 /// When there is no such tenant, or no such record.
-pub async fn forget(office: &Office, tenant: &str, wanted: &Wanted<'_>) -> Result<Shown, Failure> {
-    let id = office.tenant(tenant).await?;
-    if let Some((kind, record)) = wanted.record {
-        let tx = office.db.tenant("context_record_exists", id).await?;
+pub async fn forget(ops: &OpsContext, tenant: &str, filter: &ForgetFilter<'_>) -> Result<Output, Failure> {
+    let id = ops.tenant(tenant).await?;
+    if let Some((kind, record)) = filter.record {
+        let tx = ops.db.tenant("context_record_exists", id).await?;
         let [found] = tx.finish([(RECORD_EXISTS, &[&kind.as_str(), &record])]).await?;
         if found.is_empty() {
             let there = "`ops context status` shows which kinds this tenant has.";
             return Err(Failure::Refused(format!("This tenant has no {kind} with this id, and never had. {there}")));
         }
     }
-    let before = wanted.before;
+    let before = filter.before;
     let (entry, mut versions, mut bytes) = (Uuid::now_v7(), 0_i64, 0_i64);
     loop {
-        let mut tx = office.db.tenant("context_forget", id).await?;
-        let [_, gone] = match wanted.record {
+        let mut tx = ops.db.tenant("context_forget", id).await?;
+        let [_, gone] = match filter.record {
             Some((kind, record)) => {
-                tx.run([(LOCK, &[]), (RECORD_FORGET, &[&before, &AT_ONCE, &kind.as_str(), &record])]).await?
+                tx.run([(LOCK, &[]), (RECORD_FORGET, &[&before, &TRIM_BATCH, &kind.as_str(), &record])]).await?
             }
-            None => tx.run([(LOCK, &[]), (HISTORY_FORGET, &[&before, &AT_ONCE])]).await?,
+            None => tx.run([(LOCK, &[]), (HISTORY_FORGET, &[&before, &TRIM_BATCH])]).await?,
         };
         let (gone, size) = gone.first().map_or((0, 0), |row| (row.get::<_, i64>(0), row.get::<_, i64>(1)));
         (versions, bytes) = (versions + gone, bytes + size);
         if gone > 0 {
-            let (kind, record) = wanted.record.unzip();
+            let (kind, record) = filter.record.unzip();
             let detail = json!({"kind": kind, "id": record, "before": before, "versions": versions, "bytes": bytes});
-            tx.finish([(AUDIT_FORGOTTEN, &[&entry, &office.actor, &detail])]).await?;
+            tx.finish([(AUDIT_FORGOTTEN, &[&entry, &ops.actor, &detail])]).await?;
         } else {
             tx.commit().await?;
         }
-        if gone < AT_ONCE {
+        if gone < TRIM_BATCH {
             break;
         }
     }
-    Ok(Shown::Done(format!(
+    Ok(Output::Message(format!(
         "Deleted {versions} version{} with {bytes} bytes from the history. Backups keep them as long as they are kept.",
         if versions == 1 { "" } else { "s" }
     )))

@@ -12,12 +12,12 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::Person;
-use super::payments::{self, Forgotten};
-use crate::office::{AUDIT, Office};
-use crate::printer::{Failure, Shown};
+use super::payments::{self, Redacted};
+use crate::ops_context::{AUDIT, OpsContext};
+use crate::printer::{Failure, Output};
 
 /// Days until an erasure is final, as the product promises.
-const DAYS: i32 = 30;
+const ERASURE_DELAY_DAYS: i32 = 30;
 
 const PERSON_LEAVES: &str = "/* person_leaves */
     update users set erase_at = now() + interval '1 day' * $2::integer where id = $1 returning erase_at";
@@ -78,13 +78,13 @@ const MAILS_FORGET: &str = "/* person_mails_forget */
 const PERSON_FORGET: &str = "/* person_forget */ delete from users where id = $1";
 
 /// Writes an entry of the audit log, and commits.
-pub(super) async fn note(
+pub(super) async fn commit_with_audit(
     tx: TenantTx<'_>,
-    office: &Office,
+    ops: &OpsContext,
     action: &'static str,
     detail: Value,
 ) -> Result<(), Failure> {
-    tx.finish([(AUDIT, &[&Uuid::now_v7(), &office.actor, &action, &None::<Uuid>, &detail])]).await?;
+    tx.finish([(AUDIT, &[&Uuid::now_v7(), &ops.actor, &action, &None::<Uuid>, &detail])]).await?;
     Ok(())
 }
 
@@ -94,9 +94,9 @@ pub(super) async fn note(
 /// # Errors
 /// When there is no such tenant or person, it was begun before, or Redis doesn't answer; the sessions have ended all the same,
 /// and a repetition updates Redis.
-pub async fn erase(office: &Office, tenant: &str, who: &str, now: bool) -> Result<Shown, Failure> {
-    let tenant = office.tenant(tenant).await?;
-    let mut tx = office.db.tenant("person_erase", tenant).await?;
+pub async fn erase(ops: &OpsContext, tenant: &str, who: &str, now: bool) -> Result<Output, Failure> {
+    let tenant = ops.tenant(tenant).await?;
+    let mut tx = ops.db.tenant("person_erase", tenant).await?;
     let person = Person::find(&mut tx, who).await?;
     let id = person.id.as_uuid();
     let [ended, closed] = tx.run([(SESSIONS_CLOSE, &[&id]), (SESSIONS_CLOSED, &[&id])]).await?;
@@ -107,24 +107,24 @@ pub async fn erase(office: &Office, tenant: &str, who: &str, now: bool) -> Resul
             at
         }
         None => {
-            let days = if now { 0 } else { DAYS };
+            let days = if now { 0 } else { ERASURE_DELAY_DAYS };
             let [left, _] = tx.run([(PERSON_LEAVES, &[&id, &days]), (ANSWERS_FORGET, &[&id])]).await?;
             let at: Timestamp = left[0].get(0);
-            note(tx, office, "person.erasure_begun", json!({"user_id": person.id, "erase_at": at})).await?;
+            commit_with_audit(tx, ops, "person.erasure_begun", json!({"user_id": person.id, "erase_at": at})).await?;
             at
         }
     };
     // Before the rows are deleted: Redis can be updated from them alone, now or when it is there again.
-    free(office, &closed).await?;
+    release_seats(ops, &closed).await?;
     if now {
-        let mut tx = office.db.tenant("person_erase", tenant).await?;
+        let mut tx = ops.db.tenant("person_erase", tenant).await?;
         let person = Person::find(&mut tx, who).await?;
-        return for_good(tx, office, tenant, &person).await;
+        return erase_permanently(tx, ops, tenant, &person).await;
     }
     if begun_before.is_some() {
         return Err(Failure::Refused(format!("That was begun before; it is for good on {at:.0}.")));
     }
-    Ok(Shown::One(vec![
+    Ok(Output::Record(vec![
         ("user_id", json!(person.id)),
         ("tenant_id", json!(tenant)),
         ("sessions_ended", json!(ended.len())),
@@ -137,34 +137,39 @@ pub async fn erase(office: &Office, tenant: &str, who: &str, now: bool) -> Resul
 ///
 /// # Errors
 /// When there is no such tenant or person, or nothing was begun.
-pub async fn keep(office: &Office, tenant: &str, who: &str) -> Result<Shown, Failure> {
-    let mut tx = office.db.tenant("person_keep", office.tenant(tenant).await?).await?;
+pub async fn keep(ops: &OpsContext, tenant: &str, who: &str) -> Result<Output, Failure> {
+    let mut tx = ops.db.tenant("person_keep", ops.tenant(tenant).await?).await?;
     let person = Person::find(&mut tx, who).await?;
     if person.erase_at.is_none() {
         return Err(Failure::Refused(format!("Nobody began to erase {who}.")));
     }
     tx.run([(PERSON_STAYS, &[&person.id.as_uuid()])]).await?;
-    note(tx, office, "person.erasure_undone", json!({"user_id": person.id})).await?;
-    Ok(Shown::Done(format!("{who} stays, and can sign in again.")))
+    commit_with_audit(tx, ops, "person.erasure_undone", json!({"user_id": person.id})).await?;
+    Ok(Output::Message(format!("{who} stays, and can sign in again.")))
 }
 
 /// Erases for good the people whose 30 days are over, and returns their number.
 ///
 /// # Errors
 /// When the database doesn't answer; people who were erased before that stay erased.
-pub async fn erase_due(office: &Office, tenant: TenantId) -> Result<usize, Failure> {
+pub async fn erase_due(ops: &OpsContext, tenant: TenantId) -> Result<usize, Failure> {
     let mut count = 0;
     loop {
-        let mut tx = office.db.tenant("people_due", tenant).await?;
+        let mut tx = ops.db.tenant("people_due", tenant).await?;
         let [rows] = tx.run([(PEOPLE_DUE, &[])]).await?;
         let Some(person) = rows.first().map(Person::of) else { return Ok(count) };
-        for_good(tx, office, tenant, &person).await?;
+        erase_permanently(tx, ops, tenant, &person).await?;
         count += 1;
     }
 }
 
 /// Erases all of it in one transaction, and commits.
-async fn for_good(mut tx: TenantTx<'_>, office: &Office, tenant: TenantId, person: &Person) -> Result<Shown, Failure> {
+async fn erase_permanently(
+    mut tx: TenantTx<'_>,
+    ops: &OpsContext,
+    tenant: TenantId,
+    person: &Person,
+) -> Result<Output, Failure> {
     let (id, email) = (person.id.as_uuid(), &person.email);
     let (author, salt) = (UserId::new().as_uuid(), Uuid::now_v7().to_string());
     let [context_devices] = tx.run([(CONTEXT_DEVICES, &[&id])]).await?;
@@ -190,12 +195,12 @@ async fn for_good(mut tx: TenantTx<'_>, office: &Office, tenant: TenantId, perso
             (PERSON_FORGET, &[&id]),
         ])
         .await?;
-    let Forgotten { customers, events } = payments::forget(&mut tx, email).await?;
+    let Redacted { customers, events } = payments::redact(&mut tx, email).await?;
     let erased = json!({
         "sessions": sessions.len(), "devices": devices.len(), "mails": mails.len(), "records_without_author": disowned,
         "stripe_events": events, "stripe_customers": customers.len(),
     });
-    note(tx, office, "person.erased", json!({"user_id": person.id, "erased": erased})).await?;
+    commit_with_audit(tx, ops, "person.erased", json!({"user_id": person.id, "erased": erased})).await?;
     let mut kept = vec![
         "the audit log, where the person is a number".to_owned(),
         "what the person wrote, which is the tenant's, without an author".to_owned(),
@@ -207,7 +212,7 @@ async fn for_good(mut tx: TenantTx<'_>, office: &Office, tenant: TenantId, perso
             "at Stripe, what was paid and by whom, as the law wants it: delete {customers} there, or its next event says it again"
         ));
     }
-    Ok(Shown::One(vec![
+    Ok(Output::Record(vec![
         ("user_id", json!(person.id)),
         ("tenant_id", json!(tenant)),
         ("erased", erased),
@@ -217,10 +222,10 @@ async fn for_good(mut tx: TenantTx<'_>, office: &Office, tenant: TenantId, perso
 
 /// Frees the seats of sessions that were closed, for others at once; also of those that were closed before, since the last run
 /// may have stopped between the two.
-async fn free(office: &Office, closed: &[Row]) -> Result<(), Failure> {
+async fn release_seats(ops: &OpsContext, closed: &[Row]) -> Result<(), Failure> {
     for row in closed {
         let (session, license) = (SessionId::from_uuid(row.get(0)), LicenseId::from_uuid(row.get(1)));
-        office.seats()?.free(license, &[session]).await.map_err(|e| {
+        ops.seats()?.free(license, &[session]).await.map_err(|e| {
             Failure::Broken(format!(
                 "The person's sessions have ended, but Redis could not be told ({}): their seats aren't free yet. Run the same \
                  command again.",

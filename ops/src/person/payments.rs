@@ -38,7 +38,7 @@ const CUSTOMERS_FORGET: &str = "/* person_customers_forget */
     update stripe_customers set email = null, name = null where email = $1 returning id";
 
 /// Result of taking a person out of customers and events.
-pub(super) struct Forgotten {
+pub(super) struct Redacted {
     /// Customers that were the person.
     pub(super) customers: Vec<String>,
     /// Number of changed events.
@@ -46,7 +46,7 @@ pub(super) struct Forgotten {
 }
 
 /// Removes the person with this address from the tenant's customers and events, after the person's own row is deleted.
-pub(super) async fn forget(tx: &mut TenantTx<'_>, email: &str) -> Result<Forgotten, Failure> {
+pub(super) async fn redact(tx: &mut TenantTx<'_>, email: &str) -> Result<Redacted, Failure> {
     let [rows] = tx.run([(PAYMENT_IDS, &[&email])]).await?;
     let known: HashMap<String, bool> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
     let theirs = known.iter().filter(|(id, is_theirs)| **is_theirs && id.starts_with("cus_"));
@@ -57,18 +57,18 @@ pub(super) async fn forget(tx: &mut TenantTx<'_>, email: &str) -> Result<Forgott
         let [page] = tx.run([(EVENTS_WITH, &[&seen, &words])]).await?;
         let Some(last) = page.first().and_then(|row| row.get::<_, Option<String>>(0)) else { break };
         for event in page[0].get::<_, Vec<String>>(1) {
-            events += usize::from(forget_in(tx, &event, email, &known).await?);
+            events += usize::from(redact_event(tx, &event, email, &known).await?);
         }
         seen = last;
     }
     let [rows] = tx.run([(CUSTOMERS_FORGET, &[&email])]).await?;
     let mut customers: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
     customers.sort();
-    Ok(Forgotten { customers, events })
+    Ok(Redacted { customers, events })
 }
 
 /// Removes the person from one event, unless it is another tenant's; returns true if there was something to remove.
-async fn forget_in(
+async fn redact_event(
     tx: &mut TenantTx<'_>,
     event: &str,
     email: &str,

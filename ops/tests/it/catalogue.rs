@@ -1,11 +1,11 @@
-//! `ops plan`, `ops keys` and `ops sweep`: what belongs to no tenant, and what is kept for a time.
+//! Tests of `ops plan`, `ops keys` and `ops sweep`.
 
 use std::io::Write as _;
 
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
-use crate::desk::Desk;
+use crate::ops_cli::OpsCli;
 
 fn file(text: &str) -> NamedTempFile {
     let mut file = NamedTempFile::new().unwrap();
@@ -19,25 +19,25 @@ fn plan(code: &str, seats: u32, price: &str) -> Value {
         "prices": [{"price_id": price, "kind": "base", "seats": 1}]})
 }
 
-async fn import(desk: &Desk, text: &str) -> String {
+async fn import(ops: &OpsCli, text: &str) -> String {
     let file = file(text);
-    desk.plain(&["plan", "import", &file.path().display().to_string()]).await.err
+    ops.plain(&["plan", "import", &file.path().display().to_string()]).await.err
 }
 
 #[tokio::test]
 async fn plans_are_listed_added_and_replaced() {
-    let desk = Desk::new().await;
-    let before = desk.list(&["plan", "list"]).await;
+    let ops = OpsCli::new().await;
+    let before = ops.list(&["plan", "list"]).await;
     let team = before.iter().find(|p| p["plan"] == "TEAM").unwrap();
     assert_eq!((&team["included_seats"], &team["prices"]), (&json!(5), &json!("price_team price_team_seat")));
     let catalogue = json!({"plans": [plan("TEAM", 6, "price_new"), plan("TEAM_EU", 3, "price_eu")]});
     assert_eq!(
-        import(&desk, &catalogue.to_string()).await,
+        import(&ops, &catalogue.to_string()).await,
         "2 plans imported. No longer sold, because the file does not have them: price_team, price_team_seat. \
          Subscriptions that have them keep their plan.\n"
     );
-    assert_eq!(import(&desk, &catalogue.to_string()).await, "2 plans imported.\n");
-    let after = desk.list(&["plan", "list"]).await;
+    assert_eq!(import(&ops, &catalogue.to_string()).await, "2 plans imported.\n");
+    let after = ops.list(&["plan", "list"]).await;
     assert_eq!(after.len(), before.len() + 1);
     let of = |code: &str| after.iter().find(|p| p["plan"] == code).unwrap();
     assert_eq!(of("TEAM")["included_seats"], 6);
@@ -51,15 +51,15 @@ async fn plans_are_listed_added_and_replaced() {
         (&json!("cloud_sync hooks"), &json!("price_eu"))
     );
     assert_eq!(of("TEAM_EU")["quotas"], json!({"commands_per_day": -1}));
-    desk.tenant("acme").await;
-    let issued = desk.json(&["license", "issue", "--tenant", "acme", "--plan", "TEAM_EU"]).await;
+    ops.tenant("acme").await;
+    let issued = ops.json(&["license", "issue", "--tenant", "acme", "--plan", "TEAM_EU"]).await;
     assert_eq!(issued["seats"], 3);
-    assert!(desk.plain(&["plan", "list"]).await.out.contains("TEAM_EU"));
+    assert!(ops.plain(&["plan", "list"]).await.out.contains("TEAM_EU"));
 }
 
 #[tokio::test]
 async fn an_import_says_which_price_of_each_kind_is_sold() {
-    let desk = Desk::new().await;
+    let ops = OpsCli::new().await;
     let price = |id: &str, kind: &str, sold: Option<bool>| {
         let mut price = json!({"price_id": id, "kind": kind, "seats": 1});
         sold.into_iter().for_each(|sold| price["sold"] = sold.into());
@@ -87,8 +87,8 @@ async fn an_import_says_which_price_of_each_kind_is_sold() {
     for (prices, sold, unsold) in cases {
         let mut plan = plan("TEAM_EU", 3, "none");
         plan["prices"] = json!(prices);
-        import(&desk, &json!({"plans": [plan]}).to_string()).await;
-        let plans = desk.list(&["plan", "list"]).await;
+        import(&ops, &json!({"plans": [plan]}).to_string()).await;
+        let plans = ops.list(&["plan", "list"]).await;
         let plan = plans.iter().find(|p| p["plan"] == "TEAM_EU").unwrap();
         assert_eq!((&plan["prices"], &plan["unsold_prices"]), (&json!(sold), &json!(unsold)), "{prices:?}");
     }
@@ -98,21 +98,21 @@ async fn an_import_says_which_price_of_each_kind_is_sold() {
     other["prices"][1].as_object_mut().unwrap().remove("seats");
     let mut this = plan("TEAM_EU", 3, "none");
     this["prices"] = json!([price("s", "seat", None)]);
-    import(&desk, &json!({"plans": [this, other.clone()]}).to_string()).await;
-    let plans = desk.list(&["plan", "list"]).await;
+    import(&ops, &json!({"plans": [this, other.clone()]}).to_string()).await;
+    let plans = ops.list(&["plan", "list"]).await;
     let of = |code: &str| plans.iter().find(|p| p["plan"] == code).unwrap();
     assert_eq!((&of("TEAM_EU")["prices"], &of("TEAM_US")["prices"]), (&json!("s"), &json!("b_newest")));
     assert_eq!(of("TEAM_US")["unsold_prices"], "support");
     // One without seats may be listed under any plan.
     (other["code"], other["prices"]) = (json!("TEAM_AU"), json!([other["prices"][1]]));
-    import(&desk, &json!({"plans": [other]}).to_string()).await;
+    import(&ops, &json!({"plans": [other]}).to_string()).await;
 }
 
 #[tokio::test]
 async fn a_catalogue_with_a_mistake_changes_nothing() {
-    let desk = Desk::new().await;
-    import(&desk, &json!({"plans": [plan("HOLDER", 1, "price_held")]}).to_string()).await;
-    let before = desk.list(&["plan", "list"]).await;
+    let ops = OpsCli::new().await;
+    import(&ops, &json!({"plans": [plan("HOLDER", 1, "price_held")]}).to_string()).await;
+    let before = ops.list(&["plan", "list"]).await;
     let good = plan("GOOD", 1, "price_good");
     let but = |field: &str, value: Value| {
         let mut plan = plan("OTHER", 1, "price_other");
@@ -150,51 +150,51 @@ async fn a_catalogue_with_a_mistake_changes_nothing() {
     ] {
         let file = file(&json!({"plans": [good, second]}).to_string());
         let path = file.path().display().to_string();
-        let sentence = desk.refused(&["plan", "import", &path]).await;
+        let sentence = ops.refused(&["plan", "import", &path]).await;
         assert!(sentence.contains(part) && sentence.starts_with(&path), "{sentence}");
     }
     for text in ["", "[]", "{\"plans\": 1}", "\u{0}"] {
         let file = file(text);
-        let sentence = desk.refused(&["plan", "import", &file.path().display().to_string()]).await;
+        let sentence = ops.refused(&["plan", "import", &file.path().display().to_string()]).await;
         assert!(sentence.contains("not a catalogue"), "{sentence}");
     }
-    assert!(desk.refused(&["plan", "import", "/nowhere/plans.json"]).await.contains("/nowhere/plans.json"));
-    assert_eq!(desk.list(&["plan", "list"]).await, before);
+    assert!(ops.refused(&["plan", "import", "/nowhere/plans.json"]).await.contains("/nowhere/plans.json"));
+    assert_eq!(ops.list(&["plan", "list"]).await, before);
 }
 
 #[tokio::test]
 async fn keys_are_retired_once_and_never_the_last_one() {
-    let desk = Desk::new().await;
-    assert!(desk.list(&["keys", "list"]).await.is_empty());
+    let ops = OpsCli::new().await;
+    assert!(ops.list(&["keys", "list"]).await.is_empty());
     // A thumbprint may begin with a hyphen, and even look like an option.
-    desk.world
+    ops.world
         .sql("insert into signing_keys (kid, public_key_pem, created_at) values ('-hold', 'pem', now() - interval '1 day'), ('new', 'pem', now())")
         .await;
-    assert!(desk.plain(&["keys", "retire", "-hold"]).await.err.contains("-hold is retired"));
-    let keys = desk.list(&["keys", "list"]).await;
+    assert!(ops.plain(&["keys", "retire", "-hold"]).await.err.contains("-hold is retired"));
+    let keys = ops.list(&["keys", "list"]).await;
     assert_eq!((&keys[0]["kid"], &keys[1]["kid"]), (&json!("-hold"), &json!("new")));
     assert!(keys[0]["retired_at"].as_str().unwrap().ends_with('Z') && keys[1]["retired_at"].is_null(), "{keys:?}");
     for kid in ["-hold", "new", "none"] {
-        assert!(desk.refused(&["keys", "retire", kid]).await.contains("ops keys list"));
+        assert!(ops.refused(&["keys", "retire", kid]).await.contains("ops keys list"));
     }
-    assert!(desk.plain(&["keys", "list"]).await.out.contains("new"));
+    assert!(ops.plain(&["keys", "list"]).await.out.contains("new"));
 }
 
 #[tokio::test]
 async fn two_who_retire_the_last_two_keys_leave_one() {
-    let desk = Desk::new().await;
-    desk.world.sql("insert into signing_keys (kid, public_key_pem) values ('a', 'pem'), ('b', 'pem')").await;
-    let both = tokio::join!(desk.run(&["keys", "retire", "a"]), desk.run(&["keys", "retire", "b"]));
+    let ops = OpsCli::new().await;
+    ops.world.sql("insert into signing_keys (kid, public_key_pem) values ('a', 'pem'), ('b', 'pem')").await;
+    let both = tokio::join!(ops.run(&["keys", "retire", "a"]), ops.run(&["keys", "retire", "b"]));
     assert_eq!(both.0.status + both.1.status, 1, "{both:?}");
-    assert_eq!(desk.world.number("select count(*) from signing_keys where retired_at is null").await, 1);
+    assert_eq!(ops.world.number("select count(*) from signing_keys where retired_at is null").await, 1);
 }
 
 #[tokio::test]
 async fn a_sweep_deletes_what_is_a_day_old_of_every_tenant() {
-    let desk = Desk::new().await;
-    assert_eq!(desk.plain(&["sweep"]).await.err, "Swept 0 tenants.\n");
+    let ops = OpsCli::new().await;
+    assert_eq!(ops.plain(&["sweep"]).await.err, "Swept 0 tenants.\n");
     for tenant in ["acme", "zenith"] {
-        let id = desk.tenant(tenant).await;
+        let id = ops.tenant(tenant).await;
         // More than one statement may delete.
         let sql = format!(
             "insert into idempotency_keys (tenant_id, operation, caller, key, body_hash, created_at)
@@ -202,10 +202,10 @@ async fn a_sweep_deletes_what_is_a_day_old_of_every_tenant() {
                     now() - interval '24 hours' + case n when 0 then interval '1 hour' else interval '-1 second' end
              from generate_series(0, 5001) n"
         );
-        desk.world.sql(&sql).await;
+        ops.world.sql(&sql).await;
     }
-    assert_eq!(desk.json(&["sweep"]).await["message"], "Swept 2 tenants.");
-    assert_eq!(desk.world.number("select count(*) from idempotency_keys").await, 2);
-    assert_eq!(desk.world.number("select count(*) from idempotency_keys where key = 'young'").await, 2);
-    desk.plain(&["sweep"]).await;
+    assert_eq!(ops.json(&["sweep"]).await["message"], "Swept 2 tenants.");
+    assert_eq!(ops.world.number("select count(*) from idempotency_keys").await, 2);
+    assert_eq!(ops.world.number("select count(*) from idempotency_keys where key = 'young'").await, 2);
+    ops.plain(&["sweep"]).await;
 }

@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
-use crate::desk::Desk;
+use crate::ops_cli::OpsCli;
 
 #[tokio::test]
 async fn devices_are_listed_and_their_places_freed_once() {
-    let desk = Desk::new().await;
-    let license = desk.license().await;
+    let ops = OpsCli::new().await;
+    let license = ops.license().await;
     let (new, old) = ("a".repeat(64), "b".repeat(64));
     let sql = format!(
         "insert into devices (tenant_id, license_id, machine_id, activated_at, valid_until, address)
@@ -15,35 +15,35 @@ async fn devices_are_listed_and_their_places_freed_once() {
             (values ('{old}', interval '30 days', interval '-1 day'), ('{new}', interval '1 hour', interval '7 days'))
                 v (machine, past, left_over) where id = '{license}'"
     );
-    desk.world.sql(&sql).await;
+    ops.world.sql(&sql).await;
     let id = license.to_string();
     let ask = ["device", "list", id.as_str()];
-    let devices = desk.list(&ask).await;
+    let devices = ops.list(&ask).await;
     let told: Vec<_> = devices.iter().map(|d| json!([d["machine_id"], d["state"], d["address"]])).collect();
     assert_eq!(told, [json!([old, "lapsed", "192.0.2.7"]), json!([new, "active", "192.0.2.7"])]);
     assert!(devices[0]["valid_until"].as_str().unwrap().ends_with('Z'), "{devices:?}");
 
     let remove = ["device", "remove", &id, &new];
-    let told = desk.plain(&remove).await.err;
+    let told = ops.plain(&remove).await.err;
     assert!(told.contains("place is free, and another device can be activated now"), "{told}");
-    assert_eq!(desk.list(&ask).await[1]["state"], "removed");
-    assert!(desk.plain(&ask).await.out.contains("removed"));
+    assert_eq!(ops.list(&ask).await[1]["state"], "removed");
+    assert!(ops.plain(&ask).await.out.contains("removed"));
     for machine in [&new, &"c".repeat(64)] {
-        let sentence = desk.refused(&["device", "remove", &id, machine]).await;
+        let sentence = ops.refused(&["device", "remove", &id, machine]).await;
         assert!(sentence.contains("ops device list"), "{sentence}");
     }
-    let wrong = desk.failed(&["device", "remove", &id, "my laptop"], 64).await;
+    let wrong = ops.failed(&["device", "remove", &id, "my laptop"], 64).await;
     assert!(wrong.contains("64"), "{wrong}");
 
     // A refused command leaves no entry.
-    assert_eq!(desk.actions().await[2..], ["device.removed"]);
-    assert_eq!(desk.audit().await[2].3, json!({"machine_id": new}));
+    assert_eq!(ops.actions().await[2..], ["device.removed"]);
+    assert_eq!(ops.audit().await[2].3, json!({"machine_id": new}));
 }
 
 #[tokio::test]
 async fn a_place_that_is_freed_says_when_another_device_can_be_activated() {
-    let desk = Desk::new().await;
-    let license = desk.license().await;
+    let ops = OpsCli::new().await;
+    let license = ops.license().await;
     // As many as it has places were activated within the last hours.
     let sql = format!(
         "insert into devices (tenant_id, license_id, machine_id, activated_at, valid_until, address)
@@ -51,8 +51,8 @@ async fn a_place_that_is_freed_says_when_another_device_can_be_activated() {
          from licenses l join plans p on p.code = l.plan_code, generate_series(1, p.devices_per_user * l.seats) n
          where l.id = '{license}'"
     );
-    desk.world.sql(&sql).await;
-    let told = desk.plain(&["device", "remove", &license.to_string(), &format!("{:064}", 1)]).await.err;
+    ops.world.sql(&sql).await;
+    let told = ops.plain(&["device", "remove", &license.to_string(), &format!("{:064}", 1)]).await.err;
     assert!(told.contains("another device can be activated from 2"), "{told}");
     assert!(told.contains("in the last 24 hours"), "{told}");
 }

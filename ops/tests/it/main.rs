@@ -1,15 +1,16 @@
-//! The operators' command line against real servers: the binary itself, its exit status, and what it says where.
+//! The operators' command line against real servers: the binary itself, its exit status, and its output.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should stop where it is")]
 
+mod arguments;
 mod catalogue;
 mod clients;
 mod configuration;
 mod contexts;
-mod desk;
 mod devices;
 mod enterprise;
 mod licenses;
 mod migrations;
+mod ops_cli;
 mod outages;
 mod outbox;
 mod person;
@@ -21,4 +22,3 @@ mod smoke;
 mod stripe;
 mod sweeps;
 mod tenants;
-mod words;

@@ -3,14 +3,14 @@
 use testing::postgres::Database;
 use tokio::sync::Mutex;
 
-use crate::desk::{Desk, Ended, command, ended};
+use crate::ops_cli::{CommandOutput, OpsCli, command, output};
 
 /// Roles are of the whole server, so that only one database of it is migrated at a time.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
-async fn migrate(database: &Database, json: &[&str]) -> Ended {
+async fn migrate(database: &Database, json: &[&str]) -> CommandOutput {
     let environment = [("DATABASE_URL".to_owned(), database.owner_url())].into();
-    ended(command(&environment, &[json, &["migrate"]].concat())).await
+    output(command(&environment, &[json, &["migrate"]].concat())).await
 }
 
 fn count() -> usize {
@@ -84,15 +84,15 @@ async fn a_role_that_is_not_the_owner_changes_nothing() {
     let _turn = ONE_AT_A_TIME.lock().await;
     let database = Database::empty().await;
     let environment = [("DATABASE_URL".to_owned(), database.url("coditect_release"))].into();
-    let failed = ended(command(&environment, &["migrate"])).await;
+    let failed = output(command(&environment, &["migrate"])).await;
     assert_eq!(failed.status, 2);
     assert!(failed.err.contains("permission denied"), "{failed:?}");
 }
 
 #[tokio::test]
 async fn migrating_needs_nothing_but_the_database() {
-    let desk = Desk::new().await.with("REDIS_URL", None).with("LICENSE_KEY_PEPPER", None);
-    assert_eq!(desk.plain(&["migrate"]).await.err, "The schema is current.\n");
-    let sentence = desk.with("DATABASE_URL", None).failed(&["migrate"], 64).await;
+    let ops = OpsCli::new().await.with("REDIS_URL", None).with("LICENSE_KEY_PEPPER", None);
+    assert_eq!(ops.plain(&["migrate"]).await.err, "The schema is current.\n");
+    let sentence = ops.with("DATABASE_URL", None).failed(&["migrate"], 64).await;
     assert!(sentence.starts_with("DATABASE_URL: is not set"), "{sentence}");
 }

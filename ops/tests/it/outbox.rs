@@ -1,4 +1,4 @@
-//! `ops outbox`: entries as their causes write them, and what becomes of them.
+//! Tests of `ops outbox`, with entries as their causes write them.
 
 mod delivery;
 mod entries;
@@ -12,12 +12,12 @@ use protocol::key::LicenseKey;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::desk::Desk;
+use crate::ops_cli::OpsCli;
 use crate::sink::Sink;
 
-/// A desk with a tenant that has a license, and its outbox.
+/// The outbox of a tenant that has a license.
 pub(crate) struct Outbox {
-    pub(crate) desk: Desk,
+    pub(crate) ops: OpsCli,
     pub(crate) tenant: TenantId,
     pub(crate) license: LicenseId,
     pub(crate) key: LicenseKey,
@@ -37,15 +37,15 @@ pub(crate) struct Entry {
 impl Outbox {
     /// Without a mail server.
     pub(crate) async fn new() -> Self {
-        let desk = Desk::new().await;
-        let tenant = desk.world.tenant("acme").await;
-        let license = desk.world.license(tenant, "TEAM", 5).await;
-        Self { desk, tenant, license: license.id, key: license.key }
+        let ops = OpsCli::new().await;
+        let tenant = ops.world.tenant("acme").await;
+        let license = ops.world.license(tenant, "TEAM", 5).await;
+        Self { ops, tenant, license: license.id, key: license.key }
     }
 
     pub(crate) async fn with(sink: &Sink) -> Self {
         let mut outbox = Self::new().await;
-        outbox.desk.set("SMTP_URL", Some(&sink.url()));
+        outbox.ops.set("SMTP_URL", Some(&sink.url()));
         outbox
     }
 
@@ -53,8 +53,8 @@ impl Outbox {
     pub(crate) async fn add(&self, kind: &str, payload: Value, secret: bool) -> Uuid {
         let id = Uuid::now_v7();
         let secret =
-            secret.then(|| KeyHasher::from_setup(&mut self.desk.world.setup("postgres")).unwrap().seal(id, &self.key));
-        let sql = self.desk.world.db.connect("coditect_webhook_stripe").await;
+            secret.then(|| KeyHasher::from_setup(&mut self.ops.world.setup("postgres")).unwrap().seal(id, &self.key));
+        let sql = self.ops.world.db.connect("coditect_webhook_stripe").await;
         sql.batch_execute(&format!("begin; set local app.tenant_id = '{}'", self.tenant)).await.unwrap();
         sql.execute(OUTBOX_ADD, &[&id, &kind, &id.to_string(), &payload, &secret]).await.unwrap();
         sql.batch_execute("commit").await.unwrap();
@@ -75,7 +75,7 @@ impl Outbox {
     }
 
     pub(crate) async fn entry(&self, id: Uuid) -> Entry {
-        let sql = self.desk.world.db.connect("postgres").await;
+        let sql = self.ops.world.db.connect("postgres").await;
         let row = sql
             .query_one(
                 "select case when delivered_at is not null then 'delivered' when dead_at is not null then 'dead' else 'pending' end,
@@ -101,26 +101,26 @@ impl Outbox {
 
     /// Lets the time pass until everything is due.
     pub(crate) async fn wait(&self) {
-        self.desk.world.sql("update outbox set next_attempt_at = now() where next_attempt_at > now()").await;
+        self.ops.world.sql("update outbox set next_attempt_at = now() where next_attempt_at > now()").await;
     }
 
     /// Delivers what is due, of which something can't be: the lines that say so.
     pub(crate) async fn fails(&self) -> String {
-        let ended = self.desk.run(&["outbox", "deliver"]).await;
+        let ended = self.ops.run(&["outbox", "deliver"]).await;
         assert_eq!((ended.status, ended.out.as_str()), (1, ""), "{ended:?}");
         self.keeps_the_key(&[&ended.err]).await;
         ended.err
     }
 
     pub(crate) async fn delivers(&self) {
-        let ended = self.desk.plain(&["outbox", "deliver"]).await;
+        let ended = self.ops.plain(&["outbox", "deliver"]).await;
         assert_eq!(ended.out, "", "{ended:?}");
         self.keeps_the_key(&[&ended.err]).await;
     }
 
     /// The license key is in none of these, and in nothing that the outbox shows or keeps readable.
     pub(crate) async fn keeps_the_key(&self, said: &[&str]) {
-        let sql = self.desk.world.db.connect("postgres").await;
+        let sql = self.ops.world.db.connect("postgres").await;
         let kept: String = sql
             .query_one(
                 "select coalesce(string_agg(o::text, ' '), '') from (select *, encode(secret, 'escape') from outbox) o",
@@ -130,7 +130,7 @@ impl Outbox {
             .unwrap()
             .get(0);
         let listed =
-            [self.desk.plain(&["outbox", "list"]).await.out, self.desk.json(&["outbox", "list"]).await.to_string()];
+            [self.ops.plain(&["outbox", "list"]).await.out, self.ops.json(&["outbox", "list"]).await.to_string()];
         let key = self.key.to_string();
         let body = key.split('-').nth(2).unwrap();
         for text in [said, &[&kept, &listed[0], &listed[1]]].concat() {

@@ -22,7 +22,7 @@ impl Sink {
         Self::with(&[])
     }
 
-    pub(crate) fn with(words: &'static [&'static str]) -> Self {
+    pub(crate) fn with(args: &'static [&'static str]) -> Self {
         let dir = TempDir::new().unwrap();
         let (path, (tell, told)) = (dir.path().to_owned(), mpsc::channel());
         // The kernel kills the server when the thread that started it ends: that one waits for it.
@@ -33,7 +33,7 @@ impl Sink {
                 .args(["--pdeathsig", "KILL"])
                 .arg(script)
                 .arg(path)
-                .args(words)
+                .args(args)
                 .stdout(Stdio::piped())
                 .stderr(Stdio::null());
             let mut server = command.spawn().unwrap();

@@ -2,10 +2,10 @@
 
 use testing::World;
 
-use crate::desk::{command, ended};
+use crate::ops_cli::{command, output};
 
-async fn smoke(function: &str, url: &str) -> crate::desk::Ended {
-    ended(command(&[].into(), &["smoke", function, url])).await
+async fn smoke(function: &str, url: &str) -> crate::ops_cli::CommandOutput {
+    output(command(&[].into(), &["smoke", function, url])).await
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! `ops stripe`: what could not be applied is seen, and applied once what it lacked is there.
+//! Tests of `ops stripe`: events that could not be applied are listed, and applied once what they lacked is there.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use testing::stripe::{Event, Events, Subscription, Version};
 use testing::stripe_api::{Asked, KEY, Reply, StripeApi};
 
-use crate::desk::Desk;
+use crate::ops_cli::OpsCli;
 
 /// Puts an event where the webhook left it.
-async fn left(desk: &Desk, event: &Event, state: &str, waits_for: &[&str]) {
-    let client = desk.world.db.connect("postgres").await;
+async fn left(ops: &OpsCli, event: &Event, state: &str, waits_for: &[&str]) {
+    let client = ops.world.db.connect("postgres").await;
     let (body, kind) = (event.body(), event.0["type"].as_str().unwrap());
     client
         .execute(
@@ -29,39 +29,39 @@ fn told(rows: &[Value]) -> Vec<(String, String)> {
 
 #[tokio::test]
 async fn what_failed_or_waits_is_seen_and_tried_again() {
-    let desk = Desk::new().await;
+    let ops = OpsCli::new().await;
     let events = Events::new(Version::Current);
     let sub = Subscription::new("ann", &[("price_later", 3)], 1_700_000_000);
     let created = events.subscription("created", &sub, 1_700_000_000);
     let bought = events.checkout("checkout.session.completed", &sub, true, 1_700_000_001);
     let stray = events.invoice("paid", &Subscription::new("bob", &[], 1_700_000_000), 1_700_000_002);
-    left(&desk, &created, "waiting", &["cus_ann"]).await;
-    left(&desk, &bought, "failed", &[]).await;
-    left(&desk, &stray, "waiting", &["cus_bob"]).await;
+    left(&ops, &created, "waiting", &["cus_ann"]).await;
+    left(&ops, &bought, "failed", &[]).await;
+    left(&ops, &stray, "waiting", &["cus_bob"]).await;
 
-    let failed = desk.list(&["stripe", "events", "--failed"]).await;
+    let failed = ops.list(&["stripe", "events", "--failed"]).await;
     assert_eq!(told(&failed), [("checkout.session.completed".to_owned(), "failed".to_owned())]);
     assert_eq!(failed[0]["error"], "It was so.");
-    assert_eq!(desk.list(&["stripe", "events", "--waiting"]).await.len(), 2);
-    assert_eq!(desk.list(&["stripe", "events", "--limit", "1"]).await.len(), 1);
-    assert_eq!(desk.run(&["stripe", "events", "--limit", "0"]).await.status, 64);
-    assert_eq!(desk.list(&["stripe", "events", "--recheck"]).await, Vec::<Value>::new());
+    assert_eq!(ops.list(&["stripe", "events", "--waiting"]).await.len(), 2);
+    assert_eq!(ops.list(&["stripe", "events", "--limit", "1"]).await.len(), 1);
+    assert_eq!(ops.run(&["stripe", "events", "--limit", "0"]).await.status, 64);
+    assert_eq!(ops.list(&["stripe", "events", "--recheck"]).await, Vec::<Value>::new());
 
     // The price is in no plan yet.
-    let sentence = desk.refused(&["stripe", "retry"]).await;
+    let sentence = ops.refused(&["stripe", "retry"]).await;
     assert!(sentence.contains("ops stripe events --failed"), "{sentence}");
-    let failed = desk.list(&["stripe", "events", "--failed"]).await;
+    let failed = ops.list(&["stripe", "events", "--failed"]).await;
     assert!(failed[0]["error"].as_str().unwrap().contains("price_later"), "{failed:?}");
 
-    desk.world.sql("insert into plan_prices values ('price_later', 'BUSINESS', 'base', 1)").await;
-    desk.plain(&["stripe", "retry", created.id()]).await;
-    let again = desk.plain(&["stripe", "retry", created.id()]).await;
+    ops.world.sql("insert into plan_prices values ('price_later', 'BUSINESS', 'base', 1)").await;
+    ops.plain(&["stripe", "retry", created.id()]).await;
+    let again = ops.plain(&["stripe", "retry", created.id()]).await;
     assert!(again.err.contains("applied before"), "{again:?}");
-    let all = desk.plain(&["stripe", "retry"]).await;
+    let all = ops.plain(&["stripe", "retry"]).await;
     assert!(all.err.contains("Tried 1 events: 0 events can't be applied, 1 wait."), "{all:?}");
-    let licenses = desk.list(&["license", "list", "--customer", "cus_ann"]).await;
+    let licenses = ops.list(&["license", "list", "--customer", "cus_ann"]).await;
     assert_eq!((licenses.len(), &licenses[0]["seats"]), (1, &json!(3)));
-    assert!(desk.refused(&["stripe", "retry", "evt_none"]).await.contains("There is no event evt_none"));
+    assert!(ops.refused(&["stripe", "retry", "evt_none"]).await.contains("There is no event evt_none"));
 }
 
 /// The objects that Stripe has.
@@ -100,8 +100,8 @@ async fn stripe() -> (StripeApi, Arc<Mutex<AtStripe>>) {
     (StripeApi::start(move |asked| script.lock().unwrap().answer(asked)).await, stands)
 }
 
-fn asking(desk: Desk, stripe: &StripeApi) -> Desk {
-    desk.with("STRIPE_API_KEY", Some(KEY)).with("STRIPE_API_BASE", Some(&stripe.url()))
+fn asking(ops: OpsCli, stripe: &StripeApi) -> OpsCli {
+    ops.with("STRIPE_API_KEY", Some(KEY)).with("STRIPE_API_BASE", Some(&stripe.url()))
 }
 
 /// A subscription whose period is not over.
@@ -112,31 +112,31 @@ fn lasting(name: &str, price: &str) -> Subscription {
 }
 
 /// Applies events as far as that is possible without asking Stripe.
-async fn retried(desk: &Desk, events: &[Event]) {
+async fn retried(ops: &OpsCli, events: &[Event]) {
     for event in events {
-        left(desk, event, "failed", &[]).await;
-        desk.run(&["stripe", "retry", event.id()]).await;
+        left(ops, event, "failed", &[]).await;
+        ops.run(&["stripe", "retry", event.id()]).await;
     }
-    assert_eq!(desk.world.number("select count(*) from stripe_events where state = 'failed'").await, 0);
+    assert_eq!(ops.world.number("select count(*) from stripe_events where state = 'failed'").await, 0);
 }
 
 /// Lifts what a refund holds back of a license: once, by `--billing` alone, and noted once.
-async fn is_lifted(desk: &Desk, id: &str) {
-    let sentence = desk.refused(&["license", "resume", id]).await;
+async fn is_lifted(ops: &OpsCli, id: &str) {
+    let sentence = ops.refused(&["license", "resume", id]).await;
     assert!(sentence.contains(&format!("`ops license resume {id} --billing` lifts that")), "{sentence}");
-    let resumed = desk.json(&["license", "resume", id, "--billing"]).await;
+    let resumed = ops.json(&["license", "resume", id, "--billing"]).await;
     assert_eq!((&resumed["state"], &resumed["suspended_by"]), (&json!("active"), &Value::Null), "{resumed:#}");
-    let sentence = desk.refused(&["license", "resume", id, "--billing"]).await;
+    let sentence = ops.refused(&["license", "resume", id, "--billing"]).await;
     assert!(sentence.contains("No refund or dispute"), "{sentence}");
     let by = "select count(*) from audit_log where actor = 'operator:alice' and action = 'license.resumed'";
-    assert_eq!(desk.world.number(by).await, 1);
+    assert_eq!(ops.world.number(by).await, 1);
 }
 
 #[tokio::test]
 async fn what_is_held_is_compared_with_stripe_and_a_hold_is_lifted() {
     let (events, at) = (Events::new(Version::Current), AT);
     let (stripe, stands) = stripe().await;
-    let desk = asking(Desk::new().await, &stripe);
+    let ops = asking(OpsCli::new().await, &stripe);
     let mut sub = lasting("ann", "price_team");
     stands.lock().unwrap().subscriptions.push(events.subscription_object(&sub));
     let told = [
@@ -145,7 +145,7 @@ async fn what_is_held_is_compared_with_stripe_and_a_hold_is_lifted() {
         events.invoice("paid", &sub, at),
         events.invoice_payment(&sub, at),
     ];
-    retried(&desk, &told).await;
+    retried(&ops, &told).await;
     let bob = Subscription::new("bob", &[("price_pro", 1)], at);
     {
         let mut stands = stands.lock().unwrap();
@@ -157,11 +157,7 @@ async fn what_is_held_is_compared_with_stripe_and_a_hold_is_lifted() {
         "subscription_id": "sub_bob", "customer_id": "cus_bob", "before": null, "after": null,
         "problem": "No event has named this customer. Resend its checkout.session.completed at Stripe.",
     });
-    assert_eq!(
-        desk.partly(&["stripe", "reconcile"]).await,
-        std::slice::from_ref(&bobs),
-        "all else is as Stripe has it"
-    );
+    assert_eq!(ops.partly(&["stripe", "reconcile"]).await, std::slice::from_ref(&bobs), "all else is as Stripe has it");
 
     // Events of these were recorded, and had no effect.
     sub.items.push(("price_team_seat".to_owned(), 2));
@@ -172,24 +168,24 @@ async fn what_is_held_is_compared_with_stripe_and_a_hold_is_lifted() {
         (refunded["refunded"], refunded["amount_refunded"]) = (true.into(), refunded["amount"].clone());
         stands.charges[0] = refunded;
     }
-    let license = async || desk.list(&["license", "list", "--customer", "cus_ann"]).await.remove(0);
+    let license = async || ops.list(&["license", "list", "--customer", "cus_ann"]).await.remove(0);
     let before = license().await;
-    let shown = desk.partly(&["stripe", "reconcile", "--dry-run"]).await;
+    let shown = ops.partly(&["stripe", "reconcile", "--dry-run"]).await;
     assert_eq!((&shown[0]["before"], shown.len()), (&json!("TEAM × 5, good, no end"), 2), "{shown:?}");
     assert_eq!(shown[0]["after"], "TEAM × 7, refunded, no end");
     assert_eq!(license().await, before, "only shown");
-    assert_eq!(desk.partly(&["stripe", "reconcile"]).await, shown);
+    assert_eq!(ops.partly(&["stripe", "reconcile"]).await, shown);
     let after = license().await;
     assert_eq!((&after["seats"], &after["state"]), (&json!(7), &json!("suspended")));
-    assert_eq!(desk.partly(&["stripe", "reconcile"]).await, std::slice::from_ref(&bobs), "once");
+    assert_eq!(ops.partly(&["stripe", "reconcile"]).await, std::slice::from_ref(&bobs), "once");
 
     let id = after["license_id"].as_str().unwrap();
     assert_eq!(after["suspended_by"], "refund");
-    is_lifted(&desk, id).await;
-    assert_eq!(desk.partly(&["stripe", "reconcile"]).await, [bobs], "what is lifted stays so");
+    is_lifted(&ops, id).await;
+    assert_eq!(ops.partly(&["stripe", "reconcile"]).await, [bobs], "what is lifted stays so");
     assert_eq!(license().await["state"], "active");
 
-    let unset = desk.with("STRIPE_API_KEY", None);
+    let unset = ops.with("STRIPE_API_KEY", None);
     let ended = unset.run(&["stripe", "reconcile"]).await;
     assert!(ended.status == 64 && ended.err.contains("Set STRIPE_API_KEY"), "{ended:?}");
 }
@@ -198,12 +194,12 @@ async fn what_is_held_is_compared_with_stripe_and_a_hold_is_lifted() {
 async fn an_object_that_cannot_be_read_keeps_no_other_customer_from_being_compared() {
     let events = Events::new(Version::Current);
     let (stripe, stands) = stripe().await;
-    let desk = asking(Desk::new().await, &stripe);
+    let ops = asking(OpsCli::new().await, &stripe);
     let mut subs = [lasting("ann", "price_pro"), lasting("bob", "price_business")];
     for sub in &subs {
         let told =
             [events.checkout("checkout.session.completed", sub, true, AT), events.subscription("created", sub, AT)];
-        retried(&desk, &told).await;
+        retried(&ops, &told).await;
     }
     for (seats, field, value, named) in
         [(4, "status", json!("strange"), "status"), (6, "cancel_at", json!("tomorrow"), "time")]
@@ -212,12 +208,12 @@ async fn an_object_that_cannot_be_read_keeps_no_other_customer_from_being_compar
         let mut objects: Vec<Value> = subs.iter().map(|sub| events.subscription_object(sub)).collect();
         objects[0][field] = value;
         stands.lock().unwrap().subscriptions = objects;
-        let shown = desk.partly(&["stripe", "reconcile"]).await;
+        let shown = ops.partly(&["stripe", "reconcile"]).await;
         let of = |customer: &str| shown.iter().find(|row| row["customer_id"] == customer).unwrap();
         assert_eq!((shown.len(), &of("cus_ann")["subscription_id"]), (2, &json!(null)), "{shown:?}");
         assert!(of("cus_ann")["problem"].as_str().unwrap().ends_with(&format!("no usable {named}.")), "{shown:?}");
         assert_eq!((&of("cus_bob")["subscription_id"], &of("cus_bob")["problem"]), (&json!("sub_bob"), &json!(null)));
-        let license = desk.list(&["license", "list", "--customer", "cus_bob"]).await.remove(0);
+        let license = ops.list(&["license", "list", "--customer", "cus_bob"]).await.remove(0);
         assert_eq!(license["seats"], json!(seats));
     }
 }
@@ -226,7 +222,7 @@ async fn an_object_that_cannot_be_read_keeps_no_other_customer_from_being_compar
 async fn a_license_that_stays_because_another_one_cannot_follow_is_a_problem() {
     let events = Events::new(Version::Current);
     let (stripe, stands) = stripe().await;
-    let desk = Desk::new().await;
+    let ops = OpsCli::new().await;
     let mut ann = lasting("ann", "price_pro");
     ann.items.push(("price_extra".to_owned(), 1));
     let mut two = lasting("two", "price_business");
@@ -240,7 +236,7 @@ async fn a_license_that_stays_because_another_one_cannot_follow_is_a_problem() {
         events.refund(&two, true, AT + 100),
         events.subscription("created", &two, AT),
     ];
-    retried(&desk, &told).await;
+    retried(&ops, &told).await;
     {
         let mut stands = stands.lock().unwrap();
         stands.subscriptions = vec![events.subscription_object(&ann), events.subscription_object(&two)];
@@ -252,22 +248,22 @@ async fn a_license_that_stays_because_another_one_cannot_follow_is_a_problem() {
         stands.invoices.push(invoice);
         stands.charges.push(events.refund(&two, true, AT + 100).object().clone());
     }
-    let desk = asking(desk, &stripe);
-    desk.world.sql("insert into plan_prices values ('price_extra', 'TEAM', 'seat', 1)").await;
+    let ops = asking(ops, &stripe);
+    ops.world.sql("insert into plan_prices values ('price_extra', 'TEAM', 'seat', 1)").await;
     let row = |before: &str, after: &str, problem: Value| {
         json!({
             "subscription_id": "sub_two", "customer_id": "cus_ann", "before": before, "after": after, "problem": problem,
         })
     };
     let [good, refunded] = ["good", "refunded"].map(|standing| format!("BUSINESS × 1, {standing}, no end"));
-    let shown = desk.partly(&["stripe", "reconcile"]).await;
+    let shown = ops.partly(&["stripe", "reconcile"]).await;
     let problem = shown[0]["problem"].clone();
     assert!(problem.as_str().unwrap().contains("plans PRO and TEAM"), "{shown:?}");
     assert_eq!(shown[1..], [row(&good, &refunded, problem)]);
     let suspended = "select count(*) from licenses where standing = 'refunded'";
-    assert_eq!(desk.world.number(suspended).await, 0, "nothing was written");
+    assert_eq!(ops.world.number(suspended).await, 0, "nothing was written");
 
-    desk.world.sql("delete from plan_prices where price_id = 'price_extra'").await;
-    assert_eq!(desk.list(&["stripe", "reconcile"]).await, [row(&good, &refunded, Value::Null)]);
-    assert_eq!(desk.world.number(suspended).await, 1);
+    ops.world.sql("delete from plan_prices where price_id = 'price_extra'").await;
+    assert_eq!(ops.list(&["stripe", "reconcile"]).await, [row(&good, &refunded, Value::Null)]);
+    assert_eq!(ops.world.number(suspended).await, 1);
 }

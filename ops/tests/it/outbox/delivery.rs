@@ -1,4 +1,4 @@
-//! At least once, whatever happens; once, unless something does.
+//! Tests that an entry is delivered at least once after faults, and once without them.
 
 use std::collections::HashSet;
 use std::process::Stdio;
@@ -7,7 +7,7 @@ use serde_json::json;
 use testing::process::until;
 
 use super::Outbox;
-use crate::desk::{command, ended};
+use crate::ops_cli::{command, output};
 use crate::sink::Sink;
 
 #[tokio::test]
@@ -16,15 +16,15 @@ async fn a_crash_between_sending_and_marking_sends_it_again_under_the_same_id() 
     let outbox = Outbox::with(&sink).await;
     sink.rules(&json!({"ann@example.com": {"hold": true}}));
     let id = outbox.key_mail("ann@example.com").await;
-    let mut first = command(&outbox.desk.environment, &["outbox", "deliver"]).stderr(Stdio::null()).spawn().unwrap();
+    let mut first = command(&outbox.ops.environment, &["outbox", "deliver"]).stderr(Stdio::null()).spawn().unwrap();
     until("the mail to be there", || async { sink.mails().len() == 1 }).await;
     // The server says that it has it, and the entry can't be marked while we hold it.
-    let mut sql = outbox.desk.world.db.connect("postgres").await;
+    let mut sql = outbox.ops.world.db.connect("postgres").await;
     let tx = sql.transaction().await.unwrap();
     tx.execute("select 1 from outbox where id = $1 for update", &[&id]).await.unwrap();
     sink.go();
     let waits = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
-    until("the deliverer to mark it", || async { outbox.desk.world.number(waits).await == 1 }).await;
+    until("the deliverer to mark it", || async { outbox.ops.world.number(waits).await == 1 }).await;
     first.kill().unwrap();
     first.wait().unwrap();
     drop(tx);
@@ -52,14 +52,14 @@ async fn several_deliverers_at_once_send_each_mail_once() {
         let id = outbox.key_mail(&format!("user{number}@example.com")).await;
         ids.insert(format!("<{id}@coditect.ai>"));
     }
-    let deliver = || ended(command(&outbox.desk.environment, &["outbox", "deliver"]));
+    let deliver = || output(command(&outbox.ops.environment, &["outbox", "deliver"]));
     let (a, b, c) = tokio::join!(deliver(), deliver(), deliver());
     let mails = sink.mails();
     assert!([&a, &b, &c].iter().all(|ended| ended.status == 0), "{a:?} {b:?} {c:?}");
     assert_eq!(mails.len(), 40);
     assert_eq!(mails.iter().map(|m| m.header("Message-ID").to_owned()).collect::<HashSet<_>>(), ids);
     assert_eq!(
-        outbox.desk.world.number("select count(*) from outbox where delivered_at is not null and attempts = 1").await,
+        outbox.ops.world.number("select count(*) from outbox where delivered_at is not null and attempts = 1").await,
         40
     );
     let connections: HashSet<_> = mails.iter().map(|m| m.0["connection"].as_i64()).collect();
@@ -92,7 +92,7 @@ async fn what_is_refused_for_now_waits_longer_each_time_and_is_given_up_after_tw
     assert_eq!(outbox.entry(id).await.attempts, 12, "the dead are left alone");
 
     sink.rules(&json!({}));
-    outbox.desk.plain(&["outbox", "retry", &id.to_string()]).await;
+    outbox.ops.plain(&["outbox", "retry", &id.to_string()]).await;
     outbox.delivers().await;
     assert!(sink.mail().text().contains(&outbox.key.to_string()));
     let entry = outbox.entry(id).await;
@@ -125,7 +125,7 @@ async fn what_is_refused_for_good_is_given_up_after_three_and_a_retry_brings_it_
         outbox.delivers().await;
         let before = sink.mails().len();
         sink.rules(&json!({}));
-        outbox.desk.plain(&["outbox", "retry", &id.to_string()]).await;
+        outbox.ops.plain(&["outbox", "retry", &id.to_string()]).await;
         outbox.delivers().await;
         assert_eq!((sink.mails().len(), outbox.state(id).await.as_str()), (before + 1, "delivered"));
     }
@@ -149,7 +149,7 @@ async fn a_bad_entry_holds_nobody_up() {
     ];
     // One that was leased over and over, and whose deliverer died each time.
     let fatal = outbox.key_mail("fatal@example.com").await;
-    outbox.desk.world.sql(&format!("update outbox set attempts = 12 where id = '{fatal}'")).await;
+    outbox.ops.world.sql(&format!("update outbox set attempts = 12 where id = '{fatal}'")).await;
     let good = outbox.key_mail("ann@example.com").await;
     let said = outbox.fails().await;
     assert!(said.contains("1 delivered. 8 could not be delivered"), "{said}");
@@ -170,23 +170,23 @@ async fn entries_that_others_hold_hide_none_behind_them() {
         outbox.seats_changed().await;
     }
     let last = outbox.key_mail("ann@example.com").await;
-    let mut sql = outbox.desk.world.db.connect("postgres").await;
+    let mut sql = outbox.ops.world.db.connect("postgres").await;
     let tx = sql.transaction().await.unwrap();
     tx.execute("select 1 from outbox where kind = 'seats' for update", &[]).await.unwrap();
     outbox.delivers().await;
     assert_eq!(outbox.state(last).await, "delivered");
     drop(tx);
     outbox.delivers().await;
-    assert_eq!(outbox.desk.world.number("select count(*) from outbox where delivered_at is null").await, 0);
+    assert_eq!(outbox.ops.world.number("select count(*) from outbox where delivered_at is null").await, 0);
 }
 
 #[tokio::test]
 async fn watching_goes_on_until_it_is_told_to_stop() {
     let sink = Sink::start();
     let outbox = Outbox::with(&sink).await;
-    let sentence = outbox.desk.run(&["outbox", "deliver", "--watch", "1", "--json"]).await;
+    let sentence = outbox.ops.run(&["outbox", "deliver", "--watch", "1", "--json"]).await;
     assert_eq!(sentence.status, 64, "{sentence:?}");
-    let mut watcher = command(&outbox.desk.environment, &["outbox", "deliver", "--watch", "1"]);
+    let mut watcher = command(&outbox.ops.environment, &["outbox", "deliver", "--watch", "1"]);
     let watcher = watcher.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     for number in 1..=2 {
         outbox.key_mail("ann@example.com").await;

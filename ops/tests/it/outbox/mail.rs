@@ -25,7 +25,7 @@ async fn the_license_key_arrives_once_and_is_wiped() {
     let entry = outbox.entry(id).await;
     assert_eq!((entry.state.as_str(), entry.attempts, entry.has_secret), ("delivered", 1, false));
 
-    assert!(outbox.desk.plain(&["outbox", "deliver"]).await.err.contains("0 delivered"));
+    assert!(outbox.ops.plain(&["outbox", "deliver"]).await.err.contains("0 delivered"));
     outbox.wait().await;
     outbox.delivers().await;
     assert_eq!(sink.mails().len(), 1, "once");
@@ -42,14 +42,14 @@ async fn mail_that_names_nobody_goes_to_the_owner_or_dies_with_a_sentence() {
     assert_eq!((entry.state.as_str(), entry.attempts, entry.has_secret), ("dead", 1, true), "{entry:?}");
 
     let user = |email: &'static str, role: &'static str| {
-        let words = ["user", "add", "--tenant", "acme", "--email", email, "--role", role];
-        let desk = &outbox.desk;
-        async move { desk.plain(&words).await }
+        let args = ["user", "add", "--tenant", "acme", "--email", email, "--role", role];
+        let ops = &outbox.ops;
+        async move { ops.plain(&args).await }
     };
     user("member@example.com", "member").await;
     user("first@example.com", "owner").await;
     user("second@example.com", "owner").await;
-    outbox.desk.plain(&["outbox", "retry", &id.to_string()]).await;
+    outbox.ops.plain(&["outbox", "retry", &id.to_string()]).await;
     outbox.add("mail", outbox.about_key(Some(" ")), true).await;
     outbox.delivers().await;
     let to: Vec<_> = sink.mails().iter().map(|m| m.recipients().clone()).collect();
@@ -84,7 +84,7 @@ async fn names_of_all_languages_arrive_and_none_adds_a_header() {
     .into_iter()
     .enumerate()
     {
-        let sql = outbox.desk.world.db.connect("postgres").await;
+        let sql = outbox.ops.world.db.connect("postgres").await;
         sql.execute("update tenants set name = $1", &[&name]).await.unwrap();
         outbox.key_mail("ann@example.com").await;
         outbox.delivers().await;
@@ -128,7 +128,7 @@ async fn addresses_beyond_ascii_need_a_server_that_takes_them() {
     let id = outbox.key_mail("žofie@příklad.cz").await;
     assert!(outbox.fails().await.contains("SMTPUTF8"));
     assert_eq!(outbox.state(id).await, "pending");
-    outbox.desk.set("SMTP_URL", Some(&able.url()));
+    outbox.ops.set("SMTP_URL", Some(&able.url()));
     outbox.wait().await;
     outbox.delivers().await;
     assert_eq!(able.mail().0["recipients"], json!(["žofie@příklad.cz"]));
@@ -139,7 +139,7 @@ async fn addresses_beyond_ascii_need_a_server_that_takes_them() {
 async fn without_a_server_mail_is_printed_and_then_delivered() {
     let outbox = Outbox::new().await;
     let id = outbox.key_mail("ann@example.com").await;
-    let printed = outbox.desk.plain(&["outbox", "deliver"]).await;
+    let printed = outbox.ops.plain(&["outbox", "deliver"]).await;
     for part in ["to: acme <ann@example.com>\n", &format!("message_id: <{id}@coditect.ai>\n"), &outbox.key.to_string()]
     {
         assert!(printed.out.contains(part), "{part}: {}", printed.out);
@@ -149,18 +149,18 @@ async fn without_a_server_mail_is_printed_and_then_delivered() {
     assert_eq!((entry.state.as_str(), entry.has_secret), ("delivered", false));
 
     let deliver = ["outbox", "deliver"];
-    let nothing = outbox.desk.json(&deliver).await;
+    let nothing = outbox.ops.json(&deliver).await;
     assert_eq!(nothing, json!({"data": [], "delivered": 0, "failures": []}));
     outbox.key_mail("ann@example.com").await;
     outbox.key_mail("bob@example.com").await;
-    let told = outbox.desk.json(&deliver).await;
+    let told = outbox.ops.json(&deliver).await;
     let mails = told["data"].as_array().unwrap();
     assert_eq!((mails.len(), &told["delivered"]), (2, &json!(2)));
     assert_eq!(mails[0]["subject"], "Your CODITECT license key: TEAM, 5 seats");
     assert!(mails[1]["text"].as_str().unwrap().contains(&outbox.key.to_string()), "{told}");
 
     let dead = outbox.key_mail("nobody").await;
-    let ended = outbox.desk.run(&["outbox", "deliver", "--json"]).await;
+    let ended = outbox.ops.run(&["outbox", "deliver", "--json"]).await;
     assert_eq!((ended.status, ended.err.as_str()), (1, ""), "{ended:?}");
     let told = ended.object();
     assert_eq!(told["failures"], json!([{"id": dead, "error": "nobody is not an e-mail address.", "dead": true}]));
@@ -171,15 +171,14 @@ async fn without_a_server_mail_is_printed_and_then_delivered() {
 async fn what_could_not_be_printed_stays_due() {
     let outbox = Outbox::new().await;
     let id = outbox.key_mail("ann@example.com").await;
-    for words in [&["outbox", "deliver"][..], &["outbox", "deliver", "--json"], &["outbox", "deliver", "--watch", "1"]]
-    {
-        let mut command = crate::desk::command(&outbox.desk.environment, words);
+    for args in [&["outbox", "deliver"][..], &["outbox", "deliver", "--json"], &["outbox", "deliver", "--watch", "1"]] {
+        let mut command = crate::ops_cli::command(&outbox.ops.environment, args);
         command.stdout(std::fs::File::create("/dev/full").unwrap()).stderr(std::process::Stdio::null());
         let status = tokio::task::spawn_blocking(move || command.status()).await.unwrap().unwrap();
-        assert_eq!(status.code(), Some(2), "{words:?}");
+        assert_eq!(status.code(), Some(2), "{args:?}");
         let entry = outbox.entry(id).await;
         assert_eq!((entry.state.as_str(), entry.has_secret), ("pending", true));
         outbox.wait().await;
     }
-    assert!(outbox.desk.plain(&["outbox", "deliver"]).await.out.contains(&outbox.key.to_string()));
+    assert!(outbox.ops.plain(&["outbox", "deliver"]).await.out.contains(&outbox.key.to_string()));
 }

@@ -1,4 +1,4 @@
-//! A mail server, a Redis or a database that is away, silent, or won't have us.
+//! Tests of deliveries while a mail server, Redis or the database is away, silent, or refuses us.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use testing::proxy::{Proxy, Upstream};
 
 use super::Outbox;
 use crate::clients::Clients;
-use crate::desk::PASSWORD;
+use crate::ops_cli::PASSWORD;
 use crate::sink::Sink;
 
 #[tokio::test]
@@ -18,7 +18,7 @@ async fn a_mail_server_that_is_down_costs_nothing_but_time() {
     let id = outbox.key_mail("ann@example.com").await;
     proxy.cut();
     for url in ["smtp://127.0.0.1:1".to_owned(), format!("smtp://{}", proxy.address())] {
-        outbox.desk.set("SMTP_URL", Some(&url));
+        outbox.ops.set("SMTP_URL", Some(&url));
         let said = outbox.fails().await;
         assert!(said.contains("could not be used") && said.contains("tried again"), "{said}");
         outbox.wait().await;
@@ -36,7 +36,7 @@ async fn a_server_without_tls_gets_nothing_where_tls_is_asked_for() {
     let id = outbox.key_mail("ann@example.com").await;
     for attempt in 1..=4 {
         let (scheme, tls) = if attempt % 2 == 0 { ("smtps", "") } else { ("smtp", "?tls=required") };
-        outbox.desk.set("SMTP_URL", Some(&format!("{scheme}://ann:{PASSWORD}@localhost:{}{tls}", sink.port())));
+        outbox.ops.set("SMTP_URL", Some(&format!("{scheme}://ann:{PASSWORD}@localhost:{}{tls}", sink.port())));
         outbox.fails().await;
         outbox.wait().await;
     }
@@ -51,14 +51,14 @@ async fn a_wrong_password_is_no_refusal_of_the_mail() {
     let mut outbox = Outbox::with(&sink).await;
     let id = outbox.key_mail("ann@example.com").await;
     for url in [format!("smtp://ann:{PASSWORD}wrong@127.0.0.1:{}", sink.port()), sink.url()] {
-        outbox.desk.set("SMTP_URL", Some(&url));
+        outbox.ops.set("SMTP_URL", Some(&url));
         for _ in 0..2 {
             let said = outbox.fails().await;
             assert!(said.contains("The mail server answered 53"), "{said}");
             outbox.wait().await;
         }
     }
-    outbox.desk.set("SMTP_URL", Some(&format!("smtp://ann:{PASSWORD}@127.0.0.1:{}", sink.port())));
+    outbox.ops.set("SMTP_URL", Some(&format!("smtp://ann:{PASSWORD}@127.0.0.1:{}", sink.port())));
     let entry = outbox.entry(id).await;
     assert_eq!((entry.attempts, entry.state.as_str()), (4, "pending"), "{entry:?}");
     outbox.delivers().await;
@@ -88,28 +88,28 @@ async fn a_server_that_says_nothing_holds_up_nobody_else() {
 #[tokio::test]
 async fn seats_are_told_when_redis_is_back() {
     let mut outbox = Outbox::new().await;
-    let clients = Clients::of(&outbox.desk, outbox.license).await;
+    let clients = Clients::of(&outbox.ops, outbox.license).await;
     let ann = clients.seat("ann").await;
     let suspend = "update licenses set standing = 'disputed', revision = revision + 1";
-    outbox.desk.world.sql(suspend).await;
+    outbox.ops.world.sql(suspend).await;
     let id = outbox.seats_changed().await;
-    let reached = outbox.desk.environment["REDIS_URL"].clone();
-    outbox.desk.set("REDIS_URL", Some("redis://127.0.0.1:1"));
+    let reached = outbox.ops.environment["REDIS_URL"].clone();
+    outbox.ops.set("REDIS_URL", Some("redis://127.0.0.1:1"));
     assert!(outbox.fails().await.contains("redis"));
     assert_eq!(outbox.state(id).await, "pending");
-    assert!(clients.lives(ann).await, "nobody told Redis yet");
+    assert!(clients.is_live(ann).await, "nobody told Redis yet");
 
-    outbox.desk.set("REDIS_URL", Some(&reached));
+    outbox.ops.set("REDIS_URL", Some(&reached));
     outbox.wait().await;
     outbox.delivers().await;
-    assert_eq!(clients.beat(ann).await, seats::Extended::Inactive("suspended".to_owned()));
+    assert_eq!(clients.heartbeat(ann).await, seats::Extended::Inactive("suspended".to_owned()));
     assert_eq!(outbox.state(id).await, "delivered");
 
     // Redis gets the terms of the time of delivery, not those of the time when the entry was written.
     outbox.seats_changed().await;
-    outbox.desk.world.sql("update licenses set standing = 'good', seats = 1, revision = revision + 1").await;
+    outbox.ops.world.sql("update licenses set standing = 'good', seats = 1, revision = revision + 1").await;
     outbox.delivers().await;
-    assert!(clients.lives(ann).await, "Redis knows that the dispute is over");
+    assert!(clients.is_live(ann).await, "Redis knows that the dispute is over");
 }
 
 #[tokio::test]
@@ -117,20 +117,20 @@ async fn a_database_that_is_away_is_status_two() {
     let sink = Sink::start();
     let mut outbox = Outbox::with(&sink).await;
     let id = outbox.key_mail("ann@example.com").await;
-    let reached = outbox.desk.environment["DATABASE_URL"].clone();
-    outbox.desk.set("DATABASE_URL", Some(&format!("postgresql://coditect_owner:{PASSWORD}@127.0.0.1:1/coditect")));
-    let ended = outbox.desk.run(&["outbox", "deliver"]).await;
+    let reached = outbox.ops.environment["DATABASE_URL"].clone();
+    outbox.ops.set("DATABASE_URL", Some(&format!("postgresql://coditect_owner:{PASSWORD}@127.0.0.1:1/coditect")));
+    let ended = outbox.ops.run(&["outbox", "deliver"]).await;
     assert_eq!((ended.status, ended.out.as_str()), (2, ""), "{ended:?}");
     assert!(ended.err.contains("Connection refused"), "{ended:?}");
-    let ended = outbox.desk.run(&["outbox", "deliver", "--json"]).await;
+    let ended = outbox.ops.run(&["outbox", "deliver", "--json"]).await;
     assert_eq!((ended.status, ended.err.as_str()), (2, ""), "{ended:?}");
     assert!(ended.object()["error"].as_str().unwrap().contains("Connection refused"));
 
     // The database goes away between sending and marking.
-    outbox.desk.set("DATABASE_URL", Some(&reached));
+    outbox.ops.set("DATABASE_URL", Some(&reached));
     sink.rules(&json!({"ann@example.com": {"hold": true}}));
-    let mut sql = outbox.desk.world.db.connect("postgres").await;
-    let (ended, tx) = tokio::join!(outbox.desk.run(&["outbox", "deliver"]), async {
+    let mut sql = outbox.ops.world.db.connect("postgres").await;
+    let (ended, tx) = tokio::join!(outbox.ops.run(&["outbox", "deliver"]), async {
         testing::process::until("the mail to be there", || async { sink.mails().len() == 1 }).await;
         let tx = sql.transaction().await.unwrap();
         tx.execute("select 1 from outbox where id = $1 for update", &[&id]).await.unwrap();
@@ -150,10 +150,10 @@ async fn under_another_pepper_a_key_waits_for_the_right_one() {
     let sink = Sink::start();
     let mut outbox = Outbox::with(&sink).await;
     let id = outbox.key_mail("ann@example.com").await;
-    let pepper = outbox.desk.environment["LICENSE_KEY_PEPPER"].clone();
-    outbox.desk.set("LICENSE_KEY_PEPPER", Some(&"ab".repeat(32)));
+    let pepper = outbox.ops.environment["LICENSE_KEY_PEPPER"].clone();
+    outbox.ops.set("LICENSE_KEY_PEPPER", Some(&"ab".repeat(32)));
     assert!(outbox.fails().await.contains("LICENSE_KEY_PEPPER is not the one"));
-    outbox.desk.set("LICENSE_KEY_PEPPER", Some(&pepper));
+    outbox.ops.set("LICENSE_KEY_PEPPER", Some(&pepper));
     outbox.wait().await;
     outbox.delivers().await;
     assert!(sink.mail().text().contains(&outbox.key.to_string()));

@@ -8,7 +8,7 @@ use signing::{Signer, SigningKeySpec};
 use uuid::Uuid;
 use webhook_stripe::ledger::Ledger;
 
-use crate::post::Post;
+use crate::mailer::Mailer;
 use crate::printer::Failure;
 use crate::role::{self, Passwords};
 
@@ -41,7 +41,7 @@ pub enum Need {
 
 /// The database, the operator's name, and the configuration.
 #[derive(Debug)]
-pub struct Office {
+pub struct OpsContext {
     /// The database, as its owner.
     pub db: Db,
     /// `operator:` and the login name, for the audit log.
@@ -49,7 +49,7 @@ pub struct Office {
     setup: std::cell::RefCell<Setup>,
 }
 
-impl Office {
+impl OpsContext {
     /// Opens with the environment's configuration. Everything that the command needs is checked before it starts.
     ///
     /// # Errors
@@ -67,7 +67,7 @@ impl Office {
             Need::Ledger => Ledger::from_setup(&mut setup).is_some(),
             Need::Delivery => {
                 let (seats, hasher) = (Seats::from_setup(&mut setup), KeyHasher::from_setup(&mut setup));
-                Post::from_setup(&mut setup).is_some() && seats.is_some() && hasher.is_some()
+                Mailer::from_setup(&mut setup).is_some() && seats.is_some() && hasher.is_some()
             }
         };
         match db {
@@ -116,9 +116,9 @@ impl Office {
     ///
     /// # Errors
     /// The mistakes of the configuration.
-    pub fn post(&self) -> Result<Post, Failure> {
+    pub fn mailer(&self) -> Result<Mailer, Failure> {
         let mut setup = self.setup.borrow_mut();
-        Post::from_setup(&mut setup).ok_or_else(|| mistakes(&setup))
+        Mailer::from_setup(&mut setup).ok_or_else(|| mistakes(&setup))
     }
 
     /// Returns the passwords that roles get.

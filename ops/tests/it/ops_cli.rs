@@ -1,4 +1,4 @@
-//! An operator's desk: a deployment, its environment, and the program.
+//! Runs the `ops` command line in the environment of a deployment of its own.
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
@@ -11,20 +11,20 @@ use testing::world::PEPPER;
 /// Part of every database URL here, and of nothing that is printed.
 pub(crate) const PASSWORD: &str = "owner-Pa55word";
 
-pub(crate) struct Desk {
+pub(crate) struct OpsCli {
     pub(crate) world: World,
     pub(crate) environment: BTreeMap<String, String>,
 }
 
-/// Result of a run.
+/// Exit status and output of a run.
 #[derive(Debug)]
-pub(crate) struct Ended {
+pub(crate) struct CommandOutput {
     pub(crate) status: i32,
     pub(crate) out: String,
     pub(crate) err: String,
 }
 
-impl Desk {
+impl OpsCli {
     pub(crate) async fn new() -> Self {
         let world = World::new().await;
         let mut environment = world.variables("coditect_owner");
@@ -34,7 +34,7 @@ impl Desk {
         Self { world, environment }
     }
 
-    /// A desk with another variable, or without it.
+    /// Sets a variable, or removes it.
     pub(crate) fn with(mut self, name: &str, value: Option<&str>) -> Self {
         self.set(name, value);
         self
@@ -47,48 +47,48 @@ impl Desk {
         };
     }
 
-    /// Runs the program to its end.
-    pub(crate) async fn run(&self, words: &[&str]) -> Ended {
-        ended(command(&self.environment, words)).await
+    /// Runs the command to its end.
+    pub(crate) async fn run(&self, args: &[&str]) -> CommandOutput {
+        output(command(&self.environment, args)).await
     }
 
-    /// Runs what must succeed, with `--json`: one object on standard output and nothing else.
-    pub(crate) async fn json(&self, words: &[&str]) -> Value {
-        let ended = self.run(&[&["--json"], words].concat()).await;
-        assert_eq!((ended.status, ended.err.as_str()), (0, ""), "{words:?}: {ended:?}");
+    /// Runs a command that must succeed, with `--json`: one object on standard output and nothing else.
+    pub(crate) async fn json(&self, args: &[&str]) -> Value {
+        let ended = self.run(&[&["--json"], args].concat()).await;
+        assert_eq!((ended.status, ended.err.as_str()), (0, ""), "{args:?}: {ended:?}");
         ended.object()
     }
 
-    /// The rows of a list.
-    pub(crate) async fn list(&self, words: &[&str]) -> Vec<Value> {
-        self.json(words).await["data"].as_array().unwrap().clone()
+    /// Returns the rows of a list.
+    pub(crate) async fn list(&self, args: &[&str]) -> Vec<Value> {
+        self.json(args).await["data"].as_array().unwrap().clone()
     }
 
-    /// The rows of a list that shows a problem: exit status 1.
-    pub(crate) async fn partly(&self, words: &[&str]) -> Vec<Value> {
-        let ended = self.run(&[&["--json"], words].concat()).await;
-        assert_eq!((ended.status, ended.err.as_str()), (1, ""), "{words:?}: {ended:?}");
+    /// Returns the rows of a list that shows a problem: exit status 1.
+    pub(crate) async fn partly(&self, args: &[&str]) -> Vec<Value> {
+        let ended = self.run(&[&["--json"], args].concat()).await;
+        assert_eq!((ended.status, ended.err.as_str()), (1, ""), "{args:?}: {ended:?}");
         ended.object()["data"].as_array().unwrap().clone()
     }
 
-    /// Runs what must succeed, for people: data on standard output, sentences on standard error.
-    pub(crate) async fn plain(&self, words: &[&str]) -> Ended {
-        let ended = self.run(words).await;
-        assert_eq!(ended.status, 0, "{words:?}: {ended:?}");
+    /// Runs a command that must succeed, without `--json`: data on standard output, sentences on standard error.
+    pub(crate) async fn plain(&self, args: &[&str]) -> CommandOutput {
+        let ended = self.run(args).await;
+        assert_eq!(ended.status, 0, "{args:?}: {ended:?}");
         ended
     }
 
-    /// Runs what can't be done, both ways, and answers the sentence that says so.
-    pub(crate) async fn refused(&self, words: &[&str]) -> String {
-        self.failed(words, 1).await
+    /// Runs a command that is refused, with and without `--json`, and returns the sentence.
+    pub(crate) async fn refused(&self, args: &[&str]) -> String {
+        self.failed(args, 1).await
     }
 
-    /// Runs what fails with a status, both ways: the same sentence on standard error and in the object.
-    pub(crate) async fn failed(&self, words: &[&str], status: i32) -> String {
-        let plain = self.run(words).await;
-        assert_eq!((plain.status, plain.out.as_str()), (status, ""), "{words:?}: {plain:?}");
-        let json = self.run(&[words, &["--json"]].concat()).await;
-        assert_eq!((json.status, json.err.as_str()), (status, ""), "{words:?}: {json:?}");
+    /// Runs a command that fails with a status, with and without `--json`: standard error and the object have the same sentence.
+    pub(crate) async fn failed(&self, args: &[&str], status: i32) -> String {
+        let plain = self.run(args).await;
+        assert_eq!((plain.status, plain.out.as_str()), (status, ""), "{args:?}: {plain:?}");
+        let json = self.run(&[args, &["--json"]].concat()).await;
+        assert_eq!((json.status, json.err.as_str()), (status, ""), "{args:?}: {json:?}");
         let sentence = json.object()["error"].as_str().unwrap().to_owned();
         assert!(sentence.ends_with(['.', ')']) && sentence.contains(' '), "no sentence: {sentence}");
         assert_eq!(plain.err.trim_end(), sentence);
@@ -100,14 +100,14 @@ impl Desk {
         made["tenant_id"].as_str().unwrap().parse().unwrap()
     }
 
-    /// A license of five seats of the tenant `acme`.
+    /// Issues a license of five seats to the tenant `acme`.
     pub(crate) async fn license(&self) -> LicenseId {
         self.tenant("acme").await;
         let made = self.json(&["license", "issue", "--tenant", "acme", "--plan", "TEAM", "--seats", "5"]).await;
         made["license_id"].as_str().unwrap().parse().unwrap()
     }
 
-    /// The audit log, in order: actor, action, license, detail.
+    /// Returns the audit log, in order: actor, action, license, detail.
     pub(crate) async fn audit(&self) -> Vec<(String, String, Option<LicenseId>, Value)> {
         let client = self.world.db.connect("postgres").await;
         let sql = "select actor, action, license_id, detail from audit_log order by id";
@@ -124,8 +124,8 @@ impl Desk {
     }
 }
 
-impl Ended {
-    /// The one object on standard output.
+impl CommandOutput {
+    /// Returns the only object on standard output.
     pub(crate) fn object(&self) -> Value {
         let value: Value = serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {self:?}"));
         assert!(value.is_object(), "{value}");
@@ -133,18 +133,18 @@ impl Ended {
     }
 }
 
-pub(crate) fn command(environment: &BTreeMap<String, String>, words: &[&str]) -> Command {
+pub(crate) fn command(environment: &BTreeMap<String, String>, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ops"));
-    command.env_clear().envs(environment).env("RUST_BACKTRACE", "1").args(words).stdin(Stdio::null());
+    command.env_clear().envs(environment).env("RUST_BACKTRACE", "1").args(args).stdin(Stdio::null());
     command
 }
 
 /// Runs a command, and checks that it neither panicked nor printed a secret.
-pub(crate) async fn ended(mut command: Command) -> Ended {
+pub(crate) async fn output(mut command: Command) -> CommandOutput {
     let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
     let text = |bytes| String::from_utf8(bytes).expect("text");
     let status = output.status.code().expect("no signal");
-    let ended = Ended { status, out: text(output.stdout), err: text(output.stderr) };
+    let ended = CommandOutput { status, out: text(output.stdout), err: text(output.stderr) };
     let both = format!("{}{}", ended.out, ended.err);
     assert!(!both.contains(PASSWORD) && !both.contains(PEPPER), "a secret was told: {ended:?}");
     assert!(!both.contains("panicked") && !both.contains("backtrace"), "{ended:?}");

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use url::Url;
 use uuid::Uuid;
 
-use crate::letter::Letter;
+use crate::mail_template::MailTemplate;
 
 /// Timeout of sending a mail: a server may take its time to accept it, but not longer than a lease.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
@@ -27,16 +27,16 @@ const LOGIN_REFUSALS: [u16; 4] = [530, 534, 535, 538];
 
 type Transport = AsyncSmtpTransport<Tokio1Executor>;
 
-/// The mail transport as configured.
-pub struct Post {
+/// Mail transport as configured.
+pub struct Mailer {
     /// The sender of all mail.
     pub from: Mailbox,
     smtp: Option<Smtp>,
 }
 
-impl std::fmt::Debug for Post {
+impl std::fmt::Debug for Mailer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Post").field("from", &self.from).finish_non_exhaustive()
+        f.debug_struct("Mailer").field("from", &self.from).finish_non_exhaustive()
     }
 }
 
@@ -47,17 +47,17 @@ struct Smtp {
 
 /// Error of a mail that was not sent.
 #[derive(Debug)]
-pub enum Undelivered {
+pub enum SendError {
     /// A later attempt may succeed.
-    ForNow(String),
+    Transient(String),
     /// The server accepts mail, but not this one.
-    ForGood(String),
+    Permanent(String),
 }
 
-impl Post {
+impl Mailer {
     /// Makes the mail transport of this deployment. Connections are opened when there is something to send, and used again.
     pub fn from_setup(setup: &mut Setup) -> Option<Self> {
-        let builder = setup.optional(&config::SMTP_URL, server);
+        let builder = setup.optional(&config::SMTP_URL, parse_smtp_url);
         let from = setup.defaulted(&config::MAIL_FROM, |value| {
             value.parse().map_err(|_| "must be an e-mail address, perhaps with a name in front".to_owned())
         });
@@ -87,18 +87,18 @@ impl Post {
     ///
     /// # Errors
     /// The reason why it was not sent, or not certainly.
-    pub async fn send(&self, entry: Uuid, to: &Mailbox, letter: &Letter) -> Result<(), Undelivered> {
+    pub async fn send(&self, entry: Uuid, to: &Mailbox, template: &MailTemplate) -> Result<(), SendError> {
         let Some(smtp) = &self.smtp else { return Ok(()) };
         let message = Message::builder()
             .from(self.from.clone())
             .to(to.clone())
-            .subject(&letter.subject)
+            .subject(&template.subject)
             .date_now()
             .message_id(Some(self.message_id(entry)))
             // Automatic replies, such as out-of-office messages, are suppressed (RFC 3834).
             .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned()))
-            .singlepart(SinglePart::plain(letter.text.clone()))
-            .map_err(|e| Undelivered::ForGood(format!("The mail could not be written: {e}.")))?;
+            .singlepart(SinglePart::plain(template.text.clone()))
+            .map_err(|e| SendError::Permanent(format!("The mail could not be written: {e}.")))?;
         smtp.send(message.envelope(), &message.formatted()).await
     }
 
@@ -112,37 +112,38 @@ impl Post {
 }
 
 impl Smtp {
-    async fn send(&self, envelope: &Envelope, mail: &[u8]) -> Result<(), Undelivered> {
+    async fn send(&self, envelope: &Envelope, mail: &[u8]) -> Result<(), SendError> {
         let transport = self.transport.borrow().clone();
         match timeout(SEND_TIMEOUT, transport.send_raw(envelope, mail)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(e)) => {
-                let words = e.source().map_or_else(|| e.to_string(), ToString::to_string);
-                let words = match e.status() {
-                    Some(code) => format!("The mail server answered {code} {words}"),
-                    None => format!("The mail server could not be used: {words}"),
+                let message = e.source().map_or_else(|| e.to_string(), ToString::to_string);
+                let message = match e.status() {
+                    Some(code) => format!("The mail server answered {code} {message}"),
+                    None => format!("The mail server could not be used: {message}"),
                 };
                 // A refusal of ourselves, for a wrong password for instance, doesn't mean a wrong recipient.
                 let login = e.status().is_some_and(|code| LOGIN_REFUSALS.contains(&code.into()));
-                let about_this_mail = (e.is_permanent() || e.is_client()) && !login && answers(&transport).await;
-                Err(if about_this_mail { Undelivered::ForGood(words) } else { Undelivered::ForNow(words) })
+                let about_this_mail =
+                    (e.is_permanent() || e.is_client()) && !login && accepts_connections(&transport).await;
+                Err(if about_this_mail { SendError::Permanent(message) } else { SendError::Transient(message) })
             }
             Err(_) => {
                 // The connection is left in the middle of an answer: its next user would take that for its own.
                 self.transport.replace(self.builder.clone().build());
-                Err(Undelivered::ForNow(format!("The mail server did not answer within {} s", SEND_TIMEOUT.as_secs())))
+                Err(SendError::Transient(format!("The mail server did not answer within {} s", SEND_TIMEOUT.as_secs())))
             }
         }
     }
 }
 
 /// Returns true if the server accepts us at all: connection, TLS and login.
-async fn answers(transport: &Transport) -> bool {
+async fn accepts_connections(transport: &Transport) -> bool {
     matches!(timeout(CONNECT_TIMEOUT, transport.test_connection()).await, Ok(Ok(true)))
 }
 
 /// Parses `SMTP_URL`; the second value is true if it has the name that we send with EHLO.
-fn server(value: &str) -> Result<(AsyncSmtpTransportBuilder, bool), String> {
+fn parse_smtp_url(value: &str) -> Result<(AsyncSmtpTransportBuilder, bool), String> {
     let wrong = || "must be smtps://user:password@host:465, or smtp://host:587?tls=required".to_owned();
     let url = Url::parse(value).map_err(|_| wrong())?;
     let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(wrong)?;
@@ -159,10 +160,10 @@ fn server(value: &str) -> Result<(AsyncSmtpTransportBuilder, bool), String> {
 mod tests {
     use super::*;
 
-    fn ask(variables: &[(&str, &str)]) -> (Option<Post>, Vec<String>) {
+    fn mailer_from(variables: &[(&str, &str)]) -> (Option<Mailer>, Vec<String>) {
         let mut setup = Setup::from_variables(variables.iter().copied());
-        let post = Post::from_setup(&mut setup);
-        (post, setup.mistakes().iter().map(ToString::to_string).collect())
+        let mailer = Mailer::from_setup(&mut setup);
+        (mailer, setup.mistakes().iter().map(ToString::to_string).collect())
     }
 
     #[tokio::test]
@@ -176,8 +177,8 @@ mod tests {
             "smtp://ann:s3cret@localhost:2525/hello.example.com",
         ] {
             common::serve::install_crypto();
-            let (post, mistakes) = ask(&[("SMTP_URL", url)]);
-            assert!(post.is_some_and(|p| !p.prints()), "{url}: {mistakes:?}");
+            let (mailer, mistakes) = mailer_from(&[("SMTP_URL", url)]);
+            assert!(mailer.is_some_and(|p| !p.prints()), "{url}: {mistakes:?}");
         }
         for url in [
             "smtp://ann:s3cret@relay.example.com",
@@ -187,10 +188,10 @@ mod tests {
             "ann:s3cret",
             "smtps://",
         ] {
-            let (post, mistakes) = ask(&[("SMTP_URL", url), ("MAIL_FROM", "s3cret")]);
-            assert!(post.is_none() && mistakes.len() == 2, "{url}: {mistakes:?}");
+            let (mailer, mistakes) = mailer_from(&[("SMTP_URL", url), ("MAIL_FROM", "s3cret")]);
+            assert!(mailer.is_none() && mistakes.len() == 2, "{url}: {mistakes:?}");
             assert!(!mistakes.iter().any(|m| m.contains("s3cret")), "{mistakes:?}");
         }
-        assert!(ask(&[]).0.unwrap().prints());
+        assert!(mailer_from(&[]).0.unwrap().prints());
     }
 }

@@ -8,21 +8,21 @@ use protocol::problem::ProblemDocument;
 use reqwest::{Client, Url};
 use serde_json::{Value, json};
 
-use crate::office::mistakes;
+use crate::ops_context::mistakes;
 use crate::printer::Failure;
 
 /// The functions that the client calls.
-const HOSTS: [&str; 5] = ["validate", "auth", "acquire", "heartbeat", "release"];
+const FUNCTIONS: [&str; 5] = ["validate", "auth", "acquire", "heartbeat", "release"];
 
 /// A client with a license key, and the URLs of the functions.
-pub(super) struct Guest {
+pub(super) struct SmokeClient {
     key: LicenseKey,
     machine: HardwareId,
-    /// In the order of [`HOSTS`].
+    /// In the order of [`FUNCTIONS`].
     pub(super) urls: [Url; 5],
 }
 
-impl Guest {
+impl SmokeClient {
     /// Returns `None` where there is no key, or the function has nothing to do with seats.
     pub(super) fn from_environment(function: &str, url: &Url) -> Result<Option<Self>, Failure> {
         let mut setup = Setup::from_env();
@@ -32,13 +32,13 @@ impl Guest {
         });
         let urls = setup.optional(&config::FUNCTION_URLS, config::function_urls);
         let (Some(key), Some(urls)) = (key, urls) else { return Err(mistakes(&setup)) };
-        let Some(key) = key.flatten().filter(|_| HOSTS.contains(&function)) else { return Ok(None) };
-        let way = |host: &str| match &urls {
+        let Some(key) = key.flatten().filter(|_| FUNCTIONS.contains(&function)) else { return Ok(None) };
+        let url_of = |host: &str| match &urls {
             _ if host == function => Ok(url.clone()),
             Some(urls) => urls.get(host).and_then(|url| url.parse().ok()).ok_or(host.to_owned()),
-            None => beside(url, function, host).ok_or(host.to_owned()),
+            None => sibling_url(url, function, host).ok_or(host.to_owned()),
         };
-        let [validate, auth, acquire, heartbeat, release] = HOSTS.map(way);
+        let [validate, auth, acquire, heartbeat, release] = FUNCTIONS.map(url_of);
         let found = || Ok([validate?, auth?, acquire?, heartbeat?, release?]);
         let urls = found().map_err(|host: String| {
             Failure::Usage(format!("Nobody says where {host} is, which the license key is for: set FUNCTION_URLS."))
@@ -50,17 +50,17 @@ impl Guest {
     }
 
     /// Does the requests of a usual session.
-    pub(super) async fn visit(&self, client: &Client) -> Result<(), Failure> {
+    pub(super) async fn run_session(&self, client: &Client) -> Result<(), Failure> {
         let [validate, auth, acquire, heartbeat, release] = &self.urls;
         let (key, machine) = (self.key.to_string(), self.machine.as_str());
-        let ask = json!({"license_key": key, "machine_id": machine, "version": "0"});
-        let said = call(client, validate, "/api/v1/licenses/validate", "", &ask).await?;
-        if said["valid"] != true {
-            let why = said["reason"].as_str().unwrap_or("no reason given");
+        let request = json!({"license_key": key, "machine_id": machine, "version": "0"});
+        let answer = call(client, validate, "/api/v1/licenses/validate", "", &request).await?;
+        if answer["valid"] != true {
+            let why = answer["reason"].as_str().unwrap_or("no reason given");
             return Err(Failure::Refused(format!("SMOKE_LICENSE_KEY is not valid: {why}.")));
         }
-        let said = call(client, auth, "/api/v1/auth/license", "", &json!({"license_key": key})).await?;
-        let token = said["access_token"].as_str().unwrap_or_default();
+        let answer = call(client, auth, "/api/v1/auth/license", "", &json!({"license_key": key})).await?;
+        let token = answer["access_token"].as_str().unwrap_or_default();
         let seat = call(client, acquire, "/api/v1/licenses/acquire", token, &json!({"hardware_id": machine})).await?;
         let (session, own) = (json!({"session_id": seat["session_id"]}), seat["license_token"].as_str());
         let own = own.unwrap_or_default();
@@ -72,7 +72,7 @@ impl Guest {
 }
 
 /// Returns the URL of another function beside a revision's at Cloud Run: `[TAG---]FUNCTION-REST.run.app`.
-fn beside(url: &Url, function: &str, other: &str) -> Option<Url> {
+fn sibling_url(url: &Url, function: &str, other: &str) -> Option<Url> {
     let host = url.host_str().filter(|host| host.ends_with(".run.app"))?;
     let host = host.split_once("---").map_or(host, |(_, host)| host);
     let rest = host.strip_prefix(function)?.strip_prefix('-')?;
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_neighbors_of_a_revision_are_those_that_serve() {
-        let of = |url: &str| beside(&url.parse().unwrap(), "sync-push", "auth").map(|url| url.to_string());
+        let of = |url: &str| sibling_url(&url.parse().unwrap(), "sync-push", "auth").map(|url| url.to_string());
         let serving = Some("https://auth-a1b2c3-ew.a.run.app/".to_owned());
         assert_eq!(of("https://candidate---sync-push-a1b2c3-ew.a.run.app"), serving);
         assert_eq!(of("https://sync-push-a1b2c3-ew.a.run.app"), serving);

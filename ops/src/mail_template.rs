@@ -7,42 +7,42 @@ use lettre::message::Mailbox;
 
 /// Subject and text of a mail.
 #[derive(PartialEq, Eq)]
-pub struct Letter {
+pub struct MailTemplate {
     /// One line.
     pub subject: String,
     /// Plain text.
     pub text: String,
 }
 
-/// The text may hold a license key, so that it is never shown by chance.
-impl std::fmt::Debug for Letter {
+/// Leaves out the text, which may hold a license key.
+impl std::fmt::Debug for MailTemplate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Letter").field("subject", &self.subject).finish_non_exhaustive()
+        f.debug_struct("MailTemplate").field("subject", &self.subject).finish_non_exhaustive()
     }
 }
 
 /// Error of a mail that can't be written.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Unsayable {
+pub enum MailTemplateError {
     /// The mail is about a key, and the entry has none.
-    NoKey,
+    MissingKey,
     /// A time that no calendar has.
-    NoTime,
+    InvalidTime,
 }
 
-impl Letter {
+impl MailTemplate {
     /// Writes a mail to a tenant.
     ///
     /// # Errors
     /// When the mail lacks a key or a time that it has to state.
-    pub fn of(mail: &Mail, tenant: &str, key: Option<&str>) -> Result<Self, Unsayable> {
+    pub fn render(mail: &Mail, tenant: &str, key: Option<&str>) -> Result<Self, MailTemplateError> {
         let license = format!("CODITECT {} license", line(&mail.plan));
         let (subject, text) = match &mail.about {
             About::LicenseKey { seats, replaces_key_until: None } => {
-                license_key(&line(&mail.plan), *seats, key.ok_or(Unsayable::NoKey)?)
+                license_key(&line(&mail.plan), *seats, key.ok_or(MailTemplateError::MissingKey)?)
             }
             About::LicenseKey { replaces_key_until: Some(until), .. } => {
-                another_key(&license, *until, key.ok_or(Unsayable::NoKey)?)?
+                another_key(&license, *until, key.ok_or(MailTemplateError::MissingKey)?)?
             }
             About::PaymentFailed { action_required, url } => payment_failed(&license, *action_required, url.as_deref()),
             About::TrialEnding { at } => trial_ending(&license, &day(*at)?),
@@ -80,7 +80,7 @@ fn license_key(plan: &str, seats: i32, key: &str) -> (String, String) {
     (format!("Your CODITECT license key: {plan}, {seats}"), text)
 }
 
-fn another_key(license: &str, until: i64, key: &str) -> Result<(String, String), Unsayable> {
+fn another_key(license: &str, until: i64, key: &str) -> Result<(String, String), MailTemplateError> {
     let former = match until > Timestamp::now().as_second() {
         true => format!("The key from before is good until {}, and then no longer.", day(until)?),
         false => "The key from before is no longer good.".to_owned(),
@@ -156,8 +156,8 @@ fn suspended(license: &str, reason: &str) -> (String, String) {
     ("Your CODITECT license is suspended".to_owned(), text)
 }
 
-fn day(at: i64) -> Result<String, Unsayable> {
-    let at = Timestamp::from_second(at).map_err(|_| Unsayable::NoTime)?;
+fn day(at: i64) -> Result<String, MailTemplateError> {
+    let at = Timestamp::from_second(at).map_err(|_| MailTemplateError::InvalidTime)?;
     Ok(at.strftime("%-d %B %Y, %H:%M UTC").to_string())
 }
 
@@ -172,20 +172,23 @@ mod tests {
 
     use super::*;
 
-    fn letter(about: About, key: Option<&str>) -> Result<Letter, Unsayable> {
+    fn rendered(about: About, key: Option<&str>) -> Result<MailTemplate, MailTemplateError> {
         let mail = Mail { to: None, license_id: LicenseId::new(), plan: "TEAM".to_owned(), about };
-        Letter::of(&mail, "Acme\r\nBcc: eve@example.com", key)
+        MailTemplate::render(&mail, "Acme\r\nBcc: eve@example.com", key)
     }
 
     #[test]
     fn the_key_is_in_its_mail_with_the_command_that_takes_it() {
-        let said =
-            letter(About::LicenseKey { seats: 5, replaces_key_until: None }, Some("CODITECT-TEAM-A7F3E9D2C4B1-8F2A"))
+        let mail =
+            rendered(About::LicenseKey { seats: 5, replaces_key_until: None }, Some("CODITECT-TEAM-A7F3E9D2C4B1-8F2A"))
                 .unwrap();
-        assert_eq!(said.subject, "Your CODITECT license key: TEAM, 5 seats");
-        assert!(said.text.contains("\n    coditect activate CODITECT-TEAM-A7F3E9D2C4B1-8F2A\n"), "{}", said.text);
-        assert!(said.text.contains("can't be shown again") && !format!("{said:?}").contains("8F2A"));
-        assert_eq!(letter(About::LicenseKey { seats: 1, replaces_key_until: None }, None), Err(Unsayable::NoKey));
+        assert_eq!(mail.subject, "Your CODITECT license key: TEAM, 5 seats");
+        assert!(mail.text.contains("\n    coditect activate CODITECT-TEAM-A7F3E9D2C4B1-8F2A\n"), "{}", mail.text);
+        assert!(mail.text.contains("can't be shown again") && !format!("{mail:?}").contains("8F2A"));
+        assert_eq!(
+            rendered(About::LicenseKey { seats: 1, replaces_key_until: None }, None),
+            Err(MailTemplateError::MissingKey)
+        );
     }
 
     #[test]
@@ -193,13 +196,13 @@ mod tests {
         let key = Some("CODITECT-TEAM-A7F3E9D2C4B1-8F2A");
         for (until, says) in [(4_102_444_800, "is good until 1 January 2100, 00:00 UTC"), (1, "is no longer good")] {
             let about = About::LicenseKey { seats: 5, replaces_key_until: Some(until) };
-            let said = letter(about.clone(), key).unwrap();
+            let mail = rendered(about.clone(), key).unwrap();
             assert!(
-                said.text.contains(says) && said.text.contains("\n    coditect activate CODITECT-TEAM-"),
+                mail.text.contains(says) && mail.text.contains("\n    coditect activate CODITECT-TEAM-"),
                 "{}",
-                said.text
+                mail.text
             );
-            assert_eq!(letter(about, None), Err(Unsayable::NoKey));
+            assert_eq!(rendered(about, None), Err(MailTemplateError::MissingKey));
         }
     }
 
@@ -217,11 +220,11 @@ mod tests {
             (suspended("refunded"), "is suspended", "was refunded"),
             (suspended("disputed"), "is suspended", "withdraw the dispute"),
         ] {
-            let said = letter(about, None).unwrap();
-            assert!(said.subject.contains(subject), "{}", said.subject);
-            assert!(said.text.contains(part) && said.text.contains("CODITECT TEAM license"), "{}", said.text);
-            assert!(said.text.contains("\nOrganization: Acme  Bcc: eve@example.com\nLicense: "), "{}", said.text);
+            let mail = rendered(about, None).unwrap();
+            assert!(mail.subject.contains(subject), "{}", mail.subject);
+            assert!(mail.text.contains(part) && mail.text.contains("CODITECT TEAM license"), "{}", mail.text);
+            assert!(mail.text.contains("\nOrganization: Acme  Bcc: eve@example.com\nLicense: "), "{}", mail.text);
         }
-        assert_eq!(letter(About::TrialEnding { at: i64::MAX }, None), Err(Unsayable::NoTime));
+        assert_eq!(rendered(About::TrialEnding { at: i64::MAX }, None), Err(MailTemplateError::InvalidTime));
     }
 }

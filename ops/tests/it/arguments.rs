@@ -1,19 +1,19 @@
-//! The command line's words, and where the answers go.
+//! Tests of the command line's arguments, and of where its output goes.
 
 use std::process::Stdio;
 
-use crate::desk::{Desk, command, ended};
+use crate::ops_cli::{OpsCli, command, output};
 
 const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
-/// Runs without any environment: words are looked at first.
-async fn bare(words: &[&str]) -> crate::desk::Ended {
-    ended(command(&[].into(), words)).await
+/// Runs without any environment: arguments are checked first.
+async fn bare(args: &[&str]) -> crate::ops_cli::CommandOutput {
+    output(command(&[].into(), args)).await
 }
 
 #[tokio::test]
-async fn wrong_words_are_64_with_the_usage_on_standard_error() {
-    for words in [
+async fn wrong_arguments_exit_64_with_the_usage_on_standard_error() {
+    for args in [
         &[][..],
         &["frobnicate"],
         &["tenant"],
@@ -33,10 +33,10 @@ async fn wrong_words_are_64_with_the_usage_on_standard_error() {
         &["outbox", "retry", "1"],
         &["license", "list", "--customer", "cus_1", "--tenant", "acme"],
     ] {
-        let plain = bare(words).await;
-        assert_eq!((plain.status, plain.out.as_str()), (64, ""), "{words:?}: {plain:?}");
-        assert!(plain.err.contains("Usage: ops") || plain.err.contains("--help"), "{words:?}: {plain:?}");
-        let json = bare(&[&["--json"], words].concat()).await;
+        let plain = bare(args).await;
+        assert_eq!((plain.status, plain.out.as_str()), (64, ""), "{args:?}: {plain:?}");
+        assert!(plain.err.contains("Usage: ops") || plain.err.contains("--help"), "{args:?}: {plain:?}");
+        let json = bare(&[&["--json"], args].concat()).await;
         assert_eq!(json.status, 64);
         assert!(json.object()["error"].as_str().unwrap().len() > 20, "{json:?}");
         assert!(json.err.contains("--help") || json.err.contains("Usage: ops"), "{json:?}");
@@ -44,12 +44,12 @@ async fn wrong_words_are_64_with_the_usage_on_standard_error() {
 }
 
 #[tokio::test]
-async fn words_that_are_no_text_are_64() {
+async fn arguments_that_are_not_utf8_exit_64() {
     use std::os::unix::ffi::OsStrExt as _;
 
     let mut command = command(&[].into(), &["tenant", "create", "--name"]);
     command.arg(std::ffi::OsStr::from_bytes(b"a\xff"));
-    assert_eq!(ended(command).await.status, 64);
+    assert_eq!(output(command).await.status, 64);
 }
 
 #[tokio::test]
@@ -69,9 +69,9 @@ async fn help_and_version_are_answers() {
 
 #[tokio::test]
 async fn a_reader_that_has_seen_enough_is_no_error_but_hides_none() {
-    let desk = Desk::new().await;
-    desk.tenant("acme").await;
-    for (words, status) in [
+    let ops = OpsCli::new().await;
+    ops.tenant("acme").await;
+    for (args, status) in [
         (&["tenant", "list"][..], 0),
         (&["tenant", "list", "--json"], 0),
         (&["license", "issue", "--tenant", "acme", "--plan", "TEAM"], 0),
@@ -81,17 +81,17 @@ async fn a_reader_that_has_seen_enough_is_no_error_but_hides_none() {
         let (out, out_writer) = std::io::pipe().unwrap();
         let (err, err_writer) = std::io::pipe().unwrap();
         drop((out, err));
-        let mut command = command(&desk.environment, words);
+        let mut command = command(&ops.environment, args);
         command.stdout(Stdio::from(out_writer)).stderr(Stdio::from(err_writer));
         let ended = tokio::task::spawn_blocking(move || command.status()).await.unwrap().unwrap();
-        assert_eq!(ended.code(), Some(status), "{words:?}");
+        assert_eq!(ended.code(), Some(status), "{args:?}");
     }
 }
 
 #[tokio::test]
 async fn standard_output_that_is_full_is_an_error() {
-    let desk = Desk::new().await;
-    let mut command = command(&desk.environment, &["tenant", "list", "--json"]);
+    let ops = OpsCli::new().await;
+    let mut command = command(&ops.environment, &["tenant", "list", "--json"]);
     command.stdout(std::fs::File::create("/dev/full").unwrap());
     let status = tokio::task::spawn_blocking(move || command.status()).await.unwrap().unwrap();
     assert_eq!(status.code(), Some(2));
