@@ -1,25 +1,23 @@
 //! Arguments of the command line.
 
 mod context;
+mod license;
 mod person;
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use jiff::{SignedDuration, Timestamp};
 use protocol::id::{HardwareId, LicenseId, SessionId};
-use protocol::key::Brand;
+use seats::Seats;
 
 use self::context::Context;
+use self::license::License;
 use self::person::Person;
-use crate::enterprise::{Export, Until};
-use crate::license::{Change, LicenseFilter, NewLicense};
-use crate::ops_context::{Need, OpsContext};
+use crate::delivery::{self, Destinations};
+use crate::ops_context::OpsContext;
 use crate::printer::{Failure, Output};
 use crate::stripe::Stripe;
-use crate::{
-    delivery, device, enterprise, key, license, migrate, outbox, plan, rekey, role, seat, smoke, sweep, tenant,
-};
+use crate::{device, key, migrate, outbox, plan, role, seat, smoke, sweep, tenant};
 
 /// Operates a CODITECT Cloud deployment. Runs in its environment: DATABASE_URL as the owner, REDIS_URL, LICENSE_KEY_PEPPER, SMTP_URL.
 #[derive(Debug, Parser)]
@@ -121,86 +119,6 @@ enum Role {
     Member,
 }
 
-/// Rights to use a plan.
-#[derive(Debug, Subcommand)]
-enum License {
-    /// Issue a license and show its key, once.
-    Issue {
-        #[arg(long)]
-        tenant: String,
-        /// The plan's code: `ops plan list`.
-        #[arg(long)]
-        plan: String,
-        #[arg(long)]
-        seats: Option<u32>,
-        /// RFC 3339, such as 2027-01-31T00:00:00Z; never where it isn't given.
-        #[arg(long)]
-        expires: Option<Timestamp>,
-        /// The brand in front of the key.
-        #[arg(long, value_enum, default_value_t = KeyBrand::Coditect)]
-        brand: KeyBrand,
-    },
-    /// Show licenses.
-    List {
-        #[arg(long)]
-        tenant: Option<String>,
-        /// The id of a customer of Stripe's: cus_…
-        #[arg(long, conflicts_with = "tenant")]
-        customer: Option<String>,
-    },
-    /// Show one license.
-    Show { id: LicenseId },
-    /// End its sessions and refuse new ones until it is resumed.
-    Suspend { id: LicenseId },
-    /// Make a suspended license good again.
-    Resume {
-        id: LicenseId,
-        /// Lift what a refund or dispute holds back, until Stripe's next fact about it.
-        #[arg(long)]
-        billing: bool,
-    },
-    /// End it for good.
-    Revoke { id: LicenseId },
-    /// Replace its key by another one, which is mailed to the owner of the organization: for when a key has leaked.
-    Rekey {
-        id: LicenseId,
-        /// How long the former key stays good, such as 12h or 7d; not at all where it isn't given.
-        #[arg(long, value_name = "DURATION", value_parser = rekey::grace, default_value = "0s")]
-        grace: SignedDuration,
-    },
-    /// Change its seats; fewer end no session.
-    SetSeats {
-        id: LicenseId,
-        #[arg(long)]
-        seats: u32,
-    },
-    /// Make the license file of an installation of the customer's own, signed with SIGNING_KEY.
-    Export {
-        id: LicenseId,
-        /// What for; there is nothing else yet.
-        #[arg(long, required = true)]
-        enterprise: bool,
-        /// How many people may work at the same time; the license's seats where it isn't given.
-        #[arg(long)]
-        users: Option<u32>,
-        /// RFC 3339; as long as the license where neither this nor --days is given.
-        #[arg(long, conflicts_with = "days")]
-        until: Option<Timestamp>,
-        /// For so many days from now.
-        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=36_500))]
-        days: Option<u32>,
-        /// Where to write it; to standard output where it isn't given.
-        #[arg(long, value_name = "FILE")]
-        out: Option<PathBuf>,
-    },
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum KeyBrand {
-    Coditect,
-    Csfw,
-}
-
 /// Who sits where.
 #[derive(Debug, Subcommand)]
 enum Seat {
@@ -273,96 +191,104 @@ impl Ops {
     /// # Errors
     /// The reason why it could not be done.
     pub async fn run(self) -> Result<Output, Failure> {
-        if let Command::Migrate = self.command {
-            return migrate_schema().await;
-        }
-        // The smoke test runs where there is neither a database nor a right to one.
-        if let Command::Smoke { function, url } = &self.command {
-            return smoke::test(function, url).await;
-        }
-        let ops = OpsContext::open(self.command.needs())?;
         match self.command {
-            Command::Migrate => migrate_schema().await,
-            Command::Roles => role::set_passwords(&ops).await,
+            Command::Migrate => migrate::run().await,
+            Command::Roles => {
+                let (ops, passwords) = OpsContext::with(role::passwords_from_setup)?;
+                role::set_passwords(&ops, &passwords).await
+            }
+            Command::Sweep => sweep::all(&OpsContext::from_env()?).await,
+            // The smoke test runs where there is neither a database nor a right to one.
             Command::Smoke { function, url } => smoke::test(&function, &url).await,
-            Command::Sweep => sweep::all(&ops).await,
-            Command::Tenant(Tenant::Create { name, slug }) => tenant::create(&ops, &name, slug).await,
-            Command::Tenant(Tenant::List) => tenant::list(&ops).await,
-            Command::User(User::Add { tenant, email, role, issuer, subject }) => {
-                tenant::add_user(&ops, &tenant, &email, role.as_str(), issuer.zip(subject)).await
-            }
-            Command::User(User::List { tenant }) => tenant::users(&ops, &tenant).await,
-            Command::User(User::ResetIdentity { tenant, email }) => tenant::reset_identity(&ops, &tenant, &email).await,
-            Command::Person(command) => command.run(&ops).await,
-            Command::License(command) => command.run(&ops).await,
-            Command::Seat(Seat::List { license }) => seat::list(&ops, license).await,
-            Command::Seat(Seat::Usage) => seat::usage(&ops).await,
-            Command::Seat(Seat::Evict { session }) => seat::evict(&ops, session).await,
-            Command::Device(Device::List { license }) => device::list(&ops, license).await,
-            Command::Device(Device::Remove { license, machine }) => {
-                let machine = HardwareId::parse(&machine).map_err(|e| Failure::Usage(e.to_string()))?;
-                device::remove(&ops, license, &machine).await
-            }
-            Command::Plan(Plan::List) => plan::list(&ops).await,
-            Command::Plan(Plan::Import { file }) => plan::import(&ops, &file).await,
-            Command::Keys(Keys::List) => key::list(&ops).await,
-            Command::Keys(Keys::Retire { kid }) => key::retire(&ops, &kid).await,
-            Command::Outbox(Outbox::Deliver { watch }) => delivery::deliver(&ops, self.json, watch).await,
-            Command::Outbox(Outbox::List { dead, pending, tenant }) => {
-                let state = if dead { Some("dead") } else { pending.then_some("pending") };
-                outbox::list(&ops, state, tenant.as_deref()).await
-            }
-            Command::Outbox(Outbox::Retry { id }) => outbox::retry(&ops, id).await,
-            Command::Stripe(command) => command.run(&ops).await,
-            Command::Context(command) => command.run(&ops, self.json).await,
+            Command::Tenant(command) => command.run(&OpsContext::from_env()?).await,
+            Command::User(command) => command.run(&OpsContext::from_env()?).await,
+            Command::Person(command) => command.run().await,
+            Command::License(command) => command.run().await,
+            Command::Seat(command) => command.run().await,
+            Command::Device(command) => command.run(&OpsContext::from_env()?).await,
+            Command::Plan(command) => command.run(&OpsContext::from_env()?).await,
+            Command::Keys(command) => command.run(&OpsContext::from_env()?).await,
+            Command::Outbox(command) => command.run(self.json).await,
+            Command::Stripe(command) => command.run().await,
+            Command::Context(command) => command.run(&OpsContext::from_env()?, self.json).await,
         }
     }
 }
 
-impl Command {
-    fn needs(&self) -> Need {
-        match self {
-            Self::License(License::Issue { .. } | License::Rekey { .. }) => Need::Hasher,
-            Self::License(License::Export { .. }) => Need::Signer,
-            Self::License(License::List { .. }) => Need::Nothing,
-            Self::Outbox(Outbox::Deliver { .. }) => Need::Delivery,
-            Self::Stripe(Stripe::Retry { .. } | Stripe::Reconcile { .. }) => Need::Ledger,
-            Self::License(License::Resume { billing: true, .. }) => Need::Ledger,
-            Self::License(_) | Self::Seat(_) | Self::Person(Person::Erase { .. }) => Need::Seats,
-            _ => Need::Nothing,
-        }
-    }
-}
-
-impl License {
+impl Tenant {
     async fn run(self, ops: &OpsContext) -> Result<Output, Failure> {
         match self {
-            Self::Issue { tenant, plan, seats, expires, brand } => {
-                let brand = match brand {
-                    KeyBrand::Coditect => Brand::Coditect,
-                    KeyBrand::Csfw => Brand::Csfw,
-                };
-                license::issue(ops, &NewLicense { tenant: &tenant, plan: &plan, seats, expires, brand }).await
+            Self::Create { name, slug } => tenant::create(ops, &name, slug).await,
+            Self::List => tenant::list(ops).await,
+        }
+    }
+}
+
+impl User {
+    async fn run(self, ops: &OpsContext) -> Result<Output, Failure> {
+        match self {
+            Self::Add { tenant, email, role, issuer, subject } => {
+                tenant::add_user(ops, &tenant, &email, role.as_str(), issuer.zip(subject)).await
             }
-            Self::List { tenant, customer } => {
-                let filter = match (&tenant, &customer) {
-                    (Some(name), _) => LicenseFilter::Tenant(name),
-                    (None, Some(id)) => LicenseFilter::Customer(id),
-                    (None, None) => LicenseFilter::All,
-                };
-                license::list(ops, filter).await
+            Self::List { tenant } => tenant::users(ops, &tenant).await,
+            Self::ResetIdentity { tenant, email } => tenant::reset_identity(ops, &tenant, &email).await,
+        }
+    }
+}
+
+impl Seat {
+    async fn run(self) -> Result<Output, Failure> {
+        let (ops, seats) = OpsContext::with(Seats::from_setup)?;
+        match self {
+            Self::List { license } => seat::list(&ops, &seats, license).await,
+            Self::Usage => seat::usage(&seats).await,
+            Self::Evict { session } => seat::evict(&ops, &seats, session).await,
+        }
+    }
+}
+
+impl Device {
+    async fn run(self, ops: &OpsContext) -> Result<Output, Failure> {
+        match self {
+            Self::List { license } => device::list(ops, license).await,
+            Self::Remove { license, machine } => {
+                let machine = HardwareId::parse(&machine).map_err(|e| Failure::Usage(e.to_string()))?;
+                device::remove(ops, license, &machine).await
             }
-            Self::Show { id } => license::show(ops, id).await,
-            Self::Suspend { id } => license::change(ops, id, Change::Suspend).await,
-            Self::Resume { id, billing: true } => license::lift_billing_hold(ops, id).await,
-            Self::Resume { id, billing: false } => license::change(ops, id, Change::Resume).await,
-            Self::Revoke { id } => license::change(ops, id, Change::Revoke).await,
-            Self::Rekey { id, grace } => rekey::rekey(ops, id, grace).await,
-            Self::SetSeats { id, seats } => license::change(ops, id, Change::Seats(seats)).await,
-            Self::Export { id, enterprise: _, users, until, days, out } => {
-                let until = until.map(Until::Time).or(days.map(Until::Days)).unwrap_or(Until::License);
-                enterprise::export(ops, id, &Export { users, until, out: out.as_deref() }).await
+        }
+    }
+}
+
+impl Plan {
+    async fn run(self, ops: &OpsContext) -> Result<Output, Failure> {
+        match self {
+            Self::List => plan::list(ops).await,
+            Self::Import { file } => plan::import(ops, &file).await,
+        }
+    }
+}
+
+impl Keys {
+    async fn run(self, ops: &OpsContext) -> Result<Output, Failure> {
+        match self {
+            Self::List => key::list(ops).await,
+            Self::Retire { kid } => key::retire(ops, &kid).await,
+        }
+    }
+}
+
+impl Outbox {
+    async fn run(self, json: bool) -> Result<Output, Failure> {
+        match self {
+            Self::Deliver { watch } => {
+                let (ops, destinations) = OpsContext::with(Destinations::from_setup)?;
+                delivery::deliver(&ops, destinations, json, watch).await
             }
+            Self::List { dead, pending, tenant } => {
+                let state = if dead { Some("dead") } else { pending.then_some("pending") };
+                outbox::list(&OpsContext::from_env()?, state, tenant.as_deref()).await
+            }
+            Self::Retry { id } => outbox::retry(&OpsContext::from_env()?, id).await,
         }
     }
 }
@@ -375,13 +301,4 @@ impl Role {
             Self::Member => "member",
         }
     }
-}
-
-async fn migrate_schema() -> Result<Output, Failure> {
-    let (url, ca_certificates) = OpsContext::database_url()?;
-    let applied = migrate::apply(&url, &ca_certificates).await.map_err(|e| Failure::Broken(e.to_string()))?;
-    Ok(Output::Message(match applied.migrations.as_slice() {
-        [] => "The schema is current.".to_owned(),
-        some => format!("Applied {}.", some.join(", ")),
-    }))
 }

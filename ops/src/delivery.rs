@@ -9,6 +9,9 @@
 //! Entries don't wait for each other, and a bad one is passed over.
 
 mod delivery_error;
+mod destinations;
+
+pub use destinations::Destinations;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -110,7 +113,12 @@ impl Entry {
 ///
 /// # Errors
 /// When something could not be delivered, or the database is away.
-pub async fn deliver(ops: &OpsContext, json: bool, watch: Option<u32>) -> Result<Output, Failure> {
+pub async fn deliver(
+    ops: &OpsContext,
+    Destinations { seats, hasher, mailer }: Destinations,
+    json: bool,
+    watch: Option<u32>,
+) -> Result<Output, Failure> {
     if json && watch.is_some() {
         return Err(Failure::Usage(
             "--json prints one object, which --watch would never end. Leave one of them out.".to_owned(),
@@ -118,9 +126,9 @@ pub async fn deliver(ops: &OpsContext, json: bool, watch: Option<u32>) -> Result
     }
     let deliverer = Deliverer {
         ops,
-        seats: ops.seats()?,
-        hasher: ops.hasher()?,
-        mailer: ops.mailer()?,
+        seats,
+        hasher,
+        mailer,
         list: StreamedList::new(json),
         stop: stop::shutdown_receiver()?,
         stdout_closed: Cell::new(false),

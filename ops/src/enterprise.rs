@@ -10,6 +10,7 @@ use protocol::token::{
 };
 use protocol::wire::{Feature, Tier};
 use serde_json::{Value, json};
+use signing::Signer;
 use uuid::Uuid;
 
 use crate::ops_context::{AUDIT, OpsContext};
@@ -45,8 +46,12 @@ pub enum Until {
 ///
 /// # Errors
 /// When the license is not for that, can't be used now, or has less; when the key can't sign.
-pub async fn export(ops: &OpsContext, license: LicenseId, request: &Export<'_>) -> Result<Output, Failure> {
-    let signer = ops.signer()?;
+pub async fn export(
+    ops: &OpsContext,
+    signer: &Signer,
+    license: LicenseId,
+    request: &Export<'_>,
+) -> Result<Output, Failure> {
     let tenant = ops.tenant_of_license(license).await?;
     let claims = contract(ops, tenant, license, request).await?;
     let broken = |e: &dyn std::fmt::Display| Failure::Broken(format!("{e}. No file was made; try again."));

@@ -3,7 +3,7 @@
 //! - [`migrate`]: brings a database to the schema of this release.
 //! - [`command`]: the arguments of the command line.
 //! - [`printer`]: the one place that prints.
-//! - [`ops_context`]: the context of every command: the database, seats, and the operator's name.
+//! - [`ops_context`]: the context of every command: the database, and the operator's name.
 //! - [`tenant`], [`license`], [`seat`], [`device`], [`plan`], [`key`], [`outbox`], [`context`], [`person`]: one per noun.
 //! - [`enterprise`]: the license files of customers' own installations.
 //! - [`delivery`]: delivers the due entries of the outbox; [`mail_template`] writes its mails, [`mailer`] sends them.

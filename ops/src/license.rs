@@ -1,13 +1,15 @@
 //! Issues, changes and shows licenses.
 
 use common::LogEvent;
+use common::license_key::KeyHasher;
 use jiff::Timestamp;
 use protocol::id::{LicenseId, TenantId};
 use protocol::key::{Brand, LicenseKey};
 use protocol::wire::Tier;
-use seats::Terms;
+use seats::{LICENSE_LOCK, Seats, Terms};
 use serde_json::{Value, json};
 use tokio_postgres::Row;
+use webhook_stripe::ledger::Ledger;
 use webhook_stripe::ledger::lift::Lifted;
 
 use crate::ops_context::{AUDIT, OpsContext};
@@ -97,7 +99,7 @@ pub enum Change {
 ///
 /// # Errors
 /// When there is no such tenant or plan, or the license would be over at once.
-pub async fn issue(ops: &OpsContext, request: &NewLicense<'_>) -> Result<Output, Failure> {
+pub async fn issue(ops: &OpsContext, hasher: &KeyHasher, request: &NewLicense<'_>) -> Result<Output, Failure> {
     let tenant = ops.tenant(request.tenant).await?;
     let plans = ops.db.outside_tenants((PLAN, &[&request.plan])).await?;
     let plan = plans.first().ok_or_else(|| {
@@ -112,7 +114,7 @@ pub async fn issue(ops: &OpsContext, request: &NewLicense<'_>) -> Result<Output,
         return Err(Failure::Refused("That expiry has passed. Give one in the future.".to_owned()));
     }
     let (id, key) = (LicenseId::new(), LicenseKey::generate(request.brand, tier.into()));
-    let hash = ops.hasher()?.hash(&key);
+    let hash = hasher.hash(&key);
     let detail = json!({"plan": request.plan, "seats": seats, "expires_at": request.expires});
     let tx = ops.db.tenant("license_issue", tenant).await?;
     tx.finish([
@@ -175,7 +177,7 @@ pub async fn list(ops: &OpsContext, filter: LicenseFilter<'_>) -> Result<Output,
 ///
 /// # Errors
 /// When there is no such license.
-pub async fn show(ops: &OpsContext, license: LicenseId) -> Result<Output, Failure> {
+pub async fn show(ops: &OpsContext, seats: &Seats, license: LicenseId) -> Result<Output, Failure> {
     let tenant = ops.tenant_of_license(license).await?;
     let tx = ops.db.tenant("license_show", tenant).await?;
     let [found, refusals, former] = tx
@@ -188,8 +190,8 @@ pub async fn show(ops: &OpsContext, license: LicenseId) -> Result<Output, Failur
     let values = found.first().map(row).unwrap_or_default();
     let mut fields: Vec<(&str, Value)> = COLUMNS.iter().copied().zip(values).collect();
     // Redis may be down, which is no reason not to show the rest.
-    let in_use = match ops.seats()?.list(license).await {
-        Ok(seats) => json!(seats.iter().filter(|(_, left)| *left > 0).count()),
+    let in_use = match seats.list(license).await {
+        Ok(held) => json!(held.iter().filter(|(_, left)| *left > 0).count()),
         Err(_) => Value::Null,
     };
     fields.push(("seats_in_use", in_use));
@@ -212,7 +214,7 @@ pub async fn show(ops: &OpsContext, license: LicenseId) -> Result<Output, Failur
 /// # Errors
 /// When there is no such license, or it was revoked. When Redis doesn't answer, or a license that is resumed is held back by
 /// billing all the same: the change then stands.
-pub async fn change(ops: &OpsContext, license: LicenseId, change: Change) -> Result<Output, Failure> {
+pub async fn change(ops: &OpsContext, seats: &Seats, license: LicenseId, change: Change) -> Result<Output, Failure> {
     let tenant = ops.tenant_of_license(license).await?;
     let (action, state, count, ends) = match change {
         Change::Suspend => ("license.suspended", Some("suspended"), None, Some("suspended")),
@@ -223,7 +225,7 @@ pub async fn change(ops: &OpsContext, license: LicenseId, change: Change) -> Res
     };
     let id = license.as_uuid();
     let mut tx = ops.db.tenant("license_change", tenant).await?;
-    let [_, changed] = tx.run([(seats::LICENSE_LOCK, &[&id]), (LICENSE_CHANGE, &[&id, &state, &count])]).await?;
+    let [_, changed] = tx.run([(LICENSE_LOCK, &[&id]), (LICENSE_CHANGE, &[&id, &state, &count])]).await?;
     let Some(changed) = changed.first() else {
         return Err(Failure::Refused(format!("License {license} was revoked, which is for good. Issue another one.")));
     };
@@ -250,7 +252,7 @@ pub async fn change(ops: &OpsContext, license: LicenseId, change: Change) -> Res
     if let Some(reason) = ends {
         LogEvent::LicenseStopped { license: id, reason, by: "operator" }.emit();
     }
-    let shown = update_redis(ops, tenant, license, &terms).await?;
+    let shown = update_redis(ops, seats, tenant, license, &terms).await?;
     match held {
         Some(why) => Err(Failure::Refused(format!("No operator suspends license {license} any more, but {why}."))),
         None => Ok(shown),
@@ -261,10 +263,15 @@ pub async fn change(ops: &OpsContext, license: LicenseId, change: Change) -> Res
 ///
 /// # Errors
 /// When there is no such license, nothing of billing holds it back, or the database doesn't answer.
-pub async fn lift_billing_hold(ops: &OpsContext, license: LicenseId) -> Result<Output, Failure> {
+pub async fn lift_billing_hold(
+    ops: &OpsContext,
+    ledger: &Ledger,
+    seats: &Seats,
+    license: LicenseId,
+) -> Result<Output, Failure> {
     let tenant = ops.tenant_of_license(license).await?;
-    match ops.ledger()?.lift(tenant, license, &ops.actor).await? {
-        Lifted::Holds(_) => show(ops, license).await,
+    match ledger.lift(tenant, license, &ops.actor).await? {
+        Lifted::Holds(_) => show(ops, seats, license).await,
         Lifted::Nothing => Err(Failure::Refused(format!(
             "No refund or dispute holds license {license} back. `ops license show {license}` says what does."
         ))),
@@ -275,13 +282,15 @@ pub async fn lift_billing_hold(ops: &OpsContext, license: LicenseId) -> Result<O
     }
 }
 
+/// Sends changed terms to Redis, and shows the license.
 async fn update_redis(
     ops: &OpsContext,
+    seats: &Seats,
     tenant: TenantId,
     license: LicenseId,
     terms: &Terms,
 ) -> Result<Output, Failure> {
-    if let Err(e) = ops.seats()?.tell(license, terms).await {
+    if let Err(e) = seats.tell(license, terms).await {
         return Err(Failure::Broken(format!(
             "The change is made, but Redis could not be told ({}): running sessions don't know yet. Run the same command again.",
             e.internal().unwrap_or_default()

@@ -2,8 +2,11 @@
 
 use std::fmt;
 
-use common::CaCertificates;
 use common::postgres::{chain, connection};
+use common::{CaCertificates, Db, Setup, config};
+
+use crate::ops_context::mistakes;
+use crate::printer::{Failure, Output};
 
 mod embedded {
     refinery::embed_migrations!("../migrations");
@@ -66,6 +69,23 @@ impl std::error::Error for MigrateError {
             Self::Apply(e) => Some(e),
         }
     }
+}
+
+/// `ops migrate`: applies the missing migrations, with the owner's connection URL of the environment.
+///
+/// # Errors
+/// The mistakes of the configuration, or the failure of the migration.
+pub async fn run() -> Result<Output, Failure> {
+    let mut setup = Setup::from_env();
+    let ca_certificates = CaCertificates::from_setup(&mut setup);
+    let web = CaCertificates::default();
+    let url = setup.required(&config::DATABASE_URL, |url| Db::connect(url, &web).map(|_| url.to_owned()));
+    let (url, ca_certificates) = url.zip(ca_certificates).ok_or_else(|| mistakes(&setup))?;
+    let applied = apply(&url, &ca_certificates).await.map_err(|e| Failure::Broken(e.to_string()))?;
+    Ok(Output::Message(match applied.migrations.as_slice() {
+        [] => "The schema is current.".to_owned(),
+        some => format!("Applied {}.", some.join(", ")),
+    }))
 }
 
 /// Identifies the schema: changes with every migration's name or text.

@@ -1,16 +1,10 @@
-//! The context of every command: the database, seats, and the operator's name.
+//! The context of every command: the database, and the operator's name.
 
-use common::license_key::KeyHasher;
-use common::{CaCertificates, Db, Setup, config};
+use common::{Db, Setup};
 use protocol::id::{LicenseId, SessionId, TenantId};
-use seats::Seats;
-use signing::{Signer, SigningKeySpec};
 use uuid::Uuid;
-use webhook_stripe::ledger::Ledger;
 
-use crate::mailer::Mailer;
 use crate::printer::Failure;
-use crate::role::{self, Passwords};
 
 const TENANT_BY_NAME: &str = "/* tenant_by_name */ select id from tenants_all() where slug = $1 or id::text = $1";
 const TENANT_OF_LICENSE: &str = "/* tenant_of_license */ select tenant_of_license($1)";
@@ -22,124 +16,36 @@ const TENANTS_ALL: &str = "/* tenants_all */ select id from tenants_all()";
 pub(crate) const AUDIT: &str = "/* audit_entry */
     insert into audit_log (id, tenant_id, actor, action, license_id, detail) values ($1, current_tenant(), $2, $3, $4, $5)";
 
-/// Resource that a command needs besides the database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Need {
-    /// Nothing.
-    Nothing,
-    /// Seats, and so Redis.
-    Seats,
-    /// The hasher of license keys.
-    Hasher,
-    /// The signing key.
-    Signer,
-    /// The ledger of Stripe's events.
-    Ledger,
-    /// The resources of delivery: seats, the hasher of license keys, and the mail transport.
-    Delivery,
-}
-
-/// The database, the operator's name, and the configuration.
+/// The database, and the operator's name.
 #[derive(Debug)]
 pub struct OpsContext {
     /// The database, as its owner.
     pub db: Db,
     /// `operator:` and the login name, for the audit log.
     pub actor: String,
-    setup: std::cell::RefCell<Setup>,
 }
 
 impl OpsContext {
-    /// Opens with the environment's configuration. Everything that the command needs is checked before it starts.
+    /// Makes the context of a command that needs the database alone.
     ///
     /// # Errors
     /// The mistakes of the configuration.
-    pub fn open(need: Need) -> Result<Self, Failure> {
+    pub fn from_env() -> Result<Self, Failure> {
+        Self::with(|_| Some(())).map(|(ops, ())| ops)
+    }
+
+    /// Makes the context of a command that also needs what `read` makes from the configuration, such as `Seats::from_setup`. All
+    /// mistakes are reported together, before the command starts.
+    ///
+    /// # Errors
+    /// The mistakes of the configuration.
+    pub fn with<T>(read: impl FnOnce(&mut Setup) -> Option<T>) -> Result<(Self, T), Failure> {
         let mut setup = Setup::from_env();
+        let (db, resource) = (setup.postgres(), read(&mut setup));
+        let (db, resource) = db.zip(resource).ok_or_else(|| mistakes(&setup))?;
         let user = std::env::vars_os().find(|(name, _)| name == "USER").map(|(_, user)| user);
-        let actor = user.map_or_else(|| "unknown".to_owned(), |user| user.to_string_lossy().into_owned());
-        let db = setup.postgres();
-        let has_it = match need {
-            Need::Nothing => true,
-            Need::Seats => Seats::from_setup(&mut setup).is_some(),
-            Need::Hasher => KeyHasher::from_setup(&mut setup).is_some(),
-            Need::Signer => signer(&mut setup).is_some(),
-            Need::Ledger => Ledger::from_setup(&mut setup).is_some(),
-            Need::Delivery => {
-                let (seats, hasher) = (Seats::from_setup(&mut setup), KeyHasher::from_setup(&mut setup));
-                Mailer::from_setup(&mut setup).is_some() && seats.is_some() && hasher.is_some()
-            }
-        };
-        match db {
-            Some(db) if has_it => Ok(Self { db, actor: format!("operator:{actor}"), setup: setup.into() }),
-            _ => Err(mistakes(&setup)),
-        }
-    }
-
-    /// Returns the seats, for the commands that change or show them.
-    ///
-    /// # Errors
-    /// The mistakes of the configuration.
-    pub fn seats(&self) -> Result<Seats, Failure> {
-        let mut setup = self.setup.borrow_mut();
-        Seats::from_setup(&mut setup).ok_or_else(|| mistakes(&setup))
-    }
-
-    /// Returns the ledger of Stripe's events.
-    ///
-    /// # Errors
-    /// The mistakes of the configuration.
-    pub fn ledger(&self) -> Result<Ledger, Failure> {
-        let mut setup = self.setup.borrow_mut();
-        Ledger::from_setup(&mut setup).ok_or_else(|| mistakes(&setup))
-    }
-
-    /// Returns the hasher of license keys.
-    ///
-    /// # Errors
-    /// The mistakes of the configuration.
-    pub fn hasher(&self) -> Result<KeyHasher, Failure> {
-        let mut setup = self.setup.borrow_mut();
-        KeyHasher::from_setup(&mut setup).ok_or_else(|| mistakes(&setup))
-    }
-
-    /// Returns the signing key.
-    ///
-    /// # Errors
-    /// The mistakes of the configuration.
-    pub fn signer(&self) -> Result<Signer, Failure> {
-        let mut setup = self.setup.borrow_mut();
-        signer(&mut setup).ok_or_else(|| mistakes(&setup))
-    }
-
-    /// Returns the mail transport, for delivery.
-    ///
-    /// # Errors
-    /// The mistakes of the configuration.
-    pub fn mailer(&self) -> Result<Mailer, Failure> {
-        let mut setup = self.setup.borrow_mut();
-        Mailer::from_setup(&mut setup).ok_or_else(|| mistakes(&setup))
-    }
-
-    /// Returns the passwords that roles get.
-    ///
-    /// # Errors
-    /// The mistakes of the configuration.
-    pub fn role_passwords(&self) -> Result<Passwords, Failure> {
-        let mut setup = self.setup.borrow_mut();
-        setup.required(&config::ROLE_PASSWORDS, role::passwords).ok_or_else(|| mistakes(&setup))
-    }
-
-    /// Returns the owner's connection URL, and the authorities that the server's certificate is checked with, for migrations.
-    ///
-    /// # Errors
-    /// When it isn't set, or isn't one of Postgres.
-    pub fn database_url() -> Result<(String, CaCertificates), Failure> {
-        let mut setup = Setup::from_env();
-        let ca_certificates = CaCertificates::from_setup(&mut setup);
-        let web = CaCertificates::default();
-        let url = setup.required(&config::DATABASE_URL, |url| Db::connect(url, &web).map(|_| url.to_owned()));
-        url.zip(ca_certificates).ok_or_else(|| mistakes(&setup))
+        let user = user.map_or_else(|| "unknown".to_owned(), |user| user.to_string_lossy().into_owned());
+        Ok((Self { db, actor: format!("operator:{user}") }, resource))
     }
 
     /// Returns a tenant's id by slug or id.
@@ -200,12 +106,7 @@ impl OpsContext {
     }
 }
 
-fn signer(setup: &mut Setup) -> Option<Signer> {
-    let endpoint = setup.optional(&config::KMS_ENDPOINT, config::url)?;
-    let connect = |spec| Signer::connect(spec, endpoint).map_err(|e| e.to_string());
-    setup.required(&config::SIGNING_KEY, |spec| SigningKeySpec::parse(spec).and_then(connect))
-}
-
+/// Returns the failure of a command whose configuration has mistakes, which names all of them.
 pub(crate) fn mistakes(setup: &Setup) -> Failure {
     let lines: Vec<_> = setup.mistakes().iter().map(ToString::to_string).collect();
     Failure::Usage(lines.join("\n"))

@@ -4,6 +4,7 @@
 //! mail with the new key, and the audit log its entry. Before the commit nothing has changed; after it the mail is
 //! delivered at least once. Sessions, devices and Redis are untouched.
 
+use common::license_key::KeyHasher;
 use common::outbox::{About, Mail, OUTBOX_ADD};
 use common::postgres::Query;
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
@@ -51,9 +52,13 @@ pub fn grace(text: &str) -> Result<SignedDuration, String> {
 ///
 /// # Errors
 /// When there is no such license, it was revoked, or its organization has no owner who could get the key.
-pub async fn rekey(ops: &OpsContext, license: LicenseId, grace: SignedDuration) -> Result<Output, Failure> {
+pub async fn rekey(
+    ops: &OpsContext,
+    hasher: &KeyHasher,
+    license: LicenseId,
+    grace: SignedDuration,
+) -> Result<Output, Failure> {
     let (tenant, id) = (ops.tenant_of_license(license).await?, license.as_uuid());
-    let hasher = ops.hasher()?;
     let mut tx = ops.db.tenant("license_rekey", tenant).await?;
     let [found] = tx.run([(LICENSE, &[&id])]).await?;
     let row = found.first().ok_or_else(|| Failure::Refused(format!("There is no license {license}.")))?;

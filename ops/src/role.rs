@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use common::{Setup, config};
 use postgres_protocol::password::scram_sha_256;
 
 use crate::ops_context::OpsContext;
@@ -14,11 +15,16 @@ pub type Passwords = BTreeMap<String, String>;
 /// Minimum length of a password: shorter ones could be guessed from the verifier that the server keeps.
 const PASSWORD_MIN_BYTES: usize = 16;
 
+/// Reads `ROLE_PASSWORDS`.
+pub fn passwords_from_setup(setup: &mut Setup) -> Option<Passwords> {
+    setup.required(&config::ROLE_PASSWORDS, passwords)
+}
+
 /// Parses `ROLE_PASSWORDS`.
 ///
 /// # Errors
 /// A sentence for the mistake's list, without any password.
-pub fn passwords(value: &str) -> Result<Passwords, String> {
+fn passwords(value: &str) -> Result<Passwords, String> {
     let passwords: Passwords =
         serde_json::from_str(value).map_err(|_| "must be a JSON object, role → password".to_owned())?;
     let is_function = |role: &str| {
@@ -38,9 +44,8 @@ pub fn passwords(value: &str) -> Result<Passwords, String> {
 ///
 /// # Errors
 /// When a role isn't there, or the database doesn't answer.
-pub async fn set_passwords(ops: &OpsContext) -> Result<Output, Failure> {
-    let passwords = ops.role_passwords()?;
-    for (role, password) in &passwords {
+pub async fn set_passwords(ops: &OpsContext, passwords: &Passwords) -> Result<Output, Failure> {
+    for (role, password) in passwords {
         // A utility statement takes no parameters; both were checked, or are made of base64.
         let sql =
             format!(r#"/* role_password */ alter role "{role}" password '{}'"#, scram_sha_256(password.as_bytes()));

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use protocol::id::{LicenseId, SessionId};
+use seats::Seats;
 use serde_json::json;
 
 use crate::ops_context::OpsContext;
@@ -30,11 +31,11 @@ const COLUMNS: &[&str] = &["session_id", "user", "hostname", "hardware_id", "sin
 ///
 /// # Errors
 /// When there is no such license, or Redis doesn't answer.
-pub async fn list(ops: &OpsContext, license: LicenseId) -> Result<Output, Failure> {
+pub async fn list(ops: &OpsContext, seats: &Seats, license: LicenseId) -> Result<Output, Failure> {
     let tenant = ops.tenant_of_license(license).await?;
     let tx = ops.db.tenant("seat_list", tenant).await?;
     let [rows] = tx.finish([(SESSIONS, &[&license.as_uuid()])]).await?;
-    let left: HashMap<SessionId, i64> = ops.seats()?.list(license).await?.into_iter().collect();
+    let left: HashMap<SessionId, i64> = seats.list(license).await?.into_iter().collect();
     let rows = rows.iter().map(|r| {
         let id = SessionId::from_uuid(r.get(0));
         let text = |i| json!(r.get::<_, Option<&str>>(i));
@@ -53,8 +54,8 @@ pub async fn list(ops: &OpsContext, license: LicenseId) -> Result<Output, Failur
 ///
 /// # Errors
 /// When Postgres or Redis don't answer.
-pub async fn usage(ops: &OpsContext) -> Result<Output, Failure> {
-    let plans = ops.seats()?.usage().await?.into_iter().filter(|(_, usage)| usage.licenses > 0);
+pub async fn usage(seats: &Seats) -> Result<Output, Failure> {
+    let plans = seats.usage().await?.into_iter().filter(|(_, usage)| usage.licenses > 0);
     let rows = plans.map(|(plan, usage)| {
         usage.log_event(&plan).emit();
         vec![json!(plan), json!(usage.licenses), json!(usage.limit), json!(usage.in_use)]
@@ -66,7 +67,7 @@ pub async fn usage(ops: &OpsContext) -> Result<Output, Failure> {
 ///
 /// # Errors
 /// When there is no such session, or Redis doesn't answer; the session has then ended all the same.
-pub async fn evict(ops: &OpsContext, session: SessionId) -> Result<Output, Failure> {
+pub async fn evict(ops: &OpsContext, seats: &Seats, session: SessionId) -> Result<Output, Failure> {
     let tenant = ops.tenant_of_session(session).await?;
     let tx = ops.db.tenant("seat_evict", tenant).await?;
     let detail = json!({"session_id": session});
@@ -76,7 +77,7 @@ pub async fn evict(ops: &OpsContext, session: SessionId) -> Result<Output, Failu
     let row = rows.first().ok_or_else(|| Failure::Refused(format!("There is no session {session}.")))?;
     let license = LicenseId::from_uuid(row.get(0));
     // The seat is freed again also when the row was closed before: the last eviction may have stopped between the two.
-    if let Err(e) = ops.seats()?.free(license, &[session]).await {
+    if let Err(e) = seats.free(license, &[session]).await {
         return Err(Failure::Broken(format!(
             "The session has ended, but Redis could not be told ({}): its seat isn't free yet. Run the same command again.",
             e.internal().unwrap_or_default()

@@ -4,6 +4,7 @@ use clap::Subcommand;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio_postgres::Row;
+use webhook_stripe::ledger::Ledger;
 
 use crate::ops_context::OpsContext;
 use crate::printer::{Failure, Output};
@@ -37,15 +38,21 @@ pub(crate) enum Stripe {
 }
 
 impl Stripe {
-    pub(crate) async fn run(self, ops: &OpsContext) -> Result<Output, Failure> {
+    pub(crate) async fn run(self) -> Result<Output, Failure> {
         match self {
             Self::Events { failed, waiting, recheck, limit } => {
                 let states = [(failed, "failed"), (waiting, "waiting"), (recheck, "recheck")];
                 let state = states.into_iter().find_map(|(is_asked, state)| is_asked.then_some(state));
-                events(ops, state, limit).await
+                events(&OpsContext::from_env()?, state, limit).await
             }
-            Self::Retry { event } => retry(ops, event.as_deref()).await,
-            Self::Reconcile { dry_run } => reconcile(ops, !dry_run).await,
+            Self::Retry { event } => {
+                let (ops, ledger) = OpsContext::with(Ledger::from_setup)?;
+                retry(&ops, &ledger, event.as_deref()).await
+            }
+            Self::Reconcile { dry_run } => {
+                let (ops, ledger) = OpsContext::with(Ledger::from_setup)?;
+                reconcile(&ops, &ledger, !dry_run).await
+            }
         }
     }
 }
@@ -94,7 +101,7 @@ fn row(row: &Row) -> Vec<Value> {
 ///
 /// # Errors
 /// When an event still can't be applied, there is no such event, or the database doesn't answer.
-async fn retry(ops: &OpsContext, only: Option<&str>) -> Result<Output, Failure> {
+async fn retry(ops: &OpsContext, ledger: &Ledger, only: Option<&str>) -> Result<Output, Failure> {
     if let Some(id) = only {
         let rows = ops.db.outside_tenants((EVENT, &[&id])).await?;
         let Some(row) = rows.first() else {
@@ -106,7 +113,6 @@ async fn retry(ops: &OpsContext, only: Option<&str>) -> Result<Output, Failure> 
             return Ok(Output::Message(format!("The event {id} was applied before; there is nothing to do.")));
         }
     }
-    let ledger = ops.ledger()?;
     let tried = ledger.retry(only).await?.len() + ledger.recheck(only).await?.len();
     let rows = ops.db.outside_tenants((LEFT, &[&only])).await?;
     let [failed, waiting, recheck] = rows.first().map_or([0; 3], |row| [0, 1, 2].map(|i| row.get::<_, i64>(i)));
@@ -123,8 +129,7 @@ async fn retry(ops: &OpsContext, only: Option<&str>) -> Result<Output, Failure> 
 /// # Errors
 /// When there is no key of Stripe's API, something can't be compared or brought to what Stripe has, or the database or Stripe
 /// doesn't answer.
-async fn reconcile(ops: &OpsContext, is_applied: bool) -> Result<Output, Failure> {
-    let ledger = ops.ledger()?;
+async fn reconcile(ops: &OpsContext, ledger: &Ledger, is_applied: bool) -> Result<Output, Failure> {
     if ledger.livemode().is_none() {
         return Err(Failure::Usage(
             "Set STRIPE_API_KEY to a key that begins with rk_live_, sk_live_, rk_test_ or sk_test_.".into(),

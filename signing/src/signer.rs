@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use common::{Setup, config};
 use protocol::token::{assemble, signing_input};
 use serde::Serialize;
 
@@ -22,6 +23,14 @@ enum Keeper {
 }
 
 impl Signer {
+    /// Makes the signer for the configured key; `None` where the configuration has mistakes.
+    pub fn from_setup(setup: &mut Setup) -> Option<Self> {
+        let spec = setup.required(&config::SIGNING_KEY, SigningKeySpec::parse);
+        let endpoint = setup.optional(&config::KMS_ENDPOINT, config::url);
+        let (spec, endpoint) = (spec?, endpoint?);
+        setup.required(&config::SIGNING_KEY, |_| Self::connect(spec, endpoint).map_err(|e| e.to_string()))
+    }
+
     /// Makes a signer for a key. A file is read at once; KMS is called when it is first needed.
     ///
     /// # Errors

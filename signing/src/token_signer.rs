@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use common::keys::Keys;
-use common::{LogEvent, Problem, Setup, config, span};
+use common::{LogEvent, Problem, Setup, span};
 use serde::Serialize;
 use tokio::sync::OnceCell;
 use tracing::Instrument as _;
 
-use crate::{PublicKey, Signer, SigningError, SigningKeySpec};
+use crate::{PublicKey, Signer, SigningError};
 
 /// Signs tokens, and makes sure that those who verify them can know the key.
 #[derive(Debug, Clone)]
@@ -22,12 +22,8 @@ pub struct TokenSigner {
 impl TokenSigner {
     /// Asks for the signing key, and for the database where its public half is published.
     pub fn from_setup(setup: &mut Setup) -> Option<Self> {
-        let spec = setup.required(&config::SIGNING_KEY, SigningKeySpec::parse);
-        let endpoint = setup.optional(&config::KMS_ENDPOINT, config::url);
-        let (db, spec, endpoint) = (setup.postgres(), spec?, endpoint?);
-        let signer =
-            setup.required(&config::SIGNING_KEY, |_| Signer::connect(spec, endpoint).map_err(|e| e.to_string()))?;
-        let this = Self { signer, keys: Keys::new(db?), published: Arc::default() };
+        let (signer, db) = (Signer::from_setup(setup), setup.postgres());
+        let this = Self { signer: signer?, keys: Keys::new(db?), published: Arc::default() };
         setup.at_start({
             let this = this.clone();
             // A failure here is not the end: the first signature tries again.

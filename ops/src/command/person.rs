@@ -1,6 +1,7 @@
 //! Arguments of `ops person`.
 
 use clap::Subcommand;
+use seats::Seats;
 
 use crate::ops_context::OpsContext;
 use crate::person;
@@ -33,11 +34,14 @@ pub(super) enum Person {
 }
 
 impl Person {
-    pub(super) async fn run(self, ops: &OpsContext) -> Result<Output, Failure> {
+    pub(super) async fn run(self) -> Result<Output, Failure> {
         match self {
-            Self::Export { who, tenant } => person::export(ops, &tenant, &who).await,
-            Self::Erase { who, tenant, now } => person::erase(ops, &tenant, &who, now).await,
-            Self::Keep { who, tenant } => person::keep(ops, &tenant, &who).await,
+            Self::Export { who, tenant } => person::export(&OpsContext::from_env()?, &tenant, &who).await,
+            Self::Erase { who, tenant, now } => {
+                let (ops, seats) = OpsContext::with(Seats::from_setup)?;
+                person::erase(&ops, &seats, &tenant, &who, now).await
+            }
+            Self::Keep { who, tenant } => person::keep(&OpsContext::from_env()?, &tenant, &who).await,
         }
     }
 }

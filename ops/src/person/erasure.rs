@@ -7,6 +7,7 @@
 use common::TenantTx;
 use jiff::Timestamp;
 use protocol::id::{LicenseId, SessionId, TenantId, UserId};
+use seats::Seats;
 use serde_json::{Value, json};
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -94,7 +95,7 @@ pub(super) async fn commit_with_audit(
 /// # Errors
 /// When there is no such tenant or person, it was begun before, or Redis doesn't answer; the sessions have ended all the same,
 /// and a repetition updates Redis.
-pub async fn erase(ops: &OpsContext, tenant: &str, who: &str, now: bool) -> Result<Output, Failure> {
+pub async fn erase(ops: &OpsContext, seats: &Seats, tenant: &str, who: &str, now: bool) -> Result<Output, Failure> {
     let tenant = ops.tenant(tenant).await?;
     let mut tx = ops.db.tenant("person_erase", tenant).await?;
     let person = Person::find(&mut tx, who).await?;
@@ -115,7 +116,7 @@ pub async fn erase(ops: &OpsContext, tenant: &str, who: &str, now: bool) -> Resu
         }
     };
     // Before the rows are deleted: Redis can be updated from them alone, now or when it is there again.
-    release_seats(ops, &closed).await?;
+    release_seats(seats, &closed).await?;
     if now {
         let mut tx = ops.db.tenant("person_erase", tenant).await?;
         let person = Person::find(&mut tx, who).await?;
@@ -222,10 +223,10 @@ async fn erase_permanently(
 
 /// Frees the seats of sessions that were closed, for others at once; also of those that were closed before, since the last run
 /// may have stopped between the two.
-async fn release_seats(ops: &OpsContext, closed: &[Row]) -> Result<(), Failure> {
+async fn release_seats(seats: &Seats, closed: &[Row]) -> Result<(), Failure> {
     for row in closed {
         let (session, license) = (SessionId::from_uuid(row.get(0)), LicenseId::from_uuid(row.get(1)));
-        ops.seats()?.free(license, &[session]).await.map_err(|e| {
+        seats.free(license, &[session]).await.map_err(|e| {
             Failure::Broken(format!(
                 "The person's sessions have ended, but Redis could not be told ({}): their seats aren't free yet. Run the same \
                  command again.",
