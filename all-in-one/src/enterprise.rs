@@ -21,7 +21,7 @@ pub(crate) const VENDOR_KEYS: Option<&str> = match option_env!("CODITECT_VENDOR_
 const WARN_DAYS: i64 = 30;
 const DAY_SECONDS: i64 = 86_400;
 /// Interval at which the days left are computed again.
-const LOOK: Duration = Duration::from_secs(3600);
+const CHECK_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Asks for the license. `None` if it is missing or invalid, which the setup has noted; the inner `None` means that no
 /// license is required and none is there.
@@ -69,12 +69,12 @@ async fn watch(license: EnterpriseLicense) {
     tracing::info!(license = name, customer = claims.customer, users = claims.users, ends, "enterprise license");
     metrics::enterprise_license("users", claims.users.into());
     let Some(ends) = claims.ends() else { return };
-    let mut said = None;
+    let mut logged_days = None;
     loop {
         let days = days_left(ends, Timestamp::now());
         metrics::enterprise_license("days_left", days);
-        if days <= WARN_DAYS && said != Some(days) {
-            said = Some(days);
+        if days <= WARN_DAYS && logged_days != Some(days) {
+            logged_days = Some(days);
             let ends = ends.to_string();
             if days <= 0 {
                 tracing::error!(
@@ -92,7 +92,7 @@ async fn watch(license: EnterpriseLicense) {
                 );
             }
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(CHECK_INTERVAL).await;
     }
 }
 

@@ -10,6 +10,7 @@
 //! - [`trace`]: traces, and spans for a collector.
 //! - [`request`]: the request that is being answered.
 //! - [`problem`]: the one error type.
+//! - [`auth_rate_limit`]: the rate limit on failed attempts with license keys.
 //! - [`body`]: JSON in, JSON out.
 //! - [`query`]: the parameters of a query.
 //! - [`caller`]: authentication of callers: access tokens, license tokens, OpenID Connect.
@@ -17,7 +18,6 @@
 //! - [`oidc`]: the ID tokens of configured issuers.
 //! - [`license_key`]: the keyed hash under which a license key is found, and its seal.
 //! - [`memory`]: the bytes that large requests and answers may take together.
-//! - [`guesses`]: the rate limit on guessing license keys.
 //! - [`idempotency`]: requests that may be repeated under a key.
 //! - [`other_license`]: another license of the tenant that can be used instead.
 //! - [`outbox`]: messages that are written with their cause and delivered later.
@@ -27,11 +27,11 @@
 //! - [`openapi`]: the OpenAPI document.
 //! - `probe`: a container's health check.
 
+pub mod auth_rate_limit;
 pub mod body;
 pub mod ca_certificates;
 pub mod caller;
 pub mod config;
-pub mod guesses;
 pub mod idempotency;
 pub mod keys;
 #[cfg(feature = "lambda")]

@@ -21,7 +21,7 @@ const BODIES_MIB: u32 = 32;
 const WORK_MIB: u32 = 96;
 
 /// Time limit for a request to wait for memory, after which it is answered with `503`.
-const WAIT: Duration = Duration::from_secs(5);
+const RESERVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A number of bytes for all requests of a process.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Budget {
     pub async fn reserve(&'static self, bytes: usize) -> Result<Reserved, Problem> {
         // A request that needs more than the whole budget takes all of it.
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.total);
-        match tokio::time::timeout(WAIT, self.free.acquire_many(bytes)).await {
+        match tokio::time::timeout(RESERVE_TIMEOUT, self.free.acquire_many(bytes)).await {
             Ok(permit) => permit.map(Reserved).map_err(Problem::internal_error),
             Err(_) => Err(Problem::unavailable("memory", "other requests have all that there is")),
         }

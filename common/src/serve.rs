@@ -7,8 +7,8 @@
 //! A client that hangs up, or the time limit, stops no handler between two of its writes: the handler runs to its end, which
 //! its own limits bound.
 
+mod completion;
 pub(crate) mod connection;
-mod to_the_end;
 mod unread;
 
 use std::net::SocketAddr;
@@ -44,7 +44,7 @@ use crate::problem::Problem;
 use crate::request::{self, Current, REQUEST_ID};
 use crate::trace::{self, Exporter};
 use crate::{metrics, openapi, probe, span};
-use to_the_end::ToTheEnd;
+use completion::Completion;
 
 /// Time limit of a request, after which it is given up.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -76,9 +76,9 @@ pub fn run<S: Clone + Send + Sync + 'static>(
 /// Runs routes that have their state already: one function's, or several merged.
 pub fn run_routes(name: &'static str, build: impl FnOnce(&mut Setup) -> Option<OpenApiRouter>) -> ExitCode {
     let mut setup = Setup::from_env();
-    if probe::is_asked() {
+    if probe::is_requested() {
         let listen = setup.defaulted(&config::PORT, listen_address);
-        return listen.map_or(ExitCode::from(EXIT_CONFIGURATION), probe::ask);
+        return listen.map_or(ExitCode::from(EXIT_CONFIGURATION), probe::run);
     }
     install_crypto();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -211,13 +211,13 @@ impl App {
             // Waits for handlers whose callers are gone.
             drop(self.running.acquire_many(RUNNING_LIMIT).await);
         };
-        let hurry = async {
+        let grace_over = async {
             let _ = stopped.await;
             tokio::time::sleep(SHUTDOWN_GRACE).await;
         };
         tokio::select! {
             () = serving => {}
-            () = hurry => tracing::warn!("requests still running after the grace were cut off"),
+            () = grace_over => tracing::warn!("requests still running after the grace were cut off"),
         }
     }
 }
@@ -286,7 +286,7 @@ async fn edge(State(shared): State<Arc<Shared>>, request: Request, next: Next) -
 
     let response = match Arc::clone(&shared.running).try_acquire_owned() {
         Err(_) if route != HEALTH => Problem::unavailable("requests", "too many at once").into_response(),
-        turn => run_to_the_end(next.run(request), turn.ok(), Arc::clone(&current), span.clone()).await,
+        permit => run_to_completion(next.run(request), permit.ok(), Arc::clone(&current), span.clone()).await,
     };
     let problem = response.extensions().get::<Problem>().cloned();
     let mut answer = match &problem {
@@ -296,23 +296,23 @@ async fn edge(State(shared): State<Arc<Shared>>, request: Request, next: Next) -
     let line = RequestLine { method: &method, route, status: answer.status().as_u16(), elapsed: started.elapsed() };
     conclude(shared.name, current, &line, problem.as_ref(), &span);
     answer.headers_mut().insert(REQUEST_ID, id);
-    unread.told(&mut answer);
+    unread.close_connection(&mut answer);
     answer
 }
 
 /// Answers a request, and goes on with it after the caller has hung up and after the time limit.
-async fn run_to_the_end(
+async fn run_to_completion(
     answer: impl Future<Output = Response> + Send + 'static,
-    turn: Option<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
     current: Arc<Current>,
     span: tracing::Span,
 ) -> Response {
     let answer = request::within(current, async move {
         let response = answer.await;
-        drop(turn);
+        drop(permit);
         response
     });
-    let answer = tokio::time::timeout(REQUEST_TIMEOUT, ToTheEnd::new(answer.instrument(span))).await;
+    let answer = tokio::time::timeout(REQUEST_TIMEOUT, Completion::new(answer.instrument(span))).await;
     answer.unwrap_or_else(|_| Problem::timed_out().into_response())
 }
 

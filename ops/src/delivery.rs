@@ -309,7 +309,10 @@ impl Deliverer<'_> {
         let [rows] = read.await.map_err(database_error)?;
         let row =
             rows.first().ok_or_else(|| DeliveryError::InvalidEntry(format!("There is no license {license_id}.")))?;
-        self.seats.tell(license_id, &seats::Terms::from_row(row)).await.map_err(|e| DeliveryError::Transient(cause(&e)))
+        self.seats
+            .set_terms(license_id, &seats::Terms::from_row(row))
+            .await
+            .map_err(|e| DeliveryError::Transient(cause(&e)))
     }
 
     /// Marks a delivered entry. This is tried twice, since an entry that isn't marked is delivered again.

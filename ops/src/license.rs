@@ -290,7 +290,7 @@ async fn update_redis(
     license: LicenseId,
     terms: &Terms,
 ) -> Result<Output, Failure> {
-    if let Err(e) = seats.tell(license, terms).await {
+    if let Err(e) = seats.set_terms(license, terms).await {
         return Err(Failure::Broken(format!(
             "The change is made, but Redis could not be told ({}): running sessions don't know yet. Run the same command again.",
             e.internal().unwrap_or_default()

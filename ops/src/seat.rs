@@ -77,7 +77,7 @@ pub async fn evict(ops: &OpsContext, seats: &Seats, session: SessionId) -> Resul
     let row = rows.first().ok_or_else(|| Failure::Refused(format!("There is no session {session}.")))?;
     let license = LicenseId::from_uuid(row.get(0));
     // The seat is freed again also when the row was closed before: the last eviction may have stopped between the two.
-    if let Err(e) = seats.free(license, &[session]).await {
+    if let Err(e) = seats.release_in_redis(license, &[session]).await {
         return Err(Failure::Broken(format!(
             "The session has ended, but Redis could not be told ({}): its seat isn't free yet. Run the same command again.",
             e.internal().unwrap_or_default()

@@ -57,6 +57,6 @@ impl Seats {
         if fence.is_empty() {
             return Ok(());
         }
-        self.free(license, &gone.iter().map(|g| g.session).collect::<Vec<SessionId>>()).await
+        self.release_in_redis(license, &gone.iter().map(|g| g.session).collect::<Vec<SessionId>>()).await
     }
 }

@@ -14,36 +14,36 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use crate::outcome::Silent;
-use crate::restore::Patience;
-use crate::{Grant, SILENT, Seats, invocation, queries};
+use crate::outcome::DropExpiredOutcome;
+use crate::restore::RestoreWait;
+use crate::{DROP_EXPIRED, Grant, Seats, invocation, queries};
 
 /// Limit of the sessions that may be open over all licenses.
 #[derive(Debug, Clone)]
 pub(crate) struct Installation {
     pub(crate) users: u32,
-    /// Within a process, openings wait for their turn here, so that not each of them waits with a connection to Postgres.
-    turn: Arc<Mutex<()>>,
+    /// Held by the opening of a session, so that within a process only one of them waits with a connection to Postgres.
+    open_lock: Arc<Mutex<()>>,
 }
 
 impl Seats {
     /// Returns the seats with at most so many sessions open over all licenses. Holders above the limit keep their seats.
     #[must_use]
     pub fn within(self, users: u32) -> Self {
-        Self { installation: Some(Installation { users, turn: Arc::default() }), ..self }
+        Self { installation: Some(Installation { users, open_lock: Arc::default() }), ..self }
     }
 
-    /// Waits for this process's turn to open a session, where the installation has a limit.
-    pub(crate) async fn turn(&self) -> Option<MutexGuard<'_, ()>> {
+    /// Waits until no other request of this process opens a session, where the installation has a limit.
+    pub(crate) async fn lock_opening(&self) -> Option<MutexGuard<'_, ()>> {
         match &self.installation {
-            Some(installation) => Some(installation.turn.lock().await),
+            Some(installation) => Some(installation.open_lock.lock().await),
             None => None,
         }
     }
 
     /// Returns the number of open sessions if the limit is reached and this session isn't among them. Until the transaction
     /// ends, no other session is opened. Where the fence fell, returns `None`: the grant is left to be found overtaken.
-    pub(crate) async fn crowd(
+    pub(crate) async fn open_sessions_if_full(
         &self,
         tx: &mut TenantTx<'_>,
         license: Uuid,
@@ -69,12 +69,12 @@ impl Seats {
     }
 
     /// Closes the rows of all expired sessions, and returns the milliseconds until the next one can expire.
-    pub(crate) async fn reclaim(&self, patience: &mut Patience) -> Result<u64, Problem> {
+    pub(crate) async fn expire_all(&self, wait: &mut RestoreWait) -> Result<u64, Problem> {
         let mut next = self.ttl;
         for row in self.db.outside_tenants((queries::INSTALLATION_LICENSES, &[])).await? {
             let (tenant, license) = (TenantId::from_uuid(row.get(0)), LicenseId::from_uuid(row.get(1)));
-            match self.reclaim_of(tenant, license, patience).await {
-                Ok(wait) => next = wait.map_or(next, |wait| next.min(wait)),
+            match self.expire_license(tenant, license, wait).await {
+                Ok(free) => next = free.map_or(next, |free| next.min(free)),
                 // The license was deleted from the database while sessions held its seats; they count until they end.
                 Err(problem) if problem.code() == Code::NotFound => {}
                 Err(problem) => return Err(problem),
@@ -83,18 +83,21 @@ impl Seats {
         Ok(u64::try_from(next.as_millis()).unwrap_or(u64::MAX))
     }
 
-    async fn reclaim_of(
+    /// Closes the rows of a license's expired sessions, and returns the time until the next seat can fall free.
+    async fn expire_license(
         &self,
         tenant: TenantId,
         license: LicenseId,
-        patience: &mut Patience,
+        wait: &mut RestoreWait,
     ) -> Result<Option<Duration>, Problem> {
         loop {
-            match Silent::parse(&self.redis.run::<Vec<String>>("seat_silent", &invocation(&SILENT, license)).await?)? {
+            match DropExpiredOutcome::parse(
+                &self.redis.run::<Vec<String>>("seat_silent", &invocation(&DROP_EXPIRED, license)).await?,
+            )? {
                 // The holders of its sessions are unknown too: all of them are live once more, until they expire again.
-                Silent::Cold => self.warm(tenant, license, patience).await?,
-                Silent::Dropped { generation, revision, wait_ms, gone } => {
-                    patience.check()?;
+                DropExpiredOutcome::Cold => self.restore(tenant, license, wait).await?,
+                DropExpiredOutcome::Dropped { generation, revision, wait_ms, gone } => {
+                    wait.remaining()?;
                     self.expire(tenant, license, (generation, revision), &gone).await?;
                     // There may be more of them than are dropped at once.
                     if gone.is_empty() || wait_ms != Some(0) {

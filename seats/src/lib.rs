@@ -4,16 +4,15 @@
 //! its open session rows, under a new generation, before a request is answered. `docs/seats.md` has the guarantees and their
 //! proofs; in short:
 //!
-//! - a client gets a seat only after its row is committed and then confirmed ([`Seats::take`]);
+//! - a client gets a seat only after its row is committed and then confirmed ([`Seats::acquire`]);
 //! - the commit is fenced: it succeeds only under the generation and revision that the grant was made under, so that a
 //!   restore, or a change of the license, never misses a grant that was on its way;
 //! - a seat passes to another only in the transaction that closes its former session's row;
 //! - release closes the row before the seat falls free.
 //!
-//! Modules: [`terms`] a license's rights, [`outcome`] the scripts' answers as types, [`restore`] back from Postgres,
-//! [`session`] a session's rows, [`release`] how it ends, `gone` the rows of
-//! those that lost their seat, [`installation`] all licenses counted
-//! together, [`usage`] how many seats of each plan are taken.
+//! Modules: [`session`] acquires seats, [`release`] gives them back, [`restore`] fills Redis from Postgres, [`terms`] has a
+//! license's rights, [`outcome`] the scripts' answers as types, `gone` closes the rows of sessions that lost their seat,
+//! [`installation`] limits all licenses together, [`usage`] counts the seats of each plan that are taken.
 
 mod gone;
 pub mod installation;
@@ -33,7 +32,7 @@ use protocol::id::{InstanceId, LicenseId, SessionId, TenantId};
 use redis::{Script, ScriptInvocation};
 use uuid::Uuid;
 
-pub use outcome::{Confirmed, Extended, Gone, Grant, Kept, Left, Taken};
+pub use outcome::{AcquireOutcome, ConfirmOutcome, ExtendOutcome, Gone, Grant, Kept, LeaveOutcome};
 pub use session::NewSession;
 pub use terms::Terms;
 
@@ -52,14 +51,14 @@ macro_rules! script {
 static ACQUIRE: LazyLock<Script> = script!("prelude.lua" "acquire.lua");
 static CONFIRM: LazyLock<Script> = script!("prelude.lua" "confirm.lua");
 /// The script of a heartbeat. `bench` runs it alone.
-pub static EXTEND: LazyLock<Script> = script!("beat.lua" "prelude.lua" "extend.lua");
+pub static EXTEND: LazyLock<Script> = script!("extend_fast_path.lua" "prelude.lua" "extend.lua");
 static LEAVE: LazyLock<Script> = script!("prelude.lua" "leave.lua");
 static RELEASE: LazyLock<Script> = script!("prelude.lua" "release.lua");
-static TERMS: LazyLock<Script> = script!("prelude.lua" "terms.lua");
+static SET_TERMS: LazyLock<Script> = script!("prelude.lua" "set_terms.lua");
 static LIST: LazyLock<Script> = script!("prelude.lua" "list.lua");
 static STAGE: LazyLock<Script> = script!("prelude.lua" "stage.lua");
 static RESTORE: LazyLock<Script> = script!("prelude.lua" "restore.lua");
-static SILENT: LazyLock<Script> = script!("prelude.lua" "silent.lua");
+static DROP_EXPIRED: LazyLock<Script> = script!("prelude.lua" "drop_expired.lua");
 
 /// A license's keys, in the order that all scripts take them.
 pub const KEYS: [&str; 7] = ["terms", "live", "holders", "sessions", "gone", "places", "instances"];
@@ -75,42 +74,42 @@ pub struct Seats {
 }
 
 impl Seats {
-    /// Asks for Redis, Postgres and the time a seat lasts.
+    /// Makes the seats from the configuration; `None` where that has mistakes.
     pub fn from_setup(setup: &mut Setup) -> Option<Self> {
         let (redis, db) = (setup.redis(), setup.postgres());
         let ttl = setup.defaulted(&config::SEAT_TTL_SECONDS, config::seconds);
         Some(Self { redis: redis?, db: db?, ttl: Duration::from_secs(ttl?.into()), installation: None })
     }
 
-    /// Grants a seat in Redis alone: the first step of [`Seats::take`].
+    /// Acquires a seat in Redis alone: the first step of [`Seats::acquire`].
     ///
     /// # Errors
     /// `503` when Redis doesn't answer.
-    pub async fn grant(
+    pub async fn acquire_in_redis(
         &self,
         license: LicenseId,
         holder: &str,
         session: SessionId,
         instance: InstanceId,
         terms: &Terms,
-    ) -> Result<Taken, Problem> {
+    ) -> Result<AcquireOutcome, Problem> {
         let mut script = invocation(&ACQUIRE, license);
         script.arg(holder).arg(session.to_string()).arg(instance.to_string()).arg(self.ttl_ms());
         terms.write(&mut script);
-        Taken::parse(&self.redis.run::<Vec<String>>("seat_acquire", &script).await?)
+        AcquireOutcome::parse(&self.redis.run::<Vec<String>>("seat_acquire", &script).await?)
     }
 
-    /// Asks whether a grant is still held, once its row is committed; `closed` are the rows that went with it.
+    /// Confirms that a grant is still held, once its row is committed.
     ///
     /// # Errors
     /// `503` when Redis doesn't answer, or the configured replicas don't have the grant.
-    pub async fn confirm(&self, license: LicenseId, grant: &Grant) -> Result<Confirmed, Problem> {
+    pub async fn confirm(&self, license: LicenseId, grant: &Grant) -> Result<ConfirmOutcome, Problem> {
         let mut script = invocation(&CONFIRM, license);
         script.arg(grant.session.to_string());
         for gone in &grant.gone {
             script.arg(gone.session.to_string());
         }
-        let confirmed = Confirmed::parse(&self.redis.run::<Vec<String>>("seat_confirm", &script).await?)?;
+        let confirmed = ConfirmOutcome::parse(&self.redis.run::<Vec<String>>("seat_confirm", &script).await?)?;
         self.redis.replicated(&format!("seat:{{{license}}}:replicated")).await?;
         Ok(confirmed)
     }
@@ -126,27 +125,27 @@ impl Seats {
         session: SessionId,
         subject: Option<Uuid>,
         instance: InstanceId,
-    ) -> Result<Extended, Problem> {
+    ) -> Result<ExtendOutcome, Problem> {
         let mut script = invocation(&EXTEND, license);
         script.arg(session.to_string()).arg(self.ttl_ms());
         script.arg(subject.map(|s| s.to_string()).unwrap_or_default()).arg(instance.to_string());
-        let mut patience = restore::Patience::new();
+        let mut wait = restore::RestoreWait::new();
         loop {
-            match Extended::parse(&self.redis.run::<Vec<String>>("seat_extend", &script).await?)? {
-                Extended::Cold => self.warm(tenant, license, &mut patience).await?,
-                Extended::Unknown(generation) if self.overlooked(tenant, session, generation).await? => {
-                    self.warm(tenant, license, &mut patience).await?;
+            match ExtendOutcome::parse(&self.redis.run::<Vec<String>>("seat_extend", &script).await?)? {
+                ExtendOutcome::Cold => self.restore(tenant, license, &mut wait).await?,
+                ExtendOutcome::Unknown(generation) if self.overlooked(tenant, session, generation).await? => {
+                    self.restore(tenant, license, &mut wait).await?;
                 }
                 extended => return Ok(extended),
             }
         }
     }
 
-    /// Frees the seats of sessions whose rows were closed before.
+    /// Releases the seats of sessions in Redis, whose rows were closed before: the last step of [`Seats::release`].
     ///
     /// # Errors
     /// `503` when Redis doesn't answer; the seats then fall free by themselves.
-    pub async fn free(&self, license: LicenseId, sessions: &[SessionId]) -> Result<(), Problem> {
+    pub async fn release_in_redis(&self, license: LicenseId, sessions: &[SessionId]) -> Result<(), Problem> {
         if sessions.is_empty() {
             return Ok(());
         }
@@ -162,8 +161,8 @@ impl Seats {
     ///
     /// # Errors
     /// `503` when Redis doesn't answer; it then gets them at the next acquire.
-    pub async fn tell(&self, license: LicenseId, terms: &Terms) -> Result<(), Problem> {
-        let mut script = invocation(&TERMS, license);
+    pub async fn set_terms(&self, license: LicenseId, terms: &Terms) -> Result<(), Problem> {
+        let mut script = invocation(&SET_TERMS, license);
         terms.write(&mut script);
         self.redis.run::<u8>("seat_terms", &script).await.map(drop)
     }

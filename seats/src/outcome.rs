@@ -39,9 +39,9 @@ pub struct Gone {
     pub holder: String,
 }
 
-/// The answer to asking for a seat.
+/// Outcome of acquiring a seat.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Taken {
+pub enum AcquireOutcome {
     /// Redis doesn't know the license.
     Cold,
     /// The license's state forbids it.
@@ -80,9 +80,9 @@ pub enum Taken {
     Seat(Grant),
 }
 
-/// The answer to asking whether a grant is still held.
+/// Outcome of confirming a grant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Confirmed {
+pub enum ConfirmOutcome {
     /// Redis doesn't know the license.
     Cold,
     /// The license's state changed.
@@ -93,9 +93,9 @@ pub enum Confirmed {
     Held(i64),
 }
 
-/// The answer to a heartbeat.
+/// Outcome of a heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Extended {
+pub enum ExtendOutcome {
     /// Redis doesn't know the license.
     Cold,
     /// The license's state ended its sessions.
@@ -119,9 +119,9 @@ pub struct Kept {
     pub now_ms: i64,
 }
 
-/// The answer to an instance that leaves its session.
+/// Outcome of an instance's leaving its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Left {
+pub enum LeaveOutcome {
     /// Redis doesn't know the license.
     Cold,
     /// Other instances keep the session.
@@ -132,9 +132,9 @@ pub enum Left {
     Unknown(i64),
 }
 
-/// The answer to dropping expired sessions.
+/// Outcome of dropping expired sessions.
 #[derive(Debug)]
-pub(crate) enum Silent {
+pub(crate) enum DropExpiredOutcome {
     /// Redis doesn't know the license.
     Cold,
     /// The expired sessions are dropped.
@@ -148,7 +148,7 @@ pub(crate) enum Silent {
     },
 }
 
-impl Taken {
+impl AcquireOutcome {
     pub(crate) fn parse(answer: &[String]) -> Result<Self, Problem> {
         match words(answer).as_slice() {
             ["cold"] => Ok(Self::Cold),
@@ -194,7 +194,7 @@ impl Gone {
     }
 }
 
-impl Confirmed {
+impl ConfirmOutcome {
     pub(crate) fn parse(answer: &[String]) -> Result<Self, Problem> {
         match words(answer).as_slice() {
             ["cold"] => Ok(Self::Cold),
@@ -206,7 +206,7 @@ impl Confirmed {
     }
 }
 
-impl Extended {
+impl ExtendOutcome {
     pub(crate) fn parse(answer: &[String]) -> Result<Self, Problem> {
         match words(answer).as_slice() {
             ["cold"] => Ok(Self::Cold),
@@ -220,7 +220,7 @@ impl Extended {
     }
 }
 
-impl Left {
+impl LeaveOutcome {
     pub(crate) fn parse(answer: &[String]) -> Result<Self, Problem> {
         match words(answer).as_slice() {
             ["cold"] => Ok(Self::Cold),
@@ -232,7 +232,7 @@ impl Left {
     }
 }
 
-impl Silent {
+impl DropExpiredOutcome {
     pub(crate) fn parse(answer: &[String]) -> Result<Self, Problem> {
         match words(answer).as_slice() {
             ["cold"] => Ok(Self::Cold),

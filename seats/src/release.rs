@@ -1,4 +1,4 @@
-//! A session that is given back.
+//! Releases sessions.
 //!
 //! An instance leaves its session in Redis; after the last one the session has expired there, and is joined no more.
 //! Then its row is closed, unless the license was restored meanwhile, which brings the session back, perhaps for an
@@ -8,12 +8,12 @@ use common::Problem;
 use protocol::id::{InstanceId, LicenseId, SessionId, TenantId};
 use uuid::Uuid;
 
-use crate::restore::Patience;
-use crate::{LEAVE, Left, Seats, invocation, queries};
+use crate::restore::RestoreWait;
+use crate::{LEAVE, LeaveOutcome, Seats, invocation, queries};
 
-/// Request of an instance to give back its session.
+/// Request of an instance to release its session.
 #[derive(Debug, Clone, Copy)]
-pub struct Leaving {
+pub struct LeaveRequest {
     /// The license's tenant.
     pub tenant: TenantId,
     /// The license.
@@ -22,13 +22,13 @@ pub struct Leaving {
     pub session: SessionId,
     /// The session's required subject, unless the session itself asks.
     pub subject: Option<Uuid>,
-    /// Which of those that share it; [`crate::UNNAMED`] where that is not said.
+    /// The instance among those that share it; [`crate::UNNAMED`] where none is named.
     pub instance: InstanceId,
 }
 
 /// Outcome of closing the row of a session that its last instance has left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Closed {
+pub enum CloseOutcome {
     /// It is closed, now or since before.
     Closed,
     /// The license was restored since the last one left. Nothing was written.
@@ -38,28 +38,28 @@ pub enum Closed {
 }
 
 impl Seats {
-    /// Gives a session back for one of its instances. The answer is whether the subject has such a session, ended or not.
+    /// Releases a session for one of its instances. Returns true if the subject has such a session, ended or not.
     ///
     /// # Errors
-    /// `503` when Postgres or Redis don't answer; giving it back again is safe.
-    pub async fn release(&self, leaving: &Leaving) -> Result<bool, Problem> {
-        let mut patience = Patience::new();
+    /// `503` when Postgres or Redis don't answer; releasing it again is safe.
+    pub async fn release(&self, request: &LeaveRequest) -> Result<bool, Problem> {
+        let mut wait = RestoreWait::new();
         loop {
-            let generation = match self.leave(leaving).await? {
-                Left::Cold => {
-                    self.warm(leaving.tenant, leaving.license, &mut patience).await?;
+            let generation = match self.leave(request).await? {
+                LeaveOutcome::Cold => {
+                    self.restore(request.tenant, request.license, &mut wait).await?;
                     continue;
                 }
-                Left::Kept => return Ok(true),
-                Left::Last(generation) | Left::Unknown(generation) => generation,
+                LeaveOutcome::Kept => return Ok(true),
+                LeaveOutcome::Last(generation) | LeaveOutcome::Unknown(generation) => generation,
             };
-            match self.close_left(leaving, generation).await? {
-                Closed::Closed => {
-                    self.free(leaving.license, &[leaving.session]).await?;
+            match self.close_released(request, generation).await? {
+                CloseOutcome::Closed => {
+                    self.release_in_redis(request.license, &[request.session]).await?;
                     return Ok(true);
                 }
-                Closed::Overtaken => self.warm(leaving.tenant, leaving.license, &mut patience).await?,
-                Closed::Missing => return Ok(false),
+                CloseOutcome::Overtaken => self.restore(request.tenant, request.license, &mut wait).await?,
+                CloseOutcome::Missing => return Ok(false),
             }
         }
     }
@@ -68,21 +68,21 @@ impl Seats {
     ///
     /// # Errors
     /// `503` when Redis doesn't answer.
-    pub async fn leave(&self, leaving: &Leaving) -> Result<Left, Problem> {
-        let mut script = invocation(&LEAVE, leaving.license);
-        script.arg(leaving.session.to_string());
-        script.arg(leaving.subject.map(|s| s.to_string()).unwrap_or_default()).arg(leaving.instance.to_string());
-        Left::parse(&self.redis.run::<Vec<String>>("seat_leave", &script).await?)
+    pub async fn leave(&self, request: &LeaveRequest) -> Result<LeaveOutcome, Problem> {
+        let mut script = invocation(&LEAVE, request.license);
+        script.arg(request.session.to_string());
+        script.arg(request.subject.map(|s| s.to_string()).unwrap_or_default()).arg(request.instance.to_string());
+        LeaveOutcome::parse(&self.redis.run::<Vec<String>>("seat_leave", &script).await?)
     }
 
     /// Closes the row of a session that the last instance has left under a generation.
     ///
     /// # Errors
     /// `503` when Postgres doesn't answer.
-    pub async fn close_left(&self, leaving: &Leaving, generation: i64) -> Result<Closed, Problem> {
-        let (session, license) = (leaving.session.as_uuid(), leaving.license.as_uuid());
-        let subject = leaving.subject.map(|s| s.to_string());
-        let tx = self.db.tenant("session_release", leaving.tenant).await?;
+    pub async fn close_released(&self, request: &LeaveRequest, generation: i64) -> Result<CloseOutcome, Problem> {
+        let (session, license) = (request.session.as_uuid(), request.license.as_uuid());
+        let subject = request.subject.map(|s| s.to_string());
+        let tx = self.db.tenant("session_release", request.tenant).await?;
         let [_, rows] = tx
             .finish([
                 (queries::LOCK_SHARED, &[&license]),
@@ -90,9 +90,9 @@ impl Seats {
             ])
             .await?;
         Ok(match rows.first().map(|row| row.get(0)) {
-            Some(true) => Closed::Closed,
-            Some(false) => Closed::Overtaken,
-            None => Closed::Missing,
+            Some(true) => CloseOutcome::Closed,
+            Some(false) => CloseOutcome::Overtaken,
+            None => CloseOutcome::Missing,
         })
     }
 }

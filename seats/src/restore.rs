@@ -21,13 +21,13 @@ use uuid::Uuid;
 use crate::{KEYS, RESTORE, STAGE, Seats, Terms, UNNAMED, invocation, queries};
 
 /// Time that the chosen process has for each page; then another one is chosen, before waiting requests give up.
-const MARKER_MS: u32 = 1500;
+const MARKER_TTL_MS: u32 = 1500;
 /// Time for which the sessions set aside outlive the last page.
-const ASIDE_MS: u32 = 60_000;
+const STAGED_TTL_MS: u32 = 60_000;
 /// Number of sessions read, and put into Redis, at once: few enough that no other request waits for them.
-const PAGE: usize = 1000;
+const PAGE_SESSIONS: usize = 1000;
 /// Time for which a request waits for a license to be restored before it answers `503`.
-const PATIENCE: Duration = Duration::from_millis(2500);
+const RESTORE_TIMEOUT: Duration = Duration::from_millis(2500);
 /// Time that waiting requests sleep between two looks: at first, and in a long restore.
 const POLL_MS: std::ops::RangeInclusive<u64> = 20..=320;
 
@@ -38,12 +38,12 @@ static UNMARK: std::sync::LazyLock<Script> =
 
 /// Remaining time for which a request waits for a restore.
 #[derive(Debug)]
-pub struct Patience {
+pub struct RestoreWait {
     since: Instant,
     pause_ms: u64,
 }
 
-impl Patience {
+impl RestoreWait {
     /// Starts the waiting time of a request.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "it starts now; a default would hide that")]
@@ -55,8 +55,8 @@ impl Patience {
     ///
     /// # Errors
     /// `503` when nothing is.
-    pub(crate) fn check(&self) -> Result<Duration, Problem> {
-        let left = PATIENCE.checked_sub(self.since.elapsed());
+    pub(crate) fn remaining(&self) -> Result<Duration, Problem> {
+        let left = RESTORE_TIMEOUT.checked_sub(self.since.elapsed());
         left.ok_or_else(|| Problem::unavailable("redis", "a license's seats were not restored in time"))
     }
 
@@ -73,32 +73,33 @@ impl Seats {
     ///
     /// # Errors
     /// `503` when it takes too long, or Postgres or Redis don't answer; `404` when the tenant has no such license.
-    pub async fn warm(&self, tenant: TenantId, license: LicenseId, patience: &mut Patience) -> Result<(), Problem> {
-        let left = patience.check()?;
+    pub async fn restore(&self, tenant: TenantId, license: LicenseId, wait: &mut RestoreWait) -> Result<(), Problem> {
+        let left = wait.remaining()?;
         let marker = marker(license);
-        let chosen: u8 = self.redis.run("seat_restore_mark", MARK.prepare_invoke().key(&marker).arg(MARKER_MS)).await?;
+        let chosen: u8 =
+            self.redis.run("seat_restore_mark", MARK.prepare_invoke().key(&marker).arg(MARKER_TTL_MS)).await?;
         if chosen == 0 {
-            patience.pause().await;
+            wait.pause().await;
             return Ok(());
         }
         let seats = self.clone();
         let restoring = async move {
-            let restored = seats.restore(tenant, license).await;
+            let restored = seats.restore_from_postgres(tenant, license).await;
             let _: u8 = seats.redis.run("seat_restore_unmark", UNMARK.prepare_invoke().key(&marker)).await?;
             restored
         };
         let restoring = tokio::spawn(restoring.in_current_span());
         match tokio::time::timeout(left, restoring).await {
             Ok(restored) => restored.map_err(Problem::internal_error)?,
-            Err(_) => patience.check().map(drop),
+            Err(_) => wait.remaining().map(drop),
         }
     }
 
-    async fn restore(&self, tenant: TenantId, license: LicenseId) -> Result<(), Problem> {
+    async fn restore_from_postgres(&self, tenant: TenantId, license: LicenseId) -> Result<(), Problem> {
         let started = Instant::now();
         let id = license.as_uuid();
         let tx = self.db.tenant("seats_restore", tenant).await?;
-        let page = i64::try_from(PAGE).map_err(Problem::internal_error)?;
+        let page = i64::try_from(PAGE_SESSIONS).map_err(Problem::internal_error)?;
         let [_, licenses, mut rows] = tx
             .finish([
                 (queries::LOCK_EXCLUSIVE, &[&id]),
@@ -114,20 +115,20 @@ impl Seats {
             grants = rows.iter().map(|row| row.get("grant_number")).max().unwrap_or(0).max(grants);
             sessions.extend(rows.iter().map(|row| row.get::<_, Uuid>("id")));
             self.redis.run::<u32>("seat_stage", &self.stage(license, &terms, &rows)).await?;
-            if rows.len() < PAGE {
+            if rows.len() < PAGE_SESSIONS {
                 break;
             }
             let tx = self.db.tenant("sessions_open", tenant).await?;
             [rows] = tx.finish([(queries::SESSIONS_OPEN, &[&id, &last, &page])]).await?;
         }
         let mut script = invocation(&RESTORE, license);
-        for key in aside(license, terms.generation) {
+        for key in staging_keys(license, terms.generation) {
             script.key(key);
         }
         terms.write(&mut script);
         script.arg(sessions.len()).arg(grants);
         let applied: i8 = self.redis.run("seat_restore", &script).await?;
-        self.free_closed(tenant, license, &sessions).await?;
+        self.release_closed(tenant, license, &sessions).await?;
         let event = LogEvent::SeatsRestored {
             license: id,
             outcome: if applied == 1 { "applied" } else { "outdated" },
@@ -140,23 +141,23 @@ impl Seats {
 
     /// Frees the seats of sessions that were released or evicted since the restore read them: they had nothing to free in Redis
     /// yet.
-    async fn free_closed(&self, tenant: TenantId, license: LicenseId, restored: &[Uuid]) -> Result<(), Problem> {
-        for page in restored.chunks(PAGE) {
+    async fn release_closed(&self, tenant: TenantId, license: LicenseId, restored: &[Uuid]) -> Result<(), Problem> {
+        for page in restored.chunks(PAGE_SESSIONS) {
             let tx = self.db.tenant("seats_restored", tenant).await?;
             let [closed] = tx.finish([(queries::SESSIONS_CLOSED, &[&page])]).await?;
             let closed: Vec<_> = closed.iter().map(|row| SessionId::from_uuid(row.get(0))).collect();
-            self.free(license, &closed).await?;
+            self.release_in_redis(license, &closed).await?;
         }
         Ok(())
     }
 
     fn stage(&self, license: LicenseId, terms: &Terms, rows: &[Row]) -> ScriptInvocation<'static> {
         let mut script = STAGE.prepare_invoke();
-        for key in aside(license, terms.generation) {
+        for key in staging_keys(license, terms.generation) {
             script.key(key);
         }
         script.key(marker(license));
-        script.arg(self.ttl_ms()).arg(ASIDE_MS).arg(MARKER_MS).arg(terms.ends_ms());
+        script.arg(self.ttl_ms()).arg(STAGED_TTL_MS).arg(MARKER_TTL_MS).arg(terms.ends_ms());
         for row in rows {
             let mut instances: Vec<Uuid> = row.get("instances");
             // The row was written by a release that had no instances.
@@ -176,8 +177,8 @@ fn marker(license: LicenseId) -> String {
     format!("seat:{{{license}}}:restoring")
 }
 
-/// Where a restore of a generation sets sessions aside: for each of the keys that describe them.
-fn aside(license: LicenseId, generation: i64) -> impl Iterator<Item = String> {
+/// Returns the keys under which a restore of a generation sets sessions aside.
+fn staging_keys(license: LicenseId, generation: i64) -> impl Iterator<Item = String> {
     let parts = KEYS.into_iter().filter(|part| !matches!(*part, "terms" | "gone"));
     parts.map(move |part| format!("seat:{{{license}}}:{part}:{generation}"))
 }

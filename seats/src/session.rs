@@ -1,4 +1,4 @@
-//! A session from grant to row to answer.
+//! Acquires seats: a session from grant to row to answer.
 
 use common::postgres::Query;
 use common::{Problem, TenantTx};
@@ -7,8 +7,8 @@ use protocol::wire::EndedReason;
 use uuid::Uuid;
 
 use crate::gone::Columns;
-use crate::restore::Patience;
-use crate::{Confirmed, Grant, Seats, Taken, Terms, queries};
+use crate::restore::RestoreWait;
+use crate::{AcquireOutcome, ConfirmOutcome, Grant, Seats, Terms, queries};
 
 /// Maximum number of times that a grant may be overtaken (by a restore, a change of the license, an eviction) before the answer
 /// is `503`.
@@ -40,7 +40,7 @@ pub struct NewSession<'a> {
 
 /// Outcome of writing a grant's row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Opened {
+pub enum OpenOutcome {
     /// The row is there and open, and the rows of `gone` are closed.
     Open,
     /// The fence fell: the license was restored or changed since the grant. Nothing was written.
@@ -52,88 +52,93 @@ pub enum Opened {
     Contradicted,
     /// The whole installation has as many open sessions as it may have: this number. No session was written, and the grant was
     /// given back.
-    Crowded(u32),
+    InstallationFull(u32),
     /// The holder has an open session of another license. No session was written, and the grant was given back.
     Elsewhere,
 }
 
 impl Seats {
-    /// Takes a seat: grant, row, and between the row and the answer a confirmation.
+    /// Acquires a seat: grant, row, and between the row and the answer a confirmation.
     ///
-    /// The caller gets `Taken::Seat` only when the row is committed and the seat is held after that.
+    /// The caller gets `AcquireOutcome::Seat` only when the row is committed and the seat is held after that.
     ///
     /// # Errors
     /// `503` when Redis or Postgres don't answer, or the grant was overtaken too often.
-    pub async fn take(&self, terms: &Terms, ask: &NewSession<'_>) -> Result<Taken, Problem> {
-        let mut patience = Patience::new();
+    pub async fn acquire(&self, terms: &Terms, request: &NewSession<'_>) -> Result<AcquireOutcome, Problem> {
+        let mut wait = RestoreWait::new();
         let mut terms = terms.clone();
         let mut attempts = 0;
-        let mut reclaimed = None;
+        let mut next_free_ms = None;
         while attempts < ATTEMPTS {
-            let grant = match self.grant(ask.license, ask.holder, SessionId::new(), ask.instance, &terms).await? {
-                Taken::Cold => {
-                    self.warm(ask.tenant, ask.license, &mut patience).await?;
+            let grant = match self
+                .acquire_in_redis(request.license, request.holder, SessionId::new(), request.instance, &terms)
+                .await?
+            {
+                AcquireOutcome::Cold => {
+                    self.restore(request.tenant, request.license, &mut wait).await?;
                     continue;
                 }
-                Taken::Behind { generation, revision, gone } => {
-                    patience.check()?;
-                    self.expire(ask.tenant, ask.license, (generation, revision), &gone).await?;
+                AcquireOutcome::Behind { generation, revision, gone } => {
+                    wait.remaining()?;
+                    self.expire(request.tenant, request.license, (generation, revision), &gone).await?;
                     continue;
                 }
-                Taken::Seat(grant) => grant,
+                AcquireOutcome::Seat(grant) => grant,
                 refused => return Ok(refused),
             };
             attempts += 1;
-            match self.open(ask, &grant).await? {
-                Opened::Open => {}
-                Opened::Elsewhere => return Ok(Taken::Elsewhere),
+            match self.open(request, &grant).await? {
+                OpenOutcome::Open => {}
+                OpenOutcome::Elsewhere => return Ok(AcquireOutcome::Elsewhere),
                 // The grant is left in Redis: another request of this holder may have committed it just before the fence
                 // fell. After a restore it is gone; after a change of the license the next attempt finds it again.
-                Opened::Overtaken => {
-                    terms = self.terms(ask.tenant, ask.license).await?;
+                OpenOutcome::Overtaken => {
+                    terms = self.read_terms(request.tenant, request.license).await?;
                     continue;
                 }
                 // The seat outlived its session's row, as after a release that a restore overtook.
-                Opened::Closed => {
-                    self.free(ask.license, &[grant.session]).await?;
+                OpenOutcome::Closed => {
+                    self.release_in_redis(request.license, &[grant.session]).await?;
                     continue;
                 }
-                Opened::Contradicted => {
-                    self.warm(ask.tenant, ask.license, &mut patience).await?;
-                    terms = self.terms(ask.tenant, ask.license).await?;
+                OpenOutcome::Contradicted => {
+                    self.restore(request.tenant, request.license, &mut wait).await?;
+                    terms = self.read_terms(request.tenant, request.license).await?;
                     continue;
                 }
-                Opened::Crowded(in_use) => {
-                    if let Some(wait_ms) = reclaimed {
+                OpenOutcome::InstallationFull(in_use) => {
+                    if let Some(wait_ms) = next_free_ms {
                         let users = self.installation.as_ref().map_or(0, |installation| installation.users);
-                        return Ok(Taken::InstallationFull { users, in_use, wait_ms });
+                        return Ok(AcquireOutcome::InstallationFull { users, in_use, wait_ms });
                     }
-                    reclaimed = Some(self.reclaim(&mut patience).await?);
+                    next_free_ms = Some(self.expire_all(&mut wait).await?);
                     continue;
                 }
             }
-            if let Some(taken) = self.confirmed(ask, grant, &mut patience).await? {
+            if let Some(taken) = self.confirmed(request, grant, &mut wait).await? {
                 return Ok(taken);
             }
         }
         Err(Problem::unavailable("seats", "the grant was overtaken again and again"))
     }
 
-    /// The confirmation after the row. `None`: the seat was lost meanwhile, its row is closed, and it is worth another try.
+    /// Confirms a grant whose row is written. `None`: the seat was lost meanwhile, its row is closed, and it is worth another try.
     async fn confirmed(
         &self,
-        ask: &NewSession<'_>,
+        request: &NewSession<'_>,
         grant: Grant,
-        patience: &mut Patience,
-    ) -> Result<Option<Taken>, Problem> {
+        wait: &mut RestoreWait,
+    ) -> Result<Option<AcquireOutcome>, Problem> {
         loop {
-            match self.confirm(ask.license, &grant).await? {
-                Confirmed::Held(expires_ms) => return Ok(Some(Taken::Seat(Grant { expires_ms, ..grant }))),
+            match self.confirm(request.license, &grant).await? {
+                ConfirmOutcome::Held(expires_ms) => {
+                    return Ok(Some(AcquireOutcome::Seat(Grant { expires_ms, ..grant })));
+                }
                 // The row is committed, so that the restore brings it back.
-                Confirmed::Cold => self.warm(ask.tenant, ask.license, patience).await?,
-                Confirmed::Inactive(state) => return Ok(Some(Taken::Inactive(state))),
-                Confirmed::Lost => {
-                    self.close(ask.tenant, ask.license, grant.session, EndedReason::Expired).await?;
+                ConfirmOutcome::Cold => self.restore(request.tenant, request.license, wait).await?,
+                ConfirmOutcome::Inactive(state) => return Ok(Some(AcquireOutcome::Inactive(state))),
+                ConfirmOutcome::Lost => {
+                    self.close(request.tenant, request.license, grant.session, EndedReason::Expired).await?;
                     return Ok(None);
                 }
             }
@@ -144,27 +149,27 @@ impl Seats {
     ///
     /// # Errors
     /// `503` when Postgres doesn't answer: the row may be there, and the holder's next acquire finds it.
-    pub async fn open(&self, ask: &NewSession<'_>, grant: &Grant) -> Result<Opened, Problem> {
-        let license = ask.license.as_uuid();
+    pub async fn open(&self, request: &NewSession<'_>, grant: &Grant) -> Result<OpenOutcome, Problem> {
+        let license = request.license.as_uuid();
         let columns = Columns::of(&grant.gone);
         let expire = columns.parameters(&license, &grant.generation, &grant.revision);
-        let _turn = self.turn().await;
-        let mut tx = self.db.tenant("session_open", ask.tenant).await?;
-        if let Some(in_use) = self.crowd(&mut tx, license, grant, &expire).await? {
+        let _opening = self.lock_opening().await;
+        let mut tx = self.db.tenant("session_open", request.tenant).await?;
+        if let Some(in_use) = self.open_sessions_if_full(&mut tx, license, grant, &expire).await? {
             // Before the lock is released: a moment later another request of this holder may open it, and get it confirmed.
-            self.free(ask.license, &[grant.session]).await?;
+            self.release_in_redis(request.license, &[grant.session]).await?;
             tx.commit().await?;
-            return Ok(Opened::Crowded(in_use));
+            return Ok(OpenOutcome::InstallationFull(in_use));
         }
-        if let Some(seatless) = ask.seatless
-            && self.is_elsewhere(&mut tx, ask, grant, seatless).await?
+        if let Some(seatless) = request.seatless
+            && self.is_elsewhere(&mut tx, request, grant, seatless).await?
         {
-            self.free(ask.license, &[grant.session]).await?;
+            self.release_in_redis(request.license, &[grant.session]).await?;
             tx.commit().await?;
-            return Ok(Opened::Elsewhere);
+            return Ok(OpenOutcome::Elsewhere);
         }
-        let (session, instance) = (grant.session.as_uuid(), ask.instance.as_uuid());
-        let (user, hardware) = (ask.user.map(|u| u.as_uuid()), ask.hardware.as_str());
+        let (session, instance) = (grant.session.as_uuid(), request.instance.as_uuid());
+        let (user, hardware) = (request.user.map(|u| u.as_uuid()), request.hardware.as_str());
         let lock: Query<'_> = (queries::LOCK_SHARED, &[&license]);
         let join: Query<'_> = (queries::SESSION_JOIN, &[&session, &license, &instance]);
         let open: Query<'_> = (
@@ -175,10 +180,10 @@ impl Seats {
                 &grant.generation,
                 &grant.revision,
                 &user,
-                &ask.holder,
+                &request.holder,
                 &hardware,
-                &ask.hostname,
-                &ask.version,
+                &request.hostname,
+                &request.version,
                 &grant.number,
                 &grant.seat,
                 &instance,
@@ -193,10 +198,10 @@ impl Seats {
         all.push(found);
         let answers = tx.finish_all(&all).await?;
         Ok(match answers.last().and_then(|rows| rows.first()).map(|row| row.get::<_, Option<bool>>(0)) {
-            Some(Some(true)) => Opened::Open,
-            Some(Some(false)) => Opened::Closed,
-            Some(None) => Opened::Contradicted,
-            None => Opened::Overtaken,
+            Some(Some(true)) => OpenOutcome::Open,
+            Some(Some(false)) => OpenOutcome::Closed,
+            Some(None) => OpenOutcome::Contradicted,
+            None => OpenOutcome::Overtaken,
         })
     }
 
@@ -205,15 +210,15 @@ impl Seats {
     async fn is_elsewhere(
         &self,
         tx: &mut TenantTx<'_>,
-        ask: &NewSession<'_>,
+        request: &NewSession<'_>,
         grant: &Grant,
         seatless: &[Uuid],
     ) -> Result<bool, Problem> {
         let [_, _, found] = tx
             .run([
-                (queries::HOLDER_LOCK, &[&ask.holder]),
-                (queries::SESSIONS_SEATLESS, &[&seatless, &ask.holder]),
-                (queries::SESSION_ELSEWHERE, &[&ask.license.as_uuid(), &ask.holder, &grant.session.as_uuid()]),
+                (queries::HOLDER_LOCK, &[&request.holder]),
+                (queries::SESSIONS_SEATLESS, &[&seatless, &request.holder]),
+                (queries::SESSION_ELSEWHERE, &[&request.license.as_uuid(), &request.holder, &grant.session.as_uuid()]),
             ])
             .await?;
         Ok(!found.is_empty())
@@ -233,14 +238,14 @@ impl Seats {
     ) -> Result<(), Problem> {
         let tx = self.db.tenant("session_close", tenant).await?;
         tx.finish([(queries::SESSION_CLOSE, &[&session.as_uuid(), &reason.as_str()])]).await?;
-        self.free(license, &[session]).await
+        self.release_in_redis(license, &[session]).await
     }
 
     /// Returns why a session holds no seat; `None` when the tenant has no such session of this license, or not of this subject.
     ///
     /// # Errors
     /// `503` when Postgres doesn't answer.
-    pub async fn end_of(
+    pub async fn end_reason(
         &self,
         tenant: TenantId,
         license: LicenseId,
@@ -273,7 +278,7 @@ impl Seats {
         Ok(!rows.is_empty())
     }
 
-    async fn terms(&self, tenant: TenantId, license: LicenseId) -> Result<Terms, Problem> {
+    async fn read_terms(&self, tenant: TenantId, license: LicenseId) -> Result<Terms, Problem> {
         let tx = self.db.tenant("seat_terms", tenant).await?;
         let [rows] = tx.finish([(queries::TERMS, &[&license.as_uuid()])]).await?;
         let row = rows.first().ok_or_else(|| Problem::not_found("license"))?;

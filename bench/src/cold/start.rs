@@ -8,8 +8,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Pause between two attempts to connect.
-const LOOK_AGAIN: Duration = Duration::from_micros(100);
-const PATIENCE: Duration = Duration::from_secs(10);
+const CONNECT_INTERVAL: Duration = Duration::from_micros(100);
+/// Timeout of a program to listen, and of its first answer.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The first request to a new process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,10 +79,10 @@ impl Program {
             if let Ok(stream) = TcpStream::connect(&address) {
                 break stream;
             }
-            assert!(began.elapsed() < PATIENCE, "{} never listened", self.name);
-            std::thread::sleep(LOOK_AGAIN);
+            assert!(began.elapsed() < START_TIMEOUT, "{} never listened", self.name);
+            std::thread::sleep(CONNECT_INTERVAL);
         };
-        stream.set_read_timeout(Some(PATIENCE)).expect("a TCP socket");
+        stream.set_read_timeout(Some(START_TIMEOUT)).expect("a TCP socket");
         let mut head = [0; 12];
         let asked = stream.write_all(request).and_then(|()| stream.read_exact(&mut head));
         let to_answer = began.elapsed();

@@ -51,7 +51,7 @@ pub(super) fn watch(request: Request<Body>) -> (Request<Body>, Unread) {
 
 impl Unread {
     /// Adds `Connection: close` to an answer after which the connection closes.
-    pub(super) fn told(&self, response: &mut Response<Body>) {
+    pub(super) fn close_connection(&self, response: &mut Response<Body>) {
         if !self.is_drained && !self.has_ended.load(Ordering::Relaxed) {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }

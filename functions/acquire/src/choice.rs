@@ -6,7 +6,7 @@
 
 use common::{Caller, LogEvent, Problem, other_license};
 use protocol::wire::{AcquireRequest, SeatCounts};
-use seats::{Grant, NewSession, Taken};
+use seats::{AcquireOutcome, Grant, NewSession};
 use uuid::Uuid;
 
 use crate::State;
@@ -32,11 +32,15 @@ impl Full {
 }
 
 /// Takes a seat for the caller, of the license that was asked for or the best that has room.
-pub(crate) async fn take_seat(app: &State, caller: &Caller, ask: &AcquireRequest) -> Result<(License, Grant), Problem> {
+pub(crate) async fn acquire_seat(
+    app: &State,
+    caller: &Caller,
+    request: &AcquireRequest,
+) -> Result<(License, Grant), Problem> {
     for _ in 0..ATTEMPTS {
-        let licenses = queries::licenses_for_caller(&app.db, caller, ask).await?;
+        let licenses = queries::licenses_for_caller(&app.db, caller, request).await?;
         let licenses = licenses.into_iter().map(|license| license.until(app.ends)).collect();
-        if let Some(taken) = take_first(app, caller, ask, licenses).await? {
+        if let Some(taken) = acquire_first(app, caller, request, licenses).await? {
             return Ok(taken);
         }
     }
@@ -44,10 +48,10 @@ pub(crate) async fn take_seat(app: &State, caller: &Caller, ask: &AcquireRequest
 }
 
 /// Tries the licenses in order. `None`: the holder has a seat of another one since they were read.
-async fn take_first(
+async fn acquire_first(
     app: &State,
     caller: &Caller,
-    ask: &AcquireRequest,
+    request: &AcquireRequest,
     licenses: Vec<License>,
 ) -> Result<Option<(License, Grant)>, Problem> {
     let is_one_of_several = licenses.len() > 1;
@@ -55,7 +59,7 @@ async fn take_first(
         licenses.into_iter().partition(|license| license.terms.state == "active");
     // Sessions that hold no seat: a license that can't be used has none, one that is full would have answered with it.
     let mut seatless: Vec<Uuid> = inactive.iter().filter_map(|license| license.held).collect();
-    let holder = caller.holder(&ask.hardware_id);
+    let holder = caller.holder(&request.hardware_id);
     let mut full = Full::default();
     let mut refused = inactive.into_iter().next().map(|license| (license.terms.state.clone(), license));
     let mut best: Option<License> = None;
@@ -65,31 +69,31 @@ async fn take_first(
             license: license.id,
             holder: &holder,
             user: caller.user(),
-            hardware: &ask.hardware_id,
-            hostname: ask.hostname.as_ref().map(|h| h.as_str()),
-            version: ask.version.as_ref().map(|v| v.as_str()),
-            instance: ask.instance.unwrap_or(seats::UNNAMED),
+            hardware: &request.hardware_id,
+            hostname: request.hostname.as_ref().map(|h| h.as_str()),
+            version: request.version.as_ref().map(|v| v.as_str()),
+            instance: request.instance.unwrap_or(seats::UNNAMED),
             seatless: is_one_of_several.then_some(&seatless),
         };
-        match app.seats.take(&license.terms, &session).await? {
-            Taken::Seat(grant) => return Ok(Some((license, grant))),
-            Taken::Elsewhere => return Ok(None),
-            Taken::Full { limit, in_use, wait_ms } => {
+        match app.seats.acquire(&license.terms, &session).await? {
+            AcquireOutcome::Seat(grant) => return Ok(Some((license, grant))),
+            AcquireOutcome::Elsewhere => return Ok(None),
+            AcquireOutcome::Full { limit, in_use, wait_ms } => {
                 full.add(limit, in_use, wait_ms);
                 seatless.extend(license.held);
                 best.get_or_insert(license);
             }
-            Taken::InstallationFull { users, in_use, wait_ms } => {
+            AcquireOutcome::InstallationFull { users, in_use, wait_ms } => {
                 queries::count_refusal(&app.db, caller.tenant(), license.id).await?;
                 let counts = SeatCounts { limit: users, in_use };
                 let problem = Problem::installation_full(counts, wait_seconds(wait_ms));
                 return Err(denied(&license, "installation_full", users, problem));
             }
-            Taken::Inactive(state) => {
+            AcquireOutcome::Inactive(state) => {
                 seatless.extend(license.held);
                 refused = Some((state, license));
             }
-            Taken::Cold | Taken::Behind { .. } => {
+            AcquireOutcome::Cold | AcquireOutcome::Behind { .. } => {
                 return Err(Problem::internal_error("a license that was not ready was not waited for"));
             }
         }

@@ -12,7 +12,7 @@
 mod choice;
 mod queries;
 
-use axum::extract::{FromRef, State as Is};
+use axum::extract::{self, FromRef};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use common::idempotency::Idempotency;
@@ -100,10 +100,10 @@ pub fn routes(_: &State) -> OpenApiRouter<State> {
     ),
 )]
 async fn acquire(
-    Is(app): Is<State>,
+    extract::State(app): extract::State<State>,
     caller: Caller,
     idempotency: Idempotency,
-    Body { value: ask, bytes }: Body<AcquireRequest>,
+    Body { value: request, bytes }: Body<AcquireRequest>,
 ) -> Result<Response, Problem> {
     let once = match idempotency.begin(&app.db, caller.tenant(), "acquire", caller.subject(), &bytes).await? {
         Some(Ok(kept)) => {
@@ -113,13 +113,13 @@ async fn acquire(
         Some(Err(once)) => Some(once),
         None => None,
     };
-    let taken = choice::take_seat(&app, &caller, &ask).await;
+    let taken = choice::acquire_seat(&app, &caller, &request).await;
     let (license, grant) = taken.map_err(|refusal| match caller {
         Caller::User { has_claim: true, .. } if lacks_a_license(refusal.code()) => refusal.with_claim(),
         _ => refusal,
     })?;
     let grant = granted(&license, grant);
-    let claims = token_claims(&app, &caller, &ask, &license, &grant);
+    let claims = token_claims(&app, &caller, &request, &license, &grant);
     let license_token = app.signer.sign(&claims).await?;
 
     let status = if grant.new { StatusCode::CREATED } else { StatusCode::OK };
@@ -174,7 +174,13 @@ fn granted(license: &License, grant: Grant) -> Grant {
 }
 
 /// No token outlives its license.
-fn token_claims(app: &State, caller: &Caller, ask: &AcquireRequest, license: &License, grant: &Grant) -> LicenseClaims {
+fn token_claims(
+    app: &State,
+    caller: &Caller,
+    request: &AcquireRequest,
+    license: &License,
+    grant: &Grant,
+) -> LicenseClaims {
     let now = Timestamp::now();
     let expires = license.expires_at.map_or(now + app.token_ttl, |end| end.min(now + app.token_ttl));
     LicenseClaims {
@@ -189,7 +195,7 @@ fn token_claims(app: &State, caller: &Caller, ask: &AcquireRequest, license: &Li
         tenant_id: caller.tenant(),
         license_id: license.id,
         session_id: grant.session,
-        hardware_id: ask.hardware_id.clone(),
+        hardware_id: request.hardware_id.clone(),
         tier: license.tier,
         features: license.features.clone(),
         quotas: license.quotas.clone(),

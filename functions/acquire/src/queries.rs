@@ -57,14 +57,14 @@ pub(crate) struct License {
 pub(crate) async fn licenses_for_caller(
     db: &Db,
     caller: &Caller,
-    ask: &AcquireRequest,
+    request: &AcquireRequest,
 ) -> Result<Vec<License>, Problem> {
     let own = match caller {
         Caller::License { license, .. } => Some(*license),
         Caller::User { .. } => None,
     };
-    let wanted: Option<Uuid> = ask.license_id.or(own).map(|id| id.as_uuid());
-    let holder = caller.holder(&ask.hardware_id);
+    let wanted: Option<Uuid> = request.license_id.or(own).map(|id| id.as_uuid());
+    let holder = caller.holder(&request.hardware_id);
     let tx = db.tenant("licenses_for_caller", caller.tenant()).await?;
     let [rows] = tx.finish([(LICENSES_FOR_CALLER, &[&wanted, &holder])]).await?;
     let licenses = rows.iter().map(License::from_row).collect::<Result<Vec<_>, _>>()?;

@@ -5,12 +5,12 @@
 //!
 //! Crashes: before the commit nothing has changed; after it the same request answers the same.
 
-use axum::extract::State as Is;
+use axum::extract;
 use common::caller::SignedIn;
 use common::{Answer, Body, Problem, request};
 use protocol::wire::{AuthRequest, ClaimAnswer};
 
-use crate::{Refusal, State, queries, unguessed, usable_license};
+use crate::{Refusal, State, queries, uncounted, usable_license};
 
 /// Confirm a purchase and become the owner of what was bought.
 ///
@@ -26,20 +26,20 @@ use crate::{Refusal, State, queries, unguessed, usable_license};
     ),
 )]
 pub(crate) async fn claim(
-    Is(app): Is<State>,
+    extract::State(app): extract::State<State>,
     SignedIn(person): SignedIn,
-    Body { value: ask, .. }: Body<AuthRequest>,
+    Body { value: request, .. }: Body<AuthRequest>,
 ) -> Result<Answer<ClaimAnswer>, Refusal> {
-    let license = usable_license(&app, &ask.license_key).await?;
+    let license = usable_license(&app, &request.license_key).await?;
     request::is_of(license.tenant);
     let may_speak = person.allowed_tenants().is_none_or(|all| all.contains(&license.tenant.as_uuid()));
     let user = if may_speak {
-        queries::confirm_claim(&app.db, license.tenant, &person).await.map_err(unguessed)?
+        queries::confirm_claim(&app.db, license.tenant, &person).await.map_err(uncounted)?
     } else {
         None
     };
     let user_id = user.ok_or_else(|| {
-        unguessed(Problem::forbidden(
+        uncounted(Problem::forbidden(
             "This license was not bought under an address that your sign-in vouches for. Sign in with the address that the license key was mailed to, or ask an administrator of the organization to add you.",
         ))
     })?;

@@ -3,7 +3,7 @@
 //!
 //! Round trips: Postgres 1 for the key set, none for the rest once the signing key is known.
 
-use axum::extract::State as Is;
+use axum::extract;
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderName, StatusCode};
 use common::{Answer, Problem};
@@ -24,7 +24,9 @@ fn cacheable<T>(value: T) -> Cacheable<T> {
     get, path = "/api/v1/public-key", tag = "keys", operation_id = "public_key",
     responses((status = 200, description = "The public half of the current signing key.", body = PublicKeyAnswer)),
 )]
-pub(crate) async fn public_key(Is(app): Is<State>) -> Result<Cacheable<PublicKeyAnswer>, Problem> {
+pub(crate) async fn public_key(
+    extract::State(app): extract::State<State>,
+) -> Result<Cacheable<PublicKeyAnswer>, Problem> {
     let key = app.signer.public_key().await?;
     Ok(cacheable(PublicKeyAnswer { kid: key.kid, alg: SigningAlgorithm::Rs256, public_key_pem: key.pem }))
 }
@@ -34,7 +36,7 @@ pub(crate) async fn public_key(Is(app): Is<State>) -> Result<Cacheable<PublicKey
     get, path = "/.well-known/jwks.json", tag = "keys", operation_id = "jwks",
     responses((status = 200, description = "The key set (RFC 7517).", body = Jwks)),
 )]
-pub(crate) async fn jwks(Is(app): Is<State>) -> Result<Cacheable<Jwks>, Problem> {
+pub(crate) async fn jwks(extract::State(app): extract::State<State>) -> Result<Cacheable<Jwks>, Problem> {
     // Published before it is listed, so that the set is never without the key that signs.
     app.signer.public_key().await?;
     let keys = app.keys.list().await?;
@@ -51,6 +53,6 @@ pub(crate) async fn jwks(Is(app): Is<State>) -> Result<Cacheable<Jwks>, Problem>
     get, path = "/.well-known/coditect.json", tag = "discovery", operation_id = "discovery",
     responses((status = 200, description = "Each function's URL, and who signs.", body = Discovery)),
 )]
-pub(crate) async fn discovery(Is(app): Is<State>) -> Cacheable<Discovery> {
+pub(crate) async fn discovery(extract::State(app): extract::State<State>) -> Cacheable<Discovery> {
     cacheable((*app.discovery).clone())
 }

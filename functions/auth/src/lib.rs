@@ -13,8 +13,8 @@ mod queries;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::extract::{FromRef, State as Is};
-use common::guesses::{self, FailedGuess, Guesses};
+use axum::extract::{self, FromRef};
+use common::auth_rate_limit::{self, AuthRateLimit, FailedAttempt};
 use common::keys::Keys;
 use common::license_key::KeyHasher;
 use common::oidc::Issuers;
@@ -40,7 +40,7 @@ const FUNCTIONS: [&str; 8] =
 pub struct State {
     db: Db,
     hasher: KeyHasher,
-    guesses: Guesses,
+    rate_limit: AuthRateLimit,
     signer: TokenSigner,
     keys: Keys,
     issuers: Issuers,
@@ -50,7 +50,8 @@ pub struct State {
 impl State {
     /// Makes the state from the configuration; `None` where that has mistakes.
     pub fn connect(setup: &mut Setup) -> Option<Self> {
-        let (db, hasher, guesses) = (setup.postgres(), KeyHasher::from_setup(setup), Guesses::from_setup(setup));
+        let (db, hasher, rate_limit) =
+            (setup.postgres(), KeyHasher::from_setup(setup), AuthRateLimit::from_setup(setup));
         let signer = TokenSigner::from_setup(setup);
         let issuers = Issuers::from_setup(setup);
         let urls = setup.optional(&config::FUNCTION_URLS, config::function_urls);
@@ -59,7 +60,7 @@ impl State {
         let discovery = Discovery { register_url: register_url?, ..discovery(&issuers, urls?.unwrap_or_default()) };
         Some(Self {
             hasher: hasher?,
-            guesses: guesses?,
+            rate_limit: rate_limit?,
             signer: signer?,
             keys: Keys::new(db.clone()),
             discovery: Arc::new(discovery),
@@ -75,9 +76,9 @@ impl FromRef<State> for Issuers {
     }
 }
 
-impl FromRef<State> for Guesses {
+impl FromRef<State> for AuthRateLimit {
     fn from_ref(state: &State) -> Self {
-        state.guesses.clone()
+        state.rate_limit.clone()
     }
 }
 
@@ -100,7 +101,7 @@ pub fn routes(state: &State) -> OpenApiRouter<State> {
     let guarded = OpenApiRouter::new()
         .routes(routes!(license))
         .routes(routes!(claim::claim))
-        .route_layer(axum::middleware::from_fn_with_state(state.clone(), guesses::limit));
+        .route_layer(axum::middleware::from_fn_with_state(state.clone(), auth_rate_limit::limit));
     guarded.routes(routes!(keys::public_key)).routes(routes!(keys::jwks)).routes(routes!(keys::discovery))
 }
 
@@ -117,10 +118,10 @@ pub fn routes(state: &State) -> OpenApiRouter<State> {
     ),
 )]
 async fn license(
-    Is(app): Is<State>,
-    Body { value: ask, .. }: Body<AuthRequest>,
+    extract::State(app): extract::State<State>,
+    Body { value: request, .. }: Body<AuthRequest>,
 ) -> Result<Answer<AuthAnswer>, Refusal> {
-    let license = usable_license(&app, &ask.license_key).await?;
+    let license = usable_license(&app, &request.license_key).await?;
     request::is_of(license.tenant);
     let now = Timestamp::now();
     let expires = license.expires_at.map_or(now + ACCESS_TOKEN_TTL, |end| end.min(now + ACCESS_TOKEN_TTL));
@@ -136,7 +137,7 @@ async fn license(
         scope: SCOPE.to_owned(),
     };
     Ok(Answer::ok(AuthAnswer {
-        access_token: app.signer.sign(&claims).await.map_err(unguessed)?,
+        access_token: app.signer.sign(&claims).await.map_err(uncounted)?,
         token_type: TokenType::Bearer,
         expires_in: u64::try_from(claims.exp - claims.iat).unwrap_or(0),
         tenant_id: license.tenant,
@@ -145,19 +146,19 @@ async fn license(
 }
 
 /// A problem; the mark is on those of keys that no license has.
-type Refusal = (Option<FailedGuess>, Problem);
+type Refusal = (Option<FailedAttempt>, Problem);
 
-fn unguessed(problem: Problem) -> Refusal {
+fn uncounted(problem: Problem) -> Refusal {
     (None, problem)
 }
 
 /// Returns the license of a key, if it can be used.
 async fn usable_license(app: &State, sent: &UnverifiedKey) -> Result<queries::License, Refusal> {
-    let unknown = |hash| (Some(FailedGuess(hash)), Problem::invalid_license_key());
+    let unknown = |hash| (Some(FailedAttempt(hash)), Problem::invalid_license_key());
     let key = sent.parse().map_err(|_| unknown(app.hasher.hash_text(sent.as_str())))?;
-    let found = license_of(app, &key).await.map_err(unguessed)?;
+    let found = license_of(app, &key).await.map_err(uncounted)?;
     let license = found.ok_or_else(|| unknown(app.hasher.hash(&key)))?;
-    if license.state == "active" { Ok(license) } else { Err(unguessed(unusable(app, &license).await)) }
+    if license.state == "active" { Ok(license) } else { Err(uncounted(unusable(app, &license).await)) }
 }
 
 /// Returns the problem of a genuine key that can't be used now, with the key or license to use instead.

@@ -12,7 +12,7 @@ mod queries;
 mod refusal;
 
 use aws_lc_rs::digest;
-use axum::extract::{FromRef, State as Is};
+use axum::extract::{self, FromRef};
 use common::caller::Role;
 use common::idempotency::Idempotency;
 use common::{Answer, Body, Caller, Callers, Db, Problem, Setup};
@@ -64,15 +64,15 @@ pub fn routes(_: &State) -> OpenApiRouter<State> {
     ),
 )]
 async fn checkout(
-    Is(app): Is<State>,
+    extract::State(app): extract::State<State>,
     caller: Caller,
     idempotency: Idempotency,
-    Body { value: ask, .. }: Body<CheckoutRequest>,
+    Body { value: request, .. }: Body<CheckoutRequest>,
 ) -> Result<Answer<CheckoutAnswer>, Problem> {
     let user = who_may_pay(&caller)?;
     let queries::Sale { catalogue, customer, email } =
         queries::sale(&app.db, caller.tenant(), user, app.api.livemode()).await?;
-    let items = catalogue.items(ask.plan.as_str(), ask.seats)?;
+    let items = catalogue.items(request.plan.as_str(), request.seats)?;
     let buyer = match (&customer, &email) {
         (Some(customer), _) => Buyer::Customer(customer),
         (None, Some(email)) => Buyer::Email(email),
@@ -82,12 +82,13 @@ async fn checkout(
         tenant: caller.tenant(),
         buyer,
         items: &items,
-        success_url: ask.success_url.as_str(),
-        cancel_url: ask.cancel_url.as_str(),
+        success_url: request.success_url.as_str(),
+        cancel_url: request.cancel_url.as_str(),
     };
     let key = key_at_stripe(&caller, "checkout", &idempotency);
     let page = app.api.create_checkout(&new, &key).await;
-    let page = page.map_err(|e| refusal(e, &idempotency, &["/success_url", "/cancel_url"], Some(ask.plan.as_str())))?;
+    let page =
+        page.map_err(|e| refusal(e, &idempotency, &["/success_url", "/cancel_url"], Some(request.plan.as_str())))?;
     Ok(Answer::ok(CheckoutAnswer { url: page.url, expires_at: page.expires_at }))
 }
 
@@ -106,16 +107,16 @@ async fn checkout(
     ),
 )]
 async fn portal(
-    Is(app): Is<State>,
+    extract::State(app): extract::State<State>,
     caller: Caller,
     idempotency: Idempotency,
-    Body { value: ask, .. }: Body<PortalRequest>,
+    Body { value: request, .. }: Body<PortalRequest>,
 ) -> Result<Answer<PortalAnswer>, Problem> {
     who_may_pay(&caller)?;
     let customer = queries::customer(&app.db, caller.tenant(), app.api.livemode()).await?;
     let customer = customer.ok_or_else(Problem::nothing_bought)?;
     let key = key_at_stripe(&caller, "portal", &idempotency);
-    let url = app.api.create_portal(&customer, ask.return_url.as_str(), &key).await;
+    let url = app.api.create_portal(&customer, request.return_url.as_str(), &key).await;
     let url = url.map_err(|e| refusal(e, &idempotency, &["/return_url"], None))?;
     Ok(Answer::ok(PortalAnswer { url }))
 }

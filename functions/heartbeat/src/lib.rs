@@ -5,13 +5,13 @@
 //!
 //! Crashes: there is one write. A heartbeat whose answer was lost is simply sent again.
 
-use axum::extract::{FromRef, State as Is};
+use axum::extract::{self, FromRef};
 use common::caller::SessionCaller;
 use common::{Answer, Body, Caller, Callers, Db, Problem, Setup, config};
 use jiff::{SignedDuration, Timestamp};
 use protocol::id::{LicenseId, SessionId, TenantId, UserId};
 use protocol::wire::{EndedReason, HeartbeatAnswer, HeartbeatRequest, HeartbeatStatus};
-use seats::{Extended, Kept, Seats};
+use seats::{ExtendOutcome, Kept, Seats};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -61,11 +61,11 @@ pub fn routes(_: &State) -> OpenApiRouter<State> {
     ),
 )]
 async fn heartbeat(
-    Is(app): Is<State>,
+    extract::State(app): extract::State<State>,
     caller: SessionCaller,
-    Body { value: ask, .. }: Body<HeartbeatRequest>,
+    Body { value: request, .. }: Body<HeartbeatRequest>,
 ) -> Result<Answer<HeartbeatAnswer>, Problem> {
-    let session = ask.session_id;
+    let session = request.session_id;
     let (tenant, license, subject) = match caller {
         SessionCaller::Session { session: own, .. } if own != session => {
             return Err(Problem::forbidden("A license token keeps its own session only."));
@@ -78,10 +78,10 @@ async fn heartbeat(
             (tenant, license_of(&app.db, tenant, user, session).await?, Some(user.as_uuid()))
         }
     };
-    match app.seats.extend(tenant, license, session, subject, ask.instance.unwrap_or(seats::UNNAMED)).await? {
-        Extended::Live(kept) => answer(&app, kept),
-        Extended::Inactive(state) => Err(inactive(&state)),
-        Extended::Left => Err(Problem::session_ended(EndedReason::Released.as_str())),
+    match app.seats.extend(tenant, license, session, subject, request.instance.unwrap_or(seats::UNNAMED)).await? {
+        ExtendOutcome::Live(kept) => answer(&app, kept),
+        ExtendOutcome::Inactive(state) => Err(inactive(&state)),
+        ExtendOutcome::Left => Err(Problem::session_ended(EndedReason::Released.as_str())),
         _ => Err(ended(&app, tenant, license, session, subject).await?),
     }
 }
@@ -103,7 +103,7 @@ async fn ended(
     session: SessionId,
     subject: Option<Uuid>,
 ) -> Result<Problem, Problem> {
-    let reason = app.seats.end_of(tenant, license, session, subject).await?;
+    let reason = app.seats.end_reason(tenant, license, session, subject).await?;
     Ok(reason.map_or_else(|| Problem::not_found("session"), |r| Problem::session_ended(r.as_str())))
 }
 

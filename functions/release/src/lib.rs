@@ -7,13 +7,13 @@
 //! Redis is lost at once, and then expires by itself. After the second, the seat has no holder until it is passed on.
 //! Releasing again ends it at any time.
 
-use axum::extract::{FromRef, State as Is};
+use axum::extract::{self, FromRef};
 use common::caller::SessionCaller;
 use common::{Answer, Body, Caller, Callers, Db, Problem, Setup};
 use protocol::id::{LicenseId, SessionId, TenantId, UserId};
 use protocol::wire::{ReleaseAnswer, ReleaseRequest, ReleaseStatus};
 use seats::Seats;
-use seats::release::Leaving;
+use seats::release::LeaveRequest;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -55,11 +55,11 @@ pub fn routes(_: &State) -> OpenApiRouter<State> {
     responses((status = 200, description = "The instance holds no seat any more, nor does the session, unless others share it.", body = ReleaseAnswer)),
 )]
 async fn release(
-    Is(app): Is<State>,
+    extract::State(app): extract::State<State>,
     caller: SessionCaller,
-    Body { value: ask, .. }: Body<ReleaseRequest>,
+    Body { value: request, .. }: Body<ReleaseRequest>,
 ) -> Result<Answer<ReleaseAnswer>, Problem> {
-    let session = ask.session_id;
+    let session = request.session_id;
     let (tenant, license, subject) = match caller {
         SessionCaller::Session { session: own, .. } if own != session => {
             return Err(Problem::forbidden("A license token releases its own session only."));
@@ -72,8 +72,8 @@ async fn release(
             }
         },
     };
-    let instance = ask.instance.unwrap_or(seats::UNNAMED);
-    if !app.seats.release(&Leaving { tenant, license, session, subject, instance }).await? {
+    let instance = request.instance.unwrap_or(seats::UNNAMED);
+    if !app.seats.release(&LeaveRequest { tenant, license, session, subject, instance }).await? {
         return Err(Problem::not_found("session"));
     }
     Ok(Answer::ok(ReleaseAnswer { status: ReleaseStatus::Released }))

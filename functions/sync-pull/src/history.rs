@@ -1,6 +1,6 @@
 //! `GET /api/v1/context/history`: a record's current state, former versions and lost conflicts, the latest first.
 
-use axum::extract::State as Is;
+use axum::extract;
 use axum::response::Response;
 use common::query::limit;
 use common::{Caller, Problem, Query};
@@ -49,16 +49,16 @@ pub(crate) struct HistoryParameters {
     ),
 )]
 pub(crate) async fn history(
-    Is(app): Is<State>,
+    extract::State(app): extract::State<State>,
     caller: Caller,
-    Query(ask): Query<HistoryParameters>,
+    Query(request): Query<HistoryParameters>,
 ) -> Result<Response, Problem> {
-    let limit = limit(ask.limit, USUAL_ENTRIES, MAX_ENTRIES)?;
-    let cursor = ask.cursor.as_deref().map(Cursor::parse).transpose()?;
+    let limit = limit(request.limit, USUAL_ENTRIES, MAX_ENTRIES)?;
+    let cursor = request.cursor.as_deref().map(Cursor::parse).transpose()?;
     let before = cursor.map_or(i64::MAX, |cursor| cursor.unverified_seq);
-    let wish = Wish { after: before, limit, kind: Some(ask.kind), project: None };
+    let wish = Wish { after: before, limit, kind: Some(request.kind), project: None };
     let memory = page_memory().await?;
-    let (head, rows) = queries::history(&app.db, &caller, ask.kind, &ask.id, &wish).await?;
+    let (head, rows) = queries::history(&app.db, &caller, request.kind, &request.id, &wish).await?;
     if let Some(cursor) = cursor {
         cursor.check(Listing::History, &head)?;
     } else if rows.is_empty() {

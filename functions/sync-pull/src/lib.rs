@@ -13,7 +13,7 @@ mod page;
 mod queries;
 mod views;
 
-use axum::extract::{FromRef, State as Is};
+use axum::extract::{self, FromRef};
 use axum::http::StatusCode;
 use axum::response::Response;
 use common::body::json;
@@ -99,11 +99,15 @@ struct PullParameters {
             body = protocol::problem::ProblemDocument, content_type = "application/problem+json"),
     ),
 )]
-async fn pull(Is(app): Is<State>, caller: Caller, Query(ask): Query<PullParameters>) -> Result<Response, Problem> {
-    let limit = limit(ask.limit, USUAL_RECORDS, MAX_PULL_RECORDS)?;
-    let cursor = ask.cursor.as_deref().map(Cursor::parse).transpose()?;
+async fn pull(
+    extract::State(app): extract::State<State>,
+    caller: Caller,
+    Query(request): Query<PullParameters>,
+) -> Result<Response, Problem> {
+    let limit = limit(request.limit, USUAL_RECORDS, MAX_PULL_RECORDS)?;
+    let cursor = request.cursor.as_deref().map(Cursor::parse).transpose()?;
     let after = cursor.map_or(0, |cursor| cursor.unverified_seq);
-    let wish = Wish { after, limit, kind: ask.kind, project: ask.project_id.as_ref().map(ProjectId::as_str) };
+    let wish = Wish { after, limit, kind: request.kind, project: request.project_id.as_ref().map(ProjectId::as_str) };
     let memory = page_memory().await?;
     let (head, rows) = queries::pull(&app.db, &caller, &wish).await?;
     if let Some(cursor) = cursor {
@@ -148,7 +152,7 @@ fn sent(page: impl Serialize, memory: Reserved) -> Result<Response, Problem> {
     get, path = "/api/v1/context/status", tag = "context", operation_id = "context_status", security(("bearer" = [])),
     responses((status = 200, description = "How much there is.", body = ContextStatus)),
 )]
-async fn status(Is(app): Is<State>, caller: Caller) -> Result<Answer<ContextStatus>, Problem> {
+async fn status(extract::State(app): extract::State<State>, caller: Caller) -> Result<Answer<ContextStatus>, Problem> {
     let (head, totals, devices, history) = queries::status(&app.db, &caller).await?;
     let kinds = totals.iter().map(kind_status).collect::<Result<Vec<_>, _>>()?;
     let devices = devices.iter().map(device).collect::<Result<_, _>>()?;

@@ -1,6 +1,6 @@
 //! `GET /api/v1/context/{tasks,decisions,learnings}`: the records of one kind, the latest change first, with flat fields.
 
-use axum::extract::State as Is;
+use axum::extract;
 use axum::response::Response;
 use common::query::limit;
 use common::{Caller, Problem, Query};
@@ -62,12 +62,12 @@ pub(crate) struct NoteParameters {
     ),
 )]
 pub(crate) async fn tasks(
-    Is(app): Is<State>,
+    extract::State(app): extract::State<State>,
     caller: Caller,
-    Query(ask): Query<TaskParameters>,
+    Query(request): Query<TaskParameters>,
 ) -> Result<Response, Problem> {
-    let status = ask.status.as_ref().map(TaskStatus::as_str);
-    list(&app, &caller, Kind::Task, (ask.limit, ask.cursor, ask.project_id), status, task).await
+    let status = request.status.as_ref().map(TaskStatus::as_str);
+    list(&app, &caller, Kind::Task, (request.limit, request.cursor, request.project_id), status, task).await
 }
 
 /// The tenant's decisions, the latest change first.
@@ -83,11 +83,11 @@ pub(crate) async fn tasks(
     ),
 )]
 pub(crate) async fn decisions(
-    Is(app): Is<State>,
+    extract::State(app): extract::State<State>,
     caller: Caller,
-    Query(ask): Query<NoteParameters>,
+    Query(request): Query<NoteParameters>,
 ) -> Result<Response, Problem> {
-    list(&app, &caller, Kind::Decision, (ask.limit, ask.cursor, ask.project_id), None, note).await
+    list(&app, &caller, Kind::Decision, (request.limit, request.cursor, request.project_id), None, note).await
 }
 
 /// The tenant's skill learnings, the latest change first.
@@ -103,11 +103,11 @@ pub(crate) async fn decisions(
     ),
 )]
 pub(crate) async fn learnings(
-    Is(app): Is<State>,
+    extract::State(app): extract::State<State>,
     caller: Caller,
-    Query(ask): Query<NoteParameters>,
+    Query(request): Query<NoteParameters>,
 ) -> Result<Response, Problem> {
-    list(&app, &caller, Kind::SkillLearning, (ask.limit, ask.cursor, ask.project_id), None, note).await
+    list(&app, &caller, Kind::SkillLearning, (request.limit, request.cursor, request.project_id), None, note).await
 }
 
 async fn list<T: Serialize>(

@@ -9,11 +9,11 @@
 
 mod batch;
 mod compressed;
+mod push_limiter;
 mod queries;
 mod record;
-mod turn;
 
-use axum::extract::{FromRef, State as Is};
+use axum::extract::{self, FromRef};
 use common::{Answer, Caller, Callers, Db, LogEvent, Problem, Setup, body};
 use context::Listing;
 use jiff::Timestamp;
@@ -27,8 +27,8 @@ use utoipa_axum::routes;
 
 use batch::Batch;
 use compressed::Compressed;
+use push_limiter::PushLimiter;
 use record::{Record, Unusable};
-use turn::Turns;
 
 /// Device of records that are sent without a client.
 const API_DEVICE: &str = "api";
@@ -38,14 +38,14 @@ const API_DEVICE: &str = "api";
 pub struct State {
     db: Db,
     callers: Callers,
-    turns: Turns,
+    limiter: PushLimiter,
 }
 
 impl State {
     /// Makes the state from the configuration; `None` where that has mistakes.
     pub fn connect(setup: &mut Setup) -> Option<Self> {
         let (db, callers) = (setup.postgres(), Callers::from_setup_for_contents(setup));
-        Some(Self { db: db?, callers: callers?, turns: Turns::default() })
+        Some(Self { db: db?, callers: callers?, limiter: PushLimiter::default() })
     }
 }
 
@@ -67,7 +67,7 @@ pub fn routes(_: &State) -> OpenApiRouter<State> {
     responses((status = 200, description = "What became of each record, in order.", body = PushAnswer)),
 )]
 async fn push(
-    Is(app): Is<State>,
+    extract::State(app): extract::State<State>,
     caller: Caller,
     Compressed(bytes, _memory): Compressed,
 ) -> Result<Answer<PushAnswer>, Problem> {
@@ -84,7 +84,7 @@ async fn push(
     responses((status = 200, description = "What became of each task, in order.", body = PushAnswer)),
 )]
 async fn push_tasks(
-    Is(app): Is<State>,
+    extract::State(app): extract::State<State>,
     caller: Caller,
     Compressed(bytes, _memory): Compressed,
 ) -> Result<Answer<PushAnswer>, Problem> {
@@ -121,7 +121,7 @@ fn not_too_many(records: usize, pointer: &str) -> Result<(), Problem> {
     }
 }
 
-fn tell(results: &[PushResult], bytes: usize) {
+fn emit_pushed(results: &[PushResult], bytes: usize) {
     let count = |of: &[PushStatus]| results.iter().filter(|result| of.contains(&result.status)).count() as u64;
     let event = LogEvent::ContextPushed {
         records: count(&[PushStatus::Created, PushStatus::Updated]),
@@ -140,9 +140,9 @@ async fn store(
     mut batch: Batch,
     bytes: usize,
 ) -> Result<Answer<PushAnswer>, Problem> {
-    let _turn = app.turns.take(caller.tenant()).await?;
+    let _permit = app.limiter.acquire(caller.tenant()).await?;
     let head = queries::push(&app.db, caller, device, &mut batch).await?;
     let results = batch.into_results();
-    tell(&results, bytes);
+    emit_pushed(&results, bytes);
     Ok(Answer::ok(PushAnswer { results, cursor: head.cursor(Listing::Stream, head.seq) }))
 }

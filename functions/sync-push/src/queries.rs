@@ -65,13 +65,13 @@ pub(crate) async fn push(db: &Db, caller: &Caller, device: &DeviceId, batch: &mu
         return Err(Problem::unavailable("postgres", "context_push: the plan changed between two statements"));
     }
     for row in &outcomes {
-        note(batch, row, &head)?;
+        write_outcome(batch, row, &head)?;
     }
     Ok(head)
 }
 
 /// Writes the outcome of a record that was not simply created into its result.
-fn note(batch: &mut Batch, row: &Row, head: &Head) -> Result<(), Problem> {
+fn write_outcome(batch: &mut Batch, row: &Row, head: &Head) -> Result<(), Problem> {
     let number: i64 = row.get(0);
     let outcome: &str = row.get(1);
     let place = usize::try_from(number - 1).map_err(Problem::internal_error)?;

@@ -34,9 +34,9 @@ pub fn routes(_: &State) -> OpenApiRouter<State> {
     request_body = TelemetryRequest,
     responses((status = 202, description = "The events were taken.", body = TelemetryAnswer)),
 )]
-async fn telemetry(Body { value: ask, .. }: Body<TelemetryRequest>) -> Result<Answer<TelemetryAnswer>, Problem> {
-    let installation_id = ask.installation_id.to_string();
-    let events = ask.events.as_slice();
+async fn telemetry(Body { value: request, .. }: Body<TelemetryRequest>) -> Result<Answer<TelemetryAnswer>, Problem> {
+    let installation_id = request.installation_id.to_string();
+    let events = request.events.as_slice();
     for event in events {
         tracing::info!(
             installation_id,

@@ -13,9 +13,9 @@
 
 mod queries;
 
-use axum::extract::{FromRef, State as Is};
+use axum::extract::{self, FromRef};
 use axum::response::{IntoResponse, Response};
-use common::guesses::{self, FailedGuess, Guesses};
+use common::auth_rate_limit::{self, AuthRateLimit, FailedAttempt};
 use common::license_key::KeyHasher;
 use common::problem::KEY_REPLACED;
 use common::{Answer, Body, ClientAddress, Db, LogEvent, Problem, Setup, config, other_license, request};
@@ -43,7 +43,7 @@ const VALIDATIONS_PER_DAY: &str = "validations_per_day";
 pub struct State {
     db: Db,
     hasher: KeyHasher,
-    guesses: Guesses,
+    rate_limit: AuthRateLimit,
     signer: TokenSigner,
     issuer: String,
     ends: Option<Timestamp>,
@@ -52,10 +52,11 @@ pub struct State {
 impl State {
     /// Makes the state from the configuration; `None` where that has mistakes.
     pub fn connect(setup: &mut Setup) -> Option<Self> {
-        let (db, hasher, guesses) = (setup.postgres(), KeyHasher::from_setup(setup), Guesses::from_setup(setup));
+        let (db, hasher, rate_limit) =
+            (setup.postgres(), KeyHasher::from_setup(setup), AuthRateLimit::from_setup(setup));
         let signer = TokenSigner::from_setup(setup);
         let issuer = setup.required(&config::PUBLIC_URL, config::url);
-        Some(Self { db: db?, hasher: hasher?, guesses: guesses?, signer: signer?, issuer: issuer?, ends: None })
+        Some(Self { db: db?, hasher: hasher?, rate_limit: rate_limit?, signer: signer?, issuer: issuer?, ends: None })
     }
 
     /// Returns this state for an installation none of whose licenses lasts longer than its own.
@@ -65,9 +66,9 @@ impl State {
     }
 }
 
-impl FromRef<State> for Guesses {
+impl FromRef<State> for AuthRateLimit {
     fn from_ref(state: &State) -> Self {
-        state.guesses.clone()
+        state.rate_limit.clone()
     }
 }
 
@@ -76,7 +77,7 @@ pub fn routes(state: &State) -> OpenApiRouter<State> {
     OpenApiRouter::new()
         .routes(routes!(validate))
         .routes(routes!(deactivate))
-        .route_layer(axum::middleware::from_fn_with_state(state.clone(), guesses::limit))
+        .route_layer(axum::middleware::from_fn_with_state(state.clone(), auth_rate_limit::limit))
 }
 
 /// Ask whether a license key may be used on a machine. The answer is signed, for use offline.
@@ -90,30 +91,30 @@ pub fn routes(state: &State) -> OpenApiRouter<State> {
     ),
 )]
 async fn validate(
-    Is(app): Is<State>,
+    extract::State(app): extract::State<State>,
     address: ClientAddress,
-    Body { value: ask, .. }: Body<ValidateRequest>,
+    Body { value: request, .. }: Body<ValidateRequest>,
 ) -> Result<Response, Problem> {
-    let key = match ask.license_key.parse() {
+    let key = match request.license_key.parse() {
         Ok(key) => key,
         Err(why) => {
-            let answer = told("none", invalid(InvalidReason::InvalidFormat, why.to_string()));
+            let answer = with_event("none", invalid(InvalidReason::InvalidFormat, why.to_string()));
             return Ok(
-                (FailedGuess(app.hasher.hash_text(ask.license_key.as_str())), Answer::ok(answer)).into_response()
+                (FailedAttempt(app.hasher.hash_text(request.license_key.as_str())), Answer::ok(answer)).into_response()
             );
         }
     };
-    let Some(license) = license_of(&app, &key, &ask, address).await? else {
-        let answer = told("none", ValidateAnswer::invalid(InvalidReason::NotFound));
-        return Ok((FailedGuess(app.hasher.hash(&key)), Answer::ok(answer)).into_response());
+    let Some(license) = license_of(&app, &key, &request, address).await? else {
+        let answer = with_event("none", ValidateAnswer::invalid(InvalidReason::NotFound));
+        return Ok((FailedAttempt(app.hasher.hash(&key)), Answer::ok(answer)).into_response());
     };
     request::is_of(license.tenant);
     let plan = license.plan.clone();
-    let answer = match refusal(&app, &license, &ask, address).await? {
+    let answer = match refusal(&app, &license, &request, address).await? {
         Some(refused) => refused,
-        None => valid(&app, license, &ask).await?,
+        None => valid(&app, license, &request).await?,
     };
-    Ok(Answer::ok(told(&plan, answer)).into_response())
+    Ok(Answer::ok(with_event(&plan, answer)).into_response())
 }
 
 /// Give a machine's place on a license back, so that another one can be activated.
@@ -129,14 +130,14 @@ async fn validate(
     ),
 )]
 async fn deactivate(
-    Is(app): Is<State>,
+    extract::State(app): extract::State<State>,
     address: ClientAddress,
-    Body { value: ask, .. }: Body<DeactivateRequest>,
-) -> Result<Answer<DeactivateAnswer>, (Option<FailedGuess>, Problem)> {
-    let unknown = |hash| (Some(FailedGuess(hash)), Problem::invalid_license_key());
-    let key = ask.license_key.parse().map_err(|_| unknown(app.hasher.hash_text(ask.license_key.as_str())))?;
+    Body { value: request, .. }: Body<DeactivateRequest>,
+) -> Result<Answer<DeactivateAnswer>, (Option<FailedAttempt>, Problem)> {
+    let unknown = |hash| (Some(FailedAttempt(hash)), Problem::invalid_license_key());
+    let key = request.license_key.parse().map_err(|_| unknown(app.hasher.hash_text(request.license_key.as_str())))?;
     for hash in app.hasher.hashes(&key) {
-        let found = queries::deactivate(&app.db, &hash, &ask.machine_id, address.0).await;
+        let found = queries::deactivate(&app.db, &hash, &request.machine_id, address.0).await;
         if let Some((tenant, room)) = found.map_err(|problem| (None, problem))? {
             request::is_of(tenant);
             let next_activation_at = room.place_at.max(room.activation_at);
@@ -150,11 +151,11 @@ async fn deactivate(
 async fn license_of(
     app: &State,
     key: &LicenseKey,
-    ask: &ValidateRequest,
+    request: &ValidateRequest,
     address: ClientAddress,
 ) -> Result<Option<License>, Problem> {
     for hash in app.hasher.hashes(key) {
-        if let Some(license) = queries::license_for_device(&app.db, &hash, &ask.machine_id, address.0).await? {
+        if let Some(license) = queries::license_for_device(&app.db, &hash, &request.machine_id, address.0).await? {
             app.hasher.request_rehash(&app.db, key, hash).await;
             return Ok(Some(license.until(app.ends)));
         }
@@ -162,7 +163,8 @@ async fn license_of(
     Ok(None)
 }
 
-fn told(plan: &str, answer: ValidateAnswer) -> ValidateAnswer {
+/// Records the outcome of a validation, and returns the answer.
+fn with_event(plan: &str, answer: ValidateAnswer) -> ValidateAnswer {
     let outcome = match &answer {
         ValidateAnswer::Valid(_) => "valid",
         ValidateAnswer::Invalid(refused) => refused.reason.as_str(),
@@ -175,7 +177,7 @@ fn told(plan: &str, answer: ValidateAnswer) -> ValidateAnswer {
 async fn refusal(
     app: &State,
     license: &License,
-    ask: &ValidateRequest,
+    request: &ValidateRequest,
     address: ClientAddress,
 ) -> Result<Option<ValidateAnswer>, Problem> {
     let by_state = match license.state.as_str() {
@@ -192,7 +194,7 @@ async fn refusal(
         return Ok(Some(ValidateAnswer::Invalid(refused)));
     }
     if !license.known_device {
-        match queries::activate(&app.db, license, &ask.machine_id, address.0).await? {
+        match queries::activate(&app.db, license, &request.machine_id, address.0).await? {
             Activation::Activated => {}
             Activation::Refused(room) => return Ok(Some(device_refusal(&room))),
         }
@@ -238,7 +240,7 @@ fn invalid(reason: InvalidReason, message: String) -> ValidateAnswer {
 
 /// Makes the answer for a valid license. Neither the refresh nor the grace goes beyond the license, or beyond a key that was
 /// replaced.
-async fn valid(app: &State, license: License, ask: &ValidateRequest) -> Result<ValidateAnswer, Problem> {
+async fn valid(app: &State, license: License, request: &ValidateRequest) -> Result<ValidateAnswer, Problem> {
     let now = Timestamp::now();
     let ends = [license.expires_at, license.key_replaced_until];
     let within = |time: Timestamp| ends.into_iter().flatten().fold(time, Timestamp::min);
@@ -254,7 +256,7 @@ async fn valid(app: &State, license: License, ask: &ValidateRequest) -> Result<V
         tier: license.tier,
         features: license.features.clone(),
         quotas: license.quotas.clone(),
-        machine_id: ask.machine_id.clone(),
+        machine_id: request.machine_id.clone(),
         refresh_after: refresh_after.as_second(),
     };
     let validation_token = app.signer.sign(&claims).await?;

@@ -347,7 +347,7 @@ impl Changed {
     pub(crate) async fn tell(&self, ledger: &Ledger) {
         for (license, outbox, terms) in &self.licenses {
             let told = async {
-                ledger.seats.tell(*license, terms).await?;
+                ledger.seats.set_terms(*license, terms).await?;
                 let tx = ledger.db.tenant("outbox_done", self.tenant).await?;
                 tx.finish([(queries::OUTBOX_DONE, &[outbox])]).await.map(drop)
             };

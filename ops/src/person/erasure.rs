@@ -226,7 +226,7 @@ async fn erase_permanently(
 async fn release_seats(seats: &Seats, closed: &[Row]) -> Result<(), Failure> {
     for row in closed {
         let (session, license) = (SessionId::from_uuid(row.get(0)), LicenseId::from_uuid(row.get(1)));
-        seats.free(license, &[session]).await.map_err(|e| {
+        seats.release_in_redis(license, &[session]).await.map_err(|e| {
             Failure::Broken(format!(
                 "The person's sessions have ended, but Redis could not be told ({}): their seats aren't free yet. Run the same \
                  command again.",

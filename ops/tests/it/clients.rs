@@ -1,7 +1,7 @@
 //! Clients that hold seats of a license.
 
 use protocol::id::{HardwareId, LicenseId, SessionId, TenantId};
-use seats::{Extended, NewSession, Seats, Taken, Terms};
+use seats::{AcquireOutcome, ExtendOutcome, NewSession, Seats, Terms};
 use tokio_postgres::Client;
 
 use crate::ops_cli::OpsCli;
@@ -22,7 +22,7 @@ impl Clients {
     }
 
     /// Acquires a seat for a holder, as the function does it.
-    pub(crate) async fn acquire(&self, holder: &str) -> Taken {
+    pub(crate) async fn acquire(&self, holder: &str) -> AcquireOutcome {
         let sql =
             "select seat_generation, revision, seats, license_state(state, standing, expires_at) as state, expires_at,
             database_identity() as database from licenses where id = $1";
@@ -38,28 +38,28 @@ impl Clients {
             seatless: None,
             instance: seats::UNNAMED,
         };
-        self.seats.take(&terms, &ask).await.unwrap()
+        self.seats.acquire(&terms, &ask).await.unwrap()
     }
 
     /// Acquires a seat, which must succeed.
     pub(crate) async fn seat(&self, holder: &str) -> SessionId {
         match self.acquire(holder).await {
-            Taken::Seat(grant) => grant.session,
+            AcquireOutcome::Seat(grant) => grant.session,
             refused => panic!("{refused:?}"),
         }
     }
 
     pub(crate) async fn is_full(&self, holder: &str) -> bool {
-        matches!(self.acquire(holder).await, Taken::Full { .. })
+        matches!(self.acquire(holder).await, AcquireOutcome::Full { .. })
     }
 
     /// Sends a heartbeat.
-    pub(crate) async fn heartbeat(&self, session: SessionId) -> Extended {
+    pub(crate) async fn heartbeat(&self, session: SessionId) -> ExtendOutcome {
         self.seats.extend(self.tenant, self.license, session, None, seats::UNNAMED).await.unwrap()
     }
 
     pub(crate) async fn is_live(&self, session: SessionId) -> bool {
-        matches!(self.heartbeat(session).await, Extended::Live(_))
+        matches!(self.heartbeat(session).await, ExtendOutcome::Live(_))
     }
 
     /// Returns the reason why a session's row has ended; `None` while it is open.

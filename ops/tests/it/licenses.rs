@@ -2,7 +2,7 @@
 
 use common::license_key::KeyHasher;
 use protocol::key::LicenseKey;
-use seats::{Extended, Taken};
+use seats::{AcquireOutcome, ExtendOutcome};
 use serde_json::{Value, json};
 
 use crate::clients::Clients;
@@ -23,8 +23,8 @@ const FIELDS: [&str; 11] = [
     "key_hashed_at",
 ];
 
-fn inactive(state: &str) -> Extended {
-    Extended::Inactive(state.to_owned())
+fn inactive(state: &str) -> ExtendOutcome {
+    ExtendOutcome::Inactive(state.to_owned())
 }
 
 #[tokio::test]
@@ -165,7 +165,7 @@ async fn suspending_ends_sessions_and_resuming_lets_in_again() {
     assert_eq!(suspended["state"], "suspended");
     assert_eq!(clients.heartbeat(ann).await, inactive("suspended"));
     assert_eq!(clients.ended(ann).await.as_deref(), Some("suspended"));
-    assert_eq!(clients.acquire("bob").await, Taken::Inactive("suspended".to_owned()));
+    assert_eq!(clients.acquire("bob").await, AcquireOutcome::Inactive("suspended".to_owned()));
     assert!(ops.list(&["seat", "list", &id]).await.is_empty());
 
     let resumed = ops.plain(&["license", "resume", &id]).await;

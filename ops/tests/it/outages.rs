@@ -84,7 +84,7 @@ async fn a_change_stands_while_redis_is_down_and_repeating_it_tells_redis() {
 
     ops.set("REDIS_URL", Some(&reached));
     assert_eq!(ops.json(&["license", "suspend", &id]).await["state"], "suspended");
-    assert_eq!(clients.heartbeat(ann).await, seats::Extended::Inactive("suspended".to_owned()));
+    assert_eq!(clients.heartbeat(ann).await, seats::ExtendOutcome::Inactive("suspended".to_owned()));
     ops.plain(&["license", "resume", &id]).await;
     clients.seat("bob").await;
     assert!(clients.is_full("carol").await);

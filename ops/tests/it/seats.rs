@@ -1,6 +1,6 @@
 //! Tests of `ops seat`: listing holders, and freeing seats.
 
-use seats::Extended;
+use seats::ExtendOutcome;
 use serde_json::json;
 
 use crate::clients::Clients;
@@ -56,7 +56,7 @@ async fn an_eviction_frees_the_seat_ends_the_row_and_may_be_repeated() {
     let ask = ["seat", "evict", session.as_str()];
     assert!(ops.plain(&ask).await.err.contains("its seat is free"));
     assert_eq!(clients.ended(ann).await.as_deref(), Some("revoked"));
-    assert!(matches!(clients.heartbeat(ann).await, Extended::Unknown(_)));
+    assert!(matches!(clients.heartbeat(ann).await, ExtendOutcome::Unknown(_)));
     let bob = clients.seat("bob").await;
 
     let again = ops.json(&ask).await;

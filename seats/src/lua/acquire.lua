@@ -1,4 +1,4 @@
--- Takes a seat for a holder: the one it has, or a free one.
+-- Acquires a seat for a holder: the one it has, or a free one.
 --
 -- ARGV: holder, session id to use, instance, ttl ms, and the license as Postgres has it: generation, revision, limit,
 -- state, ends, database.
@@ -16,7 +16,7 @@ local t = terms()
 if not t or ARGV[10] ~= t.database or tonumber(ARGV[5]) > t.generation then
     return {'cold'}
 end
-learn(t, tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8], ARGV[9])
+apply_terms(t, tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8], ARGV[9])
 local holder, instance, ttl, now = ARGV[1], ARGV[3], tonumber(ARGV[4]), now_ms()
 local reason = inactive(t, now)
 if reason then
@@ -27,7 +27,7 @@ local expires = expiry(t, now, ttl)
 
 local function answer(what, session, grant)
     save(t)
-    keep(now)
+    set_key_expiry(now)
     local place = redis.call('ZSCORE', KEYS[6], session)
     return append_gone(t, {
         what, session, grant, int(expires), int(t.generation), int(t.revision), int(t.limit), int(in_use(now)), place,
@@ -83,13 +83,13 @@ until t.size < t.limit or #expired == 0 or t.gone >= MAX_GONE
 
 if t.gone >= MAX_GONE then
     save(t)
-    keep(now)
+    set_key_expiry(now)
     return append_gone(t, {'behind', int(t.generation), int(t.revision)})
 end
 
 if t.size >= t.limit then
     save(t)
-    keep(now)
+    set_key_expiry(now)
     -- Every session left is live. With more holders than seats, several have to go before one falls free.
     local next_free = redis.call('ZRANGE', KEYS[2], t.size - t.limit, t.size - t.limit, 'WITHSCORES')
     local wait = ttl

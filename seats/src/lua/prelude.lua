@@ -81,7 +81,7 @@ local function is_of(holder, subject)
 end
 
 -- Lets all keys live for as long.
-local function keep(now)
+local function set_key_expiry(now)
     for i = 1, 7 do
         redis.call('PEXPIREAT', KEYS[i], int(now + KEEP_MS))
     end
@@ -158,7 +158,7 @@ local function in_use(now)
 end
 
 -- Keeps the newest limit, state and end, in whatever order they arrive.
-local function learn(t, revision, limit, state, ends)
+local function apply_terms(t, revision, limit, state, ends)
     if revision > t.revision then
         t.revision, t.limit, t.state, t.ends = revision, limit, state, tonumber(ends) or math.huge
         redis.call('HSET', KEYS[1], 'revision', int(revision), 'limit', int(limit), 'state', state, 'ends', ends)

@@ -1,4 +1,4 @@
--- Frees the seats of sessions whose rows are closed.
+-- Releases the seats of sessions whose rows are closed.
 --
 -- ARGV: sessions…
 -- Answers how many were there. A cold license has nothing to free.

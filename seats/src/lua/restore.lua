@@ -22,5 +22,5 @@ if size > 0 then
 end
 redis.call('HSET', KEYS[1], 'server', server_id(), 'generation', ARGV[1], 'revision', ARGV[2], 'limit', ARGV[3],
     'state', ARGV[4], 'ends', ARGV[5], 'database', ARGV[6], 'size', ARGV[7], 'grants', ARGV[8], 'gone', '0')
-keep(now_ms())
+set_key_expiry(now_ms())
 return 1

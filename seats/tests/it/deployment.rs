@@ -1,12 +1,12 @@
-//! A license in a deployment of its own, and what operators do to it.
+//! A license in a deployment of its own, and the changes that operators make to it.
 
 use std::sync::Arc;
 
 use common::{Db, Problem};
 use protocol::id::{HardwareId, InstanceId, LicenseId, SessionId, TenantId};
 use protocol::wire::EndedReason;
-use seats::release::Leaving;
-use seats::{Confirmed, Extended, Grant, Left, NewSession, Seats, Taken, Terms, UNNAMED};
+use seats::release::LeaveRequest;
+use seats::{AcquireOutcome, ConfirmOutcome, ExtendOutcome, Grant, LeaveOutcome, NewSession, Seats, Terms, UNNAMED};
 use testing::World;
 use tokio_postgres::Client;
 use uuid::Uuid;
@@ -56,83 +56,98 @@ impl Deployment {
         Terms::from_row(&self.sql.query_one(sql, &[&self.license.as_uuid()]).await.unwrap())
     }
 
-    pub(crate) async fn grant(&self, holder: usize, terms: &Terms) -> Result<Taken, Problem> {
-        self.grant_to(holder, UNNAMED, terms).await
+    pub(crate) async fn acquire_in_redis(&self, holder: usize, terms: &Terms) -> Result<AcquireOutcome, Problem> {
+        self.acquire_in_redis_as(holder, UNNAMED, terms).await
     }
 
-    pub(crate) async fn grant_to(&self, holder: usize, instance: InstanceId, terms: &Terms) -> Result<Taken, Problem> {
-        self.seats.grant(self.license, &name(holder), SessionId::new(), instance, terms).await
+    pub(crate) async fn acquire_in_redis_as(
+        &self,
+        holder: usize,
+        instance: InstanceId,
+        terms: &Terms,
+    ) -> Result<AcquireOutcome, Problem> {
+        self.seats.acquire_in_redis(self.license, &name(holder), SessionId::new(), instance, terms).await
     }
 
-    pub(crate) async fn open(&self, holder: usize, grant: &Grant) -> seats::session::Opened {
+    pub(crate) async fn open(&self, holder: usize, grant: &Grant) -> seats::session::OpenOutcome {
         self.open_for(holder, UNNAMED, grant).await
     }
 
-    pub(crate) async fn open_for(&self, holder: usize, instance: InstanceId, grant: &Grant) -> seats::session::Opened {
+    pub(crate) async fn open_for(
+        &self,
+        holder: usize,
+        instance: InstanceId,
+        grant: &Grant,
+    ) -> seats::session::OpenOutcome {
         let hardware = HardwareId::of(b"machine");
         self.seats.open(&self.ask(&name(holder), &hardware, instance), grant).await.unwrap()
     }
 
     /// The opening where the holder may have one seat of all licenses.
-    pub(crate) async fn open_beside(&self, holder: usize, grant: &Grant, seatless: &[Uuid]) -> seats::session::Opened {
+    pub(crate) async fn open_beside(
+        &self,
+        holder: usize,
+        grant: &Grant,
+        seatless: &[Uuid],
+    ) -> seats::session::OpenOutcome {
         let (hardware, name) = (HardwareId::of(b"machine"), name(holder));
         let ask = NewSession { seatless: Some(seatless), ..self.ask(&name, &hardware, UNNAMED) };
         self.seats.open(&ask, grant).await.unwrap()
     }
 
-    /// A whole acquire.
-    pub(crate) async fn take(&self, holder: usize) -> Result<Taken, Problem> {
-        self.take_for(holder, UNNAMED).await
+    /// Acquires a seat.
+    pub(crate) async fn acquire(&self, holder: usize) -> Result<AcquireOutcome, Problem> {
+        self.acquire_as(holder, UNNAMED).await
     }
 
-    pub(crate) async fn take_for(&self, holder: usize, instance: InstanceId) -> Result<Taken, Problem> {
+    pub(crate) async fn acquire_as(&self, holder: usize, instance: InstanceId) -> Result<AcquireOutcome, Problem> {
         let hardware = HardwareId::of(b"machine");
-        self.seats.take(&self.terms().await, &self.ask(&name(holder), &hardware, instance)).await
+        self.seats.acquire(&self.terms().await, &self.ask(&name(holder), &hardware, instance)).await
     }
 
-    /// A whole acquire of a named instance that must succeed.
+    /// Acquires a seat for a named instance, which must succeed.
     pub(crate) async fn share(&self, holder: usize, instance: InstanceId) -> Grant {
-        match self.take_for(holder, instance).await.unwrap() {
-            Taken::Seat(grant) => grant,
+        match self.acquire_as(holder, instance).await.unwrap() {
+            AcquireOutcome::Seat(grant) => grant,
             refused => panic!("{refused:?}"),
         }
     }
 
-    /// A whole acquire that must succeed.
+    /// Acquires a seat, which must succeed.
     pub(crate) async fn seat(&self, holder: usize) -> Grant {
-        match self.take(holder).await.unwrap() {
-            Taken::Seat(grant) => grant,
+        match self.acquire(holder).await.unwrap() {
+            AcquireOutcome::Seat(grant) => grant,
             refused => panic!("{refused:?}"),
         }
     }
 
-    pub(crate) async fn confirm(&self, grant: &Grant) -> Result<Confirmed, Problem> {
+    pub(crate) async fn confirm(&self, grant: &Grant) -> Result<ConfirmOutcome, Problem> {
         self.seats.confirm(self.license, grant).await
     }
 
-    pub(crate) async fn beat(&self, session: SessionId) -> Extended {
-        self.beat_of(session, UNNAMED).await
+    pub(crate) async fn heartbeat(&self, session: SessionId) -> ExtendOutcome {
+        self.heartbeat_of(session, UNNAMED).await
     }
 
-    pub(crate) async fn beat_of(&self, session: SessionId, instance: InstanceId) -> Extended {
+    pub(crate) async fn heartbeat_of(&self, session: SessionId, instance: InstanceId) -> ExtendOutcome {
         self.seats.extend(self.tenant, self.license, session, None, instance).await.unwrap()
     }
 
-    pub(crate) async fn lives(&self, session: SessionId, instance: InstanceId) -> bool {
-        matches!(self.beat_of(session, instance).await, Extended::Live(_))
+    pub(crate) async fn is_live(&self, session: SessionId, instance: InstanceId) -> bool {
+        matches!(self.heartbeat_of(session, instance).await, ExtendOutcome::Live(_))
     }
 
-    pub(crate) fn leaving(&self, session: SessionId, instance: InstanceId) -> Leaving {
-        Leaving { tenant: self.tenant, license: self.license, session, subject: None, instance }
+    pub(crate) fn leaving(&self, session: SessionId, instance: InstanceId) -> LeaveRequest {
+        LeaveRequest { tenant: self.tenant, license: self.license, session, subject: None, instance }
     }
 
-    /// The first step of a release.
-    pub(crate) async fn leave(&self, session: SessionId, instance: InstanceId) -> Left {
+    /// Takes an instance out of its session: the first step of a release.
+    pub(crate) async fn leave(&self, session: SessionId, instance: InstanceId) -> LeaveOutcome {
         self.seats.leave(&self.leaving(session, instance)).await.unwrap()
     }
 
-    /// A whole release.
-    pub(crate) async fn give_back(&self, session: SessionId, instance: InstanceId) {
+    /// Releases a session.
+    pub(crate) async fn release(&self, session: SessionId, instance: InstanceId) {
         assert!(self.seats.release(&self.leaving(session, instance)).await.unwrap());
     }
 
@@ -142,16 +157,16 @@ impl Deployment {
         self.sql.execute(sql, &[&session.as_uuid()]).await.unwrap();
     }
 
-    pub(crate) async fn free(&self, session: SessionId) {
-        self.seats.free(self.license, &[session]).await.unwrap();
+    pub(crate) async fn release_in_redis(&self, session: SessionId) {
+        self.seats.release_in_redis(self.license, &[session]).await.unwrap();
     }
 
-    pub(crate) async fn release(&self, session: SessionId) {
+    pub(crate) async fn end_session(&self, session: SessionId) {
         self.seats.close(self.tenant, self.license, session, EndedReason::Released).await.unwrap();
     }
 
-    /// Changes seats or state as operators do; Redis is updated only with `tell`.
-    pub(crate) async fn change(&self, seats: Option<i32>, state: Option<&str>, tell: bool) {
+    /// Changes seats or state as operators do; Redis is updated only with `set_terms`.
+    pub(crate) async fn change(&self, seats: Option<i32>, state: Option<&str>, set_terms: bool) {
         let id = self.license.as_uuid();
         let mut tx = self.db.tenant("test_change", self.tenant).await.unwrap();
         tx.run([(seats::LICENSE_LOCK, &[&id])]).await.unwrap();
@@ -165,8 +180,8 @@ impl Deployment {
             self.sql.execute(end, &[&id, &state]).await.unwrap();
         }
         tx.commit().await.unwrap();
-        if tell {
-            self.seats.tell(self.license, &self.terms().await).await.unwrap();
+        if set_terms {
+            self.seats.set_terms(self.license, &self.terms().await).await.unwrap();
         }
     }
 

@@ -17,9 +17,9 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use protocol::id::{InstanceId, SessionId};
 use protocol::wire::EndedReason;
-use seats::release::Closed;
-use seats::session::Opened;
-use seats::{Confirmed, Extended, Grant, Left, Taken, Terms};
+use seats::release::CloseOutcome;
+use seats::session::OpenOutcome;
+use seats::{AcquireOutcome, ConfirmOutcome, ExtendOutcome, Grant, LeaveOutcome, Terms};
 use uuid::Uuid;
 
 use crate::deployment::{Deployment, PARTS, TTL_MS};
@@ -119,9 +119,9 @@ impl Model<'_> {
         match *step {
             Step::Acquire(client) => self.acquire(client).await,
             Step::Die(client) => drop(self.acquiring.remove(&client)),
-            Step::Beat(client) => self.beat(client).await,
+            Step::Beat(client) => self.heartbeat(client).await,
             Step::LateBeat(client) => self.late_beat(client).await,
-            Step::Release(client) => self.release(client).await,
+            Step::Release(client) => self.end_session(client).await,
             Step::Save => self.save().await,
             Step::Load => self.load().await,
             Step::Wait(sixths) => self.wait(sixths).await,
@@ -145,11 +145,11 @@ impl Model<'_> {
         others.map(|(_, told)| told.session).collect::<HashSet<_>>().len()
     }
 
-    /// One step of an acquire, as `Seats::take` puts them together.
+    /// One step of an acquire, as `Seats::acquire` puts them together.
     async fn acquire(&mut self, client: usize) {
         let next = match self.acquiring.remove(&client) {
             None => Some(Acquire::Read(self.d.terms().await)),
-            Some(Acquire::Read(terms)) => self.grant(client, terms).await,
+            Some(Acquire::Read(terms)) => self.acquire_in_redis(client, terms).await,
             Some(Acquire::Granted(grant)) => self.open(client, grant).await,
             Some(Acquire::Opened(grant)) => self.confirm(client, grant).await,
         };
@@ -158,10 +158,10 @@ impl Model<'_> {
         }
     }
 
-    async fn grant(&mut self, client: usize, terms: Terms) -> Option<Acquire> {
+    async fn acquire_in_redis(&mut self, client: usize, terms: Terms) -> Option<Acquire> {
         let holder = holder_of(client);
-        match self.d.grant_to(holder, instance_of(client), &terms).await.unwrap() {
-            Taken::Seat(grant) => {
+        match self.d.acquire_in_redis_as(holder, instance_of(client), &terms).await.unwrap() {
+            AcquireOutcome::Seat(grant) => {
                 for (_, told) in self.told.iter().filter(|(c, told)| holder_of(**c) == holder && told.left > 0) {
                     assert_eq!(told.session, grant.session, "holder {holder} has a live session and got another");
                 }
@@ -169,52 +169,52 @@ impl Model<'_> {
                 self.left.remove(&client);
                 Some(Acquire::Granted(grant))
             }
-            Taken::Cold => {
+            AcquireOutcome::Cold => {
                 self.warm().await;
                 Some(Acquire::Read(terms))
             }
-            Taken::Full { .. } | Taken::InstallationFull { .. } | Taken::Inactive(_) => None,
-            Taken::Behind { .. } => panic!("so many are never gone here"),
-            Taken::Elsewhere => panic!("there is one license here"),
+            AcquireOutcome::Full { .. } | AcquireOutcome::InstallationFull { .. } | AcquireOutcome::Inactive(_) => None,
+            AcquireOutcome::Behind { .. } => panic!("so many are never gone here"),
+            AcquireOutcome::Elsewhere => panic!("there is one license here"),
         }
     }
 
     async fn open(&mut self, client: usize, grant: Grant) -> Option<Acquire> {
         let holder = holder_of(client);
         match self.d.open_for(holder, instance_of(client), &grant).await {
-            Opened::Open => {
+            OpenOutcome::Open => {
                 if self.opened.insert(grant.session) {
                     let others = self.others(holder);
                     assert!(others < self.limit, "a session was opened beside {others} of {}", self.limit);
                 }
                 Some(Acquire::Opened(grant))
             }
-            Opened::Overtaken => Some(Acquire::Read(self.d.terms().await)),
-            Opened::Closed => {
-                self.d.free(grant.session).await;
+            OpenOutcome::Overtaken => Some(Acquire::Read(self.d.terms().await)),
+            OpenOutcome::Closed => {
+                self.d.release_in_redis(grant.session).await;
                 Some(Acquire::Read(self.d.terms().await))
             }
-            Opened::Contradicted => panic!("Redis and Postgres disagree about {grant:?}"),
-            Opened::Crowded(_) => panic!("nothing limits the installation here"),
-            Opened::Elsewhere => panic!("there is one license here"),
+            OpenOutcome::Contradicted => panic!("Redis and Postgres disagree about {grant:?}"),
+            OpenOutcome::InstallationFull(_) => panic!("nothing limits the installation here"),
+            OpenOutcome::Elsewhere => panic!("there is one license here"),
         }
     }
 
     async fn confirm(&mut self, client: usize, grant: Grant) -> Option<Acquire> {
         match self.d.confirm(&grant).await.unwrap() {
             // A client that asked for its seat and gave it back at the same time has given it back.
-            Confirmed::Held(_) if self.released.contains(&(client, grant.session)) => None,
-            Confirmed::Held(expires_ms) => {
+            ConfirmOutcome::Held(_) if self.released.contains(&(client, grant.session)) => None,
+            ConfirmOutcome::Held(expires_ms) => {
                 let left = expires_ms - now_ms() - SLACK_MS;
                 self.told.insert(client, Told { session: grant.session, left });
                 None
             }
-            Confirmed::Cold => {
+            ConfirmOutcome::Cold => {
                 self.warm().await;
                 Some(Acquire::Opened(grant))
             }
-            Confirmed::Inactive(_) => None,
-            Confirmed::Lost => {
+            ConfirmOutcome::Inactive(_) => None,
+            ConfirmOutcome::Lost => {
                 let (tenant, license) = (self.d.tenant, self.d.license);
                 self.d.seats.close(tenant, license, grant.session, EndedReason::Expired).await.unwrap();
                 None
@@ -224,14 +224,14 @@ impl Model<'_> {
 
     async fn warm(&mut self) {
         self.left.clear();
-        let mut patience = seats::restore::Patience::new();
-        self.d.seats.warm(self.d.tenant, self.d.license, &mut patience).await.unwrap();
+        let mut wait = seats::restore::RestoreWait::new();
+        self.d.seats.restore(self.d.tenant, self.d.license, &mut wait).await.unwrap();
     }
 
-    async fn beat(&mut self, client: usize) {
+    async fn heartbeat(&mut self, client: usize) {
         let Some(told) = self.told.get_mut(&client) else { return };
-        match self.d.beat_of(told.session, instance_of(client)).await {
-            Extended::Live(kept) => told.left = kept.expires_ms - now_ms() - SLACK_MS,
+        match self.d.heartbeat_of(told.session, instance_of(client)).await {
+            ExtendOutcome::Live(kept) => told.left = kept.expires_ms - now_ms() - SLACK_MS,
             ended => {
                 assert!(told.left <= 0, "client {client}'s live session was lost: {ended:?}");
                 self.told.remove(&client);
@@ -241,25 +241,25 @@ impl Model<'_> {
 
     async fn late_beat(&mut self, client: usize) {
         let Some(session) = self.left.get(&client) else { return };
-        let ended = self.d.beat_of(*session, instance_of(client)).await;
-        assert!(!matches!(ended, Extended::Live(_)), "client {client} had left and keeps a seat");
+        let ended = self.d.heartbeat_of(*session, instance_of(client)).await;
+        assert!(!matches!(ended, ExtendOutcome::Live(_)), "client {client} had left and keeps a seat");
     }
 
-    async fn release(&mut self, client: usize) {
+    async fn end_session(&mut self, client: usize) {
         match self.releasing.remove(&client) {
-            Some(Release::Free(session)) => self.d.free(session).await,
+            Some(Release::Free(session)) => self.d.release_in_redis(session).await,
             Some(Release::Close(session, generation)) => {
                 let leaving = self.d.leaving(session, instance_of(client));
-                match self.d.seats.close_left(&leaving, generation).await.unwrap() {
-                    Closed::Closed => drop(self.releasing.insert(client, Release::Free(session))),
-                    Closed::Overtaken => {
+                match self.d.seats.close_released(&leaving, generation).await.unwrap() {
+                    CloseOutcome::Closed => drop(self.releasing.insert(client, Release::Free(session))),
+                    CloseOutcome::Overtaken => {
                         // A client that has asked for it again meanwhile has given it back all the same.
                         self.told.remove(&client);
                         self.released.insert((client, session));
                         self.warm().await;
                         self.leave(client, session).await;
                     }
-                    Closed::Missing => panic!("it was told"),
+                    CloseOutcome::Missing => panic!("it was told"),
                 }
             }
             None => {
@@ -272,12 +272,12 @@ impl Model<'_> {
 
     async fn leave(&mut self, client: usize, session: SessionId) {
         match self.d.leave(session, instance_of(client)).await {
-            Left::Cold => {
+            LeaveOutcome::Cold => {
                 self.warm().await;
                 Box::pin(self.leave(client, session)).await;
             }
-            Left::Kept => drop(self.left.insert(client, session)),
-            Left::Last(generation) | Left::Unknown(generation) => {
+            LeaveOutcome::Kept => drop(self.left.insert(client, session)),
+            LeaveOutcome::Last(generation) | LeaveOutcome::Unknown(generation) => {
                 self.releasing.insert(client, Release::Close(session, generation));
             }
         }
@@ -314,16 +314,16 @@ impl Model<'_> {
     /// Ends all calls under way, and checks that all seats can be taken again.
     async fn settle(&mut self) {
         for client in 0..CLIENTS {
-            self.beat(client).await;
+            self.heartbeat(client).await;
         }
         self.d.change(Some(3), None, true).await;
         // A restore gives every open row a whole time anew: it comes before the wait.
-        self.d.beat(SessionId::new()).await;
+        self.d.heartbeat(SessionId::new()).await;
         self.d.age(2 * TTL_MS).await;
         for holder in 10..13 {
             self.d.seat(holder).await;
         }
-        assert!(matches!(self.d.take(13).await.unwrap(), Taken::Full { limit: 3, in_use: 3, .. }));
+        assert!(matches!(self.d.acquire(13).await.unwrap(), AcquireOutcome::Full { limit: 3, in_use: 3, .. }));
         assert_eq!(self.d.open_rows().await, self.d.live().await);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use seats::{Extended, Taken, UNNAMED};
+use seats::{AcquireOutcome, ExtendOutcome, UNNAMED};
 use testing::process::until;
 
 use crate::deployment::{Deployment, TTL_MS};
@@ -23,8 +23,8 @@ async fn full(sessions: i32) -> Deployment {
 }
 
 async fn held(d: &Deployment) -> u32 {
-    match d.take(usize::MAX).await {
-        Ok(Taken::Full { in_use, .. }) => in_use,
+    match d.acquire(usize::MAX).await {
+        Ok(AcquireOutcome::Full { in_use, .. }) => in_use,
         // It takes longer than a request waits: the next one finds it.
         Err(_) => 0,
         other => panic!("{other:?}"),
@@ -50,7 +50,7 @@ async fn every_session_of_a_large_license_is_restored_while_others_go_on() {
             () = &mut restored => break,
             () = tokio::time::sleep(Duration::from_millis(5)) => {
                 let asked = Instant::now();
-                assert!(other.lives(grant.session, UNNAMED).await);
+                assert!(other.is_live(grant.session, UNNAMED).await);
                 slowest = slowest.max(asked.elapsed());
             }
         }
@@ -60,9 +60,9 @@ async fn every_session_of_a_large_license_is_restored_while_others_go_on() {
     let (first, last) = (d.seat(0).await, d.seat(usize::try_from(sessions).unwrap() - 1).await);
     assert!(!first.new && !last.new);
     // Room is found between them, and no seat has two sessions.
-    d.give_back(first.session, UNNAMED).await;
+    d.release(first.session, UNNAMED).await;
     assert_eq!(d.seat(usize::MAX).await.seat, Some(1));
-    assert!(matches!(d.beat(last.session).await, Extended::Live(_)));
+    assert!(matches!(d.heartbeat(last.session).await, ExtendOutcome::Live(_)));
 }
 
 #[tokio::test]
@@ -71,7 +71,7 @@ async fn half_a_restore_is_not_taken_for_a_whole_one() {
     // The license's lock lets the rows be read once; then nothing is written to Redis, and what was is lost.
     let lock = format!("select pg_advisory_lock(hashtextextended('{}', 1))", d.license);
     d.sql.batch_execute(&lock).await.unwrap();
-    let asked = d.take(usize::MAX);
+    let asked = d.acquire(usize::MAX);
     let between = async {
         let marker = d.key("restoring");
         until("a restore has begun", || async { d.world.redis.command(&["EXISTS", &marker]).await.contains('1') })
@@ -95,8 +95,8 @@ async fn two_restores_at_once_are_one() {
         let asked = futures_util::future::join_all((0..8).map(|_| async {
             // As if the marker had expired under each of them.
             d.world.redis.command(&["DEL", &d.key("restoring")]).await;
-            let mut patience = seats::restore::Patience::new();
-            d.seats.warm(d.tenant, d.license, &mut patience).await
+            let mut wait = seats::restore::RestoreWait::new();
+            d.seats.restore(d.tenant, d.license, &mut wait).await
         }));
         for warmed in asked.await {
             warmed.unwrap();
@@ -117,6 +117,6 @@ async fn so_many_dead_that_their_rows_are_closed_a_thousand_at_a_time_make_room(
     assert!(seated.new);
     assert!(d.open_rows().await.contains(&seated.session));
     d.seat(usize::MAX - 1).await;
-    assert!(matches!(d.take(usize::MAX - 2).await.unwrap(), Taken::Full { limit: 2, in_use: 2, .. }));
+    assert!(matches!(d.acquire(usize::MAX - 2).await.unwrap(), AcquireOutcome::Full { limit: 2, in_use: 2, .. }));
     assert_eq!(d.open_rows().await, d.live().await);
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use seats::session::Opened;
-use seats::{Extended, Taken, UNNAMED};
+use seats::session::OpenOutcome;
+use seats::{AcquireOutcome, ExtendOutcome, UNNAMED};
 use testing::World;
 use testing::redis::Redis;
 
@@ -33,7 +33,7 @@ async fn a_replica_that_was_promoted_without_the_grants_grants_nothing_twice() {
     }
     let mut sessions = Vec::new();
     for d in &licenses {
-        d.release(d.seat(1).await.session).await;
+        d.end_session(d.seat(1).await.session).await;
     }
     let replica = Redis::start_replica_of(&primary).await;
     replica.command(&["REPLICAOF", "NO", "ONE"]).await;
@@ -42,8 +42,8 @@ async fn a_replica_that_was_promoted_without_the_grants_grants_nothing_twice() {
     }
     for (d, session) in licenses.iter().zip(sessions) {
         let after = with_redis(d, &replica);
-        assert!(matches!(after.take(3).await.unwrap(), Taken::Full { limit: 1, in_use: 1, .. }));
-        assert!(matches!(after.beat(session).await, Extended::Live(_)));
+        assert!(matches!(after.acquire(3).await.unwrap(), AcquireOutcome::Full { limit: 1, in_use: 1, .. }));
+        assert!(matches!(after.heartbeat(session).await, ExtendOutcome::Live(_)));
         assert_eq!(after.open_rows().await, [session]);
     }
 }
@@ -57,11 +57,11 @@ async fn a_heartbeat_at_a_promoted_replica_keeps_whoever_sits_and_nobody_else() 
     let former = d.seat(1).await.session;
     let replica = Redis::start_replica_of(&primary).await;
     replica.command(&["REPLICAOF", "NO", "ONE"]).await;
-    d.release(former).await;
+    d.end_session(former).await;
     let now = d.seat(2).await.session;
     let after = with_redis(&d, &replica);
-    assert!(!after.lives(former, UNNAMED).await);
-    assert!(after.lives(now, UNNAMED).await);
+    assert!(!after.is_live(former, UNNAMED).await);
+    assert!(after.is_live(now, UNNAMED).await);
 }
 
 #[tokio::test]
@@ -72,15 +72,15 @@ async fn a_redis_that_loads_an_old_snapshot_seats_nobody_who_was_released() {
     let (stays, leaves) = (d.seat(1).await.session, d.seat(2).await.session);
     // The snapshot is loaded at the next start.
     redis.command(&["SAVE"]).await;
-    d.release(leaves).await;
+    d.end_session(leaves).await;
     let next = d.seat(3).await.session;
     redis.start_again().await;
     assert!(redis.command(&["ZCARD", &d.key("live")]).await.contains('2'), "the snapshot was loaded");
     // The first requests may find the connections gone.
     testing::process::until("connected", || async { d.seats.list(d.license).await.is_ok() }).await;
-    assert!(matches!(d.take(4).await.unwrap(), Taken::Full { limit: 2, in_use: 2, .. }));
-    assert!(!d.lives(leaves, UNNAMED).await);
-    assert!(d.lives(stays, UNNAMED).await && d.lives(next, UNNAMED).await);
+    assert!(matches!(d.acquire(4).await.unwrap(), AcquireOutcome::Full { limit: 2, in_use: 2, .. }));
+    assert!(!d.is_live(leaves, UNNAMED).await);
+    assert!(d.is_live(stays, UNNAMED).await && d.is_live(next, UNNAMED).await);
 }
 
 /// The rows as they were before: two of three sessions were released since, and two others opened.
@@ -89,8 +89,8 @@ async fn a_postgres_that_was_restored_behind_redis_has_no_more_open_rows_than_se
     let d = Deployment::new(3).await;
     let held = [d.seat(1).await, d.seat(2).await, d.seat(3).await];
     d.sql.batch_execute("create table backup as select * from sessions").await.unwrap();
-    d.release(held[0].session).await;
-    d.release(held[1].session).await;
+    d.end_session(held[0].session).await;
+    d.end_session(held[1].session).await;
     d.seat(4).await;
     d.seat(5).await;
     // As a dump puts it back: another table. A promoted standby, a point in time and a copied disk differ in the rest of the
@@ -98,7 +98,7 @@ async fn a_postgres_that_was_restored_behind_redis_has_no_more_open_rows_than_se
     let restore = "begin; alter table sessions rename to former; create table sessions (like former including all);
         insert into sessions select * from backup; grant select, insert, update on sessions to coditect_all; commit";
     d.sql.batch_execute(restore).await.unwrap();
-    assert!(matches!(d.take(6).await.unwrap(), Taken::Full { limit: 3, in_use: 3, .. }));
+    assert!(matches!(d.acquire(6).await.unwrap(), AcquireOutcome::Full { limit: 3, in_use: 3, .. }));
     let mut expected: Vec<_> = held.iter().map(|grant| grant.session).collect();
     expected.sort();
     assert_eq!(d.open_rows().await, expected);
@@ -110,11 +110,11 @@ async fn a_postgres_that_was_restored_behind_redis_has_no_more_open_rows_than_se
 async fn rows_that_came_back_unnoticed_are_found_when_their_seat_is_passed_on() {
     let d = Deployment::new(2).await;
     let former = d.seat(1).await.session;
-    d.release(former).await;
+    d.end_session(former).await;
     d.seat(2).await;
     let reopen = "update sessions set ended_at = null, ended_reason = null, seat = 2 where id = $1";
     d.sql.execute(reopen, &[&former.as_uuid()]).await.unwrap();
-    assert!(matches!(d.take(3).await.unwrap(), Taken::Full { limit: 2, in_use: 2, .. }));
+    assert!(matches!(d.acquire(3).await.unwrap(), AcquireOutcome::Full { limit: 2, in_use: 2, .. }));
     assert_eq!(d.open_rows().await.len(), 2);
     assert_eq!(d.seat(1).await.session, former, "its holder has it again");
 }
@@ -129,15 +129,15 @@ async fn postgres_itself_opens_no_more_sessions_than_seats() {
             sessions.push(d.seat(usize::try_from(holder).unwrap()).await.session);
         }
         for session in &sessions[..usize::try_from(limit - later).unwrap()] {
-            d.release(*session).await;
+            d.end_session(*session).await;
         }
         d.change(Some(later), None, true).await;
         forget_sessions(&d).await;
-        let Taken::Seat(grant) = d.grant(9, &d.terms().await).await.unwrap() else {
+        let AcquireOutcome::Seat(grant) = d.acquire_in_redis(9, &d.terms().await).await.unwrap() else {
             panic!("Redis has forgotten them")
         };
-        assert_eq!(d.open(9, &grant).await, Opened::Contradicted);
-        assert!(matches!(d.take(9).await.unwrap(), Taken::Full { in_use: 2, .. }));
+        assert_eq!(d.open(9, &grant).await, OpenOutcome::Contradicted);
+        assert!(matches!(d.acquire(9).await.unwrap(), AcquireOutcome::Full { in_use: 2, .. }));
         assert_eq!(d.open_rows().await.len(), 2);
     }
 }
@@ -150,15 +150,17 @@ async fn rows_without_numbers_are_counted() {
     // As the previous release writes them.
     d.sql.execute("update sessions set seat = null, instances = '{}'", &[]).await.unwrap();
     d.world.redis.flush().await;
-    assert!(matches!(d.take(3).await.unwrap(), Taken::Full { in_use: 2, .. }));
+    assert!(matches!(d.acquire(3).await.unwrap(), AcquireOutcome::Full { in_use: 2, .. }));
     let held = d.seat(2).await;
     assert_eq!((held.new, held.seat), (false, None));
     forget_sessions(&d).await;
-    let Taken::Seat(grant) = d.grant(9, &d.terms().await).await.unwrap() else { panic!("Redis has forgotten them") };
-    assert_eq!(d.open(9, &grant).await, Opened::Contradicted);
+    let AcquireOutcome::Seat(grant) = d.acquire_in_redis(9, &d.terms().await).await.unwrap() else {
+        panic!("Redis has forgotten them")
+    };
+    assert_eq!(d.open(9, &grant).await, OpenOutcome::Contradicted);
     assert_eq!(d.open_rows().await.len(), 2);
     d.world.redis.flush().await;
-    d.release(held.session).await;
+    d.end_session(held.session).await;
     assert_eq!(d.seat(3).await.seat, Some(1));
 }
 
@@ -182,7 +184,7 @@ async fn every_open_session_has_a_seat_of_its_own() {
     assert_eq!(held.keys().copied().collect::<Vec<_>>(), (1..=7).collect::<Vec<_>>());
     for gaps in [vec![4], vec![1], vec![7], vec![2, 3, 6], vec![1, 2, 3, 4, 5, 6, 7]] {
         for gap in &gaps {
-            d.release(held[gap]).await;
+            d.end_session(held[gap]).await;
         }
         let mut found = Vec::new();
         for n in 0..gaps.len() {
@@ -194,7 +196,7 @@ async fn every_open_session_has_a_seat_of_its_own() {
         assert_eq!(found, gaps);
         for (n, gap) in gaps.iter().enumerate() {
             // Under a name of their own again, so that the next round's are new.
-            d.release(held[gap]).await;
+            d.end_session(held[gap]).await;
             held.insert(*gap, d.seat(200 + n * 10 + usize::try_from(*gap).unwrap()).await.session);
         }
     }

@@ -102,7 +102,7 @@ async fn seats_are_told_when_redis_is_back() {
     outbox.ops.set("REDIS_URL", Some(&reached));
     outbox.wait().await;
     outbox.delivers().await;
-    assert_eq!(clients.heartbeat(ann).await, seats::Extended::Inactive("suspended".to_owned()));
+    assert_eq!(clients.heartbeat(ann).await, seats::ExtendOutcome::Inactive("suspended".to_owned()));
     assert_eq!(outbox.state(id).await, "delivered");
 
     // Redis gets the terms of the time of delivery, not those of the time when the entry was written.

@@ -15,7 +15,7 @@ for _, session in ipairs(redis.call('ZRANGE', KEYS[2], '-inf', int(now), 'BYSCOR
     drop(t, session)
 end
 save(t)
-keep(now)
+set_key_expiry(now)
 local next_free = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
 return append_gone(t, {
     'silent', int(t.generation), int(t.revision), next_free and int(math.max(tonumber(next_free) - now, 0)) or '',

@@ -6,15 +6,15 @@ use std::task::{Context, Poll};
 use axum::response::Response;
 
 /// Runs where it is awaited, which costs no switch between tasks. Dropped before its end, it goes on on a task of its own.
-pub(super) struct ToTheEnd(Option<Pin<Box<dyn Future<Output = Response> + Send>>>);
+pub(super) struct Completion(Option<Pin<Box<dyn Future<Output = Response> + Send>>>);
 
-impl ToTheEnd {
+impl Completion {
     pub(super) fn new(answer: impl Future<Output = Response> + Send + 'static) -> Self {
         Self(Some(Box::pin(answer)))
     }
 }
 
-impl Future for ToTheEnd {
+impl Future for Completion {
     type Output = Response;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Response> {
@@ -27,7 +27,7 @@ impl Future for ToTheEnd {
     }
 }
 
-impl Drop for ToTheEnd {
+impl Drop for Completion {
     fn drop(&mut self) {
         let Some(answer) = self.0.take() else { return };
         // After a panic, or where the process ends, nothing can go on.
