@@ -23,9 +23,17 @@ const DAY_SECONDS: i64 = 86_400;
 /// Interval at which the days left are computed again.
 const CHECK_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// Asks for the license. `None` if it is missing or invalid, which the setup has noted; the inner `None` means that no
-/// license is required and none is there.
-pub(crate) fn from_setup(setup: &mut Setup, built_in: Option<&str>) -> Option<Option<EnterpriseClaims>> {
+/// Limits of the installation.
+#[derive(Debug)]
+pub(crate) enum Limits {
+    /// The limits of a license file.
+    Licensed(EnterpriseClaims),
+    /// No license file is required, and none is there.
+    Unlimited,
+}
+
+/// Reads the license file. `None` if it is missing or invalid, which the setup has noted.
+pub(crate) fn from_setup(setup: &mut Setup, built_in: Option<&str>) -> Option<Limits> {
     let keys = match built_in {
         Some(jwks) => {
             setup.optional(&config::ENTERPRISE_KEYS, |_| {
@@ -42,14 +50,14 @@ pub(crate) fn from_setup(setup: &mut Setup, built_in: Option<&str>) -> Option<Op
         tracing::info!(
             "no ENTERPRISE_LICENSE: this process serves whatever its licenses allow, for development and tests"
         );
-        return Some(None);
+        return Some(Limits::Unlimited);
     };
     let license = setup.required(&config::ENTERPRISE_LICENSE, |path| {
         read_enterprise_license(&read(path)?, &keys, Timestamp::now()).map_err(|e| e.to_string())
     })?;
     let claims = license.claims.clone();
     setup.at_start(watch(license));
-    Some(Some(claims))
+    Some(Limits::Licensed(claims))
 }
 
 fn read(path: &str) -> Result<String, String> {

@@ -12,6 +12,8 @@ use common::{Setup, config, request};
 use tower::util::MapRequestLayer;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::enterprise::Limits;
+
 /// Returns every function's routes with their states. `None` when the configuration has a mistake, which the setup has noted.
 pub fn connect(setup: &mut Setup) -> Option<OpenApiRouter> {
     let metrics = gauges::from_setup(setup);
@@ -31,8 +33,8 @@ pub fn connect(setup: &mut Setup) -> Option<OpenApiRouter> {
     let (validate, acquire, heartbeat, release, auth) = (validate?, acquire?, heartbeat?, release?, auth?);
     let (sync_push, sync_pull, telemetry, ()) = (sync_push?, sync_pull?, telemetry?, metrics?);
     let (validate, acquire) = match enterprise? {
-        Some(terms) => (validate.until(terms.ends()), acquire.within(terms.users, terms.ends())),
-        None => (validate, acquire),
+        Limits::Licensed(terms) => (validate.until(terms.ends()), acquire.within(terms.users, terms.ends())),
+        Limits::Unlimited => (validate, acquire),
     };
     let mut router = OpenApiRouter::new()
         .merge(named("validate", validate::routes(&validate).with_state(validate)))

@@ -18,14 +18,15 @@ use crate::problem::Problem;
 const KEY_FORGET: &str = "/* idempotency_key_forget */
     delete from idempotency_keys
     where operation = $1 and caller = $2 and key = $3 and created_at < now() - interval '24 hours'";
-/// More than one for each new one, so that what is left stays little. Skips those that another request removes, and so
+/// Deletes old keys, more than one for each new one, so that few are left. Skips those that another request deletes, and so
 /// waits for none.
 const KEYS_EXPIRE: &str = "/* idempotency_keys_expire */
     delete from idempotency_keys where ctid = any(array(
         select ctid from idempotency_keys
         where operation = $1 and caller = $2 and created_at < now() - interval '24 hours'
         order by created_at limit 20 for update skip locked))";
-/// A caller may be a license that many CI machines share; even so, 10,000 keys in 24 hours are more than real use takes.
+/// Notes a key, unless the caller has 10,000 of the last 24 hours: more than real use takes, even of a license that many CI
+/// machines share.
 const KEY_NOTE: &str = "/* idempotency_key_note */
     insert into idempotency_keys (tenant_id, operation, caller, key, body_hash)
     select current_tenant(), $1::text, $2::uuid, $3::text, $4::bytea
@@ -33,7 +34,7 @@ const KEY_NOTE: &str = "/* idempotency_key_note */
         select from idempotency_keys
         where operation = $1 and caller = $2 and created_at >= now() - interval '24 hours' offset 9999)
     on conflict do nothing";
-/// In how many seconds the caller's oldest key is older than 24 hours.
+/// Selects the seconds until the caller's oldest key is older than 24 hours.
 const KEYS_ROOM: &str = "/* idempotency_keys_room */
     select ceil(extract(epoch from min(created_at) + interval '24 hours' - now()))::bigint from idempotency_keys
     where operation = $1 and caller = $2 and created_at >= now() - interval '24 hours'";
@@ -58,23 +59,23 @@ impl<S: Send + Sync> FromRequestParts<S> for Idempotency {
     }
 }
 
-/// An answer that was given before, for the operation to look whether it still holds.
+/// An answer that was given before. The operation checks that it still holds before it is given again.
 #[derive(Debug)]
-pub struct Kept {
+pub struct StoredAnswer {
     status: StatusCode,
     /// Its body.
     pub body: Vec<u8>,
 }
 
-impl IntoResponse for Kept {
+impl IntoResponse for StoredAnswer {
     fn into_response(self) -> Response {
         json(self.status, self.body)
     }
 }
 
-/// A request under a key: who sent it, for what.
+/// A request under a key that was not answered before.
 #[derive(Debug)]
-pub struct Once<'a> {
+pub struct KeyedRequest<'a> {
     db: &'a Db,
     tenant: TenantId,
     operation: &'static str,
@@ -82,9 +83,19 @@ pub struct Once<'a> {
     key: IdempotencyKey,
 }
 
+/// Outcome of beginning a request.
+#[derive(Debug)]
+pub enum Replay<'a> {
+    /// The request was answered before.
+    Answered(StoredAnswer),
+    /// The key is new, or its first request is still running: the answer is stored with [`KeyedRequest::answer`].
+    New(KeyedRequest<'a>),
+    /// The request has no key.
+    Off,
+}
+
 impl Idempotency {
-    /// Notes the key, and returns the kept answer when the request was answered before. The caller checks that it still
-    /// holds, such as a credential in it, before it is given again.
+    /// Notes the key, and finds out whether the request was answered before.
     ///
     /// # Errors
     /// `422 idempotency_key_reused` when the key came with another body; `429` when the caller has used as many keys as it
@@ -96,32 +107,39 @@ impl Idempotency {
         operation: &'static str,
         caller: Uuid,
         body: &[u8],
-    ) -> Result<Option<Result<Kept, Once<'a>>>, Problem> {
-        let Some(key) = self.0 else { return Ok(None) };
-        let once = Once { db, tenant, operation, caller, key };
+    ) -> Result<Replay<'a>, Problem> {
+        let Some(key) = self.0 else { return Ok(Replay::Off) };
+        let request = KeyedRequest { db, tenant, operation, caller, key };
         let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body);
         let tx = db.tenant("idempotency_begin", tenant).await?;
-        let id: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&once.operation, &once.caller, &once.key.as_str()];
+        let id: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
+            [&request.operation, &request.caller, &request.key.as_str()];
         let note: Query<'_> = (KEY_NOTE, &[id[0], id[1], id[2], &hash.as_ref()]);
         let [_, _, _, found] = tx.finish([(KEY_FORGET, &id), (KEYS_EXPIRE, &id[..2]), note, (KEY_FIND, &id)]).await?;
-        let Some(row) = found.first() else { return Err(once.used_up().await?) };
+        let Some(row) = found.first() else { return Err(request.keys_used_up().await) };
         if row.get::<_, &[u8]>(0) != hash.as_ref() {
             return Err(Problem::idempotency_key_reused());
         }
-        Ok(Some(kept(row).ok_or(once)))
+        Ok(stored_answer(row).map_or(Replay::New(request), Replay::Answered))
     }
 }
 
-impl Once<'_> {
-    /// The refusal of a key beyond the bound.
-    async fn used_up(&self) -> Result<Problem, Problem> {
-        let tx = self.db.tenant("idempotency_keys_room", self.tenant).await?;
-        let [room] = tx.finish([(KEYS_ROOM, &[&self.operation, &self.caller])]).await?;
+impl KeyedRequest<'_> {
+    /// Returns the refusal of a key beyond the bound, or the problem of finding out for how long it holds.
+    async fn keys_used_up(&self) -> Problem {
+        let room = async {
+            let tx = self.db.tenant("idempotency_keys_room", self.tenant).await?;
+            tx.finish([(KEYS_ROOM, &[&self.operation, &self.caller])]).await
+        };
+        let [room] = match room.await {
+            Ok(rows) => rows,
+            Err(problem) => return problem,
+        };
         let seconds = room.first().and_then(|row| row.get::<_, Option<i64>>(0)).unwrap_or(1);
-        Ok(Problem::idempotency_keys_used_up(u32::try_from(seconds.max(1)).map_err(Problem::internal_error)?))
+        u32::try_from(seconds.max(1)).map_or_else(Problem::internal_error, Problem::idempotency_keys_used_up)
     }
 
-    /// Keeps the answer and gives it; the one that was kept first, when two requests ran at once.
+    /// Stores the answer and gives it; the one that was stored first, when two requests ran at once.
     ///
     /// # Errors
     /// `503` when Postgres doesn't answer; the caller's retry then finds what was done.
@@ -132,14 +150,14 @@ impl Once<'_> {
         let [_, found] = tx.finish([(ANSWER_KEEP, &[id[0], id[1], id[2], &status, &body]), (KEY_FIND, &id)]).await?;
         found
             .first()
-            .and_then(kept)
-            .map(Kept::into_response)
+            .and_then(stored_answer)
+            .map(StoredAnswer::into_response)
             .ok_or_else(|| Problem::internal_error("an idempotent answer vanished"))
     }
 }
 
-fn kept(row: &tokio_postgres::Row) -> Option<Kept> {
+fn stored_answer(row: &tokio_postgres::Row) -> Option<StoredAnswer> {
     let (status, body): (Option<i16>, Option<Vec<u8>>) = (row.get(1), row.get(2));
     let status = StatusCode::from_u16(u16::try_from(status?).ok()?).ok()?;
-    Some(Kept { status, body: body? })
+    Some(StoredAnswer { status, body: body? })
 }

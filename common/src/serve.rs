@@ -83,7 +83,7 @@ pub fn run_routes(name: &'static str, build: impl FnOnce(&mut Setup) -> Option<O
     install_crypto();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let log = Log::from_setup(&mut setup, name);
-    let exporter = Exporter::from_setup(&mut setup, name).flatten();
+    let exporter = Exporter::from_setup(&mut setup, name);
     log.start_with(exporter.as_ref());
     let runtime = match runtime {
         Ok(runtime) => runtime,

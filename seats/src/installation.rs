@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::outcome::DropExpiredOutcome;
 use crate::restore::RestoreWait;
+use crate::session::OpenOutcome;
 use crate::{DROP_EXPIRED, Grant, Seats, invocation, queries};
 
 /// Limit of the sessions that may be open over all licenses.
@@ -51,21 +52,20 @@ impl Seats {
         expire: &[&(dyn ToSql + Sync)],
     ) -> Result<Option<u32>, Problem> {
         let Some(Installation { users, .. }) = self.installation else { return Ok(None) };
-        let session = grant.session.as_uuid();
+        let id = grant.session.as_uuid();
         let [_, _, _, found, open] = tx
             .run([
                 (queries::LOCK_SHARED, &[&license]),
                 (queries::INSTALLATION_LOCK, &[]),
                 (queries::SESSIONS_EXPIRE, expire),
-                (queries::SESSION_IS_OPEN, &[&license, &grant.generation, &grant.revision, &session]),
+                (queries::SESSION_IS_OPEN, &[&license, &grant.generation, &grant.revision, &id]),
                 (queries::INSTALLATION_OPEN, &[]),
             ])
             .await?;
-        let Some(is_open) = found.first().map(|row| row.get::<_, Option<bool>>(0) == Some(true)) else {
-            return Ok(None);
-        };
+        let session = OpenOutcome::from_rows(&found);
         let open = open.first().map_or(0, |row| u32::try_from(row.get::<_, i64>(0)).unwrap_or(u32::MAX));
-        Ok((!is_open && open >= users).then_some(open))
+        let needs_place = !matches!(session, OpenOutcome::Open | OpenOutcome::Overtaken);
+        Ok((needs_place && open >= users).then_some(open))
     }
 
     /// Closes the rows of all expired sessions, and returns the milliseconds until the next one can expire.

@@ -4,6 +4,7 @@ use common::postgres::Query;
 use common::{Problem, TenantTx};
 use protocol::id::{HardwareId, InstanceId, LicenseId, SessionId, TenantId, UserId};
 use protocol::wire::EndedReason;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::gone::Columns;
@@ -55,6 +56,18 @@ pub enum OpenOutcome {
     InstallationFull(u32),
     /// The holder has an open session of another license. No session was written, and the grant was given back.
     Elsewhere,
+}
+
+impl OpenOutcome {
+    /// Reads the rows of [`queries::SESSION_IS_OPEN`].
+    pub(crate) fn from_rows(rows: &[Row]) -> Self {
+        let Some(row) = rows.first() else { return Self::Overtaken };
+        match row.get(0) {
+            Some(true) => Self::Open,
+            Some(false) => Self::Closed,
+            None => Self::Contradicted,
+        }
+    }
 }
 
 impl Seats {
@@ -197,12 +210,7 @@ impl Seats {
         }
         all.push(found);
         let answers = tx.finish_all(&all).await?;
-        Ok(match answers.last().and_then(|rows| rows.first()).map(|row| row.get::<_, Option<bool>>(0)) {
-            Some(Some(true)) => OpenOutcome::Open,
-            Some(Some(false)) => OpenOutcome::Closed,
-            Some(None) => OpenOutcome::Contradicted,
-            None => OpenOutcome::Overtaken,
-        })
+        Ok(OpenOutcome::from_rows(answers.last().map_or(&[], Vec::as_slice)))
     }
 
     /// Closes the holder's rows without a seat, and returns true if the holder has an open session of another license. Until

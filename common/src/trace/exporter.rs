@@ -27,15 +27,14 @@ pub(crate) struct Exporter {
 }
 
 impl Exporter {
-    /// Reads the collector's settings: `None` inside where there is none. The outer `None` means that a mistake was noted.
-    pub(crate) fn from_setup(setup: &mut Setup, function: &'static str) -> Option<Option<Self>> {
+    /// Makes the exporter from the configuration; `None` where there is no collector, or a mistake was noted.
+    pub(crate) fn from_setup(setup: &mut Setup, function: &'static str) -> Option<Self> {
         let endpoint = setup.optional(&config::OTEL_EXPORTER_OTLP_ENDPOINT, config::url);
         let ratio = setup.defaulted(&config::OTEL_TRACES_SAMPLER_ARG, ratio);
-        let (endpoint, ratio) = (endpoint?, ratio?);
-        let Some(endpoint) = endpoint else { return Some(None) };
+        let (endpoint, ratio) = (endpoint??, ratio?);
         let provider =
             setup.required(&config::OTEL_EXPORTER_OTLP_ENDPOINT, |_| provider(&endpoint, ratio, function))?;
-        Some(Some(Self { provider, function }))
+        Some(Self { provider, function })
     }
 
     /// Returns the layer that exports our own spans, and none of other crates.

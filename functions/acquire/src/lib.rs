@@ -15,7 +15,7 @@ mod queries;
 use axum::extract::{self, FromRef};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use common::idempotency::Idempotency;
+use common::idempotency::{Idempotency, Replay};
 use common::{Body, Caller, Callers, Db, LogEvent, Problem, Setup, body, config};
 use jiff::{SignedDuration, Timestamp};
 use protocol::problem::Code;
@@ -105,13 +105,13 @@ async fn acquire(
     idempotency: Idempotency,
     Body { value: request, bytes }: Body<AcquireRequest>,
 ) -> Result<Response, Problem> {
-    let once = match idempotency.begin(&app.db, caller.tenant(), "acquire", caller.subject(), &bytes).await? {
-        Some(Ok(kept)) => {
-            queries::session_must_be_open(&app.db, &caller, &kept.body).await?;
-            return Ok(kept.into_response());
+    let keyed = match idempotency.begin(&app.db, caller.tenant(), "acquire", caller.subject(), &bytes).await? {
+        Replay::Answered(stored) => {
+            queries::session_must_be_open(&app.db, &caller, &stored.body).await?;
+            return Ok(stored.into_response());
         }
-        Some(Err(once)) => Some(once),
-        None => None,
+        Replay::New(keyed) => Some(keyed),
+        Replay::Off => None,
     };
     let taken = choice::acquire_seat(&app, &caller, &request).await;
     let (license, grant) = taken.map_err(|refusal| match caller {
@@ -125,8 +125,8 @@ async fn acquire(
     let status = if grant.new { StatusCode::CREATED } else { StatusCode::OK };
     let answer =
         serde_json::to_vec(&answer(&app, license, &grant, &claims, license_token)?).map_err(Problem::internal_error)?;
-    match once {
-        Some(once) => once.answer(status, answer).await,
+    match keyed {
+        Some(keyed) => keyed.answer(status, answer).await,
         None => Ok(body::json(status, answer)),
     }
 }

@@ -82,7 +82,7 @@ async fn heartbeat(
         ExtendOutcome::Live(kept) => answer(&app, kept),
         ExtendOutcome::Inactive(state) => Err(inactive(&state)),
         ExtendOutcome::Left => Err(Problem::session_ended(EndedReason::Released.as_str())),
-        _ => Err(ended(&app, tenant, license, session, subject).await?),
+        _ => Err(ended(&app, tenant, license, session, subject).await),
     }
 }
 
@@ -95,16 +95,20 @@ fn answer(app: &State, kept: Kept) -> Result<Answer<HeartbeatAnswer>, Problem> {
     }))
 }
 
-/// Why a session that Redis doesn't hold has ended; a session that isn't the caller's is not there at all.
+/// Returns the problem of a session that Redis doesn't hold: the reason for its end. A session that isn't the caller's is not
+/// found.
 async fn ended(
     app: &State,
     tenant: TenantId,
     license: LicenseId,
     session: SessionId,
     subject: Option<Uuid>,
-) -> Result<Problem, Problem> {
-    let reason = app.seats.end_reason(tenant, license, session, subject).await?;
-    Ok(reason.map_or_else(|| Problem::not_found("session"), |r| Problem::session_ended(r.as_str())))
+) -> Problem {
+    match app.seats.end_reason(tenant, license, session, subject).await {
+        Ok(Some(reason)) => Problem::session_ended(reason.as_str()),
+        Ok(None) => Problem::not_found("session"),
+        Err(problem) => problem,
+    }
 }
 
 fn inactive(state: &str) -> Problem {

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use protocol::wire::Kind;
 
-use crate::context::{self, ForgetFilter};
+use crate::context::{self, Before, ForgetFilter};
 use crate::ops_context::OpsContext;
 use crate::printer::{Failure, Output};
 
@@ -36,7 +36,7 @@ pub(super) enum Context {
         id: Option<String>,
         /// Only what was replaced, or lost a conflict, before: an age such as 30d, or a date such as 2026-11-01. 0d: all.
         #[arg(long, value_name = "AGE|DATE", value_parser = context::before, required_unless_present = "id")]
-        before: Option<context::Before>,
+        before: Option<Before>,
     },
     /// Make clients start over, after a restore of an earlier state.
     Epoch {
@@ -67,7 +67,7 @@ impl Context {
             Self::History { tenant, kind, id } => context::history(ops, &tenant, kind, &id, json).await,
             Self::Forget { tenant, kind, id, before } => {
                 let record = kind.zip(id.as_deref());
-                context::forget(ops, &tenant, &ForgetFilter { record, before: before.flatten() }).await
+                context::forget(ops, &tenant, &ForgetFilter { record, before: before.and_then(Before::time) }).await
             }
             Self::Epoch { tenant, .. } => context::raise_epoch(ops, tenant.as_deref()).await,
             Self::Encryption(Encryption::Off { tenant }) => context::lift_encryption(ops, &tenant).await,

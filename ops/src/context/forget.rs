@@ -44,11 +44,28 @@ pub struct ForgetFilter<'a> {
     /// Those of one record; `None`: of all.
     pub record: Option<(Kind, &'a str)>,
     /// Those that were replaced, or lost a conflict, before this time; `None`: all.
-    pub before: Before,
+    pub before: Option<Timestamp>,
 }
 
-/// Time that `--before` names; `None`: no limit.
-pub type Before = Option<Timestamp>;
+/// Age of the versions that `--before` names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Before {
+    /// Versions before a time.
+    Time(Timestamp),
+    /// Versions of any age.
+    AnyAge,
+}
+
+impl Before {
+    /// Returns the time before which versions are deleted; `None`: those of any age.
+    #[must_use]
+    pub fn time(self) -> Option<Timestamp> {
+        match self {
+            Self::Time(time) => Some(time),
+            Self::AnyAge => None,
+        }
+    }
+}
 
 /// Reads a time in the past: an age such as `30d`, a date, or a date and time with its zone. An age of nothing is no limit.
 ///
@@ -64,11 +81,11 @@ pub fn before(text: &str) -> Result<Before, String> {
         let span: Span = text.parse().map_err(|_| wrong())?;
         let age: SignedDuration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
         if age.is_zero() {
-            return Ok(None);
+            return Ok(Before::AnyAge);
         }
         Timestamp::now().checked_sub(age).map_err(|_| wrong())?
     };
-    if (Timestamp::UNIX_EPOCH..=Timestamp::now()).contains(&time) { Ok(Some(time)) } else { Err(wrong()) }
+    if (Timestamp::UNIX_EPOCH..=Timestamp::now()).contains(&time) { Ok(Before::Time(time)) } else { Err(wrong()) }
 }
 
 /// Deletes versions from the history, a few in each transaction; a command that was interrupted can be given again.
