@@ -76,7 +76,7 @@ impl AuthRateLimit {
     /// Makes the rate limit from the configuration; `None` where that has mistakes.
     pub fn from_setup(setup: &mut Setup) -> Option<Self> {
         let lanes = Arc::new(std::array::from_fn(|_| Semaphore::new(1)));
-        setup.redis().map(|redis| Self { redis, lanes })
+        Redis::from_setup(setup).map(|redis| Self { redis, lanes })
     }
 
     fn lane(&self, network: &str) -> &Semaphore {

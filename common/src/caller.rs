@@ -212,7 +212,7 @@ impl Callers {
     }
 
     fn new(setup: &mut Setup, needs_named_tenant: bool) -> Option<Self> {
-        let (db, issuers) = (setup.postgres(), Issuers::from_setup(setup));
+        let (db, issuers) = (Db::from_setup(setup), Issuers::from_setup(setup));
         let (db, issuers) = (db?, issuers?);
         let keys = Keys::new(db.clone());
         setup.at_start(keys.clone().prepare());

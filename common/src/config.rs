@@ -1,6 +1,6 @@
 //! Configuration: environment variables, read once, checked together.
 //!
-//! A function's `State` asks a [`Setup`] for the variables it needs, which also declares them. Missing and wrong ones are noted
+//! A function's `State` reads the variables it needs from a [`Setup`], which also declares them. Missing and wrong ones are noted
 //! and reported together, so that a misconfigured container names all of its mistakes at its start.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -8,9 +8,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::ca_certificates::CaCertificates;
-use crate::postgres::Db;
-use crate::redis::Redis;
+use axum::http::Extensions;
 
 /// An environment variable: its name, and the documentation that `docs/configuration.md` is made of.
 #[derive(Debug)]
@@ -139,7 +137,7 @@ type Check = Box<dyn Fn() -> BoxFuture<Result<(), String>> + Send + Sync>;
 /// Readiness checks by the name of their dependency.
 pub(crate) type Checks = BTreeMap<&'static str, Check>;
 
-/// The configuration of a function, and everything it asked for while its `State` was built.
+/// Configuration of a function, and all that it read while its `State` was built.
 #[derive(Default)]
 pub struct Setup {
     variables: HashMap<String, String>,
@@ -147,8 +145,8 @@ pub struct Setup {
     mistakes: Vec<Mistake>,
     pub(crate) checks: Checks,
     pub(crate) tasks: Vec<BoxFuture<()>>,
-    postgres: Option<Db>,
-    redis: Option<Redis>,
+    /// Values that all callers share, by their types: pools and connections.
+    shared: Extensions,
 }
 
 impl fmt::Debug for Setup {
@@ -224,43 +222,17 @@ impl Setup {
         self.parsed(variable, &value.unwrap_or_default(), parse)
     }
 
-    /// Returns the database, which all callers within a process share.
-    pub fn postgres(&mut self) -> Option<Db> {
-        if self.postgres.is_none() {
-            let ca_certificates = CaCertificates::from_setup(self);
-            let db =
-                self.required(&DATABASE_URL, |url| Db::connect(url, &ca_certificates.clone().unwrap_or_default()))?;
-            ca_certificates?;
-            self.ready_when("postgres", {
-                let db = db.clone();
-                move || {
-                    let db = db.clone();
-                    async move { db.ping().await }
-                }
-            });
-            self.postgres = Some(db);
+    /// Returns the one value of a type in this process: `make` makes it at the first call, and later calls get a clone.
+    pub(crate) fn shared<T: Clone + Send + Sync + 'static>(
+        &mut self,
+        make: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<T> {
+        if let Some(shared) = self.shared.get::<T>() {
+            return Some(shared.clone());
         }
-        self.postgres.clone()
-    }
-
-    /// Returns Redis, which all callers within a process share.
-    pub fn redis(&mut self) -> Option<Redis> {
-        if self.redis.is_none() {
-            let replicas = self.defaulted(&REDIS_REPLICAS, number::<u8>);
-            let ca_certificates = CaCertificates::from_setup(self);
-            let trusted = ca_certificates.clone().unwrap_or_default();
-            let redis = self.required(&REDIS_URL, |url| Redis::connect(url, replicas.unwrap_or(0), &trusted))?;
-            replicas.zip(ca_certificates)?;
-            self.ready_when("redis", {
-                let redis = redis.clone();
-                move || {
-                    let redis = redis.clone();
-                    async move { redis.ping().await }
-                }
-            });
-            self.redis = Some(redis);
-        }
-        self.redis.clone()
+        let made = make(self)?;
+        self.shared.insert(made.clone());
+        Some(made)
     }
 
     /// Adds a dependency to `/ready`: `check` returns its problem, for the log.

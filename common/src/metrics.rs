@@ -19,7 +19,7 @@ use tower::Layer as _;
 use tower_http::normalize_path::NormalizePathLayer;
 
 use crate::config::{self, Setup};
-use crate::log_event::{self, Kind, Value};
+use crate::log_event::description::{Description, Kind, Value};
 use crate::serve::connection;
 
 const LATENCY_SECONDS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -43,7 +43,7 @@ struct Metrics {
 }
 
 struct FactMetrics {
-    description: &'static log_event::Description,
+    description: &'static Description,
     happened: Counters,
     fields: Vec<FieldMetric>,
 }
@@ -55,10 +55,11 @@ enum FieldMetric {
     Level(Family<Labels, Gauge>),
 }
 
-/// Reads `METRICS_LISTEN`; if it is set, counts from now on and serves `/metrics`. `look` runs at every read of the metrics.
-/// `None` when the configuration has a mistake.
+/// Reads `METRICS_LISTEN`; if it is set, counts requests and `facts` from now on and serves `/metrics`. `look` runs at every
+/// read of the metrics. `None` when the configuration has a mistake.
 pub fn from_setup<F: Future<Output = ()> + Send + 'static>(
     setup: &mut Setup,
+    facts: &'static [Description],
     look: impl Fn() -> F + Clone + Send + Sync + 'static,
 ) -> Option<()> {
     let listener = setup.optional(&config::METRICS_LISTEN, |value| {
@@ -69,7 +70,7 @@ pub fn from_setup<F: Future<Output = ()> + Send + 'static>(
         bound.map_err(|e| format!("can't listen on {address}: {e}"))
     })?;
     if let Some(listener) = listener {
-        METRICS.get_or_init(Metrics::new);
+        METRICS.get_or_init(|| Metrics::new(facts));
         setup.at_start(serve(listener, look));
     }
     Some(())
@@ -146,7 +147,7 @@ pub(crate) fn count(name: &'static str, values: &[Value<'_>]) {
 }
 
 impl Metrics {
-    fn new() -> Self {
+    fn new(facts: &'static [Description]) -> Self {
         let mut registry = Registry::with_prefix("coditect");
         let (requests, request_seconds) = (Counters::default(), histograms(Kind::Latency));
         registry.register("requests", "Requests answered", requests.clone());
@@ -154,13 +155,13 @@ impl Metrics {
         // A family, because a license that isn't there has no days left rather than none.
         let license = Family::default();
         registry.register("enterprise_license", "Of the enterprise license: users, and days left", license.clone());
-        let facts = log_event::ALL.iter().map(|fact| (fact.name, FactMetrics::new(fact, &mut registry))).collect();
+        let facts = facts.iter().map(|fact| (fact.name, FactMetrics::new(fact, &mut registry))).collect();
         Self { registry, requests, request_seconds, license, facts }
     }
 }
 
 impl FactMetrics {
-    fn new(description: &'static log_event::Description, registry: &mut Registry) -> Self {
+    fn new(description: &'static Description, registry: &mut Registry) -> Self {
         let fact = description.name;
         let help = |meaning: &str| meaning.trim().trim_end_matches('.').to_owned();
         let happened = Counters::default();

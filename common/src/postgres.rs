@@ -7,7 +7,10 @@
 //!
 //! A connection returns to the pool only after a round trip that was seen to leave it clean; else it is destroyed.
 
+mod error;
 mod liveness;
+
+pub use error::chain;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -16,13 +19,15 @@ use deadpool_postgres::{Hook, Manager, ManagerConfig, Object, Pool, RecyclingMet
 use futures_util::future::join_all;
 use protocol::id::TenantId;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{NoTls, Row, config::SslMode, error::SqlState};
+use tokio_postgres::{NoTls, Row, config::SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::{Instrument as _, Span};
 
 use crate::ca_certificates::CaCertificates;
+use crate::config::{self, Setup};
 use crate::problem::Problem;
 use crate::{span, trace};
+use error::failed;
 
 /// Number of connections per process. A container serves up to 80 requests at once and a transaction takes a few milliseconds.
 const POOL_SIZE: usize = 16;
@@ -60,6 +65,22 @@ enum Scope<'a> {
 }
 
 impl Db {
+    /// Makes the pool of the configured database, which all of a process share; `None` where the configuration has mistakes.
+    pub fn from_setup(setup: &mut Setup) -> Option<Self> {
+        setup.shared(|setup| {
+            let ca_certificates = CaCertificates::from_setup(setup);
+            let trusted = ca_certificates.clone().unwrap_or_default();
+            let db = setup.required(&config::DATABASE_URL, |url| Self::connect(url, &trusted))?;
+            ca_certificates?;
+            let pinged = db.clone();
+            setup.ready_when("postgres", move || {
+                let db = pinged.clone();
+                async move { db.ping().await }
+            });
+            Some(db)
+        })
+    }
+
     /// Makes a pool for a connection URL; nothing is connected before the first query.
     ///
     /// # Errors
@@ -357,35 +378,4 @@ async fn pipeline(
 /// Returns a statement's name, from its leading comment.
 fn name(sql: &str) -> &str {
     sql.strip_prefix("/* ").and_then(|rest| rest.split_once(" */")).map_or("statement", |(name, _)| name)
-}
-
-fn failed(name: &'static str, error: &tokio_postgres::Error) -> Problem {
-    const OUTAGES: [SqlState; 10] = [
-        SqlState::ADMIN_SHUTDOWN,
-        SqlState::CRASH_SHUTDOWN,
-        SqlState::CANNOT_CONNECT_NOW,
-        SqlState::TOO_MANY_CONNECTIONS,
-        SqlState::QUERY_CANCELED,
-        SqlState::LOCK_NOT_AVAILABLE,
-        SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
-        SqlState::T_R_DEADLOCK_DETECTED,
-        SqlState::T_R_SERIALIZATION_FAILURE,
-        SqlState::READ_ONLY_SQL_TRANSACTION,
-    ];
-    let cause = format!("{name}: {}", chain(error));
-    match error.code() {
-        Some(code) if !OUTAGES.contains(code) => Problem::internal_error(cause),
-        Some(_) => Problem::unavailable("postgres", cause),
-        // Without an SQLSTATE it is the connection, or a value that doesn't fit its column: a mistake of ours.
-        None if error.is_closed() || std::error::Error::source(error).is_some_and(|s| s.is::<std::io::Error>()) => {
-            Problem::unavailable("postgres", cause)
-        }
-        None => Problem::internal_error(cause),
-    }
-}
-
-/// Returns the messages of an error and its causes: errors of Postgres say what happened only there.
-#[must_use]
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    std::iter::successors(Some(error), |e| e.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -12,6 +12,7 @@ use tokio::sync::OnceCell;
 use tracing::Instrument as _;
 
 use crate::ca_certificates::CaCertificates;
+use crate::config::{self, Setup};
 use crate::problem::Problem;
 use crate::span;
 
@@ -44,6 +45,24 @@ impl std::fmt::Debug for Redis {
 }
 
 impl Redis {
+    /// Makes the handle to the configured Redis, which all of a process share; `None` where the configuration has mistakes.
+    pub fn from_setup(setup: &mut Setup) -> Option<Self> {
+        setup.shared(|setup| {
+            let replicas = setup.defaulted(&config::REDIS_REPLICAS, config::number::<u8>);
+            let ca_certificates = CaCertificates::from_setup(setup);
+            let trusted = ca_certificates.clone().unwrap_or_default();
+            let redis =
+                setup.required(&config::REDIS_URL, |url| Self::connect(url, replicas.unwrap_or(0), &trusted))?;
+            replicas.zip(ca_certificates)?;
+            let pinged = redis.clone();
+            setup.ready_when("redis", move || {
+                let redis = pinged.clone();
+                async move { redis.ping().await }
+            });
+            Some(redis)
+        })
+    }
+
     /// Makes a handle for a URL, or for several of a cluster's nodes separated by commas. Must be called within a runtime.
     ///
     /// # Errors

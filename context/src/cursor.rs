@@ -82,14 +82,17 @@ impl Cursor {
     }
 }
 
-/// Writes the cursor of a position.
-pub(crate) fn write(listing: Listing, head: &Head, seq: i64) -> String {
-    let body = body(head.epoch, head.timeline, seq);
-    let tag = hmac::sign(&head.cursor_key, &message(listing, head, &body));
-    let mut bytes = [0; BODY_LEN + TAG_LEN];
-    bytes[..BODY_LEN].copy_from_slice(&body);
-    bytes[BODY_LEN..].copy_from_slice(&tag.as_ref()[..TAG_LEN]);
-    URL_SAFE_NO_PAD.encode(bytes)
+impl Head {
+    /// Returns the cursor of a position in one of the tenant's listings.
+    #[must_use]
+    pub fn cursor(&self, listing: Listing, seq: i64) -> String {
+        let body = body(self.epoch, self.timeline, seq);
+        let tag = hmac::sign(&self.cursor_key, &message(listing, self, &body));
+        let mut bytes = [0; BODY_LEN + TAG_LEN];
+        bytes[..BODY_LEN].copy_from_slice(&body);
+        bytes[BODY_LEN..].copy_from_slice(&tag.as_ref()[..TAG_LEN]);
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
 }
 
 fn body(epoch: i32, timeline: i32, seq: i64) -> [u8; BODY_LEN] {

@@ -8,8 +8,6 @@ use protocol::wire::Feature;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use crate::cursor::{self, Listing};
-
 const HEAD: &str = "/* context_head */
     select h.epoch, h.seq, h.cursor_key, h.key_id, wal_timeline(), r.word, r.max_records, r.max_bytes
     from context_heads h cross join context_right($1) r
@@ -88,11 +86,5 @@ impl Head {
             "expired" => Err(Problem::license_inactive("expired")),
             _ => Err(Problem::license_inactive("subscription_inactive")),
         }
-    }
-
-    /// Returns the cursor of a position in one of the tenant's listings.
-    #[must_use]
-    pub fn cursor(&self, listing: Listing, seq: i64) -> String {
-        cursor::write(listing, self, seq)
     }
 }

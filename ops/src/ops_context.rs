@@ -41,7 +41,7 @@ impl OpsContext {
     /// The mistakes of the configuration.
     pub fn with<T>(read: impl FnOnce(&mut Setup) -> Option<T>) -> Result<(Self, T), Failure> {
         let mut setup = Setup::from_env();
-        let (db, resource) = (setup.postgres(), read(&mut setup));
+        let (db, resource) = (Db::from_setup(&mut setup), read(&mut setup));
         let (db, resource) = db.zip(resource).ok_or_else(|| mistakes(&setup))?;
         let user = std::env::vars_os().find(|(name, _)| name == "USER").map(|(_, user)| user);
         let user = user.map_or_else(|| "unknown".to_owned(), |user| user.to_string_lossy().into_owned());

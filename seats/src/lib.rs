@@ -27,6 +27,7 @@ pub mod usage;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use common::redis::Redis;
 use common::{Db, Problem, Setup, config};
 use protocol::id::{InstanceId, LicenseId, SessionId, TenantId};
 use redis::{Script, ScriptInvocation};
@@ -66,7 +67,7 @@ pub const KEYS: [&str; 7] = ["terms", "live", "holders", "sessions", "gone", "pl
 /// The seats of all licenses.
 #[derive(Debug, Clone)]
 pub struct Seats {
-    redis: common::redis::Redis,
+    redis: Redis,
     db: Db,
     ttl: Duration,
     /// The limit that all licenses share, where there is one.
@@ -76,7 +77,7 @@ pub struct Seats {
 impl Seats {
     /// Makes the seats from the configuration; `None` where that has mistakes.
     pub fn from_setup(setup: &mut Setup) -> Option<Self> {
-        let (redis, db) = (setup.redis(), setup.postgres());
+        let (redis, db) = (Redis::from_setup(setup), Db::from_setup(setup));
         let ttl = setup.defaulted(&config::SEAT_TTL_SECONDS, config::seconds);
         Some(Self { redis: redis?, db: db?, ttl: Duration::from_secs(ttl?.into()), installation: None })
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use common::keys::Keys;
-use common::{LogEvent, Problem, Setup, span};
+use common::{Db, LogEvent, Problem, Setup, span};
 use serde::Serialize;
 use tokio::sync::OnceCell;
 use tracing::Instrument as _;
@@ -22,7 +22,7 @@ pub struct TokenSigner {
 impl TokenSigner {
     /// Asks for the signing key, and for the database where its public half is published.
     pub fn from_setup(setup: &mut Setup) -> Option<Self> {
-        let (signer, db) = (Signer::from_setup(setup), setup.postgres());
+        let (signer, db) = (Signer::from_setup(setup), Db::from_setup(setup));
         let this = Self { signer: signer?, keys: Keys::new(db?), published: Arc::default() };
         setup.at_start({
             let this = this.clone();

@@ -10,7 +10,7 @@ use seats::{AcquireOutcome, Grant, NewSession};
 use uuid::Uuid;
 
 use crate::State;
-use crate::queries::{self, License};
+use crate::queries::{self, License, inactive_problem};
 
 /// Maximum number of times that a holder's seat may turn up on another license before the answer is `503`.
 const ATTEMPTS: usize = 4;
@@ -111,15 +111,6 @@ async fn acquire_first(
 
 fn wait_seconds(wait_ms: u64) -> u32 {
     u32::try_from(wait_ms.div_ceil(1000)).unwrap_or(u32::MAX).max(1)
-}
-
-pub(crate) fn inactive_problem(state: &str) -> Problem {
-    Problem::license_inactive(match state {
-        "suspended" => "suspended",
-        "revoked" => "revoked",
-        "expired" => "expired",
-        _ => "subscription_inactive",
-    })
 }
 
 fn denied(license: &License, reason: &str, limit: u32, problem: Problem) -> Problem {

@@ -43,7 +43,7 @@ pub struct State {
 impl State {
     /// Makes the state from the configuration; `None` where that has mistakes.
     pub fn connect(setup: &mut Setup) -> Option<Self> {
-        let (db, seats, callers) = (setup.postgres(), Seats::from_setup(setup), Callers::from_setup(setup));
+        let (db, seats, callers) = (Db::from_setup(setup), Seats::from_setup(setup), Callers::from_setup(setup));
         let signer = TokenSigner::from_setup(setup);
         let issuer = setup.required(&config::PUBLIC_URL, config::url);
         let ttl = setup.defaulted(&config::LICENSE_TOKEN_TTL_SECONDS, config::seconds);

@@ -9,8 +9,6 @@ use serde::Deserialize;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use crate::choice::inactive_problem;
-
 /// The license that was asked for, or the tenant's, in the order in which a holder tries them: active ones first, of them the
 /// one that the holder has an open session of, then the best plan, then the largest.
 const LICENSES_FOR_CALLER: &str = "/* licenses_for_caller */
@@ -124,4 +122,14 @@ impl License {
             held: row.get("held"),
         })
     }
+}
+
+/// Returns the problem of a license in a state that forbids its use.
+pub(crate) fn inactive_problem(state: &str) -> Problem {
+    Problem::license_inactive(match state {
+        "suspended" => "suspended",
+        "revoked" => "revoked",
+        "expired" => "expired",
+        _ => "subscription_inactive",
+    })
 }

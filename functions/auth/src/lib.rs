@@ -51,7 +51,7 @@ impl State {
     /// Makes the state from the configuration; `None` where that has mistakes.
     pub fn connect(setup: &mut Setup) -> Option<Self> {
         let (db, hasher, rate_limit) =
-            (setup.postgres(), KeyHasher::from_setup(setup), AuthRateLimit::from_setup(setup));
+            (Db::from_setup(setup), KeyHasher::from_setup(setup), AuthRateLimit::from_setup(setup));
         let signer = TokenSigner::from_setup(setup);
         let issuers = Issuers::from_setup(setup);
         let urls = setup.optional(&config::FUNCTION_URLS, config::function_urls);

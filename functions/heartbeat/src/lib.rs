@@ -33,7 +33,7 @@ pub struct State {
 impl State {
     /// Makes the state from the configuration; `None` where that has mistakes.
     pub fn connect(setup: &mut Setup) -> Option<Self> {
-        let (seats, callers, db) = (Seats::from_setup(setup), Callers::from_setup(setup), setup.postgres());
+        let (seats, callers, db) = (Seats::from_setup(setup), Callers::from_setup(setup), Db::from_setup(setup));
         let interval = setup.defaulted(&config::HEARTBEAT_INTERVAL_SECONDS, config::seconds);
         Some(Self { seats: seats?, callers: callers?, db: db?, interval: SignedDuration::from_secs(interval?.into()) })
     }

@@ -49,7 +49,7 @@ pub struct State {
 impl State {
     /// Makes the state from the configuration; `None` where that has mistakes.
     pub fn connect(setup: &mut Setup) -> Option<Self> {
-        let (db, callers) = (setup.postgres(), Callers::from_setup_for_contents(setup));
+        let (db, callers) = (Db::from_setup(setup), Callers::from_setup_for_contents(setup));
         Some(Self { db: db?, callers: callers? })
     }
 }

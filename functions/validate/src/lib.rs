@@ -53,7 +53,7 @@ impl State {
     /// Makes the state from the configuration; `None` where that has mistakes.
     pub fn connect(setup: &mut Setup) -> Option<Self> {
         let (db, hasher, rate_limit) =
-            (setup.postgres(), KeyHasher::from_setup(setup), AuthRateLimit::from_setup(setup));
+            (Db::from_setup(setup), KeyHasher::from_setup(setup), AuthRateLimit::from_setup(setup));
         let signer = TokenSigner::from_setup(setup);
         let issuer = setup.required(&config::PUBLIC_URL, config::url);
         Some(Self { db: db?, hasher: hasher?, rate_limit: rate_limit?, signer: signer?, issuer: issuer?, ends: None })

@@ -132,7 +132,7 @@ impl Ledger {
     /// Makes the ledger from the configuration; `None` where that has mistakes.
     pub fn from_setup(setup: &mut Setup) -> Option<Self> {
         let (db, seats, hasher, api) =
-            (setup.postgres(), Seats::from_setup(setup), KeyHasher::from_setup(setup), Api::from_setup(setup));
+            (Db::from_setup(setup), Seats::from_setup(setup), KeyHasher::from_setup(setup), Api::from_setup(setup));
         Some(Self { db: db?, seats: seats?, hasher: hasher?, api: api? })
     }
 

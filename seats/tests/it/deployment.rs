@@ -34,7 +34,7 @@ impl Deployment {
     pub(crate) async fn of(world: World, limit: i32) -> Self {
         let world = world.with("SEAT_TTL_SECONDS", (TTL_MS / 1000).to_string());
         let mut setup = world.setup("coditect_all");
-        let (seats, db) = (Seats::from_setup(&mut setup).unwrap(), setup.postgres().unwrap());
+        let (seats, db) = (Seats::from_setup(&mut setup).unwrap(), Db::from_setup(&mut setup).unwrap());
         let tenant = world.tenant("acme").await;
         let license = world.license(tenant, "TEAM", limit).await.id;
         let sql = world.db.connect("postgres").await;
