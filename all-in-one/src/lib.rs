@@ -58,7 +58,7 @@ pub fn connect(setup: &mut Setup) -> Option<OpenApiRouter> {
 
 fn named(function: &'static str, routes: OpenApiRouter) -> OpenApiRouter {
     routes.layer(MapRequestLayer::new(move |request: Request| {
-        request::is_for(function);
+        request::set_function(function);
         request
     }))
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::say;
+use crate::print_line;
 use crate::table::{ms, table};
 
 /// Number of runs of each command. They take turns, so that other load on the machine falls on all of them.
@@ -54,11 +54,11 @@ pub(crate) fn run(v: &HashMap<String, String>) {
     }
     let names = ["/bin/true"].into_iter().chain(COMMANDS.iter().map(|(name, _)| *name));
     let rows = names.zip(times).map(|(name, times)| row(name, times)).collect();
-    say(&table(&["a whole process, warm", "median", "90th percentile", "99th percentile"], rows));
-    say("");
+    print_line(&table(&["a whole process, warm", "median", "90th percentile", "99th percentile"], rows));
+    print_line("");
     let file = vec![vec!["coditect".to_owned(), size(&installed.program), linked(&installed.program)]];
-    say(&table(&["program", "size, stripped", "`ldd` says"], file));
-    say("");
+    print_line(&table(&["program", "size, stripped", "`ldd` says"], file));
+    print_line("");
 }
 
 fn timed(mut command: Command) -> Duration {

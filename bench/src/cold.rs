@@ -13,7 +13,7 @@ use std::time::Duration;
 use start::{Program, Question};
 use work::Work;
 
-use crate::say;
+use crate::print_line;
 use crate::table::{ms, table};
 
 /// Starts of each function for each question, with its file in memory and not.
@@ -67,10 +67,10 @@ pub(crate) async fn run(v: &HashMap<String, String>) -> ExitCode {
         }
     }
     let mut missed = Vec::new();
-    say(&times(&programs, &mut costs, &mut missed));
-    say("");
-    say(&sizes(&programs, &costs, &mut missed));
-    say("");
+    print_line(&times(&programs, &mut costs, &mut missed));
+    print_line("");
+    print_line(&sizes(&programs, &costs, &mut missed));
+    print_line("");
     if missed.is_empty() {
         return ExitCode::SUCCESS;
     }

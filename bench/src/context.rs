@@ -13,7 +13,7 @@ mod tenant;
 
 use std::collections::HashMap;
 
-use crate::say;
+use crate::print_line;
 
 /// Tenants that `scripts/bench` makes: 16 that we push to, 16 that SQL alone does.
 const PUSHED: usize = 32;
@@ -23,7 +23,7 @@ pub(crate) async fn run(v: &HashMap<String, String>, part: Option<&str>) {
     let tenants = tenant::all(v).await;
     let (pushed, rest) = tenants.split_at(PUSHED);
     let is_wanted = |name| part.is_none_or(|part| part == name);
-    let print = |table: String| say(&format!("{table}\n"));
+    let print = |table: String| print_line(&format!("{table}\n"));
     if is_wanted("push") {
         print(push::table(v, pushed).await);
     }

@@ -47,7 +47,7 @@ async fn main() -> ExitCode {
         }
         "client" => client::run(&variables),
         "cold" => return cold::run(&variables).await,
-        "hook" => say(&format!("{}\n", hook::table(&variables))),
+        "hook" => print_line(&format!("{}\n", hook::table(&variables))),
         "context" => context::run(&variables, std::env::args().nth(2).as_deref()).await,
         _ => run(&variables).await,
     }
@@ -56,11 +56,11 @@ async fn main() -> ExitCode {
 
 async fn listener() -> TcpListener {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    say(&listener.local_addr().expect("a bound listener").to_string());
+    print_line(&listener.local_addr().expect("a bound listener").to_string());
     listener
 }
 
-fn say(line: &str) {
+fn print_line(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
@@ -218,7 +218,7 @@ async fn restarts(stripe: &webhook::Stripe, v: &HashMap<String, String>) {
     let counts = [seen.events, seen.acknowledged, seen.missing, seen.sent_again, seen.wrong];
     let mut row = vec!["Redis, then Postgres restarted".to_owned()];
     row.extend(counts.map(|n| rate(n as f64)));
-    say(&table(&header, vec![row]));
+    print_line(&table(&header, vec![row]));
 }
 
 /// 100 people who don't all press the key in the same instant: the latency they see.
@@ -276,8 +276,11 @@ async fn large_license(target: &Target, v: &HashMap<String, String>) {
             (acquire.errors + beat.errors).to_string(),
         ]
     });
-    say(&table(&["license", "acquire p50", "acquire p99", "heartbeat p50", "heartbeat p99", "errors"], rows.collect()));
-    say("");
+    print_line(&table(
+        &["license", "acquire p50", "acquire p99", "heartbeat p50", "heartbeat p99", "errors"],
+        rows.collect(),
+    ));
+    print_line("");
 }
 
 #[derive(Default)]
@@ -295,7 +298,7 @@ impl Report {
     }
 
     fn print(self) {
-        say(&table(&["what, at 100 concurrent users", "per second", "p50", "p99", "errors", ""], self.0));
-        say("");
+        print_line(&table(&["what, at 100 concurrent users", "per second", "p50", "p99", "errors", ""], self.0));
+        print_line("");
     }
 }

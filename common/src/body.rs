@@ -60,7 +60,7 @@ impl<S: Send + Sync, const LIMIT: usize> FromRequest<S> for RawBody<LIMIT> {
     }
 }
 
-/// Reads a body that is not longer than it may be, and no further: `serve` sees to the rest of one that is.
+/// Reads a body of at most `limit` bytes; `serve` drains the rest of a longer one.
 pub(crate) async fn read(body: axum::body::Body, limit: usize) -> Result<Bytes, Problem> {
     if body.size_hint().lower() > limit as u64 {
         return Err(Problem::body_too_large(limit));
@@ -115,7 +115,7 @@ pub fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
     parse_any(bytes)
 }
 
-/// The same for a list.
+/// Parses a JSON list; syntax errors are 400, values of the wrong shape 422 with pointers to them.
 ///
 /// # Errors
 /// The problem to answer with.

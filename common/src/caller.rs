@@ -240,7 +240,7 @@ impl Callers {
         let issuer = unverified_issuer(bearer).map_err(refused)?;
         if issuer == self.0.issuers.own() {
             let verified = match self.verify(bearer, &*self.0.keys.current().await?, version, now) {
-                Err(TokenError::UnknownKey { .. }) => self.verify(bearer, &*self.0.keys.beyond().await?, version, now),
+                Err(TokenError::UnknownKey { .. }) => self.verify(bearer, &*self.0.keys.newer().await?, version, now),
                 verified => verified,
             };
             let known = verified.map_err(refused)?;
@@ -304,7 +304,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let caller = Callers::from_ref(state).session_caller(&parts.headers).await?;
-        request::is_of(caller.tenant());
+        request::set_tenant(caller.tenant());
         Ok(caller)
     }
 }

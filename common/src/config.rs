@@ -141,7 +141,7 @@ pub(crate) type Checks = BTreeMap<&'static str, Check>;
 #[derive(Default)]
 pub struct Setup {
     variables: HashMap<String, String>,
-    asked: BTreeSet<&'static str>,
+    variables_read: BTreeSet<&'static str>,
     mistakes: Vec<Mistake>,
     pub(crate) checks: Checks,
     pub(crate) tasks: Vec<BoxFuture<()>>,
@@ -171,10 +171,10 @@ impl Setup {
         Self { variables, ..Self::default() }
     }
 
-    /// Returns the names of the variables that were asked for so far.
+    /// Returns the names of the variables that were read so far.
     #[must_use]
-    pub fn asked(&self) -> &BTreeSet<&'static str> {
-        &self.asked
+    pub fn variables_read(&self) -> &BTreeSet<&'static str> {
+        &self.variables_read
     }
 
     /// Returns the mistakes noted so far.
@@ -249,7 +249,7 @@ impl Setup {
     }
 
     fn read(&mut self, variable: &'static Variable) -> Option<String> {
-        self.asked.insert(variable.name);
+        self.variables_read.insert(variable.name);
         self.variables.get(variable.name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty())
     }
 

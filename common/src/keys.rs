@@ -12,13 +12,14 @@ use protocol::token::KeySet;
 
 use crate::postgres::Db;
 use crate::problem::Problem;
-use crate::refreshed::{Pace, Refreshed};
+use crate::refreshed::{RefreshIntervals, Refreshed};
 
 /// Refresh intervals: keys are used without a refresh as long as `jwks.json` may be cached; the pause bounds the cost of
 /// unknown keys.
-const PACE: Pace = Pace { max_age: Duration::from_secs(3600), pause: Duration::from_secs(5) };
+const REFRESH: RefreshIntervals =
+    RefreshIntervals { max_age: Duration::from_secs(3600), pause: Duration::from_secs(5) };
 /// Interval at which a new process polls for the first key.
-const FIRST_KEY_POLL: Duration = Duration::from_millis(200);
+const FIRST_KEY_INTERVAL: Duration = Duration::from_millis(200);
 
 const KEYS_CURRENT: &str =
     "/* keys_current */ select kid, public_key_pem from signing_keys where retired_at is null order by created_at desc";
@@ -37,14 +38,14 @@ impl Keys {
     #[must_use]
     pub fn new(db: Db) -> Self {
         let source = db.clone();
-        let loaded = Refreshed::new("signing_keys", PACE, move || load(source.clone()));
+        let loaded = Refreshed::new("signing_keys", REFRESH, move || load(source.clone()));
         Self { db, loaded }
     }
 
     /// Polls until there are keys, so that the process has them before the first request, or an outage.
     pub async fn prepare(self) {
-        while !self.loaded.again().await.is_ok_and(|known| !known.value.is_empty()) {
-            tokio::time::sleep(FIRST_KEY_POLL).await;
+        while !self.loaded.reload().await.is_ok_and(|known| !known.value.is_empty()) {
+            tokio::time::sleep(FIRST_KEY_INTERVAL).await;
         }
     }
 
@@ -69,7 +70,7 @@ impl Keys {
     ///
     /// # Errors
     /// `503` when Postgres doesn't answer.
-    pub async fn beyond(&self) -> Result<Arc<KeySet>, Problem> {
+    pub async fn newer(&self) -> Result<Arc<KeySet>, Problem> {
         self.loaded.newer().await.map(|known| known.value)
     }
 

@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 
 use crate::config::{self, Setup};
 use crate::problem::Problem;
-use crate::refreshed::{Pace, Refreshed};
+use crate::refreshed::{RefreshIntervals, Refreshed};
 use crate::trace;
 
 use claims::Claims;
@@ -25,7 +25,8 @@ pub use claims::Identity;
 use claims::IssuerConfig;
 
 /// Maximum age of an issuer's keys, and the pause between fetches for unknown keys or after failures.
-const PACE: Pace = Pace { max_age: Duration::from_secs(3600), pause: Duration::from_secs(30) };
+const REFRESH: RefreshIntervals =
+    RefreshIntervals { max_age: Duration::from_secs(3600), pause: Duration::from_secs(30) };
 /// Time limit of one fetch.
 const FETCH_TIMEOUT: Duration = Duration::from_millis(1500);
 /// Maximum size of a document from an issuer: discovery documents and key sets are a few kilobytes.
@@ -111,7 +112,7 @@ impl Issuer {
                 let claims = Claims::from_config(&config)?;
                 let name = config.issuer.clone();
                 let source = Source { config, http: http.clone() };
-                let keys = Refreshed::new(name, PACE, move || source.clone().load());
+                let keys = Refreshed::new(name, REFRESH, move || source.clone().load());
                 Ok(Self { claims, keys })
             })
             .collect()
@@ -186,7 +187,7 @@ impl Source {
     }
 
     async fn get(&self, url: &str) -> Result<Vec<u8>, String> {
-        let response = trace::told(self.http.get(url)).send().await;
+        let response = trace::with_traceparent(self.http.get(url)).send().await;
         let mut response = response.and_then(reqwest::Response::error_for_status).map_err(|e| e.to_string())?;
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|e| e.to_string())? {

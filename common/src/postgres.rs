@@ -142,12 +142,12 @@ impl Db {
     /// `503` when Postgres can't be reached, `500` when the statement fails.
     pub async fn outside_tenants(&self, (sql, params): Query<'_>) -> Result<Vec<Row>, Problem> {
         let span = span!("statement", otel.name = name(sql), otel.kind = "client", db.system.name = "postgresql");
-        let loan = Loan(Some(self.client().instrument(span.clone()).await?));
-        let client = loan.client();
+        let guard = ConnectionGuard(Some(self.client().instrument(span.clone()).await?));
+        let client = guard.client();
         let run = async { client.query(&client.prepare_cached(sql).await?, params).await };
         match tokio::time::timeout(TRIP_TIMEOUT, run).instrument(span).await {
             Ok(rows) => {
-                drop(loan.end());
+                drop(guard.release());
                 rows.map_err(|e| failed("outside_tenants", &e))
             }
             Err(_) => Err(Problem::unavailable("postgres", "no answer in time")),
@@ -171,21 +171,21 @@ impl Db {
     }
 }
 
-/// A connection during a round trip. It is destroyed when it is dropped before [`Loan::end`]: its state is unknown then.
-struct Loan(Option<Object>);
+/// A connection during a round trip. It is destroyed when it is dropped before [`ConnectionGuard::release`]: its state is unknown then.
+struct ConnectionGuard(Option<Object>);
 
-impl Loan {
+impl ConnectionGuard {
     fn client(&self) -> &Object {
-        self.0.as_ref().expect("a loan has its connection until it ends")
+        self.0.as_ref().expect("a guard has its connection until it is released")
     }
 
     /// Returns the connection, once the round trip is known to have left it clean.
-    fn end(mut self) -> Object {
-        self.0.take().expect("a loan has its connection until it ends")
+    fn release(mut self) -> Object {
+        self.0.take().expect("a guard has its connection until it is released")
     }
 }
 
-impl Drop for Loan {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         if let Some(client) = self.0.take() {
             drop(Object::take(client));
@@ -273,13 +273,13 @@ impl TenantTx<'_> {
     async fn trip(&mut self, queries: &[Query<'_>], commit: bool) -> Result<Vec<Vec<Row>>, Problem> {
         let name = self.name;
         let ended = || Problem::unavailable("postgres", format_args!("{name}: the transaction was given up before"));
-        let loan = Loan(Some(self.client.take().ok_or_else(ended)?));
+        let guard = ConnectionGuard(Some(self.client.take().ok_or_else(ended)?));
         let opening = (!self.begun).then(|| Opening { scope: self.scope, traceparent: trace::recorded(&self.span) });
-        let answers = tokio::time::timeout(TRIP_TIMEOUT, pipeline(loan.client(), opening, queries, commit));
+        let answers = tokio::time::timeout(TRIP_TIMEOUT, pipeline(guard.client(), opening, queries, commit));
         match answers.instrument(self.span.clone()).await {
             Ok(Ok(rows)) => {
                 self.begun = true;
-                let client = loan.end();
+                let client = guard.release();
                 if commit {
                     drop(client);
                     tracing::debug!(transaction = name, micros = self.started.elapsed().as_micros(), "committed");

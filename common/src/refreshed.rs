@@ -2,7 +2,7 @@
 //!
 //! It is read on a task of its own, one attempt at a time, so that no request waits for a newer value while an old one
 //! serves, and a request that is given up stops no attempt. After a failure the old value serves on, and the next attempt
-//! pauses. Only who has no value, or needs a newer one, waits for the attempt, all of them for the same one.
+//! pauses. Only callers without a value, or that need a newer one, wait for the attempt, all of them for the same one.
 
 use std::sync::{Arc, RwLock, RwLockWriteGuard};
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use crate::problem::Problem;
 
 /// Refresh intervals of a value.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Pace {
+pub(crate) struct RefreshIntervals {
     /// Maximum age at which it is used without a refresh.
     pub(crate) max_age: Duration,
     /// Pause after a failure, or after a newer value was requested, while there is a value.
@@ -45,7 +45,7 @@ pub(crate) struct Refreshed<T>(Arc<Inner<T>>);
 
 struct Inner<T> {
     name: String,
-    pace: Pace,
+    intervals: RefreshIntervals,
     load: Load<T>,
     state: RwLock<State<T>>,
 }
@@ -55,7 +55,7 @@ struct State<T> {
     running: Option<(AbortHandle, Attempt<T>)>,
     failed: Option<Instant>,
     /// When a newer value was last requested.
-    looked: Option<Instant>,
+    newer_requested: Option<Instant>,
 }
 
 impl<T> Clone for Refreshed<T> {
@@ -71,19 +71,23 @@ impl<T> std::fmt::Debug for Refreshed<T> {
 }
 
 impl<T: Send + Sync + 'static> Refreshed<T> {
-    /// A value that is read when it is first needed. `name` is what it is called in the log.
-    pub(crate) fn new<F>(name: impl Into<String>, pace: Pace, load: impl Fn() -> F + Send + Sync + 'static) -> Self
+    /// Makes a value that is read when it is first needed. `name` is its name in the log.
+    pub(crate) fn new<F>(
+        name: impl Into<String>,
+        intervals: RefreshIntervals,
+        load: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Self
     where
         F: Future<Output = Result<T, Problem>> + Send + 'static,
     {
-        let state = State { known: None, running: None, failed: None, looked: None };
+        let state = State { known: None, running: None, failed: None, newer_requested: None };
         let load: Load<T> = Box::new(move || load().boxed());
-        Self(Arc::new(Inner { name: name.into(), pace, load, state: RwLock::new(state) }))
+        Self(Arc::new(Inner { name: name.into(), intervals, load, state: RwLock::new(state) }))
     }
 
-    /// The value as far as it is known, however old; looks for a newer one in the background when it is time to.
+    /// Returns the value as far as it is known, however old; reloads it in the background when it is too old.
     pub(crate) fn known(&self) -> Option<Known<T>> {
-        let Pace { max_age, pause } = self.0.pace;
+        let RefreshIntervals { max_age, pause } = self.0.intervals;
         let old = {
             let state = self.0.state.read().expect("nothing panics while it holds the lock");
             let has_paused = state.failed.is_none_or(|at| at.elapsed() >= pause);
@@ -98,39 +102,39 @@ impl<T: Send + Sync + 'static> Refreshed<T> {
         old
     }
 
-    /// The value. Waits only where there is none yet.
+    /// Returns the value. Waits only where there is none yet.
     ///
     /// # Errors
-    /// Why there is none.
+    /// The reason why there is none.
     pub(crate) async fn current(&self) -> Result<Known<T>, Problem> {
         match self.known() {
             Some(known) => Ok(known),
-            None => self.again().await,
+            None => self.reload().await,
         }
     }
 
-    /// A value that was read just now, because the known one does not do; the known one where that was tried a moment ago.
+    /// Returns a newly read value, because the known one does not do; the known one where that was tried within the pause.
     ///
     /// # Errors
-    /// Why there is no newer one.
+    /// The reason why there is no newer one.
     pub(crate) async fn newer(&self) -> Result<Known<T>, Problem> {
         {
             let mut state = self.0.write();
-            let has_looked = state.looked.is_some_and(|at| at.elapsed() < self.0.pace.pause);
+            let has_looked = state.newer_requested.is_some_and(|at| at.elapsed() < self.0.intervals.pause);
             match &state.known {
                 Some(known) if has_looked && !state.is_running() => return Ok(known.clone()),
                 _ if has_looked => {}
-                _ => state.looked = Some(Instant::now()),
+                _ => state.newer_requested = Some(Instant::now()),
             }
         }
-        self.again().await
+        self.reload().await
     }
 
-    /// A value that was read just now.
+    /// Reads the value again, and returns it.
     ///
     /// # Errors
-    /// Why there is none.
-    pub(crate) async fn again(&self) -> Result<Known<T>, Problem> {
+    /// The reason why there is none.
+    pub(crate) async fn reload(&self) -> Result<Known<T>, Problem> {
         let attempt = self.0.attempt(&mut self.0.write());
         attempt.await
     }
@@ -147,7 +151,7 @@ impl<T: Send + Sync + 'static> Inner<T> {
         self.state.write().expect("nothing panics while it holds the lock")
     }
 
-    /// The attempt that runs, or a new one.
+    /// Returns the running attempt, or starts one.
     fn attempt(self: &Arc<Self>, state: &mut State<T>) -> Attempt<T> {
         match &state.running {
             Some((task, attempt)) if !task.is_finished() => return attempt.clone(),
@@ -197,16 +201,16 @@ mod tests {
 
     use super::*;
 
-    const AGED: Pace = Pace { max_age: Duration::ZERO, pause: Duration::from_secs(3600) };
+    const AGED: RefreshIntervals = RefreshIntervals { max_age: Duration::ZERO, pause: Duration::from_secs(3600) };
 
     /// A value that counts how often it was read, and what comes of the next attempt.
     fn counted(
-        pace: Pace,
+        intervals: RefreshIntervals,
         answers: tokio::sync::mpsc::UnboundedReceiver<bool>,
     ) -> (Refreshed<usize>, Arc<AtomicUsize>) {
         let (reads, answers) = (Arc::<AtomicUsize>::default(), Arc::new(tokio::sync::Mutex::new(answers)));
         let counted = Arc::clone(&reads);
-        let value = Refreshed::new("a test", pace, move || {
+        let value = Refreshed::new("a test", intervals, move || {
             let (reads, answers) = (Arc::clone(&counted), Arc::clone(&answers));
             async move {
                 let number = reads.fetch_add(1, Ordering::SeqCst) + 1;
@@ -274,8 +278,8 @@ mod tests {
     #[tokio::test]
     async fn a_newer_one_is_looked_for_once_in_a_while() {
         let (answers, receiver) = tokio::sync::mpsc::unbounded_channel();
-        let pace = Pace { max_age: Duration::from_secs(3600), pause: Duration::from_secs(3600) };
-        let (value, reads) = counted(pace, receiver);
+        let intervals = RefreshIntervals { max_age: Duration::from_secs(3600), pause: Duration::from_secs(3600) };
+        let (value, reads) = counted(intervals, receiver);
         answers.send(true).unwrap();
         answers.send(true).unwrap();
         assert_eq!(*value.current().await.unwrap().value, 1);

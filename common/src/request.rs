@@ -59,12 +59,12 @@ pub(crate) fn current<T>(look: impl FnOnce(&Current) -> Option<T>) -> Option<T> 
 }
 
 /// Notes the request's tenant, for the log. The first call wins.
-pub fn is_of(tenant: TenantId) {
+pub fn set_tenant(tenant: TenantId) {
     current(|request| request.tenant.set(tenant).ok());
 }
 
 /// Notes which function answers the request, where a process has several.
-pub fn is_for(function: &'static str) {
+pub fn set_function(function: &'static str) {
     current(|request| request.function.set(function).ok());
 }
 

@@ -75,7 +75,7 @@ pub(crate) fn recorded(span: &Span) -> Option<String> {
 }
 
 /// Adds the current `traceparent` to an outgoing call.
-pub fn told(call: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+pub fn with_traceparent(call: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
     match current() {
         Some(context) => call.header("traceparent", context.to_string()),
         None => call,

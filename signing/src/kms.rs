@@ -165,7 +165,7 @@ impl KmsKey {
             let token = provider.token(&[SCOPE]).await.map_err(|e| SigningError::Unavailable(e.to_string()))?;
             request = request.bearer_auth(token.as_str());
         }
-        let response = trace::told(request).send().await.map_err(unreachable)?;
+        let response = trace::with_traceparent(request).send().await.map_err(unreachable)?;
         let status = response.status();
         let body = response.bytes().await.map_err(unreachable)?;
         if status.is_success() {

@@ -131,7 +131,7 @@ async fn the_configuration_reference_is_current() {
     let mut ask = |function: &'static str, connect: &dyn Fn(&mut common::Setup)| {
         let mut setup = world.setup("coditect_all");
         connect(&mut setup);
-        for variable in setup.asked() {
+        for variable in setup.variables_read() {
             readers.entry(variable).or_default().push(function);
         }
     };
@@ -147,7 +147,7 @@ async fn the_configuration_reference_is_current() {
     ask("telemetry", &|s| assert!(telemetry::State::connect(s).is_some()));
     let mut whole = world.setup("coditect_all");
     assert!(all_in_one::connect(&mut whole).is_some());
-    for variable in whole.asked() {
+    for variable in whole.variables_read() {
         readers.entry(variable).or_insert_with(|| vec!["all-in-one"]);
     }
 

@@ -13,7 +13,7 @@ use crate::problem::Problem;
 /// The header in which a person of several tenants names the tenant that is meant, by its id.
 pub const TENANT_HEADER: &str = "coditect-tenant";
 
-/// Also records the subject of a member whose address is known and who signs in for the first time.
+/// Selects the memberships of a person, and records the subject of a member who signs in with a known address for the first time.
 const MEMBERSHIPS_BY_IDENTITY: &str = "/* memberships_by_identity */
     select user_id, tenant_id, role, is_claim, is_active from memberships_by_identity($1, $2, $3, $4, $5)";
 

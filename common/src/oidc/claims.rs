@@ -94,7 +94,7 @@ impl Claims {
     /// Checks an issuer's configuration.
     ///
     /// # Errors
-    /// A sentence that names the mistake and how to mend it.
+    /// A sentence that names the mistake and its correction.
     pub(super) fn from_config(config: &IssuerConfig) -> Result<Self, String> {
         let issuer = &config.issuer;
         let tenants = match config.tenants.as_ref().map(OneOrMany::as_slice) {

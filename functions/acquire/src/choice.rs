@@ -17,13 +17,13 @@ const ATTEMPTS: usize = 4;
 
 /// The counts of the licenses without room.
 #[derive(Debug, Default)]
-struct Full {
+struct FullLicenses {
     limit: u32,
     in_use: u32,
     wait_ms: Option<u64>,
 }
 
-impl Full {
+impl FullLicenses {
     fn add(&mut self, limit: u32, in_use: u32, wait_ms: u64) {
         self.limit = self.limit.saturating_add(limit);
         self.in_use = self.in_use.saturating_add(in_use);
@@ -60,7 +60,7 @@ async fn acquire_first(
     // Sessions that hold no seat: a license that can't be used has none, one that is full would have answered with it.
     let mut seatless: Vec<Uuid> = inactive.iter().filter_map(|license| license.held).collect();
     let holder = caller.holder(&request.hardware_id);
-    let mut full = Full::default();
+    let mut full = FullLicenses::default();
     let mut refused = inactive.into_iter().next().map(|license| (license.terms.state.clone(), license));
     let mut best: Option<License> = None;
     for license in active {

@@ -31,7 +31,7 @@ pub(crate) async fn claim(
     Body { value: request, .. }: Body<AuthRequest>,
 ) -> Result<Answer<ClaimAnswer>, Refusal> {
     let license = usable_license(&app, &request.license_key).await?;
-    request::is_of(license.tenant);
+    request::set_tenant(license.tenant);
     let may_speak = person.allowed_tenants().is_none_or(|all| all.contains(&license.tenant.as_uuid()));
     let user = if may_speak {
         queries::confirm_claim(&app.db, license.tenant, &person).await.map_err(uncounted)?

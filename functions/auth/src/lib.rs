@@ -122,7 +122,7 @@ async fn license(
     Body { value: request, .. }: Body<AuthRequest>,
 ) -> Result<Answer<AuthAnswer>, Refusal> {
     let license = usable_license(&app, &request.license_key).await?;
-    request::is_of(license.tenant);
+    request::set_tenant(license.tenant);
     let now = Timestamp::now();
     let expires = license.expires_at.map_or(now + ACCESS_TOKEN_TTL, |end| end.min(now + ACCESS_TOKEN_TTL));
     let claims = AccessClaims {

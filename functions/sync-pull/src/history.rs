@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use tokio_postgres::Row;
 use utoipa::IntoParams;
 
-use crate::queries::{self, Wish};
+use crate::queries::{self, PageQuery};
 use crate::{State, page_memory, sent};
 
 /// Default and maximum number of entries per page.
@@ -56,9 +56,9 @@ pub(crate) async fn history(
     let limit = limit(request.limit, USUAL_ENTRIES, MAX_ENTRIES)?;
     let cursor = request.cursor.as_deref().map(Cursor::parse).transpose()?;
     let before = cursor.map_or(i64::MAX, |cursor| cursor.unverified_seq);
-    let wish = Wish { after: before, limit, kind: Some(request.kind), project: None };
+    let query = PageQuery { after: before, limit, kind: Some(request.kind), project: None };
     let memory = page_memory().await?;
-    let (head, rows) = queries::history(&app.db, &caller, request.kind, &request.id, &wish).await?;
+    let (head, rows) = queries::history(&app.db, &caller, request.kind, &request.id, &query).await?;
     if let Some(cursor) = cursor {
         cursor.check(Listing::History, &head)?;
     } else if rows.is_empty() {

@@ -31,7 +31,7 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use queries::Wish;
+use queries::PageQuery;
 
 /// Default number of records per page.
 const USUAL_RECORDS: u16 = 500;
@@ -107,9 +107,10 @@ async fn pull(
     let limit = limit(request.limit, USUAL_RECORDS, MAX_PULL_RECORDS)?;
     let cursor = request.cursor.as_deref().map(Cursor::parse).transpose()?;
     let after = cursor.map_or(0, |cursor| cursor.unverified_seq);
-    let wish = Wish { after, limit, kind: request.kind, project: request.project_id.as_ref().map(ProjectId::as_str) };
+    let query =
+        PageQuery { after, limit, kind: request.kind, project: request.project_id.as_ref().map(ProjectId::as_str) };
     let memory = page_memory().await?;
-    let (head, rows) = queries::pull(&app.db, &caller, &wish).await?;
+    let (head, rows) = queries::pull(&app.db, &caller, &query).await?;
     if let Some(cursor) = cursor {
         cursor.check(Listing::Stream, &head)?;
     }
@@ -122,7 +123,7 @@ async fn pull(
     };
     let is_whole = taken.len() == rows.len() && rows.len() < usize::from(limit);
     let last = taken.last().map_or(after, page::seq);
-    let next = if is_whole { last.max(head.seq.min(wish.horizon())) } else { last };
+    let next = if is_whole { last.max(head.seq.min(query.horizon())) } else { last };
     // A record that changed while its content was fetched is on a later page.
     let has_more = next < head.seq || contents.len() < long.len();
     let page = page::write(taken, &contents, &head, next, has_more)?;

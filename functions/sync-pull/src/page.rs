@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-/// As many of the rows, from the first, as a page takes; at least one.
+/// Returns the number of rows, from the first, that fit into a page; at least one.
 pub(crate) fn fitting(rows: &[Row]) -> usize {
     let mut bytes = 0;
     let taken = rows.iter().take_while(|row| {

@@ -128,14 +128,14 @@ fn views(kind: Kind) -> [String; 4] {
 
 /// Parameters of a listing; `after` is before it, where the listing goes back.
 #[derive(Debug)]
-pub(crate) struct Wish<'a> {
+pub(crate) struct PageQuery<'a> {
     pub(crate) after: i64,
     pub(crate) limit: u16,
     pub(crate) kind: Option<Kind>,
     pub(crate) project: Option<&'a str>,
 }
 
-impl Wish<'_> {
+impl PageQuery<'_> {
     fn sql(&self) -> &'static str {
         let kind = self.kind.map_or(0, |kind| Kind::ALL.iter().position(|k| *k == kind).map_or(0, |at| at + 1));
         &PAGES[kind][usize::from(self.project.is_some())]
@@ -149,13 +149,13 @@ impl Wish<'_> {
 
 /// Reads the end of the stream, and a page of it. The head is read first: changes that are committed between the two are on the
 /// page or on a later one, and none is lost.
-pub(crate) async fn pull(db: &Db, caller: &Caller, wish: &Wish<'_>) -> Result<(Head, Vec<Row>), Problem> {
+pub(crate) async fn pull(db: &Db, caller: &Caller, query: &PageQuery<'_>) -> Result<(Head, Vec<Row>), Problem> {
     let license = context::head::license_of(caller);
-    let limit = i64::from(wish.limit);
-    let both: [&(dyn ToSql + Sync); 3] = [&wish.after, &limit, &wish.project];
-    let params = if wish.project.is_some() { &both[..] } else { &both[..2] };
+    let limit = i64::from(query.limit);
+    let both: [&(dyn ToSql + Sync); 3] = [&query.after, &limit, &query.project];
+    let params = if query.project.is_some() { &both[..] } else { &both[..2] };
     let tx = db.tenant("context_pull", caller.tenant()).await?;
-    let [head, rows] = tx.finish([Head::query(&[&license]), (wish.sql(), params)]).await?;
+    let [head, rows] = tx.finish([Head::query(&[&license]), (query.sql(), params)]).await?;
     Ok((allowed(db, caller, &head).await?, rows))
 }
 
@@ -179,20 +179,20 @@ pub(crate) async fn view(
     db: &Db,
     caller: &Caller,
     kind: Kind,
-    wish: &Wish<'_>,
+    query: &PageQuery<'_>,
     status: Option<&str>,
 ) -> Result<(Head, Vec<Row>), Problem> {
     let license = context::head::license_of(caller);
-    let limit = i64::from(wish.limit) + 1;
-    let mut params: Vec<&(dyn ToSql + Sync)> = vec![&wish.after, &limit, &PAGE_BYTES];
-    if wish.project.is_some() {
-        params.push(&wish.project);
+    let limit = i64::from(query.limit) + 1;
+    let mut params: Vec<&(dyn ToSql + Sync)> = vec![&query.after, &limit, &PAGE_BYTES];
+    if query.project.is_some() {
+        params.push(&query.project);
     }
     if status.is_some() {
         params.push(&status);
     }
     let views = VIEWS.get(&kind).ok_or_else(|| Problem::internal_error(format_args!("there is no view of {kind}")))?;
-    let sql = &views[usize::from(wish.project.is_some()) + 2 * usize::from(status.is_some())];
+    let sql = &views[usize::from(query.project.is_some()) + 2 * usize::from(status.is_some())];
     let tx = db.tenant("context_view", caller.tenant()).await?;
     let [head, rows] = tx.finish([Head::query(&[&license]), (sql, &params)]).await?;
     Ok((allowed(db, caller, &head).await?, rows))
@@ -204,12 +204,12 @@ pub(crate) async fn history(
     caller: &Caller,
     kind: Kind,
     id: &RecordId,
-    wish: &Wish<'_>,
+    query: &PageQuery<'_>,
 ) -> Result<(Head, Vec<Row>), Problem> {
     let license = context::head::license_of(caller);
-    let (kind, limit) = (context::kind::number(kind), i64::from(wish.limit) + 1);
+    let (kind, limit) = (context::kind::number(kind), i64::from(query.limit) + 1);
     let tx = db.tenant("context_history", caller.tenant()).await?;
-    let history: Query<'_> = (HISTORY, &[&kind, &id.as_str(), &wish.after, &limit, &PAGE_BYTES]);
+    let history: Query<'_> = (HISTORY, &[&kind, &id.as_str(), &query.after, &limit, &PAGE_BYTES]);
     let [head, rows] = tx.finish([Head::query(&[&license]), history]).await?;
     Ok((allowed(db, caller, &head).await?, rows))
 }

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use tokio_postgres::Row;
 use utoipa::IntoParams;
 
-use crate::queries::{self, Wish};
+use crate::queries::{self, PageQuery};
 use crate::{State, page_memory, sent};
 
 /// Default and maximum number of views per page.
@@ -121,9 +121,9 @@ async fn list<T: Serialize>(
     let limit = limit(wished, USUAL_VIEWS, MAX_VIEWS)?;
     let cursor = cursor.as_deref().map(Cursor::parse).transpose()?;
     let before = cursor.map_or(i64::MAX, |cursor| cursor.unverified_seq);
-    let wish = Wish { after: before, limit, kind: Some(kind), project: project.as_ref().map(ProjectId::as_str) };
+    let query = PageQuery { after: before, limit, kind: Some(kind), project: project.as_ref().map(ProjectId::as_str) };
     let memory = page_memory().await?;
-    let (head, rows) = queries::view(&app.db, caller, kind, &wish, status).await?;
+    let (head, rows) = queries::view(&app.db, caller, kind, &query, status).await?;
     if let Some(cursor) = cursor {
         cursor.check(Listing::View, &head)?;
     }

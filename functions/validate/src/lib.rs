@@ -108,7 +108,7 @@ async fn validate(
         let answer = with_event("none", ValidateAnswer::invalid(InvalidReason::NotFound));
         return Ok((FailedAttempt(app.hasher.hash(&key)), Answer::ok(answer)).into_response());
     };
-    request::is_of(license.tenant);
+    request::set_tenant(license.tenant);
     let plan = license.plan.clone();
     let answer = match refusal(&app, &license, &request, address).await? {
         Some(refused) => refused,
@@ -139,7 +139,7 @@ async fn deactivate(
     for hash in app.hasher.hashes(&key) {
         let found = queries::deactivate(&app.db, &hash, &request.machine_id, address.0).await;
         if let Some((tenant, room)) = found.map_err(|problem| (None, problem))? {
-            request::is_of(tenant);
+            request::set_tenant(tenant);
             let next_activation_at = room.place_at.max(room.activation_at);
             return Ok(Answer::ok(DeactivateAnswer { status: Deactivated::Deactivated, next_activation_at }));
         }

@@ -231,7 +231,7 @@ impl Ledger {
         let (mut asked, mut has_asked_payment, mut has_waited) = (Vec::new(), false, false);
         for _ in 0..ATTEMPTS {
             let owner = self.owner_of(&entry).await?;
-            owner.iter().for_each(|owner| request::is_of(owner.tenant));
+            owner.iter().for_each(|owner| request::set_tenant(owner.tenant));
             let is_guess = owner.as_ref().is_none_or(|owner| owner.subscription.is_none());
             if is_guess && is_about_payment(&entry.meaning) && !has_asked_payment {
                 has_asked_payment = true;

@@ -94,7 +94,8 @@ impl Transport {
     async fn retried(&self, request: impl Fn() -> reqwest::RequestBuilder) -> Result<Value, ApiError> {
         let mut attempt = 1;
         loop {
-            let request = trace::told(request()).bearer_auth(&self.key).header("stripe-version", VERSION).build();
+            let request =
+                trace::with_traceparent(request()).bearer_auth(&self.key).header("stripe-version", VERSION).build();
             let request = request.map_err(|e| ApiError::Unreachable(chain(&e.without_url())))?;
             match self.sent(request).await {
                 Ok(answer) => return Ok(answer),
