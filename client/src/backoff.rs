@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::random;
+use local::random;
 
 /// Exponential backoff: the wait doubles from the first to the longest; half of it is random.
 #[derive(Clone, Debug)]

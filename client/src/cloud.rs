@@ -8,19 +8,16 @@ use std::time::{Duration, Instant};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use protocol::id::{IdempotencyKey, TenantId};
-use protocol::problem::ProblemDocument;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use ureq::http::{Response, StatusCode, Uri};
 use ureq::{Agent, Body};
 
-use crate::Address;
 use crate::backoff::Backoff;
-use crate::error::{Error, Refusal};
 use crate::network::{Network, Way};
-use crate::outage::{self, Fault, Outage};
 use crate::trace::Tracer;
 use crate::trace_headers::marked;
+use crate::{Address, Error, Fault, Outage, Refusal, http_failure};
 
 /// Longest answer that is read, in bytes: a set of keys is the largest, and has a few kilobytes.
 pub(crate) const MAX_ANSWER_LEN: u64 = 1024 * 1024;
@@ -41,7 +38,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 const ATTEMPTS: u32 = 3;
 
 /// Time after which no further attempt begins.
-const PATIENCE: Duration = Duration::from_secs(5);
+const LAST_ATTEMPT_AFTER: Duration = Duration::from_secs(5);
 
 /// A request.
 #[derive(Debug)]
@@ -78,7 +75,7 @@ impl Cloud {
     }
 
     pub(crate) fn get<T: DeserializeOwned>(&self, from: &Address, effort: Effort) -> Result<T, Error> {
-        patiently(effort, || {
+        with_retries(effort, || {
             let answer = marked(self.agent(from)?.get(from.as_str())).call();
             read(from, answer, MAX_ANSWER_LEN)
         })
@@ -91,7 +88,7 @@ impl Cloud {
         (bearer, tenant): (&str, TenantId),
         effort: Effort,
     ) -> Result<T, Error> {
-        patiently(effort, || {
+        with_retries(effort, || {
             let request = marked(self.agent(from)?.get(from.as_str()));
             let request = request
                 .header("authorization", format!("Bearer {bearer}"))
@@ -112,7 +109,7 @@ impl Cloud {
     ) -> Result<T, Error> {
         let mut packed = GzEncoder::new(Vec::with_capacity(json.len() / 4), Compression::fast());
         let packed = packed.write_all(json).and_then(|()| packed.finish()).expect("memory takes what is written");
-        patiently(effort, || {
+        with_retries(effort, || {
             let request = marked(self.agent(to)?.post(to.as_str())).header("authorization", format!("Bearer {bearer}"));
             let request = request.header("content-type", "application/json").header("content-encoding", "gzip");
             let request = request.header(TENANT_HEADER, tenant.to_string());
@@ -134,7 +131,7 @@ impl Cloud {
     }
 
     pub(crate) fn post<B: Serialize, T: DeserializeOwned>(&self, ask: &Ask<'_, B>, effort: Effort) -> Result<T, Error> {
-        patiently(effort, || {
+        with_retries(effort, || {
             let mut request = marked(self.agent(&ask.to)?.post(ask.to.as_str()));
             if let Some(token) = ask.bearer {
                 request = request.header("authorization", format!("Bearer {token}"));
@@ -168,7 +165,7 @@ impl Cloud {
 }
 
 /// Retries a call that failed for a transient reason.
-fn patiently<T>(effort: Effort, attempt: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
+fn with_retries<T>(effort: Effort, attempt: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
     let begin = Instant::now();
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(2));
     let mut attempts = 1;
@@ -178,7 +175,7 @@ fn patiently<T>(effort: Effort, attempt: impl Fn() -> Result<T, Error>) -> Resul
             other => return other,
         };
         let wait = backoff.wait(outage.retry_after.map(Duration::from_secs));
-        if attempts == ATTEMPTS || begin.elapsed() + wait > PATIENCE {
+        if attempts == ATTEMPTS || begin.elapsed() + wait > LAST_ATTEMPT_AFTER {
             return Err(Error::Unavailable(outage));
         }
         attempts += 1;
@@ -203,8 +200,7 @@ fn read<T: DeserializeOwned>(
         return serde_json::from_str(&text).map_err(|_| foreign(to, &text));
     }
 
-    let problem = serde_json::from_str::<ProblemDocument>(&text).ok();
-    let refusal = problem.map(|problem| Refusal { problem, raw: text });
+    let refusal = Refusal::parse(&text);
     if let (Some(host), None) = (elsewhere, &refusal) {
         return Err(redirected(to, &host));
     }
@@ -214,12 +210,10 @@ fn read<T: DeserializeOwned>(
         refusal => {
             let asked = refusal.as_ref().and_then(|refusal| refusal.problem.retry_after_seconds);
             let cause = format!("HTTP status {}", status.as_u16());
-            let retry_after = header.or(asked);
-            Err(Error::Unavailable(Box::new(Outage {
-                retry_after,
-                refusal,
-                ..Outage::new(to, cause, fault_of(status))
-            })))
+            let mut outage = Outage::new(to, cause, fault_of(status));
+            outage.retry_after = header.or(asked);
+            outage.refusal = refusal;
+            Err(Error::Unavailable(Box::new(outage)))
         }
     }
 }
@@ -259,7 +253,7 @@ fn fault_of(status: StatusCode) -> Fault {
 }
 
 fn failed(to: &Address, error: &ureq::Error) -> Error {
-    let (mut cause, mut fault) = outage::cause(error);
+    let (mut cause, mut fault) = http_failure::cause(error);
     // A call that fails on its way through a proxy counts as the proxy's fault, as far as can be seen from here.
     if let (Fault::Network, Ok(Some(way))) = (fault, Way::to(to)) {
         cause = format!("{cause}, through the proxy {way}");

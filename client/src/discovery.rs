@@ -1,21 +1,22 @@
-//! CloudDiscovery of the cloud: the address of each function, the issuer, and its keys. Fetched from one address, and stored sealed.
+//! Discovery of the cloud: the address of each function, the issuer, and its keys. Fetched from one address, and stored sealed.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
+use local::clock::{Clock, is_recent};
+use local::notice::{Notice, Notify};
+use local::vault::Vault;
 use protocol::token::{Jwks, KeySet, TokenError};
 use protocol::wire::{Discovery, Oidc};
 use serde::{Deserialize, Serialize};
 
 use crate::cloud::{Cloud, Effort};
-use crate::notice::{Notice, Notify};
-use crate::vault::Vault;
-use crate::{Address, Error, Fault, LicenseClient};
+use crate::{Address, Error, Fault};
 
 const FILE: &str = "directory";
 
-/// Age up to which a directory is used without a request: as long as the keys may be cached.
+/// Age up to which a discovery answer is used without a request: as long as the keys may be cached.
 const FRESH: SignedDuration = SignedDuration::from_hours(1);
 
 /// Discovery answer and keys of a cloud, as they are stored.
@@ -27,7 +28,7 @@ struct Entry {
     jwks: Jwks,
 }
 
-/// CloudDiscovery of the cloud, with its keys ready for use.
+/// Description of the cloud by itself, with its keys ready for use.
 #[derive(Debug)]
 pub(crate) struct CloudDiscovery {
     entry: Entry,
@@ -65,58 +66,54 @@ impl CloudDiscovery {
 
     /// Returns the page where a person without an account chooses a plan, if the cloud has one. Only an address that a browser
     /// opens, and none with plain http to another machine.
-    fn register_url(&self) -> Option<String> {
+    pub(crate) fn register_url(&self) -> Option<String> {
         let url = self.entry.discovery.register_url.as_deref()?;
         let whole = url.split(['?', '#']).next()?.parse::<Address>().is_ok();
         whole.then(|| url.to_owned())
     }
 
     fn is_fresh(&self, now: Timestamp) -> bool {
-        let age = now.duration_since(self.entry.fetched_at);
-        !age.is_negative() && age < FRESH
+        is_recent(self.entry.fetched_at, now, FRESH)
     }
 }
 
-impl LicenseClient {
-    /// Returns the page where a person without an account chooses a plan, as the cloud names it; none where keys come from an
-    /// admin.
-    ///
-    /// ```no_run
-    /// # fn main() -> Result<(), coditect::Error> {
-    /// # let client = coditect::LicenseClient::builder().build()?;
-    /// println!("{}", client.register_url()?.as_deref().unwrap_or("Ask your admin."));
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when the cloud cannot be reached, and never could.
-    pub fn register_url(&self) -> Result<Option<String>, Error> {
-        let client = &self.inner;
-        Ok(client.directories.current(client.time.wall(), Effort::Few)?.register_url())
+/// Discovery answer of the cloud about itself.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Discovered {
+    /// Issuer (`iss`) of the cloud's tokens.
+    pub issuer: String,
+    /// Address of each function, by its name.
+    pub functions: BTreeMap<String, String>,
+}
+
+impl From<&CloudDiscovery> for Discovered {
+    fn from(discovery: &CloudDiscovery) -> Self {
+        Self { issuer: discovery.issuer().to_owned(), functions: discovery.functions().clone() }
     }
 }
 
-/// Fetches and stores the directory.
+/// Fetches and stores the discovery.
 #[derive(Debug)]
-pub(crate) struct Directories {
+pub(crate) struct DiscoveryCache {
     cloud_url: Address,
     cloud: Cloud,
     vault: Vault,
     notify: Notify,
+    clock: Clock,
     current: Mutex<Option<Arc<CloudDiscovery>>>,
 }
 
-impl Directories {
-    pub(crate) fn new(cloud_url: Address, cloud: Cloud, vault: Vault, notify: Notify) -> Self {
-        Self { cloud_url, cloud, vault, notify, current: Mutex::new(None) }
+impl DiscoveryCache {
+    pub(crate) fn new(cloud_url: Address, cloud: Cloud, vault: Vault, notify: Notify, clock: Clock) -> Self {
+        Self { cloud_url, cloud, vault, notify, clock, current: Mutex::new(None) }
     }
 
     pub(crate) fn cloud_url(&self) -> &Address {
         &self.cloud_url
     }
 
-    /// Returns the stored directory, of whatever age, without a request.
+    /// Returns the stored discovery answer, of whatever age, without a request.
     pub(crate) fn known(&self) -> Result<Option<Arc<CloudDiscovery>>, Error> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if current.is_none() {
@@ -125,80 +122,73 @@ impl Directories {
         Ok(current.clone())
     }
 
-    /// Returns a directory that is not older than an hour; or an older one, while the cloud is unavailable.
-    pub(crate) fn current(&self, now: Timestamp, effort: Effort) -> Result<Arc<CloudDiscovery>, Error> {
-        let known = self.known()?;
-        match known {
+    /// Returns a discovery answer that is not older than an hour; or an older one, while the cloud is unavailable.
+    pub(crate) fn current(&self, effort: Effort) -> Result<Arc<CloudDiscovery>, Error> {
+        let now = self.clock.now();
+        match self.known()? {
             Some(known) if known.is_fresh(now) => {
                 let age = now.duration_since(known.entry.fetched_at);
                 self.cloud.tracer.remembered("where the functions are, and their keys", age);
                 Ok(known)
             }
-            known => match (self.fetch(now, effort), known) {
+            known => match (self.fetch(effort), known) {
                 (Err(error), Some(known)) if error.is_unavailable() => Ok(known),
                 (fetched, _) => fetched,
             },
         }
     }
 
-    /// Returns the stored directory, of whatever age; fetches one only if there is none. For calls that must not wait for two
+    /// Returns the stored discovery answer, of whatever age; fetches one only if there is none. For calls that must not wait for two
     /// others first, and whose functions were there a moment ago.
-    pub(crate) fn at_hand(&self, now: Timestamp) -> Result<Arc<CloudDiscovery>, Error> {
-        self.known()?.map_or_else(|| self.fetch(now, Effort::Once), Ok)
+    pub(crate) fn at_hand(&self) -> Result<Arc<CloudDiscovery>, Error> {
+        self.known()?.map_or_else(|| self.fetch(Effort::Once), Ok)
     }
 
     /// Checks a token that was signed just now. A key that is not known may be new, so the keys are fetched once more.
-    pub(crate) fn check<C>(
-        &self,
-        now: Timestamp,
-        check: impl Fn(&CloudDiscovery) -> Result<C, TokenError>,
-    ) -> Result<C, Error> {
-        match check(&*self.current(now, Effort::Once)?) {
-            Err(TokenError::UnknownKey { .. }) => check(&*self.fetch(now, Effort::Once)?),
+    pub(crate) fn check<C>(&self, check: impl Fn(&CloudDiscovery) -> Result<C, TokenError>) -> Result<C, Error> {
+        match check(&*self.current(Effort::Once)?) {
+            Err(TokenError::UnknownKey { .. }) => check(&*self.fetch(Effort::Once)?),
             other => other,
         }
         .map_err(Error::Untrusted)
     }
 
-    /// Fetches the directory again, and checks that it can be used.
-    pub(crate) fn refresh(&self, now: Timestamp) -> Result<Arc<CloudDiscovery>, Error> {
-        let directory = self.fetch(now, Effort::Few)?;
+    /// Fetches the discovery answer again, and checks that it can be used.
+    pub(crate) fn refresh(&self) -> Result<Arc<CloudDiscovery>, Error> {
+        let discovery = self.fetch(Effort::Few)?;
         let refuse = |cause: &str| Error::outage(&self.cloud_url, cause, Fault::Foreign);
-        let discovery = &directory.entry.discovery;
-        if discovery.issuer.trim().is_empty() {
+        if discovery.issuer().trim().is_empty() {
             return Err(refuse("it does not say who signs"));
         }
-        if directory.keys.is_empty() {
+        if discovery.keys.is_empty() {
             return Err(refuse("it has no key that signatures can be checked with"));
         }
-        directory.endpoint("validate", "")?;
-        for url in discovery.functions.values() {
+        discovery.endpoint("validate", "")?;
+        for url in discovery.functions().values() {
             url.parse::<Address>()?;
         }
-        Ok(directory)
+        Ok(discovery)
     }
 
-    fn fetch(&self, now: Timestamp, effort: Effort) -> Result<Arc<CloudDiscovery>, Error> {
+    fn fetch(&self, effort: Effort) -> Result<Arc<CloudDiscovery>, Error> {
         let discovery: Discovery = self.cloud.get(&self.cloud_url.join("/.well-known/coditect.json"), effort)?;
         let jwks: Jwks = self.cloud.get(&discovery.jwks_uri.parse()?, effort)?;
-        let entry = Entry { cloud_url: self.cloud_url.to_string(), fetched_at: now, discovery, jwks };
-        if let Ok(json) = serde_json::to_vec(&entry)
-            && let Err(error) = self.vault.seal(FILE, &json)
-        {
+        let entry = Entry { cloud_url: self.cloud_url.to_string(), fetched_at: self.clock.now(), discovery, jwks };
+        if let Err(error) = self.vault.seal_json(FILE, &entry) {
             self.notify.send(&Notice::NotStored(error));
         }
-        let directory = Arc::new(CloudDiscovery::new(entry));
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(directory.clone());
-        Ok(directory)
+        let discovery = Arc::new(CloudDiscovery::new(entry));
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(discovery.clone());
+        Ok(discovery)
     }
 
-    /// Reads the stored directory. One of another cloud is not used, nor one that cannot be opened: the next call fetches one.
+    /// Reads the stored discovery. One of another cloud is not used, nor one that cannot be opened: the next call fetches one.
     fn stored(&self) -> Result<Option<Entry>, Error> {
-        let json = match self.vault.open(FILE) {
-            Err(Error::Sealed { .. }) => None,
-            other => other?,
-        };
-        let entry = json.and_then(|json| serde_json::from_slice::<Entry>(&json).ok());
-        Ok(entry.filter(|entry| entry.cloud_url == self.cloud_url.as_str()))
+        Ok(self.vault.open_json::<Entry>(FILE)?.filter(|entry| entry.cloud_url == self.cloud_url.as_str()))
     }
+}
+
+/// Returns the time at which a token was signed.
+pub(crate) fn signed_at(iat: i64) -> Result<Timestamp, TokenError> {
+    Timestamp::from_second(iat).map_err(|_| TokenError::Malformed)
 }

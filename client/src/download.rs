@@ -4,8 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
 
 use crate::cloud::{ANSWER_TIMEOUT, Cloud, MAX_ANSWER_LEN};
-use crate::update::UpdateError;
-use crate::{Address, Error, Fault, outage};
+use crate::{Address, Error, Fault, UpdateError, http_failure};
 
 /// Timeout of a file of some megabytes, over the slowest line in use.
 const TIMEOUT: Duration = Duration::from_secs(600);
@@ -24,7 +23,7 @@ impl Cloud {
         let request = self.agent(from)?.get(from.as_str()).header("accept", "*/*");
         let request = request.config().timeout_global(Some(timeout));
         let answer = request.timeout_recv_response(Some(ANSWER_TIMEOUT)).build().call();
-        let mut answer = answer.map_err(|error| outage(outage::cause(&error)))?;
+        let mut answer = answer.map_err(|error| outage(http_failure::cause(&error)))?;
         if !answer.status().is_success() {
             return Err(outage((format!("HTTP status {}", answer.status().as_u16()), Fault::Cloud)));
         }
@@ -36,7 +35,7 @@ impl Cloud {
                 Ok(0) => return Ok(()),
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => return Err(outage(outage::cause(&ureq::Error::from(error)))),
+                Err(error) => return Err(outage(http_failure::cause(&ureq::Error::from(error)))),
             };
             left = left.checked_sub(count as u64).ok_or_else(|| UpdateError::TooLong { url: from.to_string() })?;
             let written = into.write_all(&some[..count]);

@@ -102,69 +102,55 @@
 //! the folder. Tokens are checked at every use, so a changed one is refused.
 
 mod access;
-mod address;
-mod allowance;
 mod backoff;
 mod client;
-mod clock;
 mod cloud;
-mod config;
-mod context;
+mod core;
 mod crypto_provider;
 mod discovery;
 mod doctor;
 mod download;
-pub mod environment;
-mod error;
-mod hardware;
-mod home;
-pub mod hook;
-pub mod input;
-mod instance;
-mod keychain;
-mod last_error;
-mod last_refusal;
-mod license;
+mod http_failure;
+mod last_validation;
+mod license_key;
 mod network;
-mod notice;
-mod outage;
-mod profile;
-mod project;
-mod random;
-mod remaining;
 mod seat;
+mod seat_token;
 mod sign_in;
 mod status;
-mod stopwatch;
 mod sync;
-pub mod telemetry;
-pub mod text;
+mod telemetry_sender;
+mod token_cache;
 mod trace;
 mod trace_headers;
 pub mod update;
-mod uptime;
 mod validation;
-mod vault;
 
-pub use address::Address;
-pub use allowance::Allowance;
-pub use client::{Discovered, LicenseClient, LicenseClientBuilder};
-pub use clock::now;
-pub use config::Config;
-pub use context::{
-    Change, ContextError, ContextStore, Draft, Entry, Filter, JournalEntry, JournalEvent, Mended, Queued, SyncStatus,
-    Trouble,
+/// The environment variables that this program reads.
+pub mod environment {
+    pub use local::environment::{AGENT, HARDWARE_ID, HOME, KEYCHAIN, LICENSE_KEY, PROFILE, UPDATE_URL, has_browser};
+}
+
+/// Telemetry: off, until the user turns it on.
+pub mod telemetry {
+    pub use local::telemetry::{Telemetry, TelemetryStatus};
+}
+
+/// Text as it comes from people, editors and file systems: byte order marks, UTF-16, Unicode's normal forms.
+pub mod text {
+    pub use local::text::{decoded, folded, forms, is_blank, nfc};
+}
+
+pub use client::{LicenseClient, LicenseClientBuilder};
+pub use discovery::Discovered;
+pub use doctor::Diagnosis;
+pub use local::doctor::{Check, Health};
+pub use local::{
+    Address, Allowance, Change, Config, ContextError, ContextStore, Draft, Ending, Entry, Error, ExportFault,
+    FREE_COMMANDS_PER_DAY, Fault, Filter, HomeFault, HookError, JournalEntry, JournalEvent, KeychainFault, KeysError,
+    LastError, LastRefusal, License, Mended, Notice, Outage, Profile, Queued, Refusal, SignInError, Source, Sso,
+    SyncStatus, Trouble, UpdateError, Uptime, Verdict, hook, input, now, project_name,
 };
-pub use doctor::{Check, Diagnosis, Health};
-pub use error::{Error, Fault, Outage, Refusal};
-pub use home::HomeFault;
-pub use keychain::KeychainFault;
-pub use last_error::LastError;
-pub use last_refusal::LastRefusal;
-pub use license::{FREE_COMMANDS_PER_DAY, License, Source, Verdict};
-pub use notice::Notice;
-pub use profile::Profile;
-pub use project::project_name;
 pub use protocol::content::ContentError;
 pub use protocol::id::{
     DeviceId, HardwareId, HardwareIdError, ProjectId, RecordId, SessionId, TaskStatus, TenantId, TextError,
@@ -177,10 +163,9 @@ pub use protocol::wire::{
     InvalidReason, Kind, KindStatus, OtherLicense, Quotas, Rejection, RejectionCode, SeatCounts, Tier, UnknownWord,
     Usage,
 };
-pub use seat::{Again, Ending, HeldSeat, Seat, SeatWait};
-pub use sign_in::{BrowserSignIn, DeviceSignIn, Revocation, SignInError, SignedIn, SignedOut, Sso};
+pub use seat::{Again, HeldSeat, Seat, SeatWait};
+pub use sign_in::{BrowserSignIn, DeviceSignIn, Revocation, SignedIn, SignedOut};
 pub use status::Status;
-pub use sync::keys::{ExportFault, KeyName, KeyStatus, KeyTaken, KeysError, exported_key_id};
+pub use sync::keys::{KeyName, KeyStatus, KeyTaken, exported_key_id};
 pub use sync::{Context, Pulled, Pushed, SyncProgress, Synced};
 pub use trace::Trace;
-pub use uptime::Uptime;

@@ -1,33 +1,36 @@
 //! Seats: acquired, kept by heartbeats from a thread of their own, and released.
 
-mod book;
 mod grant;
 mod heartbeat_loop;
 mod holders;
-mod patience;
+mod registry;
+mod stopwatch;
+mod wait;
 
-use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use local::command_count::CommandCount;
+use local::notice::Notice;
 use protocol::id::SessionId;
 use protocol::wire::{Feature, Quotas, ReleaseAnswer, ReleaseRequest, SeatCounts, Tier};
 
-use crate::client::Inner;
 use crate::cloud::{Ask, Effort};
-use crate::error::Refusal;
-use crate::notice::Notice;
-use crate::stopwatch::Stopwatch;
-use crate::{Allowance, Error, LastError, License, LicenseClient, allowance, last_refusal};
-pub use book::HeldSeat;
-pub use patience::{Again, SeatWait};
+use crate::core::Core;
+use crate::{Allowance, Ending, Error, LastError, LastRefusal, License, access};
 
-use book::Entry;
+pub use registry::HeldSeat;
+pub use wait::{Again, SeatWait};
+
+pub(crate) use grant::{last_license, last_token_until};
+pub(crate) use registry::held;
+
 use grant::Grant;
-pub(crate) use grant::forget;
 use holders::Holding;
+use registry::Entry;
+use stopwatch::Stopwatch;
 
 /// One of the license's simultaneous uses, held for as long as this value lives.
 ///
@@ -56,33 +59,12 @@ pub struct Seat {
 }
 
 /// Longest single wait: timers stand still while a machine sleeps, so the elapsed time is checked every few seconds.
-const NAP: Duration = Duration::from_secs(5);
-
-/// Reason why a seat has ended. [`Display`](fmt::Display) writes it as a sentence.
-#[derive(Debug, Clone)]
-pub enum Ending {
-    /// The cloud has ended the seat.
-    Refused(Box<Refusal>),
-    /// The cloud could not be reached before the license token expired.
-    Unreachable,
-}
-
-impl fmt::Display for Ending {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused(refusal) => write!(f, "This seat has ended. {refusal}"),
-            Self::Unreachable => f.write_str(
-                "This seat has ended. The cloud could not be reached before the license token expired. \
-                 Connect to the network and start again.",
-            ),
-        }
-    }
-}
+const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 
 /// State that a seat shares with its thread.
 #[derive(Debug)]
 struct Shared {
-    client: Arc<Inner>,
+    core: Arc<Core>,
     state: Mutex<State>,
     wake: Condvar,
 }
@@ -97,112 +79,52 @@ struct State {
     entry: Entry,
 }
 
-impl LicenseClient {
-    /// Acquires a seat: with a license key of the environment, else for the signed-in user, else with the stored license
-    /// key.
-    ///
-    /// While the cloud cannot be reached, the last license token of this machine is used as long as it is valid, and the
-    /// cloud is asked for the seat until it answers.
-    ///
-    /// ```no_run
-    /// # fn main() -> Result<(), coditect::Error> {
-    /// # let client = coditect::LicenseClient::builder().build()?;
-    /// let seat = client.acquire()?;
-    /// println!("{} of {:?} seats", seat.session_id(), seat.seats());
-    /// seat.release()?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::NoKey`] without a sign-in and a license key; [`Error::Refused`] when every seat is taken or the license is not active;
-    /// [`Error::Unavailable`] when the cloud cannot be reached and no license token serves.
-    pub fn acquire(&self) -> Result<Seat, Error> {
-        let credential = self.credential()?;
-        // Joined first, so that a process that is just leaving does not release this one's seat.
-        let holding = Holding::join(&self.inner.home)?;
-        let attempt = grant::new_attempt();
-        let (grant, reached) = match grant::acquire(&self.inner, &credential, &attempt, Effort::Few) {
-            Ok(grant) => {
-                last_refusal::forget(&self.inner);
-                (grant, true)
-            }
-            Err(outage) if outage.is_unavailable() => {
-                LastError::keep_in(&self.inner.home, self.inner.time.wall(), &outage);
-                let Some(grant) = grant::last(&self.inner)? else {
-                    grant::tell_doubt(&self.inner)?;
-                    return Err(outage);
-                };
-                (grant, false)
-            }
-            Err(error) => return Err(last_refusal::explain(&self.inner, error)),
-        };
-        let entry = Entry::new(&grant, self.inner.time.wall(), reached);
-        if let Err(error) = book::enter(&self.inner, &entry) {
-            self.inner.notify.send(&Notice::NotStored(error));
+/// Acquires a seat: with a license key of the environment, else for the signed-in user, else with the stored license key.
+pub(crate) fn acquire(core: &Arc<Core>) -> Result<Seat, Error> {
+    let credential = access::credential(core)?;
+    // Joined first, so that a process that is just leaving does not release this one's seat.
+    let holding = Holding::join(&core.home)?;
+    let attempt = grant::new_attempt();
+    let (grant, reached) = match grant::acquire(core, &credential, &attempt, Effort::Few) {
+        Ok(grant) => {
+            LastRefusal::forget(&core.vault);
+            (grant, true)
         }
-        let shared = Arc::new(Shared {
-            state: Mutex::new(State {
-                since: Stopwatch::start(&self.inner.time),
-                grant,
-                ending: None,
-                stopping: false,
-                entry,
-            }),
-            client: self.inner.clone(),
-            wake: Condvar::new(),
-        });
-        if !reached {
-            let remaining = shared.state().remaining().try_into().unwrap_or(SignedDuration::MAX);
-            self.inner.notify.send(&Notice::ContinuingOffline { remaining });
+        Err(outage) if outage.is_unavailable() => {
+            LastError::keep_in(&core.home, core.time.wall(), &outage);
+            let Some(grant) = grant::last(core)? else {
+                grant::tell_doubt(core)?;
+                return Err(outage);
+            };
+            (grant, false)
         }
-        let heartbeat_loop = heartbeat_loop::start(shared.clone(), credential, reached);
-        Ok(Seat { shared, heartbeat_loop: Some(heartbeat_loop), holding: Some(holding) })
+        Err(error) => return Err(LastRefusal::explain(&core.vault, error)),
+    };
+    let entry = Entry::new(&grant, core.time.wall(), reached);
+    if let Err(error) = registry::insert(core, &entry) {
+        core.notify.send(&Notice::NotStored(error));
     }
+    let since = Stopwatch::start(&core.time);
+    let state = State { since, grant, ending: None, stopping: false, entry };
+    let shared = Arc::new(Shared { core: core.clone(), state: Mutex::new(state), wake: Condvar::new() });
+    if !reached {
+        let remaining = shared.state().remaining().try_into().unwrap_or(SignedDuration::MAX);
+        core.notify.send(&Notice::ContinuingOffline { remaining });
+    }
+    let heartbeat_loop = heartbeat_loop::start(shared.clone(), credential, reached);
+    Ok(Seat { shared, heartbeat_loop: Some(heartbeat_loop), holding: Some(holding) })
+}
 
-    /// Returns the seats that this machine holds, without asking the cloud.
-    ///
-    /// ```no_run
-    /// # fn main() -> Result<(), coditect::Error> {
-    /// # let client = coditect::LicenseClient::builder().build()?;
-    /// for seat in client.held_seats()? {
-    ///     println!("{} until {}", seat.session_id, seat.seat_expires_at);
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn held_seats(&self) -> Result<Vec<HeldSeat>, Error> {
-        Ok(book::entries(&self.inner)?.into_iter().map(|entry| entry.seat).collect())
+/// Releases a seat that any process has [left](Seat::leave). Returns true if the seat is free now.
+pub(crate) fn release_left(core: &Core, session: SessionId) -> Result<bool, Error> {
+    let holding = Holding::join(&core.home)?;
+    let Some(entry) = registry::left(core, session)? else { return Ok(false) };
+    let last = holding.leave();
+    if last.is_some() {
+        give_back(core, session, &entry.token)?;
     }
-
-    /// Releases a seat that any process has [left](Seat::leave). Returns true if the seat is free now: false while a
-    /// process of this machine keeps the same session, which then releases it, or if no such seat was left.
-    ///
-    /// # Errors
-    /// When the cloud cannot be reached. The seat then comes free by itself within minutes.
-    pub fn release_left(&self, session: SessionId) -> Result<bool, Error> {
-        let holding = Holding::join(&self.inner.home)?;
-        let Some(entry) = book::left(&self.inner, session)? else { return Ok(false) };
-        let last = holding.leave();
-        if last.is_some() {
-            give_back(&self.inner, session, &entry.token)?;
-        }
-        book::strike_left(&self.inner, session)?;
-        Ok(last.is_some())
-    }
-
-    pub(crate) fn forget_seat_token(&self) -> Result<(), Error> {
-        grant::forget(&self.inner)
-    }
-
-    /// Returns the license that the last license token grants, while the token is valid.
-    pub(crate) fn seat_license(&self) -> Result<Option<License>, Error> {
-        Ok(grant::last(&self.inner)?.as_ref().map(Grant::license))
-    }
-
-    pub(crate) fn seat_token_until(&self) -> Result<Option<Timestamp>, Error> {
-        Ok(grant::last(&self.inner)?.map(|grant| grant.expires_at))
-    }
+    registry::remove_left(core, session)?;
+    Ok(last.is_some())
 }
 
 impl Seat {
@@ -253,12 +175,13 @@ impl Seat {
         self.shared.state().grant.seats
     }
 
-    /// Counts a command, as [`LicenseClient::count_command`] does, with the limit that came with this seat.
+    /// Counts a command, as [`LicenseClient::count_command`](crate::LicenseClient::count_command) does, with the limit that came with this seat.
     ///
     /// # Errors
-    /// Those of [`LicenseClient::count_command`].
+    /// Those of [`LicenseClient::count_command`](crate::LicenseClient::count_command).
     pub fn count_command(&self) -> Result<Option<Allowance>, Error> {
-        allowance::count(&self.shared.client, &self.quotas())
+        let core = &self.shared.core;
+        CommandCount::new(&core.vault, &core.time.clock()).add(&self.quotas())
     }
 
     /// Returns the reason why the seat has ended; `None` while it is held.
@@ -277,7 +200,7 @@ impl Seat {
     }
 
     /// Stops the heartbeats without releasing the seat, which becomes free at [`seat_expires_at`](Self::seat_expires_at).
-    /// Until then this machine can [acquire](LicenseClient::acquire) it again, and [release](LicenseClient::release_left)
+    /// Until then this machine can [acquire](crate::LicenseClient::acquire) it again, and [release](crate::LicenseClient::release_left)
     /// it.
     ///
     /// # Errors
@@ -286,7 +209,7 @@ impl Seat {
         self.stop();
         let mut entry = self.shared.state().entry.clone();
         entry.seat.process = None;
-        book::enter(&self.shared.client, &entry)
+        registry::insert(&self.shared.core, &entry)
     }
 
     /// Stops the thread. Returns true if it had been stopped before.
@@ -307,27 +230,26 @@ impl Seat {
         // Held until the cloud has answered, so that a process that starts meanwhile waits and then acquires a seat of its
         // own.
         let last = self.holding.take().and_then(Holding::leave);
-        let client = &self.shared.client;
+        let core = &self.shared.core;
         let (entry, ended) = {
             let state = self.shared.state();
             (state.entry.clone(), state.ending.is_some())
         };
         // A failure is ignored, since an entry whose process has ended does not count.
-        let _ = book::strike(client, &entry);
+        let _ = registry::remove(core, &entry);
         let session = entry.seat.session_id;
-        if last.is_none() || ended || matches!(book::left(client, session), Ok(Some(_))) {
+        if last.is_none() || ended || matches!(registry::left(core, session), Ok(Some(_))) {
             return Ok(());
         }
-        give_back(client, session, &entry.token)
+        give_back(core, session, &entry.token)
     }
 }
 
-fn give_back(client: &Inner, session_id: SessionId, token: &str) -> Result<(), Error> {
-    let to = client.directories.at_hand(client.time.wall())?;
-    let to = to.endpoint("release", "/api/v1/licenses/release")?;
-    let body = ReleaseRequest { session_id, instance: Some(client.instance()) };
+fn give_back(core: &Core, session_id: SessionId, token: &str) -> Result<(), Error> {
+    let to = core.discovery.at_hand()?.endpoint("release", "/api/v1/licenses/release")?;
+    let body = ReleaseRequest { session_id, instance: Some(core.instance()) };
     let ask = Ask { to, body: &body, bearer: Some(token), idempotency_key: None };
-    client.cloud.post::<_, ReleaseAnswer>(&ask, Effort::Once).map(drop)
+    core.cloud.post::<_, ReleaseAnswer>(&ask, Effort::Once).map(drop)
 }
 
 impl Drop for Seat {
@@ -343,7 +265,7 @@ impl Shared {
     }
 
     /// Waits until this time has passed since the stopwatch's start; returns `false` if the thread is to stop. Time that
-    /// the machine sleeps counts as well, and is noticed within [`NAP`] after it wakes.
+    /// the machine sleeps counts as well, and is noticed within [`LONGEST_SLEEP`] after it wakes.
     fn wait(&self, since: &Stopwatch, time: Duration) -> bool {
         let mut state = self.state();
         while !state.stopping {
@@ -351,7 +273,7 @@ impl Shared {
             if left.is_zero() {
                 return true;
             }
-            (state, _) = self.wake.wait_timeout(state, left.min(NAP)).unwrap_or_else(PoisonError::into_inner);
+            (state, _) = self.wake.wait_timeout(state, left.min(LONGEST_SLEEP)).unwrap_or_else(PoisonError::into_inner);
         }
         false
     }

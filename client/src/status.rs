@@ -3,13 +3,17 @@
 use std::path::PathBuf;
 
 use jiff::Timestamp;
+use local::command_count::CommandCount;
+use local::text::lossy;
 use protocol::id::HardwareId;
 use protocol::key::LicenseKey;
 use serde::Serialize;
 
-use crate::context::{ContextStore, Database};
-use crate::text::lossy;
-use crate::{Allowance, Error, HeldSeat, LastError, LastRefusal, License, LicenseClient, SyncStatus, last_refusal};
+use crate::core::Core;
+use crate::{
+    Allowance, ContextStore, Error, HeldSeat, LastError, LastRefusal, License, SyncStatus, last_validation,
+    license_key, seat, sign_in, validation,
+};
 
 /// Status of this machine: what is stored here.
 #[derive(Clone, Debug, Serialize)]
@@ -53,68 +57,53 @@ pub struct Status {
     pub home: PathBuf,
 }
 
-impl LicenseClient {
-    /// Returns this machine's status, without asking the cloud.
-    ///
-    /// ```
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let folder = tempfile::tempdir()?;
-    /// # let home = folder.path().join("home");
-    /// # let client = coditect::LicenseClient::builder().home(&home).build()?;
-    /// let status = client.status()?;
-    /// println!("{} with {}", status.hardware_id, status.license.map_or("nothing", |license| license.tier.as_str()));
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn status(&self) -> Result<Status, Error> {
-        let mut locked = None;
-        // A keychain that is locked is no reason to show nothing.
-        let mut unless_locked = |error| match error {
-            Error::Keychain { fault, .. } => {
-                locked = Some(fault.to_string());
-                Ok(None)
-            }
-            error => Err(error),
-        };
-        let given = self.given_key()?.map(LicenseKey::redacted);
-        let key_is_given = given.is_some();
-        let kept = || self.license_key().map(|key| key.map(|key| key.redacted()));
-        let key = given.map_or_else(kept, |key| Ok(Some(key))).or_else(&mut unless_locked)?;
-        let who = self.signed_in().map(|who| who.map(|who| who.to_string())).or_else(&mut unless_locked)?;
-        let (sync, sync_error) = match self.sync_status() {
-            Ok(status) => (status, None),
-            Err(error) => (None, Some(error.to_string())),
-        };
-        let license = self.known_license()?;
-        let moment = self.inner.time.look()?;
-        if license.is_none() {
-            self.tell_doubt(moment)?;
+/// Returns this machine's status, without asking the cloud.
+pub(crate) fn read(core: &Core) -> Result<Status, Error> {
+    let mut locked = None;
+    // A keychain that is locked is no reason to show nothing.
+    let mut unless_locked = |error| match error {
+        Error::Keychain { fault, .. } => {
+            locked = Some(fault.to_string());
+            Ok(None)
         }
-        Ok(Status {
-            at: moment.now,
-            seat_token_until: if key.is_some() || who.is_some() { self.seat_token_until()? } else { None },
-            seats: self.held_seats()?,
-            signed_in_as: who,
-            license_key: key,
-            license_key_is_given: key_is_given,
-            locked,
-            last_refusal: if license.is_none() && !key_is_given { last_refusal::read(&self.inner) } else { None },
-            license,
-            commands_today: self.commands_today()?,
-            sync,
-            sync_error,
-            last_error: LastError::read(&self.inner.home),
-            cloud_url: self.cloud_url().to_string(),
-            hardware_id: self.hardware_id().clone(),
-            home: self.home().to_owned(),
-        })
+        error => Err(error),
+    };
+    let given = license_key::given(core)?.map(LicenseKey::redacted);
+    let key_is_given = given.is_some();
+    let kept = || license_key::stored(core).map(|key| key.map(|key| key.redacted()));
+    let key = given.map_or_else(kept, |key| Ok(Some(key))).or_else(&mut unless_locked)?;
+    let who = sign_in::who(core).map(|who| who.map(|who| who.to_string())).or_else(&mut unless_locked)?;
+    let (sync, sync_error) = match sync_status(core) {
+        Ok(status) => (status, None),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    let license = validation::known_license(core)?;
+    let moment = core.time.look()?;
+    if license.is_none() {
+        last_validation::tell_doubt(core, moment)?;
     }
+    let count = CommandCount::new(&core.vault, &core.time.clock());
+    Ok(Status {
+        at: moment.now,
+        seat_token_until: if key.is_some() || who.is_some() { seat::last_token_until(core)? } else { None },
+        seats: seat::held(core)?,
+        signed_in_as: who,
+        license_key: key,
+        license_key_is_given: key_is_given,
+        locked,
+        last_refusal: if license.is_none() && !key_is_given { LastRefusal::read(&core.vault) } else { None },
+        license,
+        commands_today: count.today(&validation::quotas(core)?)?,
+        sync,
+        sync_error,
+        last_error: LastError::read(&core.home),
+        cloud_url: core.discovery.cloud_url().to_string(),
+        hardware_id: core.machine.clone(),
+        home: core.home.path().to_owned(),
+    })
+}
 
-    /// Returns the state of the sync. A status makes no database.
-    fn sync_status(&self) -> Result<Option<SyncStatus>, Error> {
-        if !self.inner.home.holds(Database::Sessions.file())? {
-            return Ok(None);
-        }
-        ContextStore::open(Some(self.home().to_owned()))?.status().map(Some)
-    }
+/// Returns the state of the sync. A status makes no database.
+fn sync_status(core: &Core) -> Result<Option<SyncStatus>, Error> {
+    ContextStore::open_existing(&core.home)?.map(|store| store.status()).transpose()
 }

@@ -8,36 +8,31 @@
 //! One process syncs at a time, by a lock that the operating system releases when the process ends; writers and readers of
 //! the queue do not wait for it. No write transaction is open while the cloud is asked.
 
-mod background;
-pub(crate) mod cipher;
+mod cipher;
+mod content_crypto;
 mod encryption;
+pub(crate) mod keys;
 mod pull;
 mod push;
 mod pushed;
 mod record;
 mod session;
+pub(crate) mod tenant_key;
 mod watch;
 
 use std::fs::File;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
+use local::context::Progress;
+use local::notice::Notice;
 use protocol::id::{DeviceId, RecordId};
 use protocol::wire::{ContextStatus, HistoryPage, Kind};
 
-use crate::context::Progress;
-use crate::notice::Notice;
-use crate::{Config, ContextError, ContextStore, Error, LicenseClient, Trouble};
+use crate::core::Core;
+use crate::{Config, ContextError, ContextStore, Error, Trouble};
 
 pub use pull::Pulled;
 pub use pushed::Pushed;
-
-/// The file that the syncing process holds a lock on.
-pub(crate) const LOCK: &str = "sync.lock";
-
-/// Time for which to wait for another process that syncs. It is usually soon done.
-const PATIENCE: Duration = Duration::from_secs(5);
-const LOOK: Duration = Duration::from_millis(50);
 
 /// The context of a home folder and the cloud it is synced with.
 ///
@@ -52,7 +47,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// ```
 #[derive(Debug)]
 pub struct Context {
-    client: LicenseClient,
+    core: Arc<Core>,
     store: ContextStore,
     device: DeviceId,
 }
@@ -86,17 +81,14 @@ pub struct Synced {
     pub pulled: Pulled,
 }
 
-impl LicenseClient {
-    /// Returns the context that is kept in this client's home folder, and its sync with this client's cloud.
-    pub fn context(&self) -> Context {
-        let config = Config::in_home(self.inner.home.clone());
-        let store = ContextStore::with(config, self.inner.time.clock());
-        let device = DeviceId::parse(self.inner.machine.as_str()).expect("a hardware id is 64 hex characters");
-        Context { client: self.clone(), store, device }
-    }
-}
-
 impl Context {
+    /// Returns the context of a client's home folder.
+    pub(crate) fn new(core: &Arc<Core>) -> Self {
+        let store = ContextStore::with(Config::in_home(core.home.clone()), core.time.clock());
+        let device = DeviceId::parse(core.machine.as_str()).expect("a hardware id is 64 hex characters");
+        Self { core: core.clone(), store, device }
+    }
+
     /// Returns the context on this machine.
     pub fn store(&self) -> &ContextStore {
         &self.store
@@ -163,7 +155,7 @@ impl Context {
     fn ready(&self) -> Result<(), Error> {
         let files = self.store.compare_positions()?;
         if !files.is_empty() {
-            self.client.inner.notify.send(&Notice::Incomplete { files });
+            self.core.notify.send(&Notice::Incomplete { files });
         }
         Ok(())
     }
@@ -172,14 +164,14 @@ impl Context {
         let result = self.push_all(on);
         let trouble = match &result {
             Ok(pushed) => pushed.trouble(self.store.now()),
-            Err(error) => Some(self.trouble(error)),
+            Err(error) => Some(Trouble::of(error, self.store.now())),
         };
         self.note(result, |progress| progress.push_trouble = trouble)
     }
 
     fn pull_in_turn(&self, on: &mut dyn FnMut(SyncProgress)) -> Result<Pulled, Error> {
         let result = self.pull_all(on);
-        let trouble = result.as_ref().err().map(|error| self.trouble(error));
+        let trouble = result.as_ref().err().map(|error| Trouble::of(error, self.store.now()));
         self.note(result, |progress| progress.pull_trouble = trouble)
     }
 
@@ -191,32 +183,11 @@ impl Context {
         noted.map(|()| result)
     }
 
-    fn trouble(&self, error: &Error) -> Trouble {
-        Trouble { code: error.code().to_owned(), detail: error.to_string(), hint: error.hint(), at: self.store.now() }
-    }
-
     /// Takes the lock of the sync if sync is on; held for as long as the file is open.
     fn turn(&self) -> Result<File, Error> {
         if !self.store.is_on()? {
             return Err(ContextError::Off.into());
         }
-        self.alone()
-    }
-
-    /// Keeps others from syncing, for as long as the file is open.
-    fn alone(&self) -> Result<File, Error> {
-        let home = self.store.home();
-        let file = home.lock_file(LOCK)?;
-        let begin = Instant::now();
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(file),
-                Err(std::fs::TryLockError::WouldBlock) if begin.elapsed() < PATIENCE => thread::sleep(LOOK),
-                Err(std::fs::TryLockError::WouldBlock) => return Err(ContextError::Busy.into()),
-                Err(std::fs::TryLockError::Error(cause)) => return Err(Error::file(&home.file(LOCK), cause)),
-            }
-        }
+        self.store.lock_sync()
     }
 }
-pub(crate) mod keys;
-pub(crate) mod secrecy;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
+use local::remaining::about;
 use ureq::http::{HeaderMap, Request, Response, Uri};
 use ureq::middleware::MiddlewareNext;
 use ureq::{Body, SendBody};
 
-use crate::outage;
-use crate::remaining::about;
+use crate::http_failure;
 use crate::trace_headers::REQUEST_ID;
 
 /// Step of the library. [`Display`](fmt::Display) writes it as a line, and nothing secret is ever in it: of an address there is
@@ -120,7 +120,9 @@ impl Tracer {
                 let request_id = asked.map(|asked| id(answer.headers()).unwrap_or(asked));
                 Trace::Answered { method, url, status: answer.status().as_u16(), took, request_id }
             }
-            Err(error) => Trace::Unanswered { method, url, cause: outage::cause(error).0, took, request_id: asked },
+            Err(error) => {
+                Trace::Unanswered { method, url, cause: http_failure::cause(error).0, took, request_id: asked }
+            }
         });
         answer
     }

@@ -2,10 +2,9 @@
 //!
 //! The cloud gets them with each call; identity providers, downloads and telemetry, which is anonymous, do not.
 
+use local::{environment, random};
 use protocol::trace::TraceContext;
 use ureq::RequestBuilder;
-
-use crate::{environment, random};
 
 /// The header with the id, in a request and in its answer.
 pub(crate) const REQUEST_ID: &str = "x-request-id";

@@ -8,7 +8,6 @@
 //!
 //! A crash at any point leaves the old program: the new one is written beside it, checked, run once, and renamed over it.
 
-mod error;
 mod manifest;
 mod memory;
 mod owner;
@@ -17,16 +16,18 @@ mod place;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use semver::Version;
+use local::home::Home;
+use local::notice::{Notice, Notify};
+use local::{clock, environment};
 
-pub use error::UpdateError;
+pub use crate::UpdateError;
 pub use memory::Memory;
 
-use crate::client::Inner;
+pub(crate) use memory::this_version;
+
 use crate::cloud::Cloud;
-use crate::home::Home;
-use crate::notice::{Notice, Notify};
-use crate::{Address, Error, LicenseClient, clock, environment};
+use crate::core::Core;
+use crate::{Address, Error};
 use manifest::{Keys, Manifest};
 use place::Place;
 
@@ -80,25 +81,20 @@ impl Newest {
     }
 }
 
-impl LicenseClient {
-    /// Returns an updater, which finds new versions of this program.
-    ///
-    /// # Errors
-    /// [`UpdateError::NoKey`] if this program was built without a key to check them with.
-    pub fn updater(&self) -> Result<Updater, Error> {
-        let keys = Keys::built_in()?.ok_or(UpdateError::NoKey)?;
-        let manifest = environment::update_url().as_deref().unwrap_or(MANIFEST).parse()?;
-        let Inner { cloud, home, notify, .. } = &*self.inner;
-        Ok(Updater { cloud: cloud.clone(), home: home.clone(), notify: notify.clone(), manifest, keys })
-    }
-}
-
 /// Returns true if this program can look for updates at all.
 pub fn is_possible() -> bool {
     matches!(Keys::built_in(), Ok(Some(_)))
 }
 
 impl Updater {
+    /// Returns the updater of a client.
+    pub(crate) fn new(core: &Core) -> Result<Self, Error> {
+        let keys = Keys::built_in()?.ok_or(UpdateError::NoKey)?;
+        let manifest = environment::update_url().as_deref().unwrap_or(MANIFEST).parse()?;
+        let Core { cloud, home, notify, .. } = core;
+        Ok(Self { cloud: cloud.clone(), home: home.clone(), notify: notify.clone(), manifest, keys })
+    }
+
     /// Asks the server for the newest version, and records it.
     ///
     /// # Errors
@@ -136,12 +132,12 @@ impl Updater {
         }
         let file = newest.manifest.file()?;
         let from = file.address(&self.manifest)?;
-        let place = place.lock()?;
-        let mut written = place.begin(file, progress)?;
-        self.cloud.download(&from, file.size, &mut written).map_err(UpdateError::of)?;
-        let written = written.finish()?;
-        written.start_once(version)?;
-        written.put_in_place().map_err(Error::from)
+        let _lock = place.lock()?;
+        let mut new = place.begin(file.size, progress)?;
+        self.cloud.download(&from, file.size, &mut new).map_err(UpdateError::of)?;
+        new.finish(file)?;
+        new.start_once(version)?;
+        new.put_in_place().map_err(Error::from)
     }
 
     fn fetch(&self, from: &Address) -> Result<Vec<u8>, Error> {
@@ -149,9 +145,4 @@ impl Updater {
         self.cloud.download(from, MAX_MANIFEST_LEN, &mut content).map_err(UpdateError::of)?;
         Ok(content)
     }
-}
-
-/// Returns the version of this program.
-pub(crate) fn this_version() -> Version {
-    Version::parse(env!("CARGO_PKG_VERSION")).expect("a crate's version is one")
 }

@@ -21,7 +21,7 @@ const EVENT_TIMEOUT: Duration = Duration::from_secs(4);
 pub(super) fn hook(printer: Printer, common: &Common, command: &HookCommand) -> Result<ExitStatus, Error> {
     match command {
         HookCommand::TaskPlan => Ok(task_plan(printer, common)),
-        HookCommand::Tidy => AgentHook::open(common.home.clone())?.tidy().map(|()| ExitStatus::Yes),
+        HookCommand::Tidy => AgentHook::open(common.home.clone())?.checkpoint().map(|()| ExitStatus::Yes),
         HookCommand::Install(location) => install(printer, common, location),
         HookCommand::Uninstall(location) => uninstall(printer, common, location),
         HookCommand::Status(location) => status(printer, common, location),
@@ -41,7 +41,7 @@ fn task_plan(printer: Printer, common: &Common) -> ExitStatus {
             {
                 printer.notice(&error.to_string());
             }
-            if hook.is_untidy() {
+            if hook.needs_checkpoint() {
                 spawn_tidy(common);
             }
         }

@@ -5,25 +5,25 @@ use std::thread;
 
 use jiff::fmt::rfc2822::DateTimeParser;
 use jiff::{SignedDuration, Timestamp};
+use local::remaining::about;
 use protocol::wire::Discovery;
 use serde_json::Value;
 
-use super::Check;
 use crate::cloud::Probe;
+use crate::core::Core;
 use crate::network::{self, Blocked, Way};
-use crate::remaining::about;
-use crate::{Address, Error, Fault, LicenseClient};
+use crate::{Address, Check, Error, Fault};
 
 /// Clock difference that tokens tolerate.
 const TOLERANCE: SignedDuration = SignedDuration::from_secs(60);
 
-pub(super) fn check(client: &LicenseClient) -> Vec<Check> {
-    let cloud_url = client.cloud_url();
+pub(super) fn check(core: &Core) -> Vec<Check> {
+    let cloud_url = core.discovery.cloud_url();
     let mut checks = way(cloud_url);
     let at = cloud_url.join("/.well-known/coditect.json");
-    let asked = client.inner.time.wall();
-    let probe = client.inner.cloud.probe(&at);
-    checks.push(clock(client, asked, probe.as_ref().ok()));
+    let asked = core.time.wall();
+    let probe = core.cloud.probe(&at);
+    checks.push(clock(core, asked, probe.as_ref().ok()));
     let found = probe.and_then(|probe| Ok((probe.read::<Discovery>(&at)?, probe)));
     let functions = match found {
         Ok((discovery, probe)) => {
@@ -34,11 +34,11 @@ pub(super) fn check(client: &LicenseClient) -> Vec<Check> {
         Err(error) => {
             checks.push(unreached("cloud", &error));
             // The functions may be reachable all the same.
-            let known = client.inner.directories.known().ok().flatten();
+            let known = core.discovery.known().ok().flatten();
             known.map(|known| known.functions().clone()).unwrap_or_default()
         }
     };
-    checks.extend(each(client, &functions));
+    checks.extend(each(core, &functions));
     checks
 }
 
@@ -60,12 +60,12 @@ fn way(cloud_url: &Address) -> Vec<Check> {
     ]
 }
 
-fn clock(client: &LicenseClient, asked: Timestamp, probe: Option<&Probe>) -> Check {
+fn clock(core: &Core, asked: Timestamp, probe: Option<&Probe>) -> Check {
     const NAME: &str = "clock";
     const HINT: &str = "`sudo timedatectl set-ntp true` lets the network set it; `date` shows it.";
     let date = probe.and_then(|probe| DateTimeParser::new().parse_zoned(probe.date.as_deref()?).ok());
     let Some(date) = date else {
-        return match client.inner.time.look() {
+        return match core.time.look() {
             Ok(moment) if moment.anchored && !moment.steady => {
                 Check::bad(NAME, "is behind the time that it had before", HINT)
             }
@@ -83,14 +83,14 @@ fn clock(client: &LicenseClient, asked: Timestamp, probe: Option<&Probe>) -> Che
 }
 
 /// Probes each address once, all in parallel.
-fn each(client: &LicenseClient, functions: &BTreeMap<String, String>) -> Vec<Check> {
+fn each(core: &Core, functions: &BTreeMap<String, String>) -> Vec<Check> {
     let mut at: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (function, base) in functions {
         at.entry(base).or_default().push(function);
     }
     let ask = |base: &str| {
         let address = base.parse::<Address>()?.join("/ready");
-        let probe = client.inner.cloud.probe(&address)?;
+        let probe = core.cloud.probe(&address)?;
         probe.read::<Value>(&address).map(|_| probe)
     };
     let ask = &ask;
@@ -102,8 +102,9 @@ fn each(client: &LicenseClient, functions: &BTreeMap<String, String>) -> Vec<Che
             Some(match answer.join().ok()? {
                 Ok(probe) => Check::good(name, format!("{names}: {base} is ready")).took(probe.took),
                 Err(error) => {
-                    let check = unreached(name, &error);
-                    Check { finding: format!("{names}: {}", check.finding), ..check }
+                    let mut check = unreached(name, &error);
+                    check.finding = format!("{names}: {}", check.finding);
+                    check
                 }
             })
         });

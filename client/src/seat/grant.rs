@@ -3,21 +3,19 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use local::clock::Moment;
+use local::notice::Notice;
+use local::random;
 use protocol::id::{ClientVersion, Hostname, IdempotencyKey, SessionId, TenantId};
 use protocol::problem::Code;
 use protocol::token::{LicenseClaims, TokenError, verify_claims, verify_license};
 use protocol::wire::{AcquireAnswer, AcquireRequest, Feature, Quotas, SeatCounts, Tier};
 
 use crate::access::{self, Credential};
-use crate::client::Inner;
-use crate::clock::Moment;
 use crate::cloud::{Ask, Effort};
-use crate::notice::Notice;
-use crate::validation::{self, signed_at};
-use crate::{Error, License, Source, random, sign_in};
-
-/// The sealed file with the last license token. The token is verified at every use.
-const FILE: &str = "seat";
+use crate::core::Core;
+use crate::discovery::signed_at;
+use crate::{Error, License, last_validation, seat_token, sign_in};
 
 /// Heartbeat interval until the cloud has set one.
 const USUAL_INTERVAL: Duration = Duration::from_secs(300);
@@ -41,15 +39,7 @@ pub(super) struct Grant {
 impl Grant {
     /// Returns the license that the seat grants.
     pub(super) fn license(&self) -> License {
-        License {
-            tier: self.tier,
-            features: self.features.clone(),
-            quotas: self.quotas.clone(),
-            source: Source::Seat,
-            validated_at: None,
-            refresh_after: None,
-            grace_until: Some(self.expires_at),
-        }
+        License::of_seat(self.tier, self.features.clone(), self.quotas.clone(), self.expires_at)
     }
 
     fn of(token: String, claims: LicenseClaims, received_at: Timestamp) -> Result<Self, TokenError> {
@@ -76,38 +66,34 @@ pub(super) fn new_attempt() -> IdempotencyKey {
 
 /// Asks the cloud for a seat. The token of a granted seat is stored; a refusal deletes the stored token.
 pub(super) fn acquire(
-    client: &Inner,
+    core: &Core,
     credential: &Credential,
     attempt: &IdempotencyKey,
     effort: Effort,
 ) -> Result<Grant, Error> {
-    let answer = match ask(client, credential, attempt, effort) {
+    let answer = match ask(core, credential, attempt, effort) {
         // The current access token may have been signed by a key that is gone, so the request is repeated with a new token.
         Err(Error::Refused(refusal)) if refusal.problem.known_code() == Some(Code::InvalidToken) => {
-            access::forget(client);
-            ask(client, credential, attempt, effort)
+            core.tokens.forget();
+            ask(core, credential, attempt, effort)
         }
         other => other,
     };
     match answer {
         Ok(answer) => {
-            let (grant, tenant) = check(client, answer)?;
+            let (grant, tenant) = check(core, answer)?;
             if let Credential::SignIn = credential
-                && let Err(error) = sign_in::learn_tenant(client, tenant)
+                && let Err(error) = sign_in::learn_tenant(core, tenant)
             {
-                client.notify.send(&Notice::NotStored(error));
+                core.notify.send(&Notice::NotStored(error));
             }
-            if client.keeps_answers()
-                && let Err(error) = client.vault.seal(FILE, grant.token.as_bytes())
-            {
-                client.notify.send(&Notice::NotStored(error));
-            }
+            seat_token::store(core, &grant.token);
             Ok(grant)
         }
-        Err(Error::Refused(refusal)) if client.keeps_answers() => {
-            forget(client)?;
+        Err(Error::Refused(refusal)) if core.keeps_answers() => {
+            seat_token::forget(core)?;
             if let Some(Code::InvalidLicenseKey | Code::LicenseInactive) = refusal.problem.known_code() {
-                validation::forget(client)?;
+                last_validation::forget(core)?;
             }
             Err(Error::Refused(refusal))
         }
@@ -116,71 +102,61 @@ pub(super) fn acquire(
 }
 
 /// Returns the grant of the last license token, if it is still valid; used while the cloud cannot be reached.
-pub(super) fn last(client: &Inner) -> Result<Option<Grant>, Error> {
-    let moment = client.time.look()?;
-    last_at(client, moment, moment.now)
+pub(super) fn last(core: &Core) -> Result<Option<Grant>, Error> {
+    let moment = core.time.look()?;
+    last_at(core, moment, moment.now)
 }
 
 /// Sends a notice if the last license token is valid at the floor of the time, as the clock may be ahead.
-pub(super) fn tell_doubt(client: &Inner) -> Result<(), Error> {
-    let moment = client.time.look()?;
-    if last_at(client, moment, moment.floor)?.is_some() {
-        client.time.doubt(moment);
+pub(super) fn tell_doubt(core: &Core) -> Result<(), Error> {
+    let moment = core.time.look()?;
+    if last_at(core, moment, moment.floor)?.is_some() {
+        core.time.doubt(moment);
     }
     Ok(())
 }
 
-fn last_at(client: &Inner, moment: Moment, now: Timestamp) -> Result<Option<Grant>, Error> {
-    if !client.keeps_answers() {
-        return Ok(None);
-    }
-    let token = match client.vault.open(FILE) {
-        Err(Error::Sealed { .. }) => None,
-        other => other?,
-    };
-    let Some(token) = token.and_then(|token| String::from_utf8(token).ok()) else { return Ok(None) };
-    let Some(directory) = client.directories.known()?.filter(|_| moment.anchored) else { return Ok(None) };
-    let claims = verify_license(&token, &directory.keys, directory.issuer(), Some(&client.machine), now);
-    let grant = claims.and_then(|claims| Grant::of(token, claims, now));
+fn last_at(core: &Core, moment: Moment, at: Timestamp) -> Result<Option<Grant>, Error> {
+    let Some((token, claims)) = seat_token::read(core, moment, at)? else { return Ok(None) };
     // The leeway is for clocks that differ; here there is only one.
-    Ok(grant.ok().filter(|grant| !grant.lifetime.is_zero()))
+    Ok(Grant::of(token, claims, at).ok().filter(|grant| !grant.lifetime.is_zero()))
 }
 
-/// Deletes the stored license token.
-pub(crate) fn forget(client: &Inner) -> Result<(), Error> {
-    client.vault.remove(FILE)
+/// Returns the license that the last license token grants, while the token is valid.
+pub(crate) fn last_license(core: &Core) -> Result<Option<License>, Error> {
+    Ok(last(core)?.as_ref().map(Grant::license))
 }
 
-fn ask(
-    client: &Inner,
-    credential: &Credential,
-    attempt: &IdempotencyKey,
-    effort: Effort,
-) -> Result<AcquireAnswer, Error> {
-    let bearer = access::token(client, credential, effort)?;
-    let directory = client.directories.current(client.time.wall(), effort)?;
+/// Returns the time until which the last license token is valid.
+pub(crate) fn last_token_until(core: &Core) -> Result<Option<Timestamp>, Error> {
+    Ok(last(core)?.map(|grant| grant.expires_at))
+}
+
+fn ask(core: &Core, credential: &Credential, attempt: &IdempotencyKey, effort: Effort) -> Result<AcquireAnswer, Error> {
+    let bearer = access::token(core, credential, effort)?.token;
+    let discovery = core.discovery.current(effort)?;
     let body = AcquireRequest {
-        hardware_id: client.machine.clone(),
+        hardware_id: core.machine.clone(),
         license_id: None,
         hostname: hostname(),
         version: ClientVersion::parse(env!("CARGO_PKG_VERSION")).ok(),
-        instance: Some(client.instance()),
+        instance: Some(core.instance()),
     };
-    let to = directory.endpoint("acquire", "/api/v1/licenses/acquire")?;
-    client.cloud.post(&Ask { to, body: &body, bearer: Some(&bearer), idempotency_key: Some(attempt) }, effort)
+    let to = discovery.endpoint("acquire", "/api/v1/licenses/acquire")?;
+    core.cloud.post(&Ask { to, body: &body, bearer: Some(&bearer), idempotency_key: Some(attempt) }, effort)
 }
 
-fn check(client: &Inner, answer: AcquireAnswer) -> Result<(Grant, TenantId), Error> {
+fn check(core: &Core, answer: AcquireAnswer) -> Result<(Grant, TenantId), Error> {
     let token = &answer.license_token;
-    let claims = client.directories.check(client.time.wall(), |directory| {
+    let claims = core.discovery.check(|discovery| {
         // Signed just now, so the time is the cloud's.
-        let signed: LicenseClaims = verify_claims(token, &directory.keys)?;
+        let signed: LicenseClaims = verify_claims(token, &discovery.keys)?;
         let now = signed_at(signed.iat)?;
-        let claims = verify_license(token, &directory.keys, directory.issuer(), Some(&client.machine), now)?;
+        let claims = verify_license(token, &discovery.keys, discovery.issuer(), Some(&core.machine), now)?;
         if claims.session_id == answer.session_id { Ok(claims) } else { Err(TokenError::Malformed) }
     })?;
     let signed = signed_at(claims.iat).map_err(Error::Untrusted)?;
-    client.time.learn(signed);
+    core.time.learn(signed);
     let tenant = claims.tenant_id;
     let grant = Grant::of(answer.license_token, claims, signed).map_err(Error::Untrusted)?;
     let grant = Grant {

@@ -5,18 +5,18 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use local::notice::Notice;
+use local::random;
 use protocol::id::IdempotencyKey;
 use protocol::problem::Code;
 use protocol::wire::{EndedReason, HeartbeatAnswer, HeartbeatRequest};
 
-use super::{Ending, Shared, State, book, grant};
-use crate::access::{self, Credential};
+use super::stopwatch::Stopwatch;
+use super::{Shared, State, grant, registry};
+use crate::access::Credential;
 use crate::backoff::Backoff;
 use crate::cloud::{Ask, Effort};
-use crate::error::{Error, Outage, Refusal};
-use crate::notice::Notice;
-use crate::random;
-use crate::stopwatch::Stopwatch;
+use crate::{Ending, Error, Refusal, seat_token};
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
@@ -26,7 +26,7 @@ const LONGEST_ASKED: Duration = Duration::from_secs(600);
 
 /// Starts the thread. `reached` is true if the cloud has just granted the seat.
 pub(super) fn start(shared: Arc<Shared>, credential: Credential, reached: bool) -> JoinHandle<()> {
-    let since = Stopwatch::start(&shared.client.time);
+    let since = Stopwatch::start(&shared.core.time);
     thread::spawn(move || HeartbeatLoop::new(&shared, credential, reached).beat(since))
 }
 
@@ -48,7 +48,7 @@ struct HeartbeatLoop<'a> {
     /// True if the seat was acquired again without a successful heartbeat since. A second loss then ends it.
     retaken: bool,
     /// True once the notice that the license token cannot be renewed was sent.
-    told_of_renewal: bool,
+    renewal_noticed: bool,
 }
 
 /// Result of a beat.
@@ -71,7 +71,7 @@ impl<'a> HeartbeatLoop<'a> {
             next: NextAction::Keep,
             away: !reached,
             retaken: false,
-            told_of_renewal: false,
+            renewal_noticed: false,
             shared,
             credential,
         }
@@ -95,7 +95,7 @@ impl<'a> HeartbeatLoop<'a> {
                 }
                 Outcome::Ended(ending) => return self.end(ending),
             };
-            since = Stopwatch::start(&self.shared.client.time);
+            since = Stopwatch::start(&self.shared.core.time);
         }
     }
 
@@ -156,18 +156,18 @@ impl<'a> HeartbeatLoop<'a> {
     }
 
     fn take(&mut self, attempt: &IdempotencyKey, lost: bool, effort: Effort) -> Outcome {
-        match grant::acquire(&self.shared.client, &self.credential, attempt, effort) {
+        match grant::acquire(&self.shared.core, &self.credential, attempt, effort) {
             Ok(grant) => {
                 let mut state = self.shared.state();
                 let changed = state.grant.session_id != grant.session_id;
-                state.since = Stopwatch::start(&self.shared.client.time);
+                state.since = Stopwatch::start(&self.shared.core.time);
                 state.grant = grant;
                 drop(state);
                 self.next = NextAction::Keep;
-                self.told_of_renewal = false;
+                self.renewal_noticed = false;
                 self.retaken = lost;
                 if changed {
-                    self.shared.client.notify.send(&Notice::SeatReacquired);
+                    self.shared.core.notify.send(&Notice::SeatReacquired);
                 }
                 Outcome::Good
             }
@@ -179,8 +179,8 @@ impl<'a> HeartbeatLoop<'a> {
                 if !lost {
                     self.next = NextAction::Keep;
                 }
-                if !std::mem::replace(&mut self.told_of_renewal, true) {
-                    self.shared.client.notify.send(&Notice::NotRenewed(error));
+                if !std::mem::replace(&mut self.renewal_noticed, true) {
+                    self.shared.core.notify.send(&Notice::NotRenewed(error));
                 }
                 beat
             }
@@ -189,15 +189,15 @@ impl<'a> HeartbeatLoop<'a> {
     }
 
     fn heartbeat(&self) -> Result<HeartbeatAnswer, Error> {
-        let client = &self.shared.client;
+        let core = &self.shared.core;
         let (session_id, token) = {
             let state = self.shared.state();
             (state.grant.session_id, state.grant.token.clone())
         };
-        let directory = client.directories.at_hand(client.time.wall())?;
-        let to = directory.endpoint("heartbeat", "/api/v1/licenses/heartbeat")?;
-        let body = HeartbeatRequest { session_id, instance: Some(client.instance()) };
-        client.cloud.post(&Ask { to, body: &body, bearer: Some(&token), idempotency_key: None }, Effort::Once)
+        let discovery = core.discovery.at_hand()?;
+        let to = discovery.endpoint("heartbeat", "/api/v1/licenses/heartbeat")?;
+        let body = HeartbeatRequest { session_id, instance: Some(core.instance()) };
+        core.cloud.post(&Ask { to, body: &body, bearer: Some(&token), idempotency_key: None }, Effort::Once)
     }
 
     /// Returns the interval less a random part of up to 10% (jitter), so that a morning's seats do not beat in step all
@@ -215,55 +215,52 @@ impl<'a> HeartbeatLoop<'a> {
     /// it goes on during a machine's sleep that other clocks may miss.
     fn over(&self) -> bool {
         let state = self.shared.state();
-        let asleep = self.away && self.shared.client.time.wall() >= state.grant.expires_at;
+        let asleep = self.away && self.shared.core.time.wall() >= state.grant.expires_at;
         asleep || state.remaining().is_zero()
     }
 
     fn missed(&mut self) {
         if !std::mem::replace(&mut self.away, true) {
             let remaining = self.shared.state().remaining().try_into().unwrap_or(SignedDuration::MAX);
-            self.shared.client.notify.send(&Notice::SeatUnreachable { remaining });
+            self.shared.core.notify.send(&Notice::SeatUnreachable { remaining });
         }
     }
 
     fn note(&self) {
-        let client = &self.shared.client;
+        let core = &self.shared.core;
         let mut state = self.shared.state();
         let State { grant, entry, .. } = &mut *state;
-        entry.beat(grant, client.time.wall());
+        entry.beat(grant, core.time.wall());
         let entry = entry.clone();
         drop(state);
         // A failure is ignored: the record that others see is then a little old.
-        let _ = book::enter(client, &entry);
+        let _ = registry::insert(core, &entry);
     }
 
     fn recovered(&mut self) {
         self.backoff.reset();
         if std::mem::replace(&mut self.away, false) {
-            self.shared.client.notify.send(&Notice::SeatRecovered);
+            self.shared.core.notify.send(&Notice::SeatRecovered);
         }
     }
 
     fn end(self, ending: Ending) {
         if matches!(ending, Ending::Refused(_)) {
-            access::forget(&self.shared.client);
-            if self.shared.client.keeps_answers()
-                && let Err(error) = grant::forget(&self.shared.client)
+            self.shared.core.tokens.forget();
+            if self.shared.core.keeps_answers()
+                && let Err(error) = seat_token::forget(&self.shared.core)
             {
-                self.shared.client.notify.send(&Notice::NotStored(error));
+                self.shared.core.notify.send(&Notice::NotStored(error));
             }
         }
         self.shared.state().ending = Some(ending.clone());
-        self.shared.client.notify.send(&Notice::SeatEnded(ending));
+        self.shared.core.notify.send(&Notice::SeatEnded(ending));
     }
 }
 
 fn missed(error: &Error) -> Outcome {
     match error {
-        Error::Unavailable(outage) => {
-            let Outage { retry_after, .. } = **outage;
-            Outcome::Missed(retry_after.map(Duration::from_secs))
-        }
+        Error::Unavailable(outage) => Outcome::Missed(outage.retry_after.map(Duration::from_secs)),
         _ => Outcome::Missed(None),
     }
 }

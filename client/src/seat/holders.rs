@@ -6,8 +6,9 @@
 
 use std::fs::File;
 
+use local::home::Home;
+
 use crate::Error;
-use crate::home::Home;
 
 const FILE: &str = "holders";
 

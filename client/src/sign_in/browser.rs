@@ -1,22 +1,23 @@
 //! Signing in with a browser on this machine: authorization code with PKCE (RFC 7636), redirected to a loopback port.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use local::random;
 use sha2::{Digest, Sha256};
 
-use super::Sso;
-use super::error::SignInError;
 use super::loopback::{Answer, Loopback};
 use super::provider::{Provider, Tokens};
 use super::session::{self, SignedIn};
-use crate::{Error, LicenseClient, random};
+use crate::core::Core;
+use crate::{Error, SignInError, Sso};
 
 /// A sign-in that waits for the person in the browser.
 #[must_use = "nobody is signed in before it is finished"]
 pub struct BrowserSignIn {
-    client: LicenseClient,
+    core: Arc<Core>,
     provider: Provider,
     sso: Option<Sso>,
     loopback: Loopback,
@@ -32,7 +33,7 @@ impl std::fmt::Debug for BrowserSignIn {
 }
 
 impl BrowserSignIn {
-    pub(super) fn begin(client: LicenseClient, provider: Provider, sso: Option<Sso>) -> Result<Self, Error> {
+    pub(super) fn begin(core: Arc<Core>, provider: Provider, sso: Option<Sso>) -> Result<Self, Error> {
         let (state, nonce, verifier) = (unguessable(), unguessable(), unguessable());
         let loopback = Loopback::open(&state).map_err(SignInError::Port)?;
         let url = provider.authorization_url(&[
@@ -45,7 +46,7 @@ impl BrowserSignIn {
             ("code_challenge", &URL_SAFE_NO_PAD.encode(Sha256::digest(&verifier))),
             ("code_challenge_method", "S256"),
         ])?;
-        Ok(Self { client, provider, sso, loopback, url, nonce, verifier })
+        Ok(Self { core, provider, sso, loopback, url, nonce, verifier })
     }
 
     /// Returns the address to open in the browser.
@@ -57,11 +58,10 @@ impl BrowserSignIn {
     ///
     /// # Errors
     /// [`Error::SignIn`] when the user or the provider refuses, no answer comes in time, or the answer cannot be trusted.
-    pub fn finish(self, patience: Duration) -> Result<SignedIn, Error> {
-        let answer = self.loopback.wait(patience).ok_or(SignInError::NobodyCame { waited: patience })?;
-        let signed_in = self
-            .exchange(&answer)
-            .and_then(|tokens| session::begin(&self.client.inner, &self.provider, tokens, self.sso));
+    pub fn finish(self, longest: Duration) -> Result<SignedIn, Error> {
+        let answer = self.loopback.wait(longest).ok_or(SignInError::NobodyCame { waited: longest })?;
+        let signed_in =
+            self.exchange(&answer).and_then(|tokens| session::begin(&self.core, &self.provider, tokens, self.sso));
         match &signed_in {
             Ok(who) => answer.show("You are signed in", &format!("Signed in as {who}. You can close this window.")),
             Err(error) => answer.show("You are not signed in", &format!("{error} {}", error.hint())),

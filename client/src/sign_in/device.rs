@@ -1,15 +1,15 @@
 //! Signing in with a browser elsewhere: the device authorization grant (RFC 8628).
 
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-use super::Sso;
-use super::error::SignInError;
 use super::provider::{OAuthError, Provider};
 use super::session::{self, SignedIn};
-use crate::{Error, LicenseClient};
+use crate::core::Core;
+use crate::{Address, Error, SignInError, Sso};
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
@@ -39,7 +39,7 @@ struct Begun {
 /// A sign-in that waits for the person who enters its code elsewhere.
 #[must_use = "nobody is signed in before it is finished"]
 pub struct DeviceSignIn {
-    client: LicenseClient,
+    core: Arc<Core>,
     provider: Provider,
     sso: Option<Sso>,
     begun: Begun,
@@ -53,15 +53,15 @@ impl std::fmt::Debug for DeviceSignIn {
 }
 
 impl DeviceSignIn {
-    pub(super) fn begin(client: LicenseClient, provider: Provider, sso: Option<Sso>) -> Result<Self, Error> {
+    pub(super) fn begin(core: Arc<Core>, provider: Provider, sso: Option<Sso>) -> Result<Self, Error> {
         let form = [("client_id", provider.client_id.as_str()), ("scope", &provider.scope())];
         let begun: Begun = provider.post(&provider.device_endpoint()?, &form)?.map_err(OAuthError::into_error)?;
         // Checked, since users are sent there by a program that they trust.
         for url in std::iter::once(&begun.verification_uri).chain(&begun.verification_uri_complete) {
-            super::endpoint(url)?;
+            Address::parse_endpoint(url)?;
         }
         let deadline = Instant::now() + Duration::from_secs(begun.expires_in.min(LONGEST_LIFE));
-        Ok(Self { client, provider, sso, begun, deadline })
+        Ok(Self { core, provider, sso, begun, deadline })
     }
 
     /// Returns the address to open, in any browser.
@@ -99,7 +99,7 @@ impl DeviceSignIn {
         while Instant::now() + interval < self.deadline {
             thread::sleep(interval);
             let refusal = match self.provider.tokens(&form, None) {
-                Ok(Ok(tokens)) => return session::begin(&self.client.inner, &self.provider, tokens, self.sso),
+                Ok(Ok(tokens)) => return session::begin(&self.core, &self.provider, tokens, self.sso),
                 Ok(Err(refusal)) => refusal,
                 // The user may be about to sign in, so an outage of the network does not end the wait.
                 Err(Error::SignIn(SignInError::Away(_))) => {

@@ -72,8 +72,8 @@ impl Loopback {
     }
 
     /// Waits for the first answer; returns `None` if it does not come in this time.
-    pub(super) fn wait(&self, patience: Duration) -> Option<Answer> {
-        self.answers.recv_timeout(patience).ok()
+    pub(super) fn wait(&self, longest: Duration) -> Option<Answer> {
+        self.answers.recv_timeout(longest).ok()
     }
 }
 

@@ -4,12 +4,9 @@ use protocol::token::{Jwks, KeySet};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::endpoint;
-use super::error::SignInError;
 use super::id_token::{self, IdToken};
 use crate::cloud::Cloud;
-use crate::error::{Fault, Outage};
-use crate::{Address, Error};
+use crate::{Address, Error, Fault, Outage, SignInError};
 
 /// Requested scopes: the user's identity, and a refresh token.
 const SCOPES: [&str; 4] = ["openid", "profile", "email", "offline_access"];
@@ -87,7 +84,7 @@ impl Provider {
 
     /// Returns the address to which a browser is sent.
     pub(super) fn authorization_url(&self, parameters: &[(&str, &str)]) -> Result<String, Error> {
-        let address = endpoint(&self.document.authorization_endpoint)?;
+        let address = Address::parse_endpoint(&self.document.authorization_endpoint)?;
         let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
         let joint = if address.as_str().contains('?') { '&' } else { '?' };
         Ok(format!("{address}{joint}{query}"))
@@ -96,7 +93,7 @@ impl Provider {
     /// Returns the device authorization endpoint.
     pub(super) fn device_endpoint(&self) -> Result<Address, Error> {
         let url = self.document.device_authorization_endpoint.as_deref();
-        endpoint(url.ok_or_else(|| SignInError::NoDeviceSignIn { issuer: self.issuer().to_owned() })?)
+        Address::parse_endpoint(url.ok_or_else(|| SignInError::NoDeviceSignIn { issuer: self.issuer().to_owned() })?)
     }
 
     /// Requests tokens, and verifies the ID token.
@@ -105,13 +102,13 @@ impl Provider {
         form: &[(&str, &str)],
         nonce: Option<&str>,
     ) -> Result<Result<Tokens, OAuthError>, Error> {
-        let to = endpoint(&self.document.token_endpoint)?;
+        let to = Address::parse_endpoint(&self.document.token_endpoint)?;
         let answer: TokenAnswer = match self.post(&to, form)? {
             Ok(answer) => answer,
             Err(refusal) => return Ok(Err(refusal)),
         };
         let text = answer.id_token.ok_or(SignInError::NoIdToken)?;
-        let jwks: Jwks = get(&self.cloud, &endpoint(&self.document.jwks_uri)?)?;
+        let jwks: Jwks = get(&self.cloud, &Address::parse_endpoint(&self.document.jwks_uri)?)?;
         let id = id_token::verify(text, &KeySet::from_jwks(&jwks), self.issuer(), &self.client_id, nonce);
         Ok(Ok(Tokens { id: id.map_err(SignInError::Token)?, refresh: answer.refresh_token }))
     }
@@ -120,7 +117,7 @@ impl Provider {
     pub(super) fn revoke(&self, refresh: &str) -> Result<bool, Error> {
         let Some(url) = &self.document.revocation_endpoint else { return Ok(false) };
         let form = [("token", refresh), ("token_type_hint", "refresh_token"), ("client_id", &self.client_id)];
-        let to = endpoint(url)?;
+        let to = Address::parse_endpoint(url)?;
         let (status, text) = ask(&self.cloud, &to, Some(&form))?;
         match status {
             200..300 => Ok(true),

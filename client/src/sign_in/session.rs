@@ -3,15 +3,13 @@
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
+use local::notice::Notice;
 use protocol::id::TenantId;
 use serde::{Deserialize, Serialize};
 
-use super::Sso;
-use super::error::SignInError;
 use super::provider::{Provider, Tokens};
-use crate::client::Inner;
-use crate::notice::Notice;
-use crate::{Config, Error, access, seat};
+use crate::core::Core;
+use crate::{Config, Error, SignInError, Sso, seat_token};
 
 /// The sealed file with the sign-in.
 pub(crate) const FILE: &str = "session";
@@ -94,52 +92,52 @@ pub(crate) struct Bearer {
 }
 
 /// Returns true if a user is signed in, as far as can be seen without opening the file.
-pub(crate) fn is_signed_in(client: &Inner) -> Result<bool, Error> {
-    client.vault.holds(FILE)
+pub(crate) fn is_signed_in(core: &Core) -> Result<bool, Error> {
+    core.vault.holds(FILE)
 }
 
-pub(crate) fn who(client: &Inner) -> Result<Option<SignedIn>, Error> {
-    Ok(read(client)?.map(|session| session.who))
+pub(crate) fn who(core: &Core) -> Result<Option<SignedIn>, Error> {
+    Ok(read(core)?.map(|session| session.who))
 }
 
 /// Stores the result of a sign-in, and the provider if it is not the cloud's.
-pub(super) fn begin(client: &Inner, provider: &Provider, tokens: Tokens, sso: Option<Sso>) -> Result<SignedIn, Error> {
-    let _lock = lock(client)?;
-    let session = session(client, provider, tokens, None);
-    if let Ok(Some(before)) = read(client)
+pub(super) fn begin(core: &Core, provider: &Provider, tokens: Tokens, sso: Option<Sso>) -> Result<SignedIn, Error> {
+    let _lock = lock(core)?;
+    let session = session(core, provider, tokens, None);
+    if let Ok(Some(before)) = read(core)
         && (before.who.issuer, before.who.subject) != (session.who.issuer.clone(), session.who.subject.clone())
     {
         // The stored license token was granted to the other user.
-        seat::forget(client)?;
+        seat_token::forget(core)?;
     }
-    write(client, &session)?;
-    access::forget(client);
-    Config::in_home(client.home.clone()).set_sso(sso)?;
+    write(core, &session)?;
+    core.tokens.forget();
+    Config::in_home(core.home.clone()).set_sso(sso)?;
     Ok(session.who)
 }
 
 /// Returns the current ID token, or a renewed one if it has expired or the cloud has refused it.
-pub(crate) fn bearer(client: &Inner, refused: Option<&str>) -> Result<Bearer, Error> {
-    let session = read(client)?.ok_or(SignInError::Ended)?;
-    usable(client, &session, refused).map_or_else(|| renewed(client, refused), Ok)
+pub(crate) fn bearer(core: &Core, refused: Option<&str>) -> Result<Bearer, Error> {
+    let session = read(core)?.ok_or(SignInError::Ended)?;
+    usable(core, &session, refused).map_or_else(|| renewed(core, refused), Ok)
 }
 
 /// Stores the user's organization, which a seat's token names.
-pub(crate) fn learn_tenant(client: &Inner, tenant: TenantId) -> Result<(), Error> {
-    match read(client)? {
+pub(crate) fn learn_tenant(core: &Core, tenant: TenantId) -> Result<(), Error> {
+    match read(core)? {
         Some(session) if session.who.tenant_id != Some(tenant) => {
-            let _lock = lock(client)?;
-            let Some(mut session) = read(client)? else { return Ok(()) };
+            let _lock = lock(core)?;
+            let Some(mut session) = read(core)? else { return Ok(()) };
             session.who.tenant_id = Some(tenant);
-            write(client, &session)
+            write(core, &session)
         }
         _ => Ok(()),
     }
 }
 
-pub(super) fn sign_out(client: &Inner) -> Result<SignedOut, Error> {
-    let _lock = lock(client)?;
-    let (session, closed) = match read(client) {
+/// Signs the user out, and asks the provider to revoke the refresh token. The caller holds the [`lock`].
+pub(crate) fn sign_out(core: &Core) -> Result<SignedOut, Error> {
+    let (session, closed) = match read(core) {
         // A file that cannot be opened is removed as well.
         Err(error @ (Error::Sealed { .. } | Error::Keychain { .. })) => (None, Some(error)),
         other => (other?, None),
@@ -147,7 +145,7 @@ pub(super) fn sign_out(client: &Inner) -> Result<SignedOut, Error> {
     let refresh = session.as_ref().and_then(|session| session.refresh_token.clone());
     let revocation = match (&session, refresh) {
         (Some(session), Some(refresh)) => {
-            let provider = Provider::find(&client.cloud, &session.who.issuer, session.who.client_id.clone());
+            let provider = Provider::find(&core.cloud, &session.who.issuer, session.who.client_id.clone());
             match provider.and_then(|provider| provider.revoke(&refresh)) {
                 Ok(true) => Revocation::Done,
                 Ok(false) => Revocation::NotOffered,
@@ -156,25 +154,21 @@ pub(super) fn sign_out(client: &Inner) -> Result<SignedOut, Error> {
         }
         _ => closed.map_or(Revocation::NotOffered, Revocation::Failed),
     };
-    if is_signed_in(client)? {
-        client.vault.remove(FILE)?;
-        seat::forget(client)?;
-        access::forget(client);
-    }
+    core.vault.remove(FILE)?;
     Ok(SignedOut { who: session.map(|session| session.who), revocation })
 }
 
-fn renewed(client: &Inner, refused: Option<&str>) -> Result<Bearer, Error> {
-    let _lock = lock(client)?;
+fn renewed(core: &Core, refused: Option<&str>) -> Result<Bearer, Error> {
+    let _lock = lock(core)?;
     // Another process may have been first, or have signed out.
-    let session = read(client)?.ok_or(SignInError::Ended)?;
-    if let Some(bearer) = usable(client, &session, refused) {
+    let session = read(core)?.ok_or(SignInError::Ended)?;
+    if let Some(bearer) = usable(core, &session, refused) {
         return Ok(bearer);
     }
     let Some(refresh) = session.refresh_token.clone() else { return Err(SignInError::Ended.into()) };
     // The old refresh token is used up when the new one arrives, so this first makes sure that the new one can be stored.
-    write(client, &session)?;
-    let provider = Provider::find(&client.cloud, &session.who.issuer, session.who.client_id.clone())?;
+    write(core, &session)?;
+    let provider = Provider::find(&core.cloud, &session.who.issuer, session.who.client_id.clone())?;
     let form =
         [("grant_type", "refresh_token"), ("client_id", session.who.client_id.as_str()), ("refresh_token", &refresh)];
     let tokens = match provider.tokens(&form, None)? {
@@ -183,21 +177,21 @@ fn renewed(client: &Inner, refused: Option<&str>) -> Result<Bearer, Error> {
         Err(refusal) if refusal.error == "invalid_grant" => return Err(SignInError::Ended.into()),
         Err(refusal) => return Err(refusal.into_error()),
     };
-    let next = self::session(client, &provider, tokens, Some(session));
-    if let Err(error) = write(client, &next) {
-        client.notify.send(&Notice::NotStored(error));
+    let next = self::session(core, &provider, tokens, Some(session));
+    if let Err(error) = write(core, &next) {
+        core.notify.send(&Notice::NotStored(error));
     }
-    let lifetime = next.who.token_until.duration_since(client.time.wall());
+    let lifetime = next.who.token_until.duration_since(core.time.wall());
     Ok(Bearer { token: next.id_token, tenant: next.who.tenant_id, lifetime })
 }
 
 /// Returns the session to store; a renewal keeps the values that the provider does not repeat.
-fn session(client: &Inner, provider: &Provider, tokens: Tokens, before: Option<Session>) -> Session {
-    let now = client.time.wall();
+fn session(core: &Core, provider: &Provider, tokens: Tokens, before: Option<Session>) -> Session {
+    let now = core.time.wall();
     let claims = tokens.id.claims;
     let ahead = claims.signed().map_or(SignedDuration::ZERO, |signed| now.duration_since(signed));
     if ahead.abs() > TOLERANCE {
-        client.notify.send(&Notice::ClockApart { ahead });
+        core.notify.send(&Notice::ClockApart { ahead });
     }
     let tenant_id = claims.tenant();
     let token_until = now.saturating_add(claims.lifetime()).unwrap_or(now);
@@ -217,22 +211,23 @@ fn session(client: &Inner, provider: &Provider, tokens: Tokens, before: Option<S
     Session { who, id_token: tokens.id.text, refresh_token }
 }
 
-fn usable(client: &Inner, session: &Session, refused: Option<&str>) -> Option<Bearer> {
-    let lifetime = session.who.token_until.duration_since(client.time.wall()).saturating_sub(MARGIN);
+fn usable(core: &Core, session: &Session, refused: Option<&str>) -> Option<Bearer> {
+    let lifetime = session.who.token_until.duration_since(core.time.wall()).saturating_sub(MARGIN);
     let good = lifetime.is_positive() && refused != Some(session.id_token.as_str());
     good.then(|| Bearer { token: session.id_token.clone(), tenant: session.who.tenant_id, lifetime })
 }
 
-fn lock(client: &Inner) -> Result<std::fs::File, Error> {
-    client.home.lock(LOCK)
+/// Keeps other processes from renewing or ending the sign-in.
+pub(crate) fn lock(core: &Core) -> Result<std::fs::File, Error> {
+    core.home.lock(LOCK)
 }
 
-fn read(client: &Inner) -> Result<Option<Session>, Error> {
-    let Some(json) = client.vault.open(FILE)? else { return Ok(None) };
-    serde_json::from_slice(&json).map(Some).map_err(|_| Error::Sealed { path: client.vault.path(FILE) })
+fn read(core: &Core) -> Result<Option<Session>, Error> {
+    let Some(json) = core.vault.open(FILE)? else { return Ok(None) };
+    serde_json::from_slice(&json).map(Some).map_err(|_| Error::Sealed { path: core.vault.path(FILE) })
 }
 
-fn write(client: &Inner, session: &Session) -> Result<(), Error> {
+fn write(core: &Core, session: &Session) -> Result<(), Error> {
     let json = serde_json::to_vec(session).expect("a session is text with names");
-    client.vault.seal_secretly(FILE, &json)
+    core.vault.seal_secretly(FILE, &json)
 }

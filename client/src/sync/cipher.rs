@@ -13,18 +13,16 @@
 //! The cloud can't read the plaintext of an envelope, and can't change it unnoticed. Everything around the envelope is
 //! unprotected: the cloud can withhold a record, hand out an older version, report a record as deleted, or hand out a
 //! content in clear, which is taken for one from before the tenant encrypted as long as no envelope of the key has come
-//! before it (`super::secrecy`).
+//! before it (`super::content_crypto`).
 
 pub(crate) mod export;
-mod key;
-
-pub(crate) use key::TenantKey;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac};
+use local::random;
 use protocol::content::{ContentHash, canonical_json};
 use protocol::envelope::Envelope;
 use protocol::id::{ProjectId, RecordId};
@@ -34,7 +32,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::Sha256;
 
-use crate::random;
+use super::tenant_key::TenantKey;
 
 const NONCE_LEN: usize = 24;
 
@@ -72,7 +70,7 @@ pub(crate) enum CipherError {
         key_id: String,
     },
     /// It is not what was encrypted for this record.
-    Forged,
+    AuthenticationFailed,
 }
 
 /// Plaintext of an envelope.
@@ -112,7 +110,7 @@ impl Cipher {
 
     /// Encrypts a record's content: canonical JSON.
     pub(crate) fn seal(&self, kind: Kind, id: &RecordId, plain: &Plain) -> Result<Envelope, CipherError> {
-        let content = serde_json::from_str(&plain.content).map_err(|_| CipherError::Forged)?;
+        let content = serde_json::from_str(&plain.content).map_err(|_| CipherError::AuthenticationFailed)?;
         let inside = Inside { content, project_id: plain.project_id.clone() };
         let mut text = serde_json::to_string(&inside).expect("what was just read is written");
         if text.len() > MAX_LEN {
@@ -138,19 +136,23 @@ impl Cipher {
         if envelope.key_id != self.key_id {
             return Err(CipherError::OtherKey { key_id: envelope.key_id.clone() });
         }
-        let decoded = |text: &str| BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| CipherError::Forged);
-        let nonce: [u8; NONCE_LEN] = decoded(&envelope.nonce)?.try_into().map_err(|_| CipherError::Forged)?;
+        let decoded = |text: &str| BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| CipherError::AuthenticationFailed);
+        let nonce: [u8; NONCE_LEN] =
+            decoded(&envelope.nonce)?.try_into().map_err(|_| CipherError::AuthenticationFailed)?;
         let payload = Payload { msg: &decoded(&envelope.ciphertext)?, aad: &bound(kind, id) };
-        let text = self.content.decrypt(&XNonce::from(nonce), payload).map_err(|_| CipherError::Forged)?;
-        let inside: Inside<'_> = serde_json::from_slice(&text).map_err(|_| CipherError::Forged)?;
+        let text =
+            self.content.decrypt(&XNonce::from(nonce), payload).map_err(|_| CipherError::AuthenticationFailed)?;
+        let inside: Inside<'_> = serde_json::from_slice(&text).map_err(|_| CipherError::AuthenticationFailed)?;
         let content = inside.content.get();
         // The cloud distinguishes contents by the digest, so another one would hide a change, or make one up. It is of the
         // text as it was encrypted: another version of this program may write the same numbers otherwise.
-        let digest = hex::decode(&envelope.digest).map_err(|_| CipherError::Forged)?;
-        self.digest(kind, id, content.as_bytes()).verify_slice(&digest).map_err(|_| CipherError::Forged)?;
+        let digest = hex::decode(&envelope.digest).map_err(|_| CipherError::AuthenticationFailed)?;
+        self.digest(kind, id, content.as_bytes())
+            .verify_slice(&digest)
+            .map_err(|_| CipherError::AuthenticationFailed)?;
         // A holder of the key may have written something that a record can't be.
-        let value: Value = serde_json::from_str(content).map_err(|_| CipherError::Forged)?;
-        canonical_json(&value).map_err(|_| CipherError::Forged)?;
+        let value: Value = serde_json::from_str(content).map_err(|_| CipherError::AuthenticationFailed)?;
+        canonical_json(&value).map_err(|_| CipherError::AuthenticationFailed)?;
         Ok(Plain { content: content.to_owned(), project_id: inside.project_id })
     }
 

@@ -21,7 +21,7 @@ impl Context {
 
     /// Asks the cloud whether the tenant still encrypts with a key that is not here; only where changes wait.
     pub(super) fn ask_for_key(&self) -> Result<(), Error> {
-        if self.store.waiting()? > 0 && self.secrecy()?.lacks_key() {
+        if self.store.waiting()? > 0 && self.content_crypto()?.lacks_key() {
             // A cloud that doesn't answer has not said that contents may travel in clear.
             let _ = self.cloud_status();
         }

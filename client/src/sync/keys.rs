@@ -1,20 +1,16 @@
 //! The tenant's key on this machine: creation, export, import and removal.
 
-mod error;
+use std::sync::Arc;
 
-pub use super::cipher::export::ExportFault;
-pub use error::KeysError;
-
+use local::text;
 use protocol::wire::Encryption;
 use serde::Serialize;
 
-use super::cipher::{Cipher, TenantKey, export};
-use super::secrecy;
-use crate::vault::Vault;
-use crate::{Error, LicenseClient, text};
-
-/// The sealed file with the key.
-pub(crate) const FILE: &str = "tenant-key";
+use super::Context;
+use super::cipher::{Cipher, export};
+use super::tenant_key::{FILE, TenantKey, read};
+use crate::core::Core;
+use crate::{ContextStore, Error, ExportFault, KeysError};
 
 /// Minimum length of a passphrase in characters; an attacker who has the export and time guesses a shorter one.
 const MIN_PASSPHRASE: usize = 12;
@@ -63,134 +59,114 @@ pub struct KeyStatus {
     pub cloud_key_id: Option<String>,
 }
 
-impl LicenseClient {
-    /// Returns the status of the tenant's key. The cloud is asked, and need not answer.
-    ///
-    /// # Errors
-    /// When the key is here and can't be opened.
-    pub fn tenant_key(&self) -> Result<KeyStatus, Error> {
-        let key = read(&self.inner.vault)?.map(|key| KeyName::of(&key));
-        let locked = self.context().store().count_locked()?;
-        let cloud = self.cloud_encryption();
-        let cloud_asked = cloud.is_ok();
-        let cloud_key_id = cloud.ok().flatten().map(|encryption| encryption.key_id);
-        Ok(KeyStatus { key, locked, cloud_asked, cloud_key_id })
-    }
-
-    /// Makes the tenant's key, which encrypts everything that is sent from now on, and queues again what the cloud has in
-    /// clear. The caller has informed the user of the consequences of losing the key.
-    ///
-    /// # Errors
-    /// When there is a key already, here or on another machine, or the cloud can't be asked whether there is.
-    pub fn init_tenant_key(&self) -> Result<KeyTaken, Error> {
-        match read(&self.inner.vault) {
-            Ok(Some(key)) => return Err(KeysError::Exists { key_id: key.id() }.into()),
-            // A key that can't be opened any more is as good as none, unless the cloud knows it.
-            Ok(None) | Err(Error::Keys(KeysError::Unreadable { .. })) => {}
-            Err(error) => return Err(error),
-        }
-        if let Some(Encryption { key_id }) = self.cloud_encryption()? {
-            return Err(KeysError::Latched { key_id }.into());
-        }
-        self.take(&TenantKey::generate(), true)
-    }
-
-    /// Returns the tenant's key for another machine: a text that only the passphrase opens.
-    ///
-    /// # Errors
-    /// When there is no key here, or the passphrase is too short.
-    pub fn export_tenant_key(&self, passphrase: &str) -> Result<String, Error> {
-        let key = read(&self.inner.vault)?.ok_or(KeysError::Missing)?;
-        // Normalized (NFC), as it wraps the key: a letter with an accent is one character, on every keyboard.
-        let passphrase = text::nfc(passphrase);
-        if passphrase.chars().count() < MIN_PASSPHRASE {
-            return Err(KeysError::ShortPassphrase { least: MIN_PASSPHRASE }.into());
-        }
-        Ok(export::write(&key, &passphrase))
-    }
-
-    /// Takes over the key that another machine has exported, opens locked records, and queues again what the cloud has in
-    /// clear.
-    ///
-    /// # Errors
-    /// When the text is no export, the passphrase another one, or the key not the one that the tenant encrypts with.
-    pub fn import_tenant_key(&self, text: &str, passphrase: &str) -> Result<KeyTaken, Error> {
-        let key = open(text, passphrase).map_err(KeysError::Export)?;
-        let here = match read(&self.inner.vault) {
-            // A key that can't be opened any more is as good as none.
-            Err(Error::Keys(KeysError::Unreadable { .. })) => None,
-            other => other?,
-        };
-        let new = here.as_ref() != Some(&key);
-        if new {
-            let latched = self.cloud_encryption();
-            match (latched, here) {
-                (Ok(Some(Encryption { key_id })), _) if key_id != key.id() => {
-                    return Err(KeysError::Other { key_id: key.id(), latched: key_id }.into());
-                }
-                // A key that the tenant doesn't encrypt with has encrypted nothing that is kept anywhere.
-                (Ok(Some(_)), _) | (_, None) => {}
-                (_, Some(here)) => return Err(KeysError::Undecided { here: here.id(), key_id: key.id() }.into()),
-            }
-        }
-        self.take(&key, new)
-    }
-
-    /// Removes the tenant's key, on this machine alone: after an operator has turned encryption off, or to make room for
-    /// another one. Returns its name, if it could still be read. The caller has informed the user of the consequences.
-    ///
-    /// # Errors
-    /// When there is no key here.
-    pub fn remove_tenant_key(&self) -> Result<Option<KeyName>, Error> {
-        let context = self.context();
-        let _alone = context.alone()?;
-        let key = match read(&self.inner.vault) {
-            Ok(None) => return Err(KeysError::Missing.into()),
-            Ok(Some(key)) => Some(key),
-            Err(Error::Keys(KeysError::Unreadable { .. })) => None,
-            Err(error) => return Err(error),
-        };
-        if let Some(key) = &key {
-            // Nothing leaves in clear before the cloud has said that the tenant doesn't encrypt.
-            context.store().set_progress(|progress| {
-                progress.tenant_key_id.get_or_insert_with(|| key.id());
-            })?;
-        }
-        self.inner.vault.remove(FILE)?;
-        Ok(key.as_ref().map(KeyName::of))
-    }
-
-    /// Asks the cloud for the key that the tenant's contents are encrypted with.
-    fn cloud_encryption(&self) -> Result<Option<Encryption>, Error> {
-        Ok(self.context().cloud_status()?.encryption)
-    }
-
-    fn take(&self, key: &TenantKey, new: bool) -> Result<KeyTaken, Error> {
-        let context = self.context();
-        // Records that another process pulls meanwhile would be neither opened nor queued.
-        let _alone = context.alone()?;
-        // Queued first: after a crash here these records are sent as duplicates, and the key is yet to be made.
-        let mut queued = context.store().queue_clear()?;
-        if new {
-            self.inner.vault.seal_secretly(FILE, key.as_bytes())?;
-        }
-        // Queued after the key is sealed: contents that another key has encrypted must never be sent in clear.
-        let cipher = Cipher::new(key);
-        queued += context.store().queue_others(|kind, id, content| cipher.content_hash(kind, id, content))?;
-        let unlocked = secrecy::unlock(context.store(), key)?;
-        Ok(KeyTaken { key: KeyName::of(key), new, unlocked, queued })
-    }
+/// Returns the status of the tenant's key. The cloud is asked, and need not answer.
+pub(crate) fn status(core: &Arc<Core>) -> Result<KeyStatus, Error> {
+    let key = read(&core.vault)?.map(|key| KeyName::of(&key));
+    let locked = Context::new(core).store().count_locked()?;
+    let cloud = cloud_encryption(core);
+    let cloud_asked = cloud.is_ok();
+    let cloud_key_id = cloud.ok().flatten().map(|encryption| encryption.key_id);
+    Ok(KeyStatus { key, locked, cloud_asked, cloud_key_id })
 }
 
-/// Reads the key from a vault.
-pub(super) fn read(vault: &Vault) -> Result<Option<TenantKey>, Error> {
-    let bytes = match vault.open(FILE) {
-        Err(Error::Sealed { path }) => return Err(KeysError::Unreadable { path }.into()),
+/// Makes the tenant's key, which encrypts everything that is sent from now on, and queues again what the cloud has in
+/// clear. The caller has informed the user of the consequences of losing the key.
+pub(crate) fn init(core: &Arc<Core>) -> Result<KeyTaken, Error> {
+    match read(&core.vault) {
+        Ok(Some(key)) => return Err(KeysError::Exists { key_id: key.id() }.into()),
+        // A key that can't be opened any more is as good as none, unless the cloud knows it.
+        Ok(None) | Err(Error::Keys(KeysError::Unreadable { .. })) => {}
+        Err(error) => return Err(error),
+    }
+    if let Some(Encryption { key_id }) = cloud_encryption(core)? {
+        return Err(KeysError::Latched { key_id }.into());
+    }
+    take(core, &TenantKey::generate(), true)
+}
+
+/// Returns the tenant's key for another machine: a text that only the passphrase opens.
+pub(crate) fn export(core: &Core, passphrase: &str) -> Result<String, Error> {
+    let key = read(&core.vault)?.ok_or(KeysError::Missing)?;
+    // Normalized (NFC), as it wraps the key: a letter with an accent is one character, on every keyboard.
+    let passphrase = text::nfc(passphrase);
+    if passphrase.chars().count() < MIN_PASSPHRASE {
+        return Err(KeysError::ShortPassphrase { least: MIN_PASSPHRASE }.into());
+    }
+    Ok(export::write(&key, &passphrase))
+}
+
+/// Takes over the key that another machine has exported, opens locked records, and queues again what the cloud has in
+/// clear.
+pub(crate) fn import(core: &Arc<Core>, text: &str, passphrase: &str) -> Result<KeyTaken, Error> {
+    let key = open(text, passphrase).map_err(KeysError::Export)?;
+    let here = match read(&core.vault) {
+        // A key that can't be opened any more is as good as none.
+        Err(Error::Keys(KeysError::Unreadable { .. })) => None,
         other => other?,
     };
-    let Some(bytes) = bytes else { return Ok(None) };
-    let path = || vault.path(FILE);
-    TenantKey::from_bytes(&bytes).map(Some).ok_or_else(|| KeysError::Unreadable { path: path() }.into())
+    let new = here.as_ref() != Some(&key);
+    if new {
+        let latched = cloud_encryption(core);
+        match (latched, here) {
+            (Ok(Some(Encryption { key_id })), _) if key_id != key.id() => {
+                return Err(KeysError::Other { key_id: key.id(), latched: key_id }.into());
+            }
+            // A key that the tenant doesn't encrypt with has encrypted nothing that is kept anywhere.
+            (Ok(Some(_)), _) | (_, None) => {}
+            (_, Some(here)) => return Err(KeysError::Undecided { here: here.id(), key_id: key.id() }.into()),
+        }
+    }
+    take(core, &key, new)
+}
+
+/// Removes the tenant's key, on this machine alone: after an operator has turned encryption off, or to make room for
+/// another one. Returns its name, if it could still be read. The caller has informed the user of the consequences.
+pub(crate) fn remove(core: &Arc<Core>) -> Result<Option<KeyName>, Error> {
+    let context = Context::new(core);
+    let _alone = context.store().lock_sync()?;
+    let key = match read(&core.vault) {
+        Ok(None) => return Err(KeysError::Missing.into()),
+        Ok(Some(key)) => Some(key),
+        Err(Error::Keys(KeysError::Unreadable { .. })) => None,
+        Err(error) => return Err(error),
+    };
+    if let Some(key) = &key {
+        // Nothing leaves in clear before the cloud has said that the tenant doesn't encrypt.
+        context.store().set_progress(|progress| {
+            progress.tenant_key_id.get_or_insert_with(|| key.id());
+        })?;
+    }
+    core.vault.remove(FILE)?;
+    Ok(key.as_ref().map(KeyName::of))
+}
+
+/// Asks the cloud for the key that the tenant's contents are encrypted with.
+fn cloud_encryption(core: &Arc<Core>) -> Result<Option<Encryption>, Error> {
+    Ok(Context::new(core).cloud_status()?.encryption)
+}
+
+fn take(core: &Arc<Core>, key: &TenantKey, new: bool) -> Result<KeyTaken, Error> {
+    let context = Context::new(core);
+    // Records that another process pulls meanwhile would be neither opened nor queued.
+    let _alone = context.store().lock_sync()?;
+    // Queued first: after a crash here these records are sent as duplicates, and the key is yet to be made.
+    let mut queued = context.store().queue_clear()?;
+    if new {
+        core.vault.seal_secretly(FILE, key.as_bytes())?;
+    }
+    // Queued after the key is sealed: contents that another key has encrypted must never be sent in clear.
+    let cipher = Cipher::new(key);
+    queued += context.store().queue_others(|kind, id, content| cipher.content_hash(kind, id, content))?;
+    let unlocked = unlock(context.store(), &cipher)?;
+    Ok(KeyTaken { key: KeyName::of(key), new, unlocked, queued })
+}
+
+/// Opens the records that are locked under a key; returns their number.
+fn unlock(store: &ContextStore, cipher: &Cipher) -> Result<u64, Error> {
+    store.unlock(|kind, id, envelope| {
+        let plain = cipher.open(kind, id, envelope).ok()?;
+        Some((plain.content, plain.project_id))
+    })
 }
 
 /// Opens an export with a passphrase, in each of the forms in which another keyboard may have typed it: exports of earlier

@@ -1,14 +1,13 @@
 //! Pull: records come in page by page, each stored whole together with the cursor behind it.
 
+use local::context::{Page, Progress, Row};
+use local::notice::Notice;
 use protocol::problem::Code;
 use protocol::wire::{AnyRecord, Kind, MAX_PULL_RECORDS, PullAnswer};
 use serde::Serialize;
 
-use super::record::Incoming;
-use super::secrecy::State;
+use super::content_crypto::ContentState;
 use super::{Context, SyncProgress};
-use crate::context::{Page, Progress};
-use crate::notice::Notice;
 use crate::{Error, JournalEvent};
 
 /// Maximum number of times that a pull starts over before it gives up: a cloud that refuses its own cursors is broken.
@@ -59,7 +58,7 @@ impl Context {
                     restarts += 1;
                     pulled.started_over = true;
                     self.store.start_over("the cloud did not know the cursor")?;
-                    self.client.inner.notify.send(&Notice::StartedOver);
+                    self.core.notify.send(&Notice::StartedOver);
                     continue;
                 }
                 other => other?,
@@ -82,21 +81,16 @@ impl Context {
             let done = if all { progress.pulled + come } else { pulled.records };
             on(SyncProgress::Pulling { done, total });
         }
-        let notify = &self.client.inner.notify;
-        if pulled.unknown > 0 {
-            notify.send(&Notice::UnknownKinds { count: pulled.unknown });
-        }
-        if pulled.locked > 0 {
-            notify.send(&Notice::Locked { count: pulled.locked });
-        }
-        if pulled.forged > 0 {
-            notify.send(&Notice::Forged { count: pulled.forged });
-        }
-        if pulled.exposed > 0 {
-            notify.send(&Notice::Exposed { count: pulled.exposed });
-        }
-        if pulled.queued_again > 0 {
-            notify.send(&Notice::QueuedAgain { count: pulled.queued_again });
+        for (count, notice) in [
+            (pulled.unknown, Notice::UnknownKinds { count: pulled.unknown }),
+            (pulled.locked, Notice::Locked { count: pulled.locked }),
+            (pulled.forged, Notice::Forged { count: pulled.forged }),
+            (pulled.exposed, Notice::Exposed { count: pulled.exposed }),
+            (pulled.queued_again as u64, Notice::QueuedAgain { count: pulled.queued_again }),
+        ] {
+            if count > 0 {
+                self.core.notify.send(&notice);
+            }
         }
         Ok(pulled)
     }
@@ -104,7 +98,7 @@ impl Context {
     /// Converts a page to the form that is kept here. Records that came in clear from before the tenant encrypted are
     /// queued, to be encrypted: before they are kept, so that a crash in between does it again.
     fn open_page(&self, page: PullAnswer<AnyRecord>, progress: &Progress, pulled: &mut Pulled) -> Result<Page, Error> {
-        let secrecy = self.secrecy()?;
+        let crypto = self.content_crypto()?;
         let mut envelope_key_id = progress.envelope_key_id.clone();
         let (mut rows, mut bare, mut forged, mut exposed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut unknown_kinds = Vec::new();
@@ -117,13 +111,15 @@ impl Context {
                     continue;
                 }
             };
-            let Incoming { kind, row, state } = Incoming::open(&secrecy, &record, progress.pass, &mut envelope_key_id);
-            match state {
-                State::Clear | State::Opened => {}
-                State::Bare => bare.push((kind, row.clone())),
-                State::Exposed => exposed.push((kind, row.id.clone())),
-                State::Locked => pulled.locked += 1,
-                State::Forged => forged.push((kind, row.id.clone())),
+            let kind = record.kind;
+            let opened = crypto.open(&record, &mut envelope_key_id);
+            let row = Row::pulled(&record, opened.content, opened.project_id, progress.pass);
+            match opened.state {
+                ContentState::Plaintext | ContentState::Decrypted => {}
+                ContentState::PlaintextToEncrypt => bare.push((kind, row.clone())),
+                ContentState::UnexpectedPlaintext => exposed.push((kind, row.id.clone())),
+                ContentState::KeyMissing => pulled.locked += 1,
+                ContentState::AuthenticationFailed => forged.push((kind, row.id.clone())),
             }
             rows.push((kind, row));
         }
@@ -131,7 +127,7 @@ impl Context {
         pulled.forged += forged.len() as u64;
         let detail = "its content is not what was encrypted for it, and is kept as it came";
         self.store.note_odd(JournalEvent::Forged, &forged, detail)?;
-        if !exposed.is_empty() && !secrecy.has_key() {
+        if !exposed.is_empty() && !crypto.has_key() {
             // An operator may have turned encryption off.
             let _ = self.cloud_status();
             if self.store.progress()?.tenant_key_id.is_none() {

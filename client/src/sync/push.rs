@@ -1,14 +1,13 @@
 //! Push: changes are sent in the order in which they were made, per record one at a time, many records together.
 
+use local::context::{Answer, Answered, Row, Scope, Waiting};
+use local::notice::Notice;
 use protocol::wire::{MAX_PUSH_BYTES, MAX_PUSH_RECORDS, PushAnswer, PushResult, PushStatus, Rejection, RejectionCode};
 
+use super::content_crypto::EncryptError;
 use super::record::Outgoing;
-use super::secrecy::Unsealed;
 use super::{Context, Pushed, SyncProgress};
-use crate::context::{Answer, Answered, Row, Scope, Waiting};
-use crate::error::{Fault, Refusal};
-use crate::notice::Notice;
-use crate::{Error, JournalEvent};
+use crate::{Error, Fault, JournalEvent, Refusal};
 
 /// Maximum size of a push in bytes, with some room below the cloud's limit.
 const MAX_BYTES: usize = MAX_PUSH_BYTES - MAX_PUSH_BYTES / 8;
@@ -20,7 +19,7 @@ const PATH: &str = "/api/v1/context/push";
 struct Batch {
     changes: Vec<Outgoing>,
     /// Changes that can't be sent as they are, and why.
-    faulty: Vec<(Waiting, Unsealed)>,
+    faulty: Vec<(Waiting, EncryptError)>,
 }
 
 impl Context {
@@ -39,7 +38,7 @@ impl Context {
             }
         };
         // Sent also if the push did not get to the end.
-        let notify = &self.client.inner.notify;
+        let notify = &self.core.notify;
         if !pushed.lost.is_empty() {
             let mut records = std::mem::take(&mut pushed.lost);
             // Several changes of one record are one piece of news.
@@ -85,11 +84,11 @@ impl Context {
     }
 
     fn batch(&self, scope: Scope) -> Result<Batch, Error> {
-        let secrecy = self.secrecy()?;
+        let crypto = self.content_crypto()?;
         let mut batch = Batch::default();
         let mut bytes = 0;
         self.store.next_changes(scope, |change| {
-            let outgoing = match Outgoing::seal(&secrecy, change) {
+            let outgoing = match Outgoing::seal(&crypto, change) {
                 Ok(outgoing) => outgoing,
                 Err(faulty) => {
                     batch.faulty.push(*faulty);
@@ -219,10 +218,12 @@ fn hindered(change: Waiting, rejection: Rejection, pushed: &mut Pushed) -> Answe
 }
 
 /// Converts the error of a change that could not be sent to an answer.
-fn unsealed(change: Waiting, why: Unsealed, pushed: &mut Pushed) -> Answered {
+fn unsealed(change: Waiting, why: EncryptError, pushed: &mut Pushed) -> Answered {
     match why {
-        Unsealed::TooLarge => refused(change, why.to_string(), pushed),
-        Unsealed::NoKey => hindered(change, Rejection::new(RejectionCode::EncryptionRequired, why.to_string()), pushed),
+        EncryptError::TooLarge => refused(change, why.to_string(), pushed),
+        EncryptError::NoKey => {
+            hindered(change, Rejection::new(RejectionCode::EncryptionRequired, why.to_string()), pushed)
+        }
     }
 }
 

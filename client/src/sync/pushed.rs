@@ -1,12 +1,12 @@
 //! Result of a push.
 
 use jiff::Timestamp;
+use local::context::Settled;
 use protocol::id::RecordId;
 use protocol::wire::{Kind, Rejection, RejectionCode};
 use serde::Serialize;
 
 use crate::Trouble;
-use crate::context::Settled;
 
 /// Result of a push: numbers of changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -86,6 +86,6 @@ impl Pushed {
             }
             _ => "`coditect sync status` shows how much waits.",
         };
-        Some(Trouble { code, detail, hint: hint.to_owned(), at })
+        Some(Trouble::new(code, detail, hint.to_owned(), at))
     }
 }

@@ -1,14 +1,14 @@
 //! Records as they travel: the one place where contents leave and enter this machine.
 
+use local::context::Waiting;
 use protocol::content::ContentHash;
 use protocol::id::RecordId;
-use protocol::wire::{HistoryEntry, Kind, PushRecord, Record};
+use protocol::wire::{HistoryEntry, Kind, PushRecord};
 use serde_json::value::RawValue;
 
 use super::Context;
-use super::secrecy::{Secrecy, State, Unsealed};
+use super::content_crypto::{ContentCrypto, EncryptError};
 use crate::Error;
-use crate::context::{Row, Waiting};
 
 /// A change on its way out.
 #[derive(Debug)]
@@ -20,23 +20,15 @@ pub(super) struct Outgoing {
     pub(super) json: String,
 }
 
-/// A record on its way in.
-#[derive(Debug)]
-pub(super) struct Incoming {
-    pub(super) kind: Kind,
-    pub(super) row: Row,
-    pub(super) state: State,
-}
-
 impl Context {
     /// Returns the keys that encrypt and decrypt at this moment: another process may import one while this one goes on.
-    pub(super) fn secrecy(&self) -> Result<Secrecy, Error> {
-        Secrecy::of(&self.client.inner.vault, self.store.progress()?.tenant_key_id)
+    pub(super) fn content_crypto(&self) -> Result<ContentCrypto, Error> {
+        ContentCrypto::of(&self.core.vault, self.store.progress()?.tenant_key_id)
     }
 
     /// Decrypts an entry of a record's history; it stays as it came, where it can't be opened.
     pub(super) fn open_history(&self, kind: Kind, id: &RecordId, entry: &mut HistoryEntry) -> Result<(), Error> {
-        let opened = self.secrecy()?.open_content(kind, id, entry.content.get(), entry.project_id.as_ref());
+        let opened = self.content_crypto()?.open_content(kind, id, entry.content.get(), entry.project_id.as_ref());
         entry.content = RawValue::from_string(opened.content).expect("a content is JSON");
         entry.project_id = opened.project_id;
         Ok(())
@@ -45,8 +37,8 @@ impl Context {
 
 impl Outgoing {
     /// Converts a change to the record that the cloud gets. Where that can't be, returns the change and why.
-    pub(super) fn seal(secrecy: &Secrecy, change: Waiting) -> Result<Self, Box<(Waiting, Unsealed)>> {
-        let sealed = match secrecy.seal(&change) {
+    pub(super) fn seal(crypto: &ContentCrypto, change: Waiting) -> Result<Self, Box<(Waiting, EncryptError)>> {
+        let sealed = match crypto.seal(&change) {
             Ok(sealed) => sealed,
             Err(error) => return Err(Box::new((change, error))),
         };
@@ -62,14 +54,5 @@ impl Outgoing {
         };
         let json = serde_json::to_string(&record).expect("a record is text with names");
         Ok(Self { content_hash: sealed.content_hash, change, json })
-    }
-}
-
-impl Incoming {
-    /// Converts a record to the row that is kept here. `before` is the key of the last envelope before it in the stream.
-    pub(super) fn open(secrecy: &Secrecy, record: &Record, pass: u64, before: &mut Option<String>) -> Self {
-        let opened = secrecy.open(record, before);
-        let row = Row { project_id: opened.project_id, ..Row::pulled(record, opened.content, pass) };
-        Self { kind: record.kind, row, state: opened.state }
     }
 }

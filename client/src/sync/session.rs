@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::Context;
 use crate::cloud::Effort;
-use crate::{Address, ContextError, Error, SignInError, access};
+use crate::{Address, ContextError, Error, SignInError, access, seat};
 
 /// Purpose of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,13 +32,13 @@ impl Context {
     fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)], purpose: Purpose) -> Result<T, Error> {
         let question: Vec<String> = query.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
         let path = if query.is_empty() { path.to_owned() } else { format!("{path}?{}", question.join("&")) };
-        let cloud = &self.client.inner.cloud;
+        let cloud = &self.core.cloud;
         self.authorized("sync-pull", &path, purpose, |to, bearer| cloud.get_page(to, bearer, Effort::Few))
     }
 
     /// Sends something to the cloud.
     pub(super) fn tell<T: DeserializeOwned>(&self, path: &str, json: &[u8]) -> Result<T, Error> {
-        let cloud = &self.client.inner.cloud;
+        let cloud = &self.core.cloud;
         self.authorized("sync-push", path, Purpose::Exchange, |to, bearer| {
             cloud.post_packed(to, bearer, json, Effort::Few)
         })
@@ -71,13 +71,12 @@ impl Context {
     ) -> Result<T, Error> {
         let attempt = || {
             let (bearer, tenant) = self.bearer(purpose)?;
-            let client = &self.client.inner;
-            let directory = client.directories.current(client.time.wall(), Effort::Few)?;
-            call(&directory.endpoint(function, path)?, (&bearer, tenant))
+            let to = self.core.discovery.current(Effort::Few)?.endpoint(function, path)?;
+            call(&to, (&bearer, tenant))
         };
         match attempt() {
             Err(Error::Refused(refusal)) if refusal.problem.known_code() == Some(Code::InvalidToken) => {
-                access::forget(&self.client.inner);
+                self.core.tokens.forget();
                 attempt()
             }
             other => other,
@@ -87,17 +86,15 @@ impl Context {
     /// Returns an access token, and the tenant whose context this is: the first one that it is synced with. Another tenant
     /// must never receive records that belong to this one.
     fn bearer(&self, purpose: Purpose) -> Result<(String, TenantId), Error> {
-        let credential = self.client.credential()?;
-        let token = || access::token_and_tenant(&self.client.inner, &credential, Effort::Few);
-        let (bearer, tenant) = match token()? {
-            (_, None) => {
-                // A seat names its tenant.
-                self.client.acquire()?.release()?;
-                token()?
-            }
-            known => known,
-        };
-        let tenant = tenant.ok_or(SignInError::NoTenant)?;
+        let credential = access::credential(&self.core)?;
+        let token = || access::token(&self.core, &credential, Effort::Few);
+        let mut bearer = token()?;
+        if bearer.tenant.is_none() {
+            // A seat names its tenant.
+            seat::acquire(&self.core)?.release()?;
+            bearer = token()?;
+        }
+        let tenant = bearer.tenant.ok_or(SignInError::NoTenant)?;
         let mut known = self.store.progress()?.tenant;
         if known.is_none() && purpose == Purpose::Exchange {
             // Unless another process was first.
@@ -106,7 +103,7 @@ impl Context {
         if known.is_some_and(|known| known != tenant) {
             return Err(ContextError::OtherTenant.into());
         }
-        Ok((bearer, tenant))
+        Ok((bearer.token, tenant))
     }
 }
 

@@ -9,10 +9,10 @@ use crate::backoff::Backoff;
 use crate::{ContextError, Error};
 
 /// Time between a pull and the next one.
-const INTERVAL: Duration = Duration::from_secs(15);
+const PULL_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Interval at which to look for changes made here.
-const LOOK: Duration = Duration::from_millis(500);
+const CHANGES_POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Maximum time to wait because the cloud asked for it.
 const LONGEST_ASKED: Duration = Duration::from_secs(600);
@@ -50,7 +50,7 @@ impl Context {
                     if !paused {
                         pause.after(&synced.pushed, Instant::now());
                     }
-                    (INTERVAL, !pause.lasts(Instant::now()))
+                    (PULL_INTERVAL, !pause.lasts(Instant::now()))
                 }
                 Err(Error::Unavailable(outage)) => (backoff.wait(outage.retry_after.map(asked)), false),
                 Err(Error::Refused(_) | Error::Context(ContextError::Busy)) => (LONGEST_RETRY, false),
@@ -61,7 +61,7 @@ impl Context {
             }
             let begin = Instant::now();
             while begin.elapsed() < wait && !(watchful && self.store.last_change()? != seen) {
-                thread::sleep(LOOK.min(wait.saturating_sub(begin.elapsed())));
+                thread::sleep(CHANGES_POLL_INTERVAL.min(wait.saturating_sub(begin.elapsed())));
             }
         }
     }

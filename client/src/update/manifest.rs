@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::env::consts::{ARCH, OS};
 
 use jiff::Timestamp;
+use local::environment;
 use minisign_verify::{PublicKey, Signature};
 use semver::Version;
 use serde::Deserialize;
 
-use super::UpdateError;
-use crate::{Address, Error, environment};
+use crate::{Address, Error, UpdateError};
 
 /// The purpose that a manifest states, so that nothing else that is signed with the same key passes for one.
 const PURPOSE: &str = "coditect-update";

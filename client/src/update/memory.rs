@@ -4,12 +4,12 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use jiff::{SignedDuration, Timestamp};
+use local::clock;
+use local::home::Home;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use super::{UpdateError, this_version};
-use crate::home::Home;
-use crate::{Config, Error, clock};
+use crate::{Config, Error, UpdateError};
 
 const FILE: &str = "update.json";
 
@@ -42,11 +42,10 @@ impl Memory {
         let _held = home.lock(LOCK).ok()?;
         let mut memory = Self::read(&home);
         let newest = newer(&memory)?;
-        let now = clock::now();
-        if is_within_a_day(memory.told_at, now) {
+        if is_within_a_day(memory.told_at) {
             return None;
         }
-        memory.told_at = Some(now);
+        memory.told_at = Some(clock::now());
         memory.write(&home).ok()?;
         Some(newest.to_string())
     }
@@ -55,22 +54,21 @@ impl Memory {
     /// without internet access is not tried at each command.
     pub fn take_turn(home: Option<PathBuf>) -> bool {
         let Ok(config) = Config::open(home) else { return false };
-        let now = clock::now();
-        if is_within_a_day(Self::read(config.home()).asked_at, now) {
+        if is_within_a_day(Self::read(config.home()).asked_at) {
             return false;
         }
         let Ok(_held) = config.home().lock(LOCK) else { return false };
         let mut memory = Self::read(config.home());
-        if is_within_a_day(memory.asked_at, now) {
+        if is_within_a_day(memory.asked_at) {
             return false;
         }
-        memory.asked_at = Some(now);
+        memory.asked_at = Some(clock::now());
         memory.write(config.home()).is_ok()
     }
 
     /// Reads the file. One that can't be read counts as missing: root's, for example, after `sudo coditect self update`.
     pub(crate) fn read(home: &Home) -> Self {
-        home.read(FILE).ok().flatten().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+        home.read_json(FILE).ok().flatten().unwrap_or_default()
     }
 
     /// Keeps other processes from changing the file, as far as it can be locked.
@@ -79,7 +77,7 @@ impl Memory {
     }
 
     pub(super) fn write(&self, home: &Home) -> Result<(), Error> {
-        home.write(FILE, &serde_json::to_vec(self).expect("times and a version are text"))
+        home.write_json(FILE, self)
     }
 
     /// Records the version in a signed manifest; fails if a later manifest was seen.
@@ -101,8 +99,11 @@ impl Memory {
     }
 }
 
-/// Returns true if the time is less than a day ago. A time in the future was written when the clock was wrong.
-fn is_within_a_day(then: Option<Timestamp>, now: Timestamp) -> bool {
-    let since = then.map(|then| now.duration_since(then));
-    since.is_some_and(|since| !since.is_negative() && since < DAILY)
+fn is_within_a_day(then: Option<Timestamp>) -> bool {
+    then.is_some_and(|then| clock::is_recent(then, clock::now(), DAILY))
+}
+
+/// Returns the version of this program.
+pub(crate) fn this_version() -> Version {
+    Version::parse(env!("CARGO_PKG_VERSION")).expect("a crate's version is one")
 }

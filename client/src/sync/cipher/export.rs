@@ -15,10 +15,11 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
+use local::random;
 use sha2::{Digest, Sha256};
 
-use super::TenantKey;
-use crate::random;
+use crate::ExportFault;
+use crate::sync::tenant_key::TenantKey;
 
 const BEGIN: &str = "-----BEGIN CODITECT TENANT KEY-----";
 const END: &str = "-----END CODITECT TENANT KEY-----";
@@ -41,20 +42,6 @@ const LANES: u32 = 1;
 const MAX_MEMORY_KIB: u32 = 1024 * 1024;
 const MAX_PASSES: u32 = 16;
 const MAX_LANES: u32 = 16;
-
-/// Error of reading an export.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ExportFault {
-    /// The text is not an export.
-    NotAnExport,
-    /// Characters are missing or were changed.
-    Damaged,
-    /// It was written by a newer version.
-    TooNew,
-    /// The passphrase is wrong.
-    WrongPassphrase,
-}
 
 /// Wraps a key under a passphrase.
 pub(crate) fn write(key: &TenantKey, passphrase: &str) -> String {

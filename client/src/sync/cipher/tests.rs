@@ -52,7 +52,7 @@ proptest! {
     fn nothing_else_opens(kind in kinds(), id in ids(), plain in plains(), at in any::<prop::sample::Index>(), bit in 0u8..8) {
         let cipher = cipher();
         let envelope = cipher.seal(kind, &id, &plain).unwrap();
-        let forged = Err(CipherError::Forged);
+        let forged = Err(CipherError::AuthenticationFailed);
         let changed = |change: &dyn Fn(&mut Envelope)| {
             let mut envelope = envelope.clone();
             change(&mut envelope);
@@ -144,7 +144,11 @@ fn what_was_sealed_in_another_spelling_opens_as_it_was_written() {
     assert_eq!(cipher.open(Kind::Task, &id, &envelope), Ok(plain));
     let nul = Plain { content: r#"{"a":"\u0000"}"#.to_owned(), project_id: None };
     let envelope = cipher.seal(Kind::Task, &id, &nul).unwrap();
-    assert_eq!(cipher.open(Kind::Task, &id, &envelope), Err(CipherError::Forged), "no record can be that");
+    assert_eq!(
+        cipher.open(Kind::Task, &id, &envelope),
+        Err(CipherError::AuthenticationFailed),
+        "no record can be that"
+    );
 }
 
 #[test]
