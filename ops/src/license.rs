@@ -9,8 +9,8 @@ use protocol::wire::Tier;
 use seats::{LICENSE_LOCK, Seats, Terms};
 use serde_json::{Value, json};
 use tokio_postgres::Row;
-use webhook_stripe::ledger::Ledger;
-use webhook_stripe::ledger::lift::Lifted;
+use webhook_stripe::event_store::EventStore;
+use webhook_stripe::event_store::lift::LiftOutcome;
 
 use crate::ops_context::{AUDIT, OpsContext};
 use crate::printer::{Failure, Output};
@@ -265,20 +265,20 @@ pub async fn change(ops: &OpsContext, seats: &Seats, license: LicenseId, change:
 /// When there is no such license, nothing of billing holds it back, or the database doesn't answer.
 pub async fn lift_billing_hold(
     ops: &OpsContext,
-    ledger: &Ledger,
+    store: &EventStore,
     seats: &Seats,
     license: LicenseId,
 ) -> Result<Output, Failure> {
     let tenant = ops.tenant_of_license(license).await?;
-    match ledger.lift(tenant, license, &ops.actor).await? {
-        Lifted::Holds(_) => show(ops, seats, license).await,
-        Lifted::Nothing => Err(Failure::Refused(format!(
+    match store.lift(tenant, license, &ops.actor).await? {
+        LiftOutcome::Lifted(_) => show(ops, seats, license).await,
+        LiftOutcome::NoHold => Err(Failure::Refused(format!(
             "No refund or dispute holds license {license} back. `ops license show {license}` says what does."
         ))),
-        Lifted::Unbilled => Err(Failure::Refused(format!(
+        LiftOutcome::NoSubscription => Err(Failure::Refused(format!(
             "License {license} follows no subscription. `ops license resume {license}` lifts what an operator suspended."
         ))),
-        Lifted::Unfit(why) => Err(Failure::Refused(why)),
+        LiftOutcome::Rejected(error) => Err(Failure::Refused(error)),
     }
 }
 

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio_postgres::Row;
-use webhook_stripe::ledger::Ledger;
+use webhook_stripe::event_store::EventStore;
 
 use crate::ops_context::OpsContext;
 use crate::printer::{Failure, Output};
@@ -46,12 +46,12 @@ impl Stripe {
                 events(&OpsContext::from_env()?, state, limit).await
             }
             Self::Retry { event } => {
-                let (ops, ledger) = OpsContext::with(Ledger::from_setup)?;
-                retry(&ops, &ledger, event.as_deref()).await
+                let (ops, store) = OpsContext::with(EventStore::from_setup)?;
+                retry(&ops, &store, event.as_deref()).await
             }
             Self::Reconcile { dry_run } => {
-                let (ops, ledger) = OpsContext::with(Ledger::from_setup)?;
-                reconcile(&ops, &ledger, !dry_run).await
+                let (ops, store) = OpsContext::with(EventStore::from_setup)?;
+                reconcile(&ops, &store, !dry_run).await
             }
         }
     }
@@ -101,7 +101,7 @@ fn row(row: &Row) -> Vec<Value> {
 ///
 /// # Errors
 /// When an event still can't be applied, there is no such event, or the database doesn't answer.
-async fn retry(ops: &OpsContext, ledger: &Ledger, only: Option<&str>) -> Result<Output, Failure> {
+async fn retry(ops: &OpsContext, store: &EventStore, only: Option<&str>) -> Result<Output, Failure> {
     if let Some(id) = only {
         let rows = ops.db.outside_tenants((EVENT, &[&id])).await?;
         let Some(row) = rows.first() else {
@@ -113,7 +113,7 @@ async fn retry(ops: &OpsContext, ledger: &Ledger, only: Option<&str>) -> Result<
             return Ok(Output::Message(format!("The event {id} was applied before; there is nothing to do.")));
         }
     }
-    let tried = ledger.retry(only).await?.len() + ledger.recheck(only).await?.len();
+    let tried = store.retry(only).await?.len() + store.recheck(only).await?.len();
     let rows = ops.db.outside_tenants((LEFT, &[&only])).await?;
     let [failed, waiting, recheck] = rows.first().map_or([0; 3], |row| [0, 1, 2].map(|i| row.get::<_, i64>(i)));
     let left = format!("{failed} events can't be applied, {waiting} wait");
@@ -129,14 +129,14 @@ async fn retry(ops: &OpsContext, ledger: &Ledger, only: Option<&str>) -> Result<
 /// # Errors
 /// When there is no key of Stripe's API, something can't be compared or brought to what Stripe has, or the database or Stripe
 /// doesn't answer.
-async fn reconcile(ops: &OpsContext, ledger: &Ledger, is_applied: bool) -> Result<Output, Failure> {
-    if ledger.livemode().is_none() {
+async fn reconcile(ops: &OpsContext, store: &EventStore, is_applied: bool) -> Result<Output, Failure> {
+    if store.livemode().is_none() {
         return Err(Failure::Usage(
             "Set STRIPE_API_KEY to a key that begins with rk_live_, sk_live_, rk_test_ or sk_test_.".into(),
         ));
     }
     let tenants = ops.tenants().await?;
-    let found = ledger.reconcile(&tenants, &ops.actor, is_applied).await.map_err(|problem| {
+    let found = store.reconcile(&tenants, &ops.actor, is_applied).await.map_err(|problem| {
         Failure::Broken(format!("{} What was compared before stays. Run the same command again.", cause(&problem)))
     })?;
     let columns = &["subscription_id", "customer_id", "before", "after", "problem"];

@@ -1,4 +1,4 @@
-//! The few calls of Stripe's API that are made (<https://docs.stripe.com/api>).
+//! The calls of Stripe's API (<https://docs.stripe.com/api>).
 //!
 //! Every call is bounded in time and in what it reads, and safe to repeat: a `POST` has an idempotency key, under which
 //! Stripe does a thing once and gives the same answer again.
@@ -13,11 +13,11 @@ use protocol::id::TenantId;
 use serde::Deserialize;
 use serde_json::Value;
 
-use transport::{Transport, bounded, unreadable};
+use transport::{Transport, unreadable_answer, with_timeout};
 
-/// More than any subscription has: Stripe allows 20 items, and a page has 100.
+/// More than any subscription needs: Stripe allows 20 items, and a page has 100.
 const MAX_ITEM_PAGES: usize = 10;
-/// The most pages of a list that are read.
+/// Maximum number of pages of a list that are read.
 const MAX_LIST_PAGES: usize = 10_000;
 
 /// Stripe's API under one key.
@@ -42,9 +42,9 @@ pub enum ApiError {
     Refused {
         /// The HTTP status.
         status: u16,
-        /// Stripe's `code`; where it gave none, its `type`.
+        /// Stripe's `code`; where there is none, its `type`.
         code: Option<String>,
-        /// The parameter that Stripe blames, such as `line_items[0][price]`.
+        /// The parameter that the error is about, such as `line_items[0][price]`.
         param: Option<String>,
         /// Stripe's message about the error.
         message: String,
@@ -108,7 +108,7 @@ pub struct NewCheckout<'a> {
     pub items: &'a [LineItem],
     /// URL of the browser after the payment.
     pub success_url: &'a str,
-    /// URL of the browser when the person turns back.
+    /// URL of the browser after a cancellation.
     pub cancel_url: &'a str,
 }
 
@@ -124,16 +124,17 @@ pub struct CheckoutSession {
 }
 
 impl Api {
-    /// Asks for a key that may be left out: `None` inside when it is. The outer `None` means that a mistake was noted.
+    /// Makes the client from the configuration, whose key may be left out: `None` inside when it is. The outer `None` means that
+    /// the configuration has a mistake.
     pub fn from_setup(setup: &mut Setup) -> Option<Option<Self>> {
-        let (key, base) = (setup.optional(&config::STRIPE_API_KEY, secret), ask_base(setup));
+        let (key, base) = (setup.optional(&config::STRIPE_API_KEY, secret), base_url(setup));
         let base = base?;
         Some(key?.map(|key| Self::new(key, base)))
     }
 
-    /// Asks for a key that must be set.
-    pub fn ask_required(setup: &mut Setup) -> Option<Self> {
-        let (key, base) = (setup.required(&config::STRIPE_API_KEY, secret), ask_base(setup));
+    /// Makes the client from the configuration, whose key must be set; `None` where it has a mistake.
+    pub fn from_setup_required(setup: &mut Setup) -> Option<Self> {
+        let (key, base) = (setup.required(&config::STRIPE_API_KEY, secret), base_url(setup));
         Some(Self::new(key?, base?))
     }
 
@@ -148,12 +149,12 @@ impl Api {
         self.livemode
     }
 
-    /// A subscription as Stripe has it now, with all of its items; `None` when there is none of this id.
+    /// Fetches a subscription with all of its items; `None` when there is none of this id.
     ///
     /// # Errors
     /// When Stripe doesn't answer or refuses.
     pub async fn subscription(&self, id: &str) -> Result<Option<Value>, ApiError> {
-        bounded(async {
+        with_timeout(async {
             let Some(mut subscription) = self.object("subscriptions", id).await? else { return Ok(None) };
             if subscription["items"]["has_more"] == true {
                 self.add_remaining_items(id, &mut subscription["items"]).await?;
@@ -165,20 +166,22 @@ impl Api {
 
     async fn add_remaining_items(&self, id: &str, items: &mut Value) -> Result<(), ApiError> {
         for _ in 0..MAX_ITEM_PAGES {
-            let known = items["data"].as_array_mut().ok_or_else(|| unreadable("a list of items without data"))?;
-            let last = known.last().and_then(id_of).ok_or_else(|| unreadable("an item without an id"))?.to_owned();
+            let known =
+                items["data"].as_array_mut().ok_or_else(|| unreadable_answer("a list of items without data"))?;
+            let last =
+                known.last().and_then(id_of).ok_or_else(|| unreadable_answer("an item without an id"))?.to_owned();
             let query = [("subscription", id), ("limit", "100"), ("starting_after", &last)];
             let mut page = self.transport.get("/v1/subscription_items", &query).await?;
-            known.append(page["data"].as_array_mut().ok_or_else(|| unreadable("a page of items without data"))?);
+            known.append(page["data"].as_array_mut().ok_or_else(|| unreadable_answer("a page of items without data"))?);
             if page["has_more"] != true {
                 items["has_more"] = false.into();
                 return Ok(());
             }
         }
-        Err(unreadable("a subscription with more items than Stripe allows"))
+        Err(unreadable_answer("a subscription with more items than Stripe allows"))
     }
 
-    /// The invoice that a charge or a payment intent paid; `None` when it paid none, or is unknown.
+    /// Fetches the invoice that a charge or a payment intent paid; `None` when it paid none, or is unknown.
     ///
     /// Up to 2025-03-31 a charge names its invoice. From then on an invoice payment stands between a payment intent and its
     /// invoice, since one payment can be for several.
@@ -190,7 +193,7 @@ impl Api {
         charge: Option<&str>,
         payment_intent: Option<&str>,
     ) -> Result<Option<Value>, ApiError> {
-        bounded(async {
+        with_timeout(async {
             let charge = match charge {
                 Some(charge) => self.object("charges", charge).await?.unwrap_or_default(),
                 None => Value::Null,
@@ -212,14 +215,17 @@ impl Api {
             return Ok(None);
         }
         let query = [("payment[type]", "payment_intent"), ("payment[payment_intent]", intent)];
-        let Some(list) = found(self.transport.get("/v1/invoice_payments", &query).await)? else { return Ok(None) };
-        let payments = list["data"].as_array().ok_or_else(|| unreadable("a list of invoice payments without data"))?;
+        let Some(list) = none_if_missing(self.transport.get("/v1/invoice_payments", &query).await)? else {
+            return Ok(None);
+        };
+        let payments =
+            list["data"].as_array().ok_or_else(|| unreadable_answer("a list of invoice payments without data"))?;
         // An invoice that the payment was taken off again is listed too.
         let paid = payments.iter().find(|payment| payment["status"] == "paid").or_else(|| payments.first());
         Ok(paid.and_then(|payment| id_of(&payment["invoice"])).map(str::to_owned))
     }
 
-    /// All objects of a list, the newest first. Each page is bounded in time; the whole is not.
+    /// Fetches all objects of a list, the newest first. Each page is bounded in time; the whole is not.
     ///
     /// # Errors
     /// When Stripe doesn't answer or refuses.
@@ -231,22 +237,22 @@ impl Api {
             query.extend_from_slice(filter);
             let last = all.last().and_then(|object| id_of(&object["id"])).map(str::to_owned);
             query.extend(last.as_deref().map(|last| ("starting_after", last)));
-            let mut page = bounded(self.transport.get(path, &query)).await?;
-            all.append(page["data"].as_array_mut().ok_or_else(|| unreadable("a list without data"))?);
+            let mut page = with_timeout(self.transport.get(path, &query)).await?;
+            all.append(page["data"].as_array_mut().ok_or_else(|| unreadable_answer("a list without data"))?);
             if page["has_more"] != true {
                 return Ok(all);
             }
         }
-        Err(unreadable("a list without an end"))
+        Err(unreadable_answer("a list without an end"))
     }
 
-    /// Makes a page where a subscription can be bought.
+    /// Creates a page where a subscription can be bought.
     ///
     /// # Errors
     /// When Stripe doesn't answer or refuses.
     pub async fn create_checkout(
         &self,
-        ask: &NewCheckout<'_>,
+        request: &NewCheckout<'_>,
         idempotency_key: &str,
     ) -> Result<CheckoutSession, ApiError> {
         #[derive(Deserialize)]
@@ -255,32 +261,32 @@ impl Api {
             url: String,
             expires_at: i64,
         }
-        let tenant = ask.tenant.to_string();
+        let tenant = request.tenant.to_string();
         let mut form = vec![
             ("mode".to_owned(), "subscription".to_owned()),
-            ("success_url".to_owned(), ask.success_url.to_owned()),
-            ("cancel_url".to_owned(), ask.cancel_url.to_owned()),
+            ("success_url".to_owned(), request.success_url.to_owned()),
+            ("cancel_url".to_owned(), request.cancel_url.to_owned()),
             // The owner is named in metadata, which only holders of an API key can write. `client_reference_id` is not used:
             // any user of a Payment Link can set it.
             ("metadata[tenant_id]".to_owned(), tenant.clone()),
             ("subscription_data[metadata][tenant_id]".to_owned(), tenant),
         ];
-        form.push(match ask.buyer {
+        form.push(match request.buyer {
             Buyer::Customer(id) => ("customer".to_owned(), id.to_owned()),
             Buyer::Email(address) => ("customer_email".to_owned(), address.to_owned()),
         });
-        for (n, item) in ask.items.iter().enumerate() {
+        for (n, item) in request.items.iter().enumerate() {
             form.push((format!("line_items[{n}][price]"), item.price.clone()));
             form.push((format!("line_items[{n}][quantity]"), item.quantity.to_string()));
         }
-        let made = bounded(self.transport.post("/v1/checkout/sessions", &form, idempotency_key)).await?;
+        let made = with_timeout(self.transport.post("/v1/checkout/sessions", &form, idempotency_key)).await?;
         let Session { id, url, expires_at } = serde_json::from_value(made)
-            .map_err(|e| unreadable(&format!("a checkout session of another shape: {e}")))?;
-        let expires_at = Timestamp::from_second(expires_at).map_err(|_| unreadable("a time out of range"))?;
+            .map_err(|e| unreadable_answer(&format!("a checkout session of another shape: {e}")))?;
+        let expires_at = Timestamp::from_second(expires_at).map_err(|_| unreadable_answer("a time out of range"))?;
         Ok(CheckoutSession { id, url, expires_at })
     }
 
-    /// Makes a page where a customer changes what it pays for, and answers its address.
+    /// Creates a page where a customer changes its subscriptions, and returns its URL.
     ///
     /// # Errors
     /// When Stripe doesn't answer or refuses.
@@ -291,20 +297,20 @@ impl Api {
         idempotency_key: &str,
     ) -> Result<String, ApiError> {
         let form = [("customer", customer), ("return_url", return_url)].map(|(k, v)| (k.to_owned(), v.to_owned()));
-        let made = bounded(self.transport.post("/v1/billing_portal/sessions", &form, idempotency_key)).await?;
-        made["url"].as_str().map(str::to_owned).ok_or_else(|| unreadable("a portal session without a url"))
+        let made = with_timeout(self.transport.post("/v1/billing_portal/sessions", &form, idempotency_key)).await?;
+        made["url"].as_str().map(str::to_owned).ok_or_else(|| unreadable_answer("a portal session without a url"))
     }
 
-    /// An object by its id, if there is one.
+    /// Fetches an object by its id, if there is one.
     async fn object(&self, kind: &str, id: &str) -> Result<Option<Value>, ApiError> {
         if !is_id(id) {
             return Ok(None);
         }
-        found(self.transport.get(&format!("/v1/{kind}/{id}"), &[]).await)
+        none_if_missing(self.transport.get(&format!("/v1/{kind}/{id}"), &[]).await)
     }
 }
 
-/// Returns an id, which may come expanded, as the whole object that it names.
+/// Returns an id, also of an expanded object.
 fn id_of(value: &Value) -> Option<&str> {
     value.as_str().or_else(|| value["id"].as_str())
 }
@@ -314,7 +320,7 @@ fn is_id(text: &str) -> bool {
     (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-fn found(answer: Result<Value, ApiError>) -> Result<Option<Value>, ApiError> {
+fn none_if_missing(answer: Result<Value, ApiError>) -> Result<Option<Value>, ApiError> {
     match answer {
         Err(ApiError::Refused { status: 404, code: Some(code), .. }) if code == "resource_missing" => Ok(None),
         answer => answer.map(Some),
@@ -326,7 +332,7 @@ fn secret(value: &str) -> Result<String, String> {
     fits.then(|| value.to_owned()).ok_or_else(|| "must be one word of visible ASCII characters".to_owned())
 }
 
-fn ask_base(setup: &mut Setup) -> Option<(reqwest::Client, String)> {
+fn base_url(setup: &mut Setup) -> Option<(reqwest::Client, String)> {
     setup.defaulted(&config::STRIPE_API_BASE, |value| {
         let base = config::url(value)?;
         let url = reqwest::Url::parse(&base).map_err(|_| "must be a URL".to_owned())?;

@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::facts::{Invoice, Item, Snapshot, Stage, Status};
 
 pub use envelope::Unreadable;
-pub use money::{InvoiceNews, dispute_state, invoice};
+pub use money::{ParsedInvoice, dispute_state, invoice};
 
 /// The longest id that is looked at; Stripe's have up to 255 characters (<https://docs.stripe.com/upgrades>).
 const ID_MAX_BYTES: usize = 255;
@@ -28,7 +28,7 @@ pub struct Event {
     pub id: String,
     /// `customer.subscription.updated` and the like.
     pub kind: String,
-    /// When it happened, in seconds since 1970: all the order there is.
+    /// When it happened, in seconds since 1970. Events have no other order.
     pub created: i64,
     /// True for an event about real money.
     pub livemode: bool,
@@ -45,35 +45,35 @@ impl fmt::Display for Malformed {
     }
 }
 
-/// Meaning of an event for a subscription.
+/// The ids that an event names, and the change that it reports.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Meaning {
+pub struct ParsedEvent {
     /// The customer, where the event names it.
     pub customer: Option<String>,
     /// The subscription, where the event names it.
     pub subscription: Option<String>,
-    /// Invoices, charges and payment intents the event names: each belongs to the subscription.
+    /// Invoices, charges and payment intents that the event names: each belongs to the subscription.
     pub references: Vec<String>,
     /// The reported change.
-    pub news: News,
+    pub kind: EventKind,
 }
 
-impl Meaning {
-    /// Every id the event names.
+impl ParsedEvent {
+    /// Returns every id that the event names.
     #[must_use]
-    pub fn names(&self) -> Vec<String> {
+    pub fn ids(&self) -> Vec<String> {
         self.subscription.iter().chain(&self.customer).chain(&self.references).cloned().collect()
     }
 }
 
 /// A change that an event reports.
 #[derive(Debug, Clone, PartialEq)]
-pub enum News {
+pub enum EventKind {
     /// A subscription was bought.
     Checkout {
         /// True if it is paid already, or needs no payment.
         paid: bool,
-        /// The tenant that our own billing function wrote into the session's metadata.
+        /// The tenant that the billing function wrote into the session's metadata.
         tenant: Option<String>,
         /// Contact of the buyer.
         contact: Contact,
@@ -84,7 +84,7 @@ pub enum News {
     Subscription {
         /// The state.
         snapshot: Snapshot,
-        /// Stage of its life.
+        /// Stage of its lifecycle.
         stage: Stage,
         /// True if the trial is about to end.
         trial_will_end: bool,
@@ -96,7 +96,7 @@ pub enum News {
         /// The invoice as the event has it.
         invoice: Invoice,
         /// A payment failed, or has to be confirmed.
-        failure: Option<Failure>,
+        failure: Option<PaymentFailure>,
     },
     /// A charge was refunded in full.
     Refund {
@@ -110,7 +110,7 @@ pub enum News {
         /// `ch_…`; the payment intent where the refund names no charge.
         charge: String,
     },
-    /// A dispute was opened or closed, or the money for it was taken or given back.
+    /// A dispute was opened or closed, or the money for it was withdrawn or reinstated.
     Dispute {
         /// `du_…` or `dp_…`
         dispute: String,
@@ -128,7 +128,7 @@ pub enum News {
 
 /// A payment that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
+pub struct PaymentFailure {
     /// The customer has to confirm it at the bank.
     pub action_required: bool,
     /// Stripe's page to pay at.
@@ -139,13 +139,13 @@ pub struct Failure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DisputeState {
-    /// An inquiry: the bank asks, the money stays. Nothing happens.
+    /// An inquiry of the bank. The money stays, and nothing happens.
     Inquiry,
-    /// The money is taken until it is decided.
+    /// The money is withdrawn until it is decided.
     Open,
-    /// Decided for us, or the inquiry came to nothing.
+    /// Decided for the seller, or an inquiry that was closed.
     Won,
-    /// Decided against us.
+    /// Decided against the seller.
     Lost,
 }
 
@@ -159,11 +159,11 @@ pub struct Contact {
 }
 
 impl Event {
-    /// Returns the event's meaning; `None` for a kind that is not handled.
+    /// Parses the object of the event; `None` for a type that is not handled.
     ///
     /// # Errors
-    /// The missing field of an event of a kind that is handled.
-    pub fn meaning(&self) -> Result<Option<Meaning>, Malformed> {
+    /// The missing field of an event of a type that is handled.
+    pub fn parse_object(&self) -> Result<Option<ParsedEvent>, Malformed> {
         let object = &self.object;
         match self.kind.as_str() {
             "checkout.session.completed" => checkout(object, false),
@@ -176,11 +176,11 @@ impl Event {
             | "customer.subscription.pending_update_applied"
             | "customer.subscription.pending_update_expired"
             | "customer.subscription.trial_will_end" => {
-                let mut meaning = subscription(object, Stage::Updated)?;
-                if let News::Subscription { trial_will_end, .. } = &mut meaning.news {
+                let mut parsed = subscription(object, Stage::Updated)?;
+                if let EventKind::Subscription { trial_will_end, .. } = &mut parsed.kind {
                     *trial_will_end = self.kind.ends_with("trial_will_end");
                 }
-                Ok(Some(meaning))
+                Ok(Some(parsed))
             }
             "invoice.finalized"
             // The second is the older name of the first; localised accounts still send both.
@@ -205,22 +205,22 @@ impl Event {
     }
 }
 
-fn checkout(session: &Value, succeeded: bool) -> Result<Option<Meaning>, Malformed> {
+fn checkout(session: &Value, succeeded: bool) -> Result<Option<ParsedEvent>, Malformed> {
     // One-off payments and saved cards are no subscriptions.
     let Some(subscription_id) = id(&session["subscription"]).filter(|_| session["mode"] == "subscription") else {
         return Ok(None);
     };
     let details = &session["customer_details"];
     let email = [&details["email"], &session["customer_email"], &session["customer"]["email"]];
-    Ok(Some(Meaning {
+    Ok(Some(ParsedEvent {
         customer: Some(id(&session["customer"]).ok_or(Malformed("customer"))?),
         subscription: Some(subscription_id),
         references: id(&session["invoice"]).into_iter().collect(),
-        news: News::Checkout {
+        kind: EventKind::Checkout {
             paid: succeeded || session["payment_status"] != "unpaid",
             tenant: session["metadata"]["tenant_id"].as_str().map(str::to_owned),
             contact: Contact {
-                email: email.into_iter().find_map(address),
+                email: email.into_iter().find_map(email_address),
                 name: [&details["business_name"], &details["name"]].into_iter().find_map(name),
             },
             snapshot: session["subscription"].is_object().then(|| snapshot(&session["subscription"])).transpose()?,
@@ -228,12 +228,12 @@ fn checkout(session: &Value, succeeded: bool) -> Result<Option<Meaning>, Malform
     }))
 }
 
-fn subscription(object: &Value, stage: Stage) -> Result<Meaning, Malformed> {
-    Ok(Meaning {
+fn subscription(object: &Value, stage: Stage) -> Result<ParsedEvent, Malformed> {
+    Ok(ParsedEvent {
         customer: Some(id(&object["customer"]).ok_or(Malformed("customer"))?),
         subscription: Some(id(object).ok_or(Malformed("id of the subscription"))?),
         references: id(&object["latest_invoice"]).into_iter().collect(),
-        news: News::Subscription { snapshot: snapshot(object)?, stage, trial_will_end: false },
+        kind: EventKind::Subscription { snapshot: snapshot(object)?, stage, trial_will_end: false },
     })
 }
 
@@ -262,9 +262,9 @@ pub fn snapshot(object: &Value) -> Result<Snapshot, Malformed> {
     })
 }
 
-/// Up to 2025-03-31 the period is the subscription's, from then on each item's.
+/// Parses an item. Up to 2025-03-31 the period is the subscription's, from then on each item's.
 fn item(item: &Value, subscription: &Value) -> Result<Item, Malformed> {
-    // `plan` is what prices were called before 2020, and is still sent beside them.
+    // Before 2020 prices were called plans; `plan` is still sent beside `price`.
     let price = id(&item["price"]).or_else(|| id(&item["plan"])).ok_or(Malformed("price of an item"))?;
     // Metered prices have no quantity.
     let quantity = match &item["quantity"] {
@@ -276,31 +276,31 @@ fn item(item: &Value, subscription: &Value) -> Result<Item, Malformed> {
     Ok(Item { price, quantity, period })
 }
 
-fn customer(object: &Value, deleted: bool) -> Result<Meaning, Malformed> {
-    Ok(Meaning {
+fn customer(object: &Value, deleted: bool) -> Result<ParsedEvent, Malformed> {
+    Ok(ParsedEvent {
         customer: Some(id(object).ok_or(Malformed("id of the customer"))?),
         subscription: None,
         references: Vec::new(),
-        news: News::Customer {
-            contact: Contact { email: address(&object["email"]), name: name(&object["name"]) },
+        kind: EventKind::Customer {
+            contact: Contact { email: email_address(&object["email"]), name: name(&object["name"]) },
             deleted,
         },
     })
 }
 
-/// An id, also of an expanded object.
+/// Parses an id, also of an expanded object.
 fn id(value: &Value) -> Option<String> {
-    word(value).or_else(|| word(&value["id"]))
+    visible_ascii(value).or_else(|| visible_ascii(&value["id"]))
 }
 
-/// A text of visible ASCII characters.
-fn word(value: &Value) -> Option<String> {
+/// Parses a text of visible ASCII characters.
+fn visible_ascii(value: &Value) -> Option<String> {
     let text = value.as_str()?;
     let sane = (1..=ID_MAX_BYTES).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
     sane.then(|| text.to_owned())
 }
 
-/// Seconds since 1970, in years that Postgres and a clock have.
+/// Parses seconds since 1970, in years that Postgres and a clock have.
 fn time(value: &Value) -> Result<Option<i64>, Malformed> {
     match value {
         Value::Null => Ok(None),
@@ -311,14 +311,14 @@ fn time(value: &Value) -> Result<Option<i64>, Malformed> {
     }
 }
 
-/// An address as far as one can tell without writing to it.
-fn address(value: &Value) -> Option<String> {
+/// Parses an e-mail address, as far as that is possible without sending a mail.
+fn email_address(value: &Value) -> Option<String> {
     let text = value.as_str()?.trim().to_lowercase();
     let sane = (3..=254).contains(&text.len()) && text.contains('@') && !text.chars().any(char::is_control);
     sane.then_some(text)
 }
 
-/// Reads a name, without control characters, which neither a name nor a Postgres text should have.
+/// Parses a name, without control characters, which neither a name nor a Postgres text should have.
 fn name(value: &Value) -> Option<String> {
     let text: String = value.as_str()?.chars().filter(|c| !c.is_control()).take(200).collect();
     let text = text.trim();

@@ -1,35 +1,35 @@
 //! The known state of a subscription, merged so that the order of events does not matter, and the license that follows from it.
 //!
-//! [`Facts`] is a join-semilattice: each event adds a fact, each fact is kept as the greatest of its kind in a total order,
-//! so that the same events give the same facts in whatever order and however often they come. [`Facts::terms`] then reads
-//! the license off the facts and the catalogue alone.
+//! [`Facts`] is a join-semilattice: each event adds a fact, each fact is stored as the greatest of its kind in a total order,
+//! so that the same events give the same facts in whatever order and however often they come. [`Facts::terms`] then derives
+//! the license from the facts and the catalogue alone.
 //!
 //! Money belongs to an invoice ([`Invoice`]), an invoice to the periods of its lines, a period to an item. The newest
 //! invoice that is not void decides the standing between two states of the subscription; the base item's period bounds
-//! the license; a refund or dispute counts while it takes back what the current period was paid with (`taking`).
+//! the license; a refund or dispute (`reversal`) counts while it takes back what the current period was paid with.
 //!
 //! The order of a subscription's states is by when their events were made. Within one second, which is the resolution of
-//! Stripe's timestamps, by the stage of life, then by the status; that is a guess, so it is reported as one, and callers that
-//! can ask Stripe.
+//! Stripe's timestamps, by the stage of the lifecycle, then by the status. That is a guess, and reported as one, so that the
+//! caller can fetch the subscription from Stripe.
 
-mod arrears;
 mod invoice;
-mod taking;
+mod reversal;
 mod terms;
+mod unpaid_period;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::News;
+use crate::event::EventKind;
 
-use arrears::{Debt, Debts};
 pub use invoice::{Invoice, InvoiceStatus};
-use taking::{Dispute, Takings};
-pub use terms::{Catalogue, Price, PriceKind, Standing, Terms, Unfit};
+use reversal::{DisputeStatus, Reversals};
+pub use terms::{Catalogue, ItemsError, Price, PriceKind, Standing, Terms};
+use unpaid_period::{UnpaidPeriod, UnpaidPeriods};
 
 /// A subscription's status (<https://docs.stripe.com/api/subscriptions/object#subscription_object-status>), in the order of
-/// a life, which decides between states of the same second.
+/// its lifecycle, which decides between states of the same second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
@@ -59,7 +59,7 @@ impl Status {
     }
 }
 
-/// Stage of a subscription's life at an event.
+/// Stage of a subscription's lifecycle at an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
@@ -69,8 +69,9 @@ pub enum Stage {
     Updated,
     /// The last event.
     Deleted,
-    /// Not an event: asked for at Stripe, and so at least as new as the event that made us ask.
-    Asked,
+    /// Not an event: fetched from Stripe's API, and so at least as new as the event that was the reason for it.
+    #[serde(rename = "asked")]
+    Fetched,
 }
 
 /// A subscription at one time.
@@ -109,10 +110,10 @@ pub struct Item {
     pub period: Option<(i64, i64)>,
 }
 
-/// Outcome of an invoice, as an older release kept it; the greater wins a second.
+/// Outcome of an invoice, as an older release stored it; the greater wins a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Outcome {
+enum LegacyOutcome {
     /// The payment failed.
     Failed,
     /// The customer has to confirm the payment.
@@ -123,7 +124,7 @@ enum Outcome {
 
 /// A snapshot with its order among others, which is that of the fields.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-struct Stamped {
+struct OrderedSnapshot {
     terminal: bool,
     at: i64,
     stage: Stage,
@@ -132,9 +133,9 @@ struct Stamped {
 
 /// The newest known state of a subscription, to be compared with a later one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct State(Option<Stamped>);
+pub struct KnownState(Option<OrderedSnapshot>);
 
-impl State {
+impl KnownState {
     /// Checks whether any state of the subscription is known.
     #[must_use]
     pub fn is_known(&self) -> bool {
@@ -142,121 +143,119 @@ impl State {
     }
 }
 
-/// An invoice's outcome and when.
+/// An invoice's outcome and when, as an older release stored it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-struct Payment {
+struct LegacyPayment {
     at: i64,
-    outcome: Outcome,
+    outcome: LegacyOutcome,
 }
 
-/// Invoices, periods that were not paid, refunds and disputes. Kept apart from the rest, which an older release writes.
+/// Invoices, periods that were not paid, refunds and disputes. Stored apart from the rest, which an older release writes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-struct Money {
+struct PaymentFacts {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     invoices: BTreeMap<String, Invoice>,
-    #[serde(skip_serializing_if = "Debts::is_empty")]
-    debts: Debts,
+    #[serde(rename = "debts", skip_serializing_if = "UnpaidPeriods::is_empty")]
+    unpaid_periods: UnpaidPeriods,
     #[serde(flatten)]
-    takings: Takings,
+    reversals: Reversals,
 }
 
 /// The known facts of a subscription.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Facts {
-    newest: Option<Stamped>,
-    /// When a state last said that all is paid.
+    newest: Option<OrderedSnapshot>,
+    /// When a state last reported that all is paid.
     settled_at: Option<i64>,
     /// Checkout ended before the payment was through.
     checkout_unpaid: bool,
     /// Checkout's payment is through.
     checkout_paid: bool,
-    #[serde(rename = "payments")]
-    money: Money,
-    // The rest is read as an older release left it, and never written: it knew no invoices.
-    payment: Option<Payment>,
+    payments: PaymentFacts,
+    // The rest is read as an older release stored it, and never changed: that had no invoices.
+    payment: Option<LegacyPayment>,
     charged_at: Option<i64>,
     unpaid: BTreeMap<i64, i64>,
     refunds: BTreeMap<String, i64>,
-    disputes: BTreeMap<String, Dispute>,
+    disputes: BTreeMap<String, DisputeStatus>,
 }
 
 impl Facts {
-    /// Merges an event of this time. `false`: another state of the same second is known, and which of them is newer can only be
-    /// guessed.
-    pub fn learn(&mut self, at: i64, news: &News, names: &[String]) -> bool {
-        let invoices = names.iter().filter(|id| id.starts_with("in_"));
-        match news {
-            News::Checkout { paid, snapshot, .. } => {
+    /// Merges an event of this time. Returns false if a guess decides which of two states of the same second is newer.
+    pub fn merge_event(&mut self, at: i64, kind: &EventKind, references: &[String]) -> bool {
+        let invoices = references.iter().filter(|id| id.starts_with("in_"));
+        match kind {
+            EventKind::Checkout { paid, snapshot, .. } => {
                 self.checkout_paid |= *paid;
                 self.checkout_unpaid |= !*paid;
-                invoices.for_each(|id| self.learn_invoice(at, id, Invoice::default()));
-                snapshot.as_ref().is_none_or(|s| self.learn_snapshot(at, Stage::Created, s.clone()))
+                invoices.for_each(|id| self.merge_invoice(at, id, Invoice::default()));
+                snapshot.as_ref().is_none_or(|s| self.merge_snapshot(at, Stage::Created, s.clone()))
             }
-            News::Subscription { snapshot, stage, .. } => {
-                invoices.for_each(|id| self.learn_invoice(at, id, Invoice::default()));
-                self.learn_snapshot(at, *stage, snapshot.clone())
+            EventKind::Subscription { snapshot, stage, .. } => {
+                invoices.for_each(|id| self.merge_invoice(at, id, Invoice::default()));
+                self.merge_snapshot(at, *stage, snapshot.clone())
             }
-            News::Invoice { id, invoice, .. } => {
-                self.learn_invoice(at, id, invoice.clone());
+            EventKind::Invoice { id, invoice, .. } => {
+                self.merge_invoice(at, id, invoice.clone());
                 true
             }
-            News::Refund { charge, amount } => {
-                self.learn_refund(at, charge, names, *amount);
+            EventKind::Refund { charge, amount } => {
+                self.merge_refund(at, charge, references, *amount);
                 true
             }
-            News::RefundFailed { charge } => {
-                self.learn_failed_refund(at, charge, names);
+            EventKind::RefundFailed { charge } => {
+                self.merge_failed_refund(at, charge, references);
                 true
             }
-            News::Dispute { dispute, state } => {
-                self.learn_dispute(at, dispute, names, *state);
+            EventKind::Dispute { dispute, state } => {
+                self.merge_dispute(at, dispute, references, *state);
                 true
             }
-            News::Customer { .. } => true,
+            EventKind::Customer { .. } => true,
         }
     }
 
-    /// Learns a state. `false`: another state of the same second is known, and which of them is newer can only be guessed.
-    pub fn learn_snapshot(&mut self, at: i64, stage: Stage, snapshot: Snapshot) -> bool {
+    /// Merges a state. Returns false if a guess decides which of two states of the same second is newer.
+    pub fn merge_snapshot(&mut self, at: i64, stage: Stage, snapshot: Snapshot) -> bool {
         if matches!(snapshot.status, Status::Active | Status::Trialing) {
             self.settled_at = self.settled_at.max(Some(at));
         }
-        self.money.debts.learn(at, &snapshot);
+        self.payments.unpaid_periods.merge(at, &snapshot);
         let terminal = snapshot.status.is_terminal();
-        let learned = Stamped { terminal, at, stage, snapshot };
+        let reported = OrderedSnapshot { terminal, at, stage, snapshot };
         let Some(known) = &self.newest else {
-            self.newest = Some(learned);
+            self.newest = Some(reported);
             return true;
         };
-        let alike = known.snapshot == learned.snapshot;
-        let decided = alike || known.at != at || known.terminal != terminal || stage == Stage::Asked;
-        if learned > *known {
-            self.newest = Some(learned);
+        let is_same = known.snapshot == reported.snapshot;
+        let is_certain = is_same || known.at != at || known.terminal != terminal || stage == Stage::Fetched;
+        if reported > *known {
+            self.newest = Some(reported);
         }
-        decided
+        is_certain
     }
 
-    /// Learns what Stripe answered when it was asked because of an event of this time. It is newer than all that is known.
-    pub fn learn_answer(&mut self, at: i64, snapshot: Snapshot) {
+    /// Merges a state that was fetched from Stripe because of an event of this time. It is newer than all that is known.
+    pub fn merge_fetched(&mut self, at: i64, snapshot: Snapshot) {
         let at = self.newest.as_ref().map_or(at, |known| known.at.max(at));
-        // The answer to an earlier question, in the same second, was true then.
-        if self.newest.as_ref().is_some_and(|known| known.stage == Stage::Asked && known.at == at) {
+        // One that was fetched earlier in the same second was true then.
+        if self.newest.as_ref().is_some_and(|known| known.stage == Stage::Fetched && known.at == at) {
             self.newest = None;
         }
-        self.learn_snapshot(at, Stage::Asked, snapshot);
+        self.merge_snapshot(at, Stage::Fetched, snapshot);
     }
 
-    /// Learns what an event of this time, or Stripe's answer, says of an invoice.
-    pub fn learn_invoice(&mut self, at: i64, id: &str, invoice: Invoice) {
-        let known = self.money.invoices.entry(id.to_owned()).or_default();
-        known.join(Invoice { seen: Some(at), ..invoice });
+    /// Merges an invoice as an event of this time, or Stripe's API, has it.
+    pub fn merge_invoice(&mut self, at: i64, id: &str, invoice: Invoice) {
+        let known = self.payments.invoices.entry(id.to_owned()).or_default();
+        known.merge(Invoice { seen: Some(at), ..invoice });
     }
 
-    /// The newest state.
-    pub fn state(&self) -> State {
-        State(self.newest.clone())
+    /// Returns the newest state.
+    pub fn state(&self) -> KnownState {
+        KnownState(self.newest.clone())
     }
 
     /// Checks whether any state of the subscription is known.
@@ -264,7 +263,7 @@ impl Facts {
         self.newest.is_some()
     }
 
-    /// Returns true if the known state lacks items that only Stripe has.
+    /// Returns true if the event of the newest state showed only some of the items.
     pub fn lacks_items(&self) -> bool {
         self.newest.as_ref().is_some_and(|known| known.snapshot.more_items)
     }
@@ -275,8 +274,8 @@ impl Facts {
         items.map(|item| item.price.as_str()).filter(|price| !catalogue.contains_key(*price))
     }
 
-    /// Returns the value of `subscriptions.status`: Stripe's word, as far as events went. An invoice decides
-    /// from its second on until a state of a later second comes.
+    /// Returns the value of `subscriptions.status`: Stripe's status as far as the events report it. An invoice decides from its
+    /// second on until a state of a later second comes.
     pub fn status(&self) -> Option<Status> {
         let known = self.newest.as_ref()?;
         let status = known.snapshot.status;
@@ -288,26 +287,28 @@ impl Facts {
         })
     }
 
-    fn knows_invoices(&self) -> bool {
-        self.money.invoices.values().any(|invoice| invoice.status != InvoiceStatus::Unknown)
+    fn has_known_invoices(&self) -> bool {
+        self.payments.invoices.values().any(|invoice| invoice.status != InvoiceStatus::Unknown)
     }
 
     /// Checks whether the newest invoice that is not void was paid, or became the newest, at or after a time.
     fn is_paid_since(&self, since: i64) -> bool {
-        if !self.knows_invoices() {
-            return self.payment.is_some_and(|p| p.at >= since && p.outcome == Outcome::Paid);
+        if !self.has_known_invoices() {
+            return self.payment.is_some_and(|p| p.at >= since && p.outcome == LegacyOutcome::Paid);
         }
         let Some((id, newest)) = self.newest_invoice(|_| true).filter(|(_, newest)| newest.is_paid()) else {
             return false;
         };
-        let later_void = self.own_invoices().filter(|(other, i)| i.is_void() && age(other, i) > age(id, newest));
+        let later_void = self
+            .own_invoices()
+            .filter(|(other, i)| i.is_void() && creation_order(other, i) > creation_order(id, newest));
         later_void.map(|(_, invoice)| invoice.voided_at).chain([newest.paid_at]).max() >= Some(Some(since))
     }
 
     /// Checks whether a payment of the newest invoice failed at or after a time, with none since.
     fn is_failed_since(&self, since: i64) -> bool {
-        if !self.knows_invoices() {
-            return self.payment.is_some_and(|p| p.at >= since && p.outcome != Outcome::Paid);
+        if !self.has_known_invoices() {
+            return self.payment.is_some_and(|p| p.at >= since && p.outcome != LegacyOutcome::Paid);
         }
         let newest = self.newest_invoice(|invoice| {
             invoice.status != InvoiceStatus::Draft && (invoice.is_paid() || !invoice.is_for_change())
@@ -317,20 +318,20 @@ impl Facts {
         })
     }
 
-    /// The invoices that Stripe made for the subscription. One that was made by hand says nothing of a period.
+    /// The invoices that Stripe made for the subscription. One that was made by hand is for no period.
     fn own_invoices(&self) -> impl Iterator<Item = (&String, &Invoice)> {
-        self.money.invoices.iter().filter(|(_, invoice)| !invoice.is_by_hand())
+        self.payments.invoices.iter().filter(|(_, invoice)| !invoice.is_manual())
     }
 
     /// The newest of the invoices that are not void.
     fn newest_invoice(&self, counts: impl Fn(&Invoice) -> bool) -> Option<(&String, &Invoice)> {
         let counting = self.own_invoices().filter(|(_, invoice)| !invoice.is_void() && counts(invoice));
-        counting.max_by_key(|(id, invoice)| age(id, invoice))
+        counting.max_by_key(|(id, invoice)| creation_order(id, invoice))
     }
 
     fn was_ever_charged(&self) -> bool {
         let charged = |invoice: &Invoice| invoice.is_paid() && invoice.received() > Some(0);
-        self.charged_at.is_some() || self.money.invoices.values().any(charged)
+        self.charged_at.is_some() || self.payments.invoices.values().any(charged)
     }
 
     /// Returns the license's terms. `None`: nothing was ever paid for, so that there is nothing to license.
@@ -342,7 +343,7 @@ impl Facts {
         {
             return None;
         }
-        let standing = if let Some(held) = self.held(catalogue) {
+        let standing = if let Some(held) = self.held_standing(catalogue) {
             held
         } else if status == Status::Paused || known.pause_void {
             Standing::Inactive
@@ -355,14 +356,14 @@ impl Facts {
             items: &known.items,
             more_items: known.more_items,
             standing,
-            expires_at: self.end(customer_deleted, catalogue),
+            expires_at: self.expires_at(customer_deleted, catalogue),
         })
     }
 
     /// When the license ends, in seconds since 1970. A subscription that Stripe calls ended has ended then. Without
     /// payments the license lasts for the first unpaid period, and never a second one: Stripe begins the next period of
     /// a subscription also while it is unpaid.
-    fn end(&self, customer_deleted: bool, catalogue: &Catalogue) -> Option<i64> {
+    fn expires_at(&self, customer_deleted: bool, catalogue: &Catalogue) -> Option<i64> {
         let known = self.newest.as_ref()?;
         let snapshot = &known.snapshot;
         let of_base = |item: &&Item| catalogue.get(&item.price).is_some_and(|price| price.kind == PriceKind::Base);
@@ -370,30 +371,30 @@ impl Facts {
         let base = bases().filter_map(|item| item.period).min_by_key(|(_, end)| *end);
         let period_end = base.map(|(_, end)| end).or(snapshot.period_end).or(snapshot.ended_at).unwrap_or(known.at);
         let status = self.status()?;
-        let debt = self.first_debt(catalogue);
+        let first_unpaid = self.first_unpaid_period(catalogue);
         if status == Status::Canceled || customer_deleted {
             let end = match status {
                 Status::Canceled => snapshot.ended_at.unwrap_or(known.at),
                 _ => snapshot.cancel_at.unwrap_or(period_end),
             };
-            return Some(debt.map_or(end, |debt| debt.last_served().min(end)));
+            return Some(first_unpaid.map_or(end, |period| period.served_until().min(end)));
         }
-        let chosen = snapshot.cancel_at.or_else(|| snapshot.cancel_at_period_end.then_some(period_end));
-        let unpaid = match status {
+        let canceled_at = snapshot.cancel_at.or_else(|| snapshot.cancel_at_period_end.then_some(period_end));
+        let unpaid_until = match status {
             Status::Unpaid => {
                 let is_paid = bases().any(|item| self.has_paid(&item.price, period_end, catalogue));
                 let gave_up_at = (!is_paid).then_some(known.at);
-                let current = Debt { end: period_end, start: base.map(|(start, _)| start), gave_up_at };
-                Some(debt.unwrap_or(current).last_served())
+                let current = UnpaidPeriod { end: period_end, start: base.map(|(start, _)| start), gave_up_at };
+                Some(first_unpaid.unwrap_or(current).served_until())
             }
-            Status::PastDue => debt.map(|debt| debt.end).filter(|end| *end < period_end),
+            Status::PastDue => first_unpaid.map(|period| period.end).filter(|end| *end < period_end),
             _ => None,
         };
-        chosen.into_iter().chain(unpaid).min()
+        canceled_at.into_iter().chain(unpaid_until).min()
     }
 }
 
-/// Returns the sort key of an invoice: when it began to exist, as far as is known.
-fn age<'a>(id: &'a String, invoice: &Invoice) -> (i64, Option<i64>, &'a String) {
-    (invoice.begun(), invoice.seen, id)
+/// Returns the sort key of an invoice: when it was created, as far as is known.
+fn creation_order<'a>(id: &'a String, invoice: &Invoice) -> (i64, Option<i64>, &'a String) {
+    (invoice.created_or_seen(), invoice.seen, id)
 }

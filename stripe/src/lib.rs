@@ -1,9 +1,9 @@
-//! Stripe: its signatures, the shapes of its events in every API version, what they mean for a license, and its API.
+//! Stripe: webhook signatures, events in every API version, the licenses that follow from them, and the API.
 //!
-//! - [`signature`]: whether a body is from Stripe.
-//! - [`event`]: what of an event concerns us, whichever API version wrote it.
-//! - [`facts`]: what is known of a subscription, merged so that the order of events does not matter, and what follows.
-//! - [`api`]: the few calls of Stripe's API that are made.
+//! - [`signature`]: verification of a webhook's signatures.
+//! - [`event`]: the parts of an event that licenses depend on, in the shape of any API version.
+//! - [`facts`]: the known state of a subscription, merged so that the order of events does not matter, and its license.
+//! - [`api`]: the calls of Stripe's API.
 
 pub mod api;
 pub mod event;

@@ -28,9 +28,9 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// Why a signature is refused.
+/// Error of a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
+pub enum SignatureError {
     /// No header, or not of the form `t=…,v1=…`.
     Header,
     /// Signed too long ago, or in the future.
@@ -39,7 +39,7 @@ pub enum Refused {
     Signature,
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for SignatureError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Header => "The Stripe-Signature header is missing or not of the form `t=…,v1=…`.",
@@ -70,29 +70,29 @@ impl Secrets {
     ///
     /// # Errors
     /// The reason why it is refused.
-    pub fn verify(&self, header: Option<&str>, body: &[u8], now: Timestamp) -> Result<(), Refused> {
-        let (at, signatures) = parts(header.ok_or(Refused::Header)?)?;
+    pub fn verify(&self, header: Option<&str>, body: &[u8], now: Timestamp) -> Result<(), SignatureError> {
+        let (at, signatures) = parse_header(header.ok_or(SignatureError::Header)?)?;
         let mut signed = format!("{at}.").into_bytes();
         signed.extend_from_slice(body);
         // `hmac::verify` compares in constant time.
         let genuine = signatures.iter().any(|s| self.0.iter().any(|key| hmac::verify(key, &signed, s).is_ok()));
         if !genuine {
-            return Err(Refused::Signature);
+            return Err(SignatureError::Signature);
         }
-        let at: i64 = at.parse().map_err(|_| Refused::Header)?;
+        let at: i64 = at.parse().map_err(|_| SignatureError::Header)?;
         if now.as_second().abs_diff(at) > TOLERANCE.as_secs().unsigned_abs() {
-            return Err(Refused::Time);
+            return Err(SignatureError::Time);
         }
         Ok(())
     }
 }
 
-/// The time as it was signed, and the signatures.
-fn parts(header: &str) -> Result<(&str, Vec<[u8; SIGNATURE_BYTES]>), Refused> {
+/// Returns the time as it was signed, and the signatures.
+fn parse_header(header: &str) -> Result<(&str, Vec<[u8; SIGNATURE_BYTES]>), SignatureError> {
     let (mut at, mut signatures) = (None, Vec::new());
     for part in header.split(',').take(MAX_PARTS) {
         match part.trim().split_once('=') {
-            Some(("t", _)) if at.is_some() => return Err(Refused::Header),
+            Some(("t", _)) if at.is_some() => return Err(SignatureError::Header),
             Some(("t", seconds)) => at = Some(seconds),
             // Stripe writes lower case alone: one signature, one way to write it.
             Some(("v1", signature)) if !signature.bytes().any(|b| b.is_ascii_uppercase()) => {
@@ -105,7 +105,7 @@ fn parts(header: &str) -> Result<(&str, Vec<[u8; SIGNATURE_BYTES]>), Refused> {
         Some(at) if !signatures.is_empty() && !at.is_empty() && at.bytes().all(|b| b.is_ascii_digit()) => {
             Ok((at, signatures))
         }
-        _ => Err(Refused::Header),
+        _ => Err(SignatureError::Header),
     }
 }
 
@@ -121,9 +121,13 @@ mod tests {
             format!("t={at},v1={}", hex::encode(hmac::sign(&key, format!("{at}.{{}}").as_bytes())))
         };
         let now = Timestamp::from_second(1_700_000_000).unwrap();
-        for (at, expected) in
-            [(0, Ok(())), (-300, Ok(())), (300, Ok(())), (-301, Err(Refused::Time)), (301, Err(Refused::Time))]
-        {
+        for (at, expected) in [
+            (0, Ok(())),
+            (-300, Ok(())),
+            (300, Ok(())),
+            (-301, Err(SignatureError::Time)),
+            (301, Err(SignatureError::Time)),
+        ] {
             assert_eq!(secrets.verify(Some(&sign(1_700_000_000 + at)), b"{}", now), expected, "{at}");
         }
     }

@@ -35,7 +35,7 @@ pub struct State {
 impl State {
     /// Makes the state from the configuration; `None` where that has mistakes.
     pub fn connect(setup: &mut Setup) -> Option<Self> {
-        let (db, callers, api) = (Db::from_setup(setup), Callers::from_setup(setup), Api::ask_required(setup));
+        let (db, callers, api) = (Db::from_setup(setup), Callers::from_setup(setup), Api::from_setup_required(setup));
         Some(Self { db: db?, callers: callers?, api: api? })
     }
 }

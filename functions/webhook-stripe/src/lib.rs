@@ -7,18 +7,18 @@
 //! Crashes: before the commit nothing happened and nothing was acknowledged, so that Stripe sends the event again; after it the
 //! event is known, the outbox updates Redis, and events that waited are applied by the next `ops stripe retry`.
 //!
-//! [`ledger`] keeps and applies events; their effects are in `change`.
+//! [`event_store`] stores and applies events; their effects are in `customer_update`.
 
-mod change;
-pub mod ledger;
+mod customer_update;
+pub mod event_store;
 mod queries;
 
-use axum::extract::State as Is;
+use axum::extract;
 use axum::http::HeaderMap;
 use common::body::RawBody;
 use common::{Answer, Problem, Setup, config};
+use event_store::{EventStore, Outcome};
 use jiff::Timestamp;
-use ledger::{Ledger, Outcome};
 use stripe::event::Event;
 use stripe::signature::Secrets;
 use utoipa_axum::router::OpenApiRouter;
@@ -27,19 +27,19 @@ use utoipa_axum::routes;
 /// The largest event that is read. Stripe's are some kilobytes; invoices with hundreds of lines some hundred.
 const BODY_LIMIT_BYTES: usize = 2 * 1024 * 1024;
 
-/// State of the webhook function: the endpoint's secrets, and the ledger of events.
+/// State of the webhook function: the endpoint's secrets, and the store of events.
 #[derive(Debug, Clone)]
 pub struct State {
     secrets: Secrets,
-    ledger: Ledger,
+    event_store: EventStore,
 }
 
 impl State {
     /// Makes the state from the configuration; `None` where that has mistakes.
     pub fn connect(setup: &mut Setup) -> Option<Self> {
         let secrets = setup.required(&config::STRIPE_WEBHOOK_SECRETS, Secrets::parse);
-        let ledger = Ledger::from_setup(setup);
-        Some(Self { secrets: secrets?, ledger: ledger? })
+        let event_store = EventStore::from_setup(setup);
+        Some(Self { secrets: secrets?, event_store: event_store? })
     }
 }
 
@@ -64,18 +64,19 @@ struct Received {
     responses((status = 200, description = "The event is kept, or not ours.", body = Received)),
 )]
 async fn stripe_event(
-    Is(app): Is<State>,
+    extract::State(state): extract::State<State>,
     headers: HeaderMap,
     RawBody(body): RawBody<BODY_LIMIT_BYTES>,
 ) -> Result<Answer<Received>, Problem> {
     let header = headers.get("stripe-signature").and_then(|value| value.to_str().ok());
-    app.secrets
+    state
+        .secrets
         .verify(header, &body, Timestamp::now())
-        .map_err(|refused| Problem::invalid_signature(refused.to_string()))?;
+        .map_err(|error| Problem::invalid_signature(error.to_string()))?;
     // Stripe repeats for days what isn't answered with success, and then turns the endpoint off.
-    let status = match Event::read(&body) {
-        Ok(event) => app.ledger.receive(&event, &body).await?,
-        Err(unreadable) => app.ledger.keep_unreadable(&unreadable, &body).await?,
+    let status = match Event::parse_verified(&body) {
+        Ok(event) => state.event_store.receive(&event, &body).await?,
+        Err(unreadable) => state.event_store.store_unreadable(&unreadable, &body).await?,
     };
     Ok(Answer::ok(Received { status }))
 }

@@ -18,12 +18,12 @@ pub(crate) const EVENT_APPLY: &str = "/* stripe_event_apply */
     insert into stripe_events (id, livemode, type, created, body, state) values ($1, $2, $3, to_timestamp($4::bigint), $5, 'applied')
     on conflict (id) do nothing returning id";
 
-/// Marks a kept event as applied: no row when it was applied meanwhile.
+/// Marks a stored event as applied: no row when it was applied meanwhile.
 pub(crate) const EVENT_APPLY_KEPT: &str = "/* stripe_event_apply_kept */
     update stripe_events set state = 'applied', waits_for = '{}', error = null, attempts = attempts + 1, updated_at = now()
     where id = $1 and state in ('waiting', 'failed') returning id";
 
-/// Keeps an event that was not applied. One that was is left alone.
+/// Stores an event that was not applied. One that was applied is left alone.
 pub(crate) const EVENT_KEEP: &str = "/* stripe_event_keep */
     insert into stripe_events (id, livemode, type, created, body, state, waits_for, error)
     values ($1, $2, $3, to_timestamp($4::bigint), $5, $6, $7, $8)
@@ -48,7 +48,7 @@ pub(crate) const EVENTS_WAITING: &str = "/* stripe_events_waiting */
       and ($2::text is null or (created, id) > (select behind.created, behind.id from stripe_events behind where behind.id = $2))
     order by created, id limit 100";
 
-/// Events that were kept, the oldest first; all, or one.
+/// Events that are stored without being applied, the oldest first; all, or one.
 pub(crate) const EVENTS_KEPT: &str = "/* stripe_events_kept */
     select id, body from stripe_events where state in ('waiting', 'failed') and ($1::text is null or id = $1)
     order by created, id limit 10000";
@@ -69,14 +69,14 @@ pub(crate) const CUSTOMERS: &str =
 pub(crate) const TENANT: &str = "/* tenant */ select id from tenants";
 pub(crate) const TENANT_INSERT: &str =
     "/* tenant_insert */ insert into tenants (id, name, slug) values (current_tenant(), $1, $2)";
-/// A purchase claims what was bought for its address, until the person confirms it.
+/// Inserts a claim on the tenant for the address of the purchase, until the person confirms it.
 pub(crate) const OWNER_CLAIM: &str = "/* owner_claim */
     insert into users (id, tenant_id, email, role, claimed_at) values ($1, current_tenant(), $2, 'owner', now())
     on conflict do nothing";
 
 pub(crate) const CUSTOMER: &str =
     "/* stripe_customer */ select email, deleted_at is not null from stripe_customers where id = $1";
-/// The newest contact stays.
+/// Inserts or updates a customer. The newest contact wins.
 pub(crate) const CUSTOMER_WRITE: &str = "/* stripe_customer_write */
     insert into stripe_customers (id, tenant_id, livemode, email, name, as_of, deleted_at)
     values ($1, current_tenant(), $2, $3, $4, $5, $6)
@@ -104,8 +104,8 @@ pub(crate) const CATALOGUE: &str = "/* plan_prices */
 pub(crate) const LICENSE_INSERT: &str = "/* license_insert */
     insert into licenses (id, tenant_id, plan_code, seats, standing, expires_at, key_hash, key_hint)
     values ($1, current_tenant(), $2, $3, $4, to_timestamp($5::bigint), $6, $7)";
-/// Changes a license. Ending the sessions ends a generation: a Redis that missed the change and then learns of the license's
-/// return must not have kept them.
+/// Changes a license. Ending the sessions ends a generation, so that a Redis which missed the change has none of them when the
+/// license is active again.
 pub(crate) const LICENSE_CHANGE: &str = "/* license_change */
     update licenses set plan_code = $2, seats = $3, standing = $4, expires_at = to_timestamp($5::bigint), revision = revision + 1,
         seat_generation = seat_generation + case when $6 then 1 else 0 end
@@ -123,15 +123,15 @@ pub(crate) const AUDIT_ONCE: &str = "/* audit_entry_once */
     values (md5($1)::uuid, current_tenant(), $2, $3, $4, $5) on conflict do nothing";
 pub(crate) const OUTBOX_DONE: &str = "/* outbox_done */ delete from outbox where id = $1";
 
-/// A subscription as it is kept.
+/// A subscription as it is stored.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct SubscriptionRow {
     pub(crate) id: String,
     pub(crate) facts: Facts,
     pub(crate) license: Option<License>,
 }
 
-/// A license as Stripe's events left it.
+/// A license as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct License {
     pub(crate) id: Uuid,
@@ -141,7 +141,7 @@ pub(crate) struct License {
     pub(crate) expires_at: Option<i64>,
 }
 
-impl Kept {
+impl SubscriptionRow {
     pub(crate) fn from_row(row: &Row) -> Result<Self, serde_json::Error> {
         let license = row.get::<_, Option<Uuid>>(2).map(|id| License {
             id,
@@ -154,12 +154,12 @@ impl Kept {
     }
 }
 
-/// The catalogue's prices, and the tiers of its plans.
+/// Parses the catalogue's prices.
 pub(crate) fn catalogue(rows: &[Row]) -> Catalogue {
     rows.iter()
         .map(|row| {
             let seats = u32::try_from(row.get::<_, i32>(3)).unwrap_or(0);
-            (row.get(0), Price { plan: row.get(1), kind: PriceKind::from_word(row.get(2)), seats })
+            (row.get(0), Price { plan: row.get(1), kind: PriceKind::parse(row.get(2)), seats })
         })
         .collect()
 }

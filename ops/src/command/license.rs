@@ -9,7 +9,7 @@ use protocol::id::LicenseId;
 use protocol::key::Brand;
 use seats::Seats;
 use signing::Signer;
-use webhook_stripe::ledger::Ledger;
+use webhook_stripe::event_store::EventStore;
 
 use crate::enterprise::{self, Export, Until};
 use crate::license::{self, Change, LicenseFilter, NewLicense};
@@ -122,9 +122,9 @@ impl License {
             }
             Self::Suspend { id } => change(id, Change::Suspend).await,
             Self::Resume { id, billing: true } => {
-                let (ops, (ledger, seats)) =
-                    OpsContext::with(|setup| Ledger::from_setup(setup).zip(Seats::from_setup(setup)))?;
-                license::lift_billing_hold(&ops, &ledger, &seats, id).await
+                let (ops, (store, seats)) =
+                    OpsContext::with(|setup| EventStore::from_setup(setup).zip(Seats::from_setup(setup)))?;
+                license::lift_billing_hold(&ops, &store, &seats, id).await
             }
             Self::Resume { id, billing: false } => change(id, Change::Resume).await,
             Self::Revoke { id } => change(id, Change::Revoke).await,

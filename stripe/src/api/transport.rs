@@ -1,4 +1,4 @@
-//! Requests to Stripe: how they are written, how long they may take, and which are sent again.
+//! Requests to Stripe: their form, timeouts and retries.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::ApiError;
 
-/// The version whose shapes are asked for, whatever the account's own is, so that a change there changes nothing here.
+/// The API version of every request, whatever the account's own is, so that a change there changes nothing here.
 /// Stripe keeps versions for years; a newer one is chosen by reading its list of breaking changes.
 const VERSION: &str = "2026-10-28.endive";
 /// Timeout of one attempt.
@@ -22,7 +22,7 @@ const TOTAL_TIMEOUT: Duration = Duration::from_secs(6);
 const ATTEMPTS: u32 = 3;
 /// Maximum length of an answer that is read.
 const ANSWER_LIMIT_BYTES: usize = 1 << 20;
-/// Maximum length of a refusal that is quoted.
+/// Maximum length of an error's message that is quoted.
 const MESSAGE_LIMIT_CHARS: usize = 500;
 
 /// Stripe's base URL, and the key. Without `Debug`, so that the key is never shown.
@@ -34,14 +34,14 @@ pub(super) struct Transport {
 }
 
 /// Error of an attempt.
-enum Failed {
+enum AttemptError {
     /// Another attempt may succeed.
-    ForNow(String),
+    Retryable(String),
     /// No other attempt will succeed.
-    ForGood(ApiError),
+    Permanent(ApiError),
 }
 
-/// A client whose attempts are bounded.
+/// Creates an HTTP client whose attempts are bounded in time.
 ///
 /// # Errors
 /// A sentence for the list of mistakes.
@@ -61,21 +61,21 @@ impl Transport {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        self.retried(|| self.http.request(Method::GET, url.clone())).await
+        self.send_with_retries(|| self.http.request(Method::GET, url.clone())).await
     }
 
-    /// Nested fields are written `a[b][0]`, as Stripe reads forms.
+    /// Sends a form. Nested fields are written `a[b][0]`.
     pub(super) async fn post(
         &self,
         path: &str,
         form: &[(String, String)],
         idempotency_key: &str,
     ) -> Result<Value, ApiError> {
-        // A query string is a form, and the part of a URL that knows how to write one.
+        // A query string is encoded like a form.
         let mut encoder = self.url(path)?;
         encoder.query_pairs_mut().extend_pairs(form);
         let (body, url) = (encoder.query().unwrap_or_default().to_owned(), self.url(path)?);
-        self.retried(|| {
+        self.send_with_retries(|| {
             let request = self.http.request(Method::POST, url.clone());
             request
                 .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
@@ -89,21 +89,21 @@ impl Transport {
         Url::parse(&format!("{}{path}", self.base)).map_err(|e| ApiError::Unreachable(format!("{path}: {e}")))
     }
 
-    /// Sends a request again, after a moment with jitter, when it was lost on the way or Stripe says to come back. Each
-    /// attempt has the same idempotency key, so that it is done once.
-    async fn retried(&self, request: impl Fn() -> reqwest::RequestBuilder) -> Result<Value, ApiError> {
+    /// Sends a request, and again after a pause with jitter when it was lost on the way or Stripe answers that it may be retried.
+    /// Each attempt has the same idempotency key, so that it takes effect once.
+    async fn send_with_retries(&self, request: impl Fn() -> reqwest::RequestBuilder) -> Result<Value, ApiError> {
         let mut attempt = 1;
         loop {
             let request =
                 trace::with_traceparent(request()).bearer_auth(&self.key).header("stripe-version", VERSION).build();
             let request = request.map_err(|e| ApiError::Unreachable(chain(&e.without_url())))?;
-            match self.sent(request).await {
+            match self.send(request).await {
                 Ok(answer) => return Ok(answer),
-                Err(Failed::ForGood(error)) => return Err(error),
-                Err(Failed::ForNow(why)) if attempt == ATTEMPTS => return Err(ApiError::Unreachable(why)),
-                Err(Failed::ForNow(_)) => {
-                    let most = 100 << attempt;
-                    let pause = rand::rng().random_range(most / 2..most);
+                Err(AttemptError::Permanent(error)) => return Err(error),
+                Err(AttemptError::Retryable(why)) if attempt == ATTEMPTS => return Err(ApiError::Unreachable(why)),
+                Err(AttemptError::Retryable(_)) => {
+                    let max_millis = 100 << attempt;
+                    let pause = rand::rng().random_range(max_millis / 2..max_millis);
                     tokio::time::sleep(Duration::from_millis(pause)).await;
                     attempt += 1;
                 }
@@ -111,30 +111,30 @@ impl Transport {
         }
     }
 
-    async fn sent(&self, request: Request) -> Result<Value, Failed> {
-        let lost = |e: reqwest::Error| Failed::ForNow(chain(&e.without_url()));
+    async fn send(&self, request: Request) -> Result<Value, AttemptError> {
+        let lost = |e: reqwest::Error| AttemptError::Retryable(chain(&e.without_url()));
         let mut response = self.http.execute(request).await.map_err(lost)?;
         let status = response.status();
         let request_id = response.headers().get("request-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(lost)? {
             if body.len() + chunk.len() > ANSWER_LIMIT_BYTES {
-                return Err(Failed::ForGood(unreadable("more than a MiB")));
+                return Err(AttemptError::Permanent(unreadable_answer("more than a MiB")));
             }
             body.extend_from_slice(&chunk);
         }
         let answer = serde_json::from_slice::<Value>(&body);
         if status.is_success() {
-            return answer.map_err(|_| Failed::ForGood(unreadable("something that is not JSON")));
+            return answer.map_err(|_| AttemptError::Permanent(unreadable_answer("something that is not JSON")));
         }
         let answer = answer.unwrap_or_default();
         let (code, message) = self.refusal(&answer, &body, request_id.as_deref());
         // 409: another request under the same idempotency key, or on the same object, is not done yet.
         if status.is_server_error() || [StatusCode::CONFLICT, StatusCode::TOO_MANY_REQUESTS].contains(&status) {
-            return Err(Failed::ForNow(format!("it answered {status}: {message}")));
+            return Err(AttemptError::Retryable(format!("it answered {status}: {message}")));
         }
         let param = answer["error"]["param"].as_str().map(str::to_owned);
-        Err(Failed::ForGood(ApiError::Refused { status: status.as_u16(), code, param, message }))
+        Err(AttemptError::Permanent(ApiError::Refused { status: status.as_u16(), code, param, message }))
     }
 
     /// Returns the code and the message of an error. Stripe masks the key where it quotes it; another server that answers may
@@ -152,12 +152,12 @@ impl Transport {
 }
 
 /// Bounds the time of a call: no caller waits longer than this.
-pub(super) async fn bounded<T>(call: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
+pub(super) async fn with_timeout<T>(call: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
     let answer = tokio::time::timeout(TOTAL_TIMEOUT, call).await;
     answer.unwrap_or_else(|_| Err(ApiError::Unreachable("no answer in time".to_owned())))
 }
 
 /// Returns the error of an answer that differs from Stripe's documentation.
-pub(super) fn unreadable(what: &str) -> ApiError {
+pub(super) fn unreadable_answer(what: &str) -> ApiError {
     ApiError::Unreachable(format!("it answered with {what}"))
 }

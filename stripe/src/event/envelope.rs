@@ -1,13 +1,13 @@
-//! The envelope of an event, and what can be kept of a body without a readable one.
+//! The envelope of an event, and the values to store of a body without a readable one.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Event, Malformed, id, time, word};
+use super::{Event, Malformed, id, time, visible_ascii};
 
-/// A rightly signed body that is no event of ours, or can't be read, with what is needed to keep it.
+/// A body with a valid signature that is no readable event, or a thin one, with the values to store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
     /// The event's own id, or one made of its bytes.
@@ -18,16 +18,16 @@ pub struct Unreadable {
     pub created: i64,
     /// True for an event about real money.
     pub livemode: bool,
-    /// True for a kind that is never handled.
-    pub is_foreign: bool,
+    /// True for a thin event, which is never handled.
+    pub is_thin: bool,
     /// The reason why it is not applied.
-    pub why: String,
+    pub reason: String,
 }
 
-/// The outermost values. All others go unread, so that nothing in them is a reason not to read these.
+/// Values of an envelope of which any may be missing or malformed. All others are skipped.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Outermost {
+struct Envelope {
     id: Value,
     object: Value,
     #[serde(rename = "type")]
@@ -37,7 +37,7 @@ struct Outermost {
 }
 
 impl Event {
-    /// Reads the envelope.
+    /// Parses the envelope.
     ///
     /// # Errors
     /// Names the missing field.
@@ -46,41 +46,41 @@ impl Event {
         let object = value.pointer_mut("/data/object").map(Value::take).ok_or(Malformed("data.object"))?;
         Ok(Self {
             id: id(&value["id"]).ok_or(Malformed("id"))?,
-            kind: word(&value["type"]).ok_or(Malformed("type"))?,
+            kind: visible_ascii(&value["type"]).ok_or(Malformed("type"))?,
             created: time(&value["created"])?.ok_or(Malformed("created"))?,
             livemode: value["livemode"].as_bool().ok_or(Malformed("livemode"))?,
             object,
         })
     }
 
-    /// Reads the envelope of a body whose signature was checked.
+    /// Parses the envelope of a body whose signature was verified.
     ///
     /// # Errors
-    /// Returns what to keep of a body that has no envelope.
-    pub fn read(body: &[u8]) -> Result<Self, Unreadable> {
+    /// The values to store of a body that has no envelope.
+    pub fn parse_verified(body: &[u8]) -> Result<Self, Unreadable> {
         Self::parse(body).map_err(|malformed| {
-            let outermost: Outermost = serde_json::from_slice(body).unwrap_or_default();
-            let is_foreign = outermost.object.as_str().is_some_and(|object| object.starts_with("v2."));
-            let why = if is_foreign {
+            let envelope: Envelope = serde_json::from_slice(body).unwrap_or_default();
+            let is_thin = envelope.object.as_str().is_some_and(|object| object.starts_with("v2."));
+            let reason = if is_thin {
                 "This is a thin event. Set the endpoint to send snapshot events.".to_owned()
             } else {
                 malformed.to_string()
             };
-            let written = outermost.created.as_str().and_then(|text| text.parse::<Timestamp>().ok());
-            let created = time(&outermost.created).ok().flatten().or(written.map(Timestamp::as_second));
+            let written = envelope.created.as_str().and_then(|text| text.parse::<Timestamp>().ok());
+            let created = time(&envelope.created).ok().flatten().or(written.map(Timestamp::as_second));
             Unreadable {
-                id: word(&outermost.id).unwrap_or_else(|| id_of(body)),
-                kind: word(&outermost.kind).unwrap_or_else(|| "unreadable".to_owned()),
+                id: visible_ascii(&envelope.id).unwrap_or_else(|| id_from_hash(body)),
+                kind: visible_ascii(&envelope.kind).unwrap_or_else(|| "unreadable".to_owned()),
                 created: created.filter(|at| *at >= 0).unwrap_or_else(|| Timestamp::now().as_second()),
-                livemode: outermost.livemode == true,
-                is_foreign,
-                why,
+                livemode: envelope.livemode == true,
+                is_thin,
+                reason,
             }
         })
     }
 }
 
-/// Derives an id from the bytes, so that a repetition is known.
-fn id_of(body: &[u8]) -> String {
+/// Derives an id from the bytes, so that a repetition is recognized.
+fn id_from_hash(body: &[u8]) -> String {
     format!("unreadable_{}", &hex::encode(digest(&SHA256, body))[..32])
 }

@@ -2,15 +2,15 @@
 
 use serde_json::Value;
 
-use super::{DisputeState, Failure, Malformed, Meaning, News, id, time};
+use super::{DisputeState, EventKind, Malformed, ParsedEvent, PaymentFailure, id, time};
 use crate::facts::{Invoice, InvoiceStatus};
 
 /// An invoice as an event or Stripe's API has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InvoiceNews {
+pub struct ParsedInvoice {
     /// `in_…`
     pub id: String,
-    /// The subscription that it is for; none for a one-off invoice.
+    /// The subscription that it is for; `None` for a one-off invoice.
     pub subscription: Option<String>,
     /// Payment intents and charges that it names, also those that failed.
     pub payments: Vec<String>,
@@ -18,17 +18,17 @@ pub struct InvoiceNews {
     pub invoice: Invoice,
 }
 
-/// Reads an invoice as an event or Stripe's API has it.
+/// Parses an invoice as an event or Stripe's API has it.
 ///
 /// # Errors
-/// Names what is missing.
-pub fn invoice(object: &Value) -> Result<InvoiceNews, Malformed> {
+/// The missing field.
+pub fn invoice(object: &Value) -> Result<ParsedInvoice, Malformed> {
     let lines = object["lines"]["data"].as_array().map(Vec::as_slice).unwrap_or_default();
     let subscription = id(&object["subscription"])
         .or_else(|| id(&object["parent"]["subscription_details"]["subscription"]))
         .or_else(|| lines.iter().find_map(|line| id(&line["subscription"])))
         .or_else(|| lines.iter().find_map(|l| id(&l["parent"]["subscription_item_details"]["subscription"])));
-    let moved = &object["status_transitions"];
+    let transitions = &object["status_transitions"];
     let mut invoice = Invoice {
         created: time(&object["created"])?,
         status: serde_json::from_value(object["status"].clone()).unwrap_or_default(),
@@ -42,18 +42,18 @@ pub fn invoice(object: &Value) -> Result<InvoiceNews, Malformed> {
         [id(&object["charge"]), id(&object["payment_intent"])].into_iter().flatten().collect();
     match invoice.status {
         InvoiceStatus::Paid => {
-            invoice.paid_at = time(&moved["paid_at"])?;
+            invoice.paid_at = time(&transitions["paid_at"])?;
             invoice.amount_paid = object["amount_paid"].as_i64();
             invoice.payments.extend(payments.iter().map(|payment| (payment.clone(), 0)));
             let paid = listed.iter().filter(|payment| payment["status"] == "paid");
             paid.for_each(|payment| add_payment(&mut invoice, payment));
         }
-        InvoiceStatus::Void => invoice.voided_at = time(&moved["voided_at"])?,
+        InvoiceStatus::Void => invoice.voided_at = time(&transitions["voided_at"])?,
         _ => {}
     }
     payments.extend(listed.iter().flat_map(paid_with));
     let id = id(object).ok_or(Malformed("id of the invoice"))?;
-    Ok(InvoiceNews { id, subscription, payments, invoice })
+    Ok(ParsedInvoice { id, subscription, payments, invoice })
 }
 
 /// Returns the ids that a payment of an invoice was made with: a payment intent, a charge, or both.
@@ -87,9 +87,9 @@ fn add_line(invoice: &mut Invoice, line: &Value) {
     }
 }
 
-/// Reads an event about an invoice; `None` for a one-off one.
-pub(super) fn invoice_event(kind: &str, at: i64, object: &Value) -> Result<Option<Meaning>, Malformed> {
-    // The event's name is surer than what the object has, which older versions wrote elsewhere.
+/// Parses an event about an invoice; `None` for a one-off one.
+pub(super) fn invoice_event(kind: &str, at: i64, object: &Value) -> Result<Option<ParsedEvent>, Malformed> {
+    // The event's type is surer than the object's fields, which older versions have elsewhere.
     let mut object = std::borrow::Cow::Borrowed(object);
     let status = match kind {
         "invoice.paid" | "invoice.payment_succeeded" => Some("paid"),
@@ -100,13 +100,13 @@ pub(super) fn invoice_event(kind: &str, at: i64, object: &Value) -> Result<Optio
     if let Some(status) = status.filter(|status| object["status"] != *status && object.is_object()) {
         object.to_mut()["status"] = status.into();
     }
-    let InvoiceNews { id: invoice_id, subscription, payments, mut invoice } = invoice(&object)?;
+    let ParsedInvoice { id: invoice_id, subscription, payments, mut invoice } = invoice(&object)?;
     let Some(subscription) = subscription else { return Ok(None) };
     let failure = match kind {
         "invoice.payment_failed" | "invoice.payment_action_required" => {
             invoice.failed_at = Some(at);
             let url = object["hosted_invoice_url"].as_str().filter(|url| url.starts_with("https://"));
-            Some(Failure { action_required: kind.ends_with("action_required"), url: url.map(str::to_owned) })
+            Some(PaymentFailure { action_required: kind.ends_with("action_required"), url: url.map(str::to_owned) })
         }
         "invoice.paid" | "invoice.payment_succeeded" => {
             invoice.paid_at = Some(at);
@@ -118,40 +118,41 @@ pub(super) fn invoice_event(kind: &str, at: i64, object: &Value) -> Result<Optio
         }
         _ => None,
     };
-    Ok(Some(Meaning {
+    Ok(Some(ParsedEvent {
         customer: id(&object["customer"]),
         subscription: Some(subscription),
         references: std::iter::once(invoice_id.clone()).chain(payments).collect(),
-        news: News::Invoice { id: invoice_id, invoice, failure },
+        kind: EventKind::Invoice { id: invoice_id, invoice, failure },
     }))
 }
 
-/// Says which payment intent paid an invoice, which newer invoices don't.
-pub(super) fn invoice_payment(object: &Value) -> Result<Meaning, Malformed> {
+/// Parses the link between an invoice and the payment intent that paid it, which newer invoices lack.
+pub(super) fn invoice_payment(object: &Value) -> Result<ParsedEvent, Malformed> {
     let id = id(&object["invoice"]).ok_or(Malformed("invoice"))?;
     let mut invoice = Invoice::default();
     add_payment(&mut invoice, object);
     let references = std::iter::once(id.clone()).chain(paid_with(object)).collect();
-    let news = News::Invoice { id, invoice, failure: None };
-    Ok(Meaning { customer: None, subscription: None, references, news })
+    let kind = EventKind::Invoice { id, invoice, failure: None };
+    Ok(ParsedEvent { customer: None, subscription: None, references, kind })
 }
 
-pub(super) fn refund(charge: &Value) -> Result<Option<Meaning>, Malformed> {
+/// Parses a charge that was refunded; `None` where that was in part.
+pub(super) fn refund(charge: &Value) -> Result<Option<ParsedEvent>, Malformed> {
     if charge["refunded"] != true {
         return Ok(None);
     }
     let charge_id = id(charge).ok_or(Malformed("id of the charge"))?;
     let references = [Some(charge_id.clone()), id(&charge["payment_intent"]), id(&charge["invoice"])];
-    Ok(Some(Meaning {
+    Ok(Some(ParsedEvent {
         customer: id(&charge["customer"]),
         subscription: None,
         references: references.into_iter().flatten().collect(),
-        news: News::Refund { charge: charge_id, amount: charge["amount_refunded"].as_i64() },
+        kind: EventKind::Refund { charge: charge_id, amount: charge["amount_refunded"].as_i64() },
     }))
 }
 
-/// A refund that changed: only one that came to nothing is news, since its charge says the rest.
-pub(super) fn refund_changed(refund: &Value) -> Result<Option<Meaning>, Malformed> {
+/// Parses a refund that changed. Only one that failed or was canceled is handled: the event of its charge has the rest.
+pub(super) fn refund_changed(refund: &Value) -> Result<Option<ParsedEvent>, Malformed> {
     if !matches!(refund["status"].as_str(), Some("failed" | "canceled")) {
         return Ok(None);
     }
@@ -159,10 +160,10 @@ pub(super) fn refund_changed(refund: &Value) -> Result<Option<Meaning>, Malforme
         [id(&refund["charge"]), id(&refund["payment_intent"])].into_iter().flatten().collect();
     let charge = references.first().cloned().ok_or(Malformed("charge of the refund"))?;
     let customer = id(&refund["charge"]["customer"]);
-    Ok(Some(Meaning { customer, subscription: None, references, news: News::RefundFailed { charge } }))
+    Ok(Some(ParsedEvent { customer, subscription: None, references, kind: EventKind::RefundFailed { charge } }))
 }
 
-/// Where a dispute of this status stands (<https://docs.stripe.com/api/disputes/object#dispute_object-status>).
+/// Returns the state of a dispute with this status (<https://docs.stripe.com/api/disputes/object#dispute_object-status>).
 #[must_use]
 pub fn dispute_state(status: &str) -> DisputeState {
     match status {
@@ -173,7 +174,8 @@ pub fn dispute_state(status: &str) -> DisputeState {
     }
 }
 
-pub(super) fn dispute(kind: &str, object: &Value) -> Result<Meaning, Malformed> {
+/// Parses an event about a dispute.
+pub(super) fn dispute(kind: &str, object: &Value) -> Result<ParsedEvent, Malformed> {
     let status = object["status"].as_str().ok_or(Malformed("status of the dispute"))?;
     let state = match (kind, dispute_state(status)) {
         ("charge.dispute.closed", DisputeState::Inquiry | DisputeState::Open) => {
@@ -185,10 +187,10 @@ pub(super) fn dispute(kind: &str, object: &Value) -> Result<Meaning, Malformed> 
     };
     let charge = &object["charge"];
     let references = [id(charge), id(&object["payment_intent"]), id(&charge["invoice"])];
-    Ok(Meaning {
+    Ok(ParsedEvent {
         customer: id(&charge["customer"]),
         subscription: None,
         references: references.into_iter().flatten().collect(),
-        news: News::Dispute { dispute: id(object).ok_or(Malformed("id of the dispute"))?, state },
+        kind: EventKind::Dispute { dispute: id(object).ok_or(Malformed("id of the dispute"))?, state },
     })
 }

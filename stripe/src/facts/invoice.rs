@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Catalogue, Item, PriceKind};
 
-/// An invoice's status (<https://docs.stripe.com/api/invoices/object#invoice_object-status>), in the order of its life.
+/// An invoice's status (<https://docs.stripe.com/api/invoices/object#invoice_object-status>), in the order of its lifecycle.
 /// Nothing follows the last two, and an invoice reaches only one of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -26,7 +26,7 @@ pub enum InvoiceStatus {
     Paid,
 }
 
-/// An invoice. Each field only grows, so that joining is commutative, associative and idempotent.
+/// An invoice. Each field only grows, so that merging is commutative, associative and idempotent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Invoice {
@@ -73,8 +73,8 @@ pub(super) fn earliest(one: Option<i64>, other: Option<i64>) -> Option<i64> {
 }
 
 impl Invoice {
-    /// Adds what another source says.
-    pub(super) fn join(&mut self, other: Self) {
+    /// Merges the invoice as another source has it.
+    pub(super) fn merge(&mut self, other: Self) {
         self.created = earliest(self.created, other.created);
         self.seen = earliest(self.seen, other.seen);
         self.status = self.status.max(other.status);
@@ -95,8 +95,8 @@ impl Invoice {
         }
     }
 
-    /// When it began to exist, as far as is known.
-    pub(super) fn begun(&self) -> i64 {
+    /// Returns the time when it was created, as far as is known.
+    pub(super) fn created_or_seen(&self) -> i64 {
         earliest(self.created, self.seen).unwrap_or(i64::MIN)
     }
 
@@ -109,13 +109,13 @@ impl Invoice {
     }
 
     /// Checks whether it was made by hand, beside the subscription's periods and changes.
-    pub(super) fn is_by_hand(&self) -> bool {
+    pub(super) fn is_manual(&self) -> bool {
         self.reason.as_deref() == Some("manual")
     }
 
     /// Checks whether it is due, and may be for the plan's base or seats, or for a change of them. A draft demands nothing:
     /// Stripe leaves those of an unpaid subscription so, and only the subscription names them.
-    pub(super) fn owes_for_plan(&self, catalogue: &Catalogue) -> bool {
+    pub(super) fn is_due_for_plan(&self, catalogue: &Catalogue) -> bool {
         let is_of_plan = |price: &String| catalogue.get(price).is_some_and(|price| price.kind != PriceKind::Other);
         let is_for_plan =
             self.prorations || self.more_lines || self.periods.is_empty() || self.periods.keys().any(is_of_plan);
@@ -152,14 +152,14 @@ impl Invoice {
         is_whole && !self.has_prorations_only() && (is_unknown || self.periods.keys().any(|price| may_be_base(price)))
     }
 
-    /// When the base's period ends that it is for.
+    /// Returns the end of the base's period that it is for.
     pub(super) fn period_end(&self, catalogue: &Catalogue) -> Option<i64> {
         let of_base = |price: &String| catalogue.get(price).is_some_and(|price| price.kind == PriceKind::Base);
         let ends = self.periods.iter().filter(|(price, _)| of_base(price)).map(|(_, (_, end))| *end);
         ends.min().or_else(|| self.periods.values().map(|(_, end)| *end).max())
     }
 
-    /// The money that came for it, where that is known. Two payments of one invoice are more than it asked for.
+    /// Returns the amount that was received for it, where that is known. Two payments of one invoice are more than was due.
     pub(super) fn received(&self) -> Option<i64> {
         let payments: i64 = self.payments.values().fold(0, |sum, amount| sum.saturating_add(*amount));
         self.amount_paid.map(|paid| paid.max(payments)).or((payments > 0).then_some(payments))

@@ -32,7 +32,7 @@ pub enum Standing {
 }
 
 impl Standing {
-    /// The word in `licenses.standing`.
+    /// Returns the value in `licenses.standing`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Good => "good",
@@ -72,10 +72,10 @@ pub enum PriceKind {
 }
 
 impl PriceKind {
-    /// Reads `plan_prices.kind`; a word that a later release added brings no seats.
+    /// Parses `plan_prices.kind`. A kind that a later release added brings no seats.
     #[must_use]
-    pub fn from_word(word: &str) -> Self {
-        match word {
+    pub fn parse(kind: &str) -> Self {
+        match kind {
             "base" => Self::Base,
             "seat" => Self::Seat,
             _ => Self::Other,
@@ -86,9 +86,9 @@ impl PriceKind {
 /// Prices by id.
 pub type Catalogue = HashMap<String, Price>;
 
-/// Error of items that are no license of ours; it is shown to operators, never replaced by a guess.
+/// Error of items that no license can be derived from. It is shown to operators, never replaced by a guess.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unfit {
+pub enum ItemsError {
     /// A price that the catalogue lacks.
     UnknownPrice(String),
     /// Items of several plans.
@@ -101,7 +101,7 @@ pub enum Unfit {
     TooManySeats,
 }
 
-impl fmt::Display for Unfit {
+impl fmt::Display for ItemsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownPrice(price) => write!(
@@ -125,11 +125,11 @@ impl Terms<'_> {
     /// something else, and changes neither.
     ///
     /// # Errors
-    /// The reason why the items are no license of ours.
-    pub fn plan_and_seats(&self, catalogue: &Catalogue) -> Result<(String, i32), Unfit> {
-        const MOST_SEATS: u64 = 1_000_000;
+    /// The reason why no license can be derived from the items.
+    pub fn plan_and_seats(&self, catalogue: &Catalogue) -> Result<(String, i32), ItemsError> {
+        const MAX_SEATS: u64 = 1_000_000;
         if self.more_items {
-            return Err(Unfit::MoreItems);
+            return Err(ItemsError::MoreItems);
         }
         let (mut plan, mut seats, mut bases) = (None::<&str>, 0_u64, None::<u64>);
         let mut unknown = None;
@@ -141,7 +141,7 @@ impl Terms<'_> {
             match (price.kind, plan) {
                 (PriceKind::Other, _) => continue,
                 (_, Some(other)) if other != price.plan => {
-                    return Err(Unfit::SeveralPlans(other.to_owned(), price.plan.clone()));
+                    return Err(ItemsError::SeveralPlans(other.to_owned(), price.plan.clone()));
                 }
                 _ => plan = Some(&price.plan),
             }
@@ -151,11 +151,11 @@ impl Terms<'_> {
             seats += u64::from(item.quantity) * u64::from(price.seats);
         }
         let Some((plan, bases)) = plan.zip(bases) else {
-            return Err(unknown.map_or(Unfit::NoBase, |price| Unfit::UnknownPrice(price.clone())));
+            return Err(unknown.map_or(ItemsError::NoBase, |price| ItemsError::UnknownPrice(price.clone())));
         };
         // A base that is paid for zero times has no seats, and none can be added to it.
         let seats = if bases == 0 { 0 } else { seats };
-        let seats = i32::try_from(seats).ok().filter(|_| seats <= MOST_SEATS).ok_or(Unfit::TooManySeats)?;
+        let seats = i32::try_from(seats).ok().filter(|_| seats <= MAX_SEATS).ok_or(ItemsError::TooManySeats)?;
         Ok((plan.to_owned(), seats))
     }
 }

@@ -13,11 +13,11 @@ static TENANT: LazyLock<TenantId> = LazyLock::new(TenantId::new);
 
 fn api(stripe: &StripeApi) -> Api {
     let mut setup = Setup::from_variables([("STRIPE_API_KEY", KEY), ("STRIPE_API_BASE", &stripe.url())]);
-    Api::ask_required(&mut setup).unwrap_or_else(|| panic!("{:?}", setup.mistakes()))
+    Api::from_setup_required(&mut setup).unwrap_or_else(|| panic!("{:?}", setup.mistakes()))
 }
 
 /// A Stripe that has these objects, by method and path, and nothing else.
-async fn having(objects: Value) -> StripeApi {
+async fn with_objects(objects: Value) -> StripeApi {
     StripeApi::start(move |asked| match objects.get(&asked.what) {
         Some(object) => Reply::ok(object.clone()),
         None => Reply::missing(),
@@ -26,7 +26,7 @@ async fn having(objects: Value) -> StripeApi {
 }
 
 /// A Stripe that answers with these in turn, the last one again and again.
-async fn saying(replies: Vec<Reply>) -> StripeApi {
+async fn answering(replies: Vec<Reply>) -> StripeApi {
     let mut replies = replies.into_iter().peekable();
     let mut last = None;
     StripeApi::start(move |_| {
@@ -108,7 +108,8 @@ async fn pages_without_an_end_are_given_up() {
 
 #[tokio::test]
 async fn what_is_not_there_is_none_and_an_id_stays_an_id() {
-    let stripe = having(json!({"GET /v1/subscriptions/sub_1": {"id": "sub_1", "items": items(0..1, false)}})).await;
+    let stripe =
+        with_objects(json!({"GET /v1/subscriptions/sub_1": {"id": "sub_1", "items": items(0..1, false)}})).await;
     let api = api(&stripe);
     assert_eq!(api.subscription("sub_2").await, Ok(None));
     assert_eq!(asked(&stripe), ["GET /v1/subscriptions/sub_2"]);
@@ -122,7 +123,7 @@ async fn what_is_not_there_is_none_and_an_id_stays_an_id() {
     assert_eq!(asked(&stripe).len(), 1, "nothing was asked with them");
     assert!(api.subscription("sub_1").await.unwrap().is_some());
 
-    let elsewhere = saying(vec![Reply::error(404, "invalid_request_error", None, "Unrecognized request URL")]).await;
+    let elsewhere = answering(vec![Reply::error(404, "invalid_request_error", None, "Unrecognized request URL")]).await;
     let error = self::api(&elsewhere).subscription("sub_1").await.unwrap_err();
     assert_eq!(error.code(), Some("invalid_request_error"), "not every 404 means that there is no subscription");
 }
@@ -180,7 +181,7 @@ async fn a_payment_is_traced_in_both_shapes() {
             "GET /v1/charges/ch_1": charge_object, "GET /v1/invoice_payments": payments, "GET /v1/invoices/in_1": invoice
         });
         objects.as_object_mut().unwrap().retain(|_, object| !object.is_null());
-        let stripe = having(objects).await;
+        let stripe = with_objects(objects).await;
         let found = api(&stripe).invoice_of_payment(charge, intent).await.unwrap();
         let found = found.and_then(|found| stripe::event::invoice(&found).unwrap().subscription);
         assert_eq!(found.as_deref(), expected, "{what}");
@@ -196,7 +197,7 @@ async fn a_list_is_read_to_its_end() {
     let page = |ids: &[&str], has_more: bool| {
         Reply::ok(json!({"data": ids.iter().map(|id| json!({"id": id})).collect::<Vec<_>>(), "has_more": has_more}))
     };
-    let stripe = saying(vec![page(&["in_3", "in_2"], true), page(&["in_1"], false)]).await;
+    let stripe = answering(vec![page(&["in_3", "in_2"], true), page(&["in_1"], false)]).await;
     let all = api(&stripe).list("/v1/invoices", &[("customer", "cus_1")]).await.unwrap();
     assert_eq!(all, [json!({"id": "in_3"}), json!({"id": "in_2"}), json!({"id": "in_1"})]);
     let pages: Vec<Value> = stripe.asked().into_iter().map(|asked| asked.parameters).collect();
@@ -206,7 +207,7 @@ async fn a_list_is_read_to_its_end() {
 
 #[tokio::test]
 async fn a_checkout_is_written_as_stripe_reads_it() {
-    let stripe = saying(vec![session()]).await;
+    let stripe = answering(vec![session()]).await;
     let made = checkout(&api(&stripe)).await.unwrap();
     assert_eq!((made.id.as_str(), made.expires_at.as_second()), ("cs_test_1", 1_800_000_000));
     assert_eq!(made.url, "https://checkout.stripe.com/c/pay/cs_test_1#fid");
@@ -242,7 +243,8 @@ async fn a_checkout_is_written_as_stripe_reads_it() {
 
 #[tokio::test]
 async fn a_portal_is_opened_for_a_customer() {
-    let stripe = saying(vec![Reply::ok(json!({"id": "bps_1", "url": "https://billing.stripe.com/p/session/x"}))]).await;
+    let stripe =
+        answering(vec![Reply::ok(json!({"id": "bps_1", "url": "https://billing.stripe.com/p/session/x"}))]).await;
     let url = api(&stripe).create_portal("cus_1", "https://acme.test/back", "key-1").await.unwrap();
     assert_eq!(url, "https://billing.stripe.com/p/session/x");
     let asked = stripe.asked().remove(0);
@@ -261,13 +263,13 @@ async fn what_may_do_better_is_tried_again_under_the_same_key() {
         Reply::Bytes(503, Vec::new()),
     ];
     for reply in passing {
-        let stripe = saying(vec![reply.clone(), reply.clone(), session()]).await;
+        let stripe = answering(vec![reply.clone(), reply.clone(), session()]).await;
         checkout(&api(&stripe)).await.unwrap_or_else(|e| panic!("{reply:?}: {e}"));
         let asked = stripe.asked();
         assert_eq!(asked.len(), 3, "{reply:?}");
         assert!(asked.iter().all(|a| a.idempotency_key == "key-1" && a.parameters == asked[0].parameters));
 
-        let stripe = saying(vec![reply.clone()]).await;
+        let stripe = answering(vec![reply.clone()]).await;
         let error = checkout(&api(&stripe)).await.unwrap_err();
         assert!(matches!(error, ApiError::Unreachable(_)), "{error}");
         assert_eq!(stripe.asked().len(), 3, "{reply:?}");
@@ -289,7 +291,7 @@ async fn what_is_refused_is_not_tried_again() {
         Reply::Bytes(418, b"not JSON".to_vec()),
     ];
     for reply in refusals {
-        let stripe = saying(vec![reply.clone()]).await;
+        let stripe = answering(vec![reply.clone()]).await;
         let error = checkout(&api(&stripe)).await.unwrap_err();
         let ApiError::Refused { status, code, message, .. } = &error else { panic!("{reply:?}: {error}") };
         assert_eq!(stripe.asked().len(), 1, "{reply:?}");
@@ -317,7 +319,7 @@ async fn answers_are_bounded_and_lead_nowhere_else() {
         Reply::ok(json!({"id": "cs_1", "url": null, "expires_at": 1})),
         Reply::Redirect(lured.url()),
     ] {
-        let stripe = saying(vec![reply]).await;
+        let stripe = answering(vec![reply]).await;
         checkout(&api(&stripe)).await.unwrap_err();
         assert_eq!(stripe.asked().len(), 1);
     }
@@ -326,7 +328,7 @@ async fn answers_are_bounded_and_lead_nowhere_else() {
 
 #[tokio::test]
 async fn a_stripe_that_is_gone_is_unreachable() {
-    let stripe = saying(vec![session()]).await;
+    let stripe = answering(vec![session()]).await;
     let api = api(&stripe);
     stripe.cut();
     let error = checkout(&api).await.unwrap_err();
@@ -354,16 +356,16 @@ async fn a_stripe_that_is_silent_is_unreachable_in_time() {
     assert_eq!(attempts.load(Ordering::Relaxed), 3);
 
     // One attempt that hangs costs no more than itself.
-    let stripe = saying(vec![Reply::Silence, session()]).await;
+    let stripe = answering(vec![Reply::Silence, session()]).await;
     checkout(&api(&stripe)).await.unwrap();
 }
 
 #[tokio::test]
 async fn the_key_is_never_shown() {
-    let stripe = saying(vec![session()]).await;
+    let stripe = answering(vec![session()]).await;
     let wrong = "sk_live_a_key_that_somebody_mistyped";
     let mut setup = Setup::from_variables([("STRIPE_API_KEY", wrong), ("STRIPE_API_BASE", &stripe.url())]);
-    let api = Api::ask_required(&mut setup).unwrap();
+    let api = Api::from_setup_required(&mut setup).unwrap();
     let error = checkout(&api).await.unwrap_err();
     assert!(matches!(error, ApiError::Refused { status: 401, .. }), "{error}");
     for shown in [format!("{api:?}"), format!("{error:?}"), error.to_string(), format!("{setup:?}")] {
@@ -377,7 +379,7 @@ async fn the_key_is_never_shown() {
 fn the_configuration_says_what_is_wrong_with_it() {
     let ask = |key: &str, base: &str| {
         let mut setup = Setup::from_variables([("STRIPE_API_KEY", key), ("STRIPE_API_BASE", base)]);
-        let (optional, required) = (Api::from_setup(&mut setup), Api::ask_required(&mut setup));
+        let (optional, required) = (Api::from_setup(&mut setup), Api::from_setup_required(&mut setup));
         let mistakes: Vec<String> = setup.mistakes().iter().map(ToString::to_string).collect();
         (optional.map(|api| api.map(|api| api.livemode())), required.map(|api| api.livemode()), mistakes.join("\n"))
     };

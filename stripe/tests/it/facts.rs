@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use stripe::event::{DisputeState, snapshot};
 use stripe::facts::{
-    Catalogue, Facts, Invoice, InvoiceStatus, Item, Price, PriceKind, Snapshot, Stage, Standing, Status, Unfit,
+    Catalogue, Facts, Invoice, InvoiceStatus, Item, ItemsError, Price, PriceKind, Snapshot, Stage, Standing, Status,
 };
 use testing::stripe::{Events, Subscription, Version};
 
@@ -30,28 +30,28 @@ enum Fact {
     Dispute(i64, &'static str, DisputeState),
 }
 
-fn learn(facts: &mut Facts, fact: &Fact) {
+fn merge(facts: &mut Facts, fact: &Fact) {
     let of = |id: &str| vec![id.replace("du_", "ch_"), id.replace("du_", "pi_").replace("ch_", "pi_")];
     match fact.clone() {
         Fact::Snapshot(at, stage, snapshot) => {
-            facts.learn_snapshot(at, stage, snapshot);
+            facts.merge_snapshot(at, stage, snapshot);
         }
-        Fact::Invoice(at, id, invoice) => facts.learn_invoice(at, id, invoice),
-        Fact::Refund(at, charge, amount) => facts.learn_refund(at, charge, &of(charge), amount),
-        Fact::RefundFailed(at, charge) => facts.learn_failed_refund(at, charge, &of(charge)),
-        Fact::Dispute(at, dispute, state) => facts.learn_dispute(at, dispute, &of(dispute), state),
+        Fact::Invoice(at, id, invoice) => facts.merge_invoice(at, id, invoice),
+        Fact::Refund(at, charge, amount) => facts.merge_refund(at, charge, &of(charge), amount),
+        Fact::RefundFailed(at, charge) => facts.merge_failed_refund(at, charge, &of(charge)),
+        Fact::Dispute(at, dispute, state) => facts.merge_dispute(at, dispute, &of(dispute), state),
     }
 }
 
 fn all(facts: &[Fact]) -> Facts {
     facts.iter().fold(Facts::default(), |mut known, fact| {
-        learn(&mut known, fact);
+        merge(&mut known, fact);
         known
     })
 }
 
-/// Few moments, so that many things happen in the same one.
-fn moment() -> impl Strategy<Value = i64> {
+/// A few times, so that many things happen at the same one.
+fn time() -> impl Strategy<Value = i64> {
     0..6_i64
 }
 
@@ -63,7 +63,7 @@ prop_compose! {
         period in prop::option::of((0..4_i64, 10..14_i64)),
         cancel_at in prop::option::of(8..14_i64),
         cancel_at_period_end in any::<bool>(),
-        ended_at in prop::option::of(moment()),
+        ended_at in prop::option::of(time()),
         pause_void in prop::bool::weighted(0.2),
     ) -> Snapshot {
         let items = vec![Item { price: "price_pro".to_owned(), quantity, period }];
@@ -74,16 +74,16 @@ prop_compose! {
 
 prop_compose! {
     fn invoice()(
-        at in moment(),
+        at in time(),
         status in prop::sample::select(vec![
             InvoiceStatus::Unknown, InvoiceStatus::Draft, InvoiceStatus::Open, InvoiceStatus::Uncollectible,
             InvoiceStatus::Void, InvoiceStatus::Paid,
         ]),
-        created in prop::option::of(moment()),
+        created in prop::option::of(time()),
         reason in prop::option::of(prop::sample::select(vec!["subscription_cycle", "subscription_update"])),
         period in prop::option::of((0..4_i64, 4..8_i64)),
         prorations in any::<bool>(),
-        failed_at in prop::option::of(moment()),
+        failed_at in prop::option::of(time()),
         amount_paid in prop::option::of(0..3_i64),
         payment in prop::option::of(prop::sample::select(vec!["pi_1", "pi_2", "ch_1"])),
     ) -> Invoice {
@@ -110,12 +110,12 @@ fn fact() -> impl Strategy<Value = Fact> {
     let charge = || prop::sample::select(vec!["ch_1", "ch_2"]);
     let amount = prop::option::of(0..3_i64);
     prop_oneof![
-        4 => (moment(), stage, state()).prop_map(|(at, stage, state)| Fact::Snapshot(at, stage, state)),
-        4 => (moment(), prop::sample::select(vec!["in_1", "in_2", "in_3"]), invoice())
+        4 => (time(), stage, state()).prop_map(|(at, stage, state)| Fact::Snapshot(at, stage, state)),
+        4 => (time(), prop::sample::select(vec!["in_1", "in_2", "in_3"]), invoice())
             .prop_map(|(at, id, invoice)| Fact::Invoice(at, id, invoice)),
-        1 => (moment(), charge(), amount).prop_map(|(at, charge, amount)| Fact::Refund(at, charge, amount)),
-        1 => (moment(), charge()).prop_map(|(at, charge)| Fact::RefundFailed(at, charge)),
-        1 => (moment(), prop::sample::select(vec!["du_1", "du_2"]), dispute)
+        1 => (time(), charge(), amount).prop_map(|(at, charge, amount)| Fact::Refund(at, charge, amount)),
+        1 => (time(), charge()).prop_map(|(at, charge)| Fact::RefundFailed(at, charge)),
+        1 => (time(), prop::sample::select(vec!["du_1", "du_2"]), dispute)
             .prop_map(|(at, dispute, state)| Fact::Dispute(at, dispute, state)),
     ]
 }
@@ -144,7 +144,7 @@ proptest! {
         // Again, after all the others.
         for repeat in repeats {
             if !shuffled.is_empty() {
-                learn(&mut other, repeat.get(&shuffled));
+                merge(&mut other, repeat.get(&shuffled));
             }
         }
         prop_assert_eq!(&other, &known);
@@ -176,12 +176,12 @@ proptest! {
     }
 
     #[test]
-    fn what_is_over_ends_and_stays_so(facts in facts(), at in moment(), over in state()) {
+    fn what_is_over_ends_and_stays_so(facts in facts(), at in time(), over in state()) {
         let mut known = all(&facts);
-        known.learn_snapshot(6, Stage::Deleted, Snapshot { status: Status::Canceled, ..over });
+        known.merge_snapshot(6, Stage::Deleted, Snapshot { status: Status::Canceled, ..over });
         let end = known.terms(false, &sold()).map(|terms| terms.expires_at);
         prop_assert_ne!(end, Some(None));
-        known.learn_snapshot(at + 7, Stage::Updated, state_of(Status::Active, 99));
+        known.merge_snapshot(at + 7, Stage::Updated, state_of(Status::Active, 99));
         prop_assert_eq!(known.status(), Some(Status::Canceled));
     }
 
@@ -195,26 +195,26 @@ proptest! {
         prop_assert!(known.lift(&sold()).is_empty());
         let next = if is_dispute { Fact::Dispute(at, "du_1", DisputeState::Open) } else { Fact::Refund(at, "ch_1", None) };
         let mut untouched = all(&facts);
-        learn(&mut untouched, &next);
-        learn(&mut known, &next);
+        merge(&mut untouched, &next);
+        merge(&mut known, &next);
         let id = if is_dispute { "du_1" } else { "ch_1" };
         prop_assert_eq!(known.is_held_by(id, &sold()), untouched.is_held_by(id, &sold()));
     }
 
     #[test]
-    fn stripes_answer_is_newer_than_what_was_known(facts in facts(), at in moment(), answer in state()) {
+    fn stripes_answer_is_newer_than_what_was_known(facts in facts(), at in time(), answer in state()) {
         let mut known = all(&facts);
         let was_over = matches!(known.status(), Some(Status::Canceled | Status::IncompleteExpired));
-        known.learn_answer(at, answer.clone());
+        known.merge_fetched(at, answer.clone());
         let mut alone = Facts::default();
-        alone.learn_answer(at, answer.clone());
+        alone.merge_fetched(at, answer.clone());
         if !was_over {
             let items = |facts: &Facts| serde_json::to_value(facts).unwrap()["newest"]["snapshot"].clone();
             prop_assert_eq!(items(&known), items(&alone));
         }
         // And asking again overrules the answer before.
         let over = Snapshot { status: Status::Canceled, ..answer };
-        known.learn_answer(at, over);
+        known.merge_fetched(at, over);
         prop_assert_eq!(known.status(), Some(Status::Canceled));
     }
 }
@@ -256,14 +256,14 @@ fn what_an_older_release_kept_leads_to_the_same_license() {
     assert_eq!(terms(&charged(2)).0, Standing::Good, "paid again");
     let mut known = charged(4);
     assert_eq!(terms(&known).0, Standing::Refunded);
-    known.learn_invoice(8, "in_2", paid("subscription_cycle", 8, 9_900, "pi_2"));
+    known.merge_invoice(8, "in_2", paid("subscription_cycle", 8, 9_900, "pi_2"));
     assert_eq!(terms(&known).0, Standing::Good, "the next period is paid");
     let mut known = older(&json!({"disputes": {"du_1": {"closed": false, "at": 6, "state": "open"}}}));
     assert_eq!(terms(&known).0, Standing::Disputed);
-    known.learn_dispute(7, "du_1", &[], DisputeState::Won);
+    known.merge_dispute(7, "du_1", &[], DisputeState::Won);
     assert_eq!(terms(&known).0, Standing::Good);
     let mut known = older(&json!({"unpaid": {"9": 6}, "settled_at": 5}));
-    known.learn_snapshot(7, Stage::Updated, state_of(Status::Unpaid, 19));
+    known.merge_snapshot(7, Stage::Updated, state_of(Status::Unpaid, 19));
     assert_eq!(terms(&known), (Standing::PastDue, Some(9)));
 }
 
@@ -279,11 +279,11 @@ pub(crate) fn sold() -> Catalogue {
     .into()
 }
 
-fn plan_and_seats(of: &[(&str, u32)], more_items: bool) -> Result<(String, i32), Unfit> {
+fn plan_and_seats(of: &[(&str, u32)], more_items: bool) -> Result<(String, i32), ItemsError> {
     let item = |(price, quantity): &(&str, u32)| Item { price: (*price).to_owned(), quantity: *quantity, period: None };
     let items = of.iter().map(item).collect();
     let mut known = Facts::default();
-    known.learn_snapshot(1, Stage::Created, Snapshot { items, more_items, ..state_of(Status::Active, 9) });
+    known.merge_snapshot(1, Stage::Created, Snapshot { items, more_items, ..state_of(Status::Active, 9) });
     known.terms(false, &sold()).unwrap().plan_and_seats(&sold())
 }
 
@@ -299,14 +299,14 @@ fn items_make_a_plan_and_seats() {
     assert_eq!(granted(&[("price_team", 0), ("price_team_seat", 4)]), Ok(("TEAM".to_owned(), 0)), "no base, no seats");
     assert_eq!(granted(&[("price_business", 1_000_000)]), Ok(("BUSINESS".to_owned(), 1_000_000)));
     for many in [1_000_001, u32::MAX] {
-        assert_eq!(granted(&[("price_business", many)]), Err(Unfit::TooManySeats));
+        assert_eq!(granted(&[("price_business", many)]), Err(ItemsError::TooManySeats));
     }
-    assert_eq!(granted(&[("price_team", u32::MAX); 100]), Err(Unfit::TooManySeats));
-    assert_eq!(granted(&[("price_team_seat", 4)]), Err(Unfit::NoBase));
-    assert_eq!(granted(&[]), Err(Unfit::NoBase));
-    let several = Unfit::SeveralPlans("PRO".to_owned(), "TEAM".to_owned());
+    assert_eq!(granted(&[("price_team", u32::MAX); 100]), Err(ItemsError::TooManySeats));
+    assert_eq!(granted(&[("price_team_seat", 4)]), Err(ItemsError::NoBase));
+    assert_eq!(granted(&[]), Err(ItemsError::NoBase));
+    let several = ItemsError::SeveralPlans("PRO".to_owned(), "TEAM".to_owned());
     assert_eq!(granted(&[("price_pro", 1), ("price_team_seat", 1)]), Err(several));
-    assert_eq!(plan_and_seats(&[("price_pro", 1)], true), Err(Unfit::MoreItems));
+    assert_eq!(plan_and_seats(&[("price_pro", 1)], true), Err(ItemsError::MoreItems));
 }
 
 #[test]
@@ -318,10 +318,10 @@ fn an_unknown_or_seatless_price_changes_nothing_of_what_the_known_ones_say() {
         assert_eq!(granted(&[("price_pro", 1), (addon, 1)]), Ok(("PRO".to_owned(), 1)), "{addon}");
     }
     // Without a known base there is nothing to go by, and the unknown may be it.
-    let unknown = Err(Unfit::UnknownPrice("price_x".to_owned()));
+    let unknown = Err(ItemsError::UnknownPrice("price_x".to_owned()));
     assert_eq!(granted(&[("price_x", 1)]), unknown);
     assert_eq!(granted(&[("price_team_seat", 1), ("price_x", 1)]), unknown);
-    assert_eq!(granted(&[("price_support", 1)]), Err(Unfit::NoBase));
+    assert_eq!(granted(&[("price_support", 1)]), Err(ItemsError::NoBase));
 }
 
 /// Each status with each way to end, in both shapes: standing and end.
@@ -349,7 +349,7 @@ fn each_status_and_each_way_to_end() {
                 sub.cancel_at_period_end = way == 1;
                 sub.cancel_at = [None, None, Some(sooner), Some(later)][way];
                 sub.ended_at = (status == "canceled").then_some(NOW + 1);
-                let known = told(version, &sub, NOW);
+                let known = reported(version, &sub, NOW);
                 let terms = known.terms(false, &sold()).unwrap();
                 assert_eq!((terms.standing.as_str(), terms.expires_at), (standing, end), "{version:?} {status} {way}");
                 let gone = known.terms(true, &sold()).unwrap();
@@ -359,14 +359,14 @@ fn each_status_and_each_way_to_end() {
         for status in ["incomplete", "incomplete_expired"] {
             let mut sub = Subscription::new("ann", &[("price_pro", 1)], NOW);
             sub.status = status.to_owned();
-            assert_eq!(told(version, &sub, NOW).terms(false, &sold()), None);
+            assert_eq!(reported(version, &sub, NOW).terms(false, &sold()), None);
         }
     }
 }
 
-fn told(version: Version, sub: &Subscription, at: i64) -> Facts {
+fn reported(version: Version, sub: &Subscription, at: i64) -> Facts {
     let mut known = Facts::default();
-    known.learn_snapshot(at, Stage::Updated, snapshot(&Events::new(version).subscription_object(sub)).unwrap());
+    known.merge_snapshot(at, Stage::Updated, snapshot(&Events::new(version).subscription_object(sub)).unwrap());
     known
 }
 
@@ -389,27 +389,27 @@ fn who_stops_paying_has_one_period_without_a_payment() {
     let end = |known: &Facts| known.terms(false, &sold()).unwrap().expires_at;
     let failed =
         |at: i64| Invoice { created: Some(at), failed_at: Some(at), status: InvoiceStatus::Open, ..Invoice::default() };
-    known.learn_snapshot(0, Stage::Created, state_of(Status::Active, 100));
-    known.learn_invoice(0, "in_1", paid("subscription_create", 0, 9_900, "pi_1"));
+    known.merge_snapshot(0, Stage::Created, state_of(Status::Active, 100));
+    known.merge_invoice(0, "in_1", paid("subscription_create", 0, 9_900, "pi_1"));
     // The second period begins at Stripe before its payment is attempted.
-    known.learn_snapshot(100, Stage::Updated, state_of(Status::Active, 200));
-    known.learn_invoice(101, "in_2", failed(101));
-    known.learn_snapshot(101, Stage::Updated, state_of(Status::PastDue, 200));
+    known.merge_snapshot(100, Stage::Updated, state_of(Status::Active, 200));
+    known.merge_invoice(101, "in_2", failed(101));
+    known.merge_snapshot(101, Stage::Updated, state_of(Status::PastDue, 200));
     assert_eq!(end(&known), None, "still tried");
-    known.learn_snapshot(120, Stage::Updated, state_of(Status::Unpaid, 200));
+    known.merge_snapshot(120, Stage::Updated, state_of(Status::Unpaid, 200));
     assert_eq!(end(&known), Some(200));
     // The third and fourth begin as well.
     for n in [300, 400] {
-        known.learn_snapshot(n - 100, Stage::Updated, state_of(Status::Unpaid, n));
+        known.merge_snapshot(n - 100, Stage::Updated, state_of(Status::Unpaid, n));
         assert_eq!(end(&known), Some(200));
     }
     let mut over = known.clone();
-    over.learn_snapshot(310, Stage::Deleted, Snapshot { ended_at: Some(310), ..state_of(Status::Canceled, 400) });
+    over.merge_snapshot(310, Stage::Deleted, Snapshot { ended_at: Some(310), ..state_of(Status::Canceled, 400) });
     assert_eq!(end(&over), Some(200), "its end doesn't bring it back");
     // An older invoice that is paid settles nothing while a newer one is open, before the end and after it.
     let older = |known: &mut Facts| {
-        known.learn_invoice(300, "in_4", failed(300));
-        known.learn_invoice(
+        known.merge_invoice(300, "in_4", failed(300));
+        known.merge_invoice(
             309,
             "in_2",
             Invoice { created: Some(101), ..paid("subscription_cycle", 309, 9_900, "pi_2") },
@@ -420,13 +420,13 @@ fn who_stops_paying_has_one_period_without_a_payment() {
     assert_eq!((end(&over), end(&known)), (Some(200), Some(200)));
     assert_eq!(known.status(), Some(Status::Unpaid));
     // The newest paid after all, then never again: the new debt counts from its own beginning.
-    known.learn_invoice(310, "in_4", Invoice { created: Some(300), ..paid("subscription_cycle", 310, 9_900, "pi_4") });
+    known.merge_invoice(310, "in_4", Invoice { created: Some(300), ..paid("subscription_cycle", 310, 9_900, "pi_4") });
     assert_eq!((known.status(), end(&known)), (Some(Status::Active), None), "by the invoice alone");
-    known.learn_snapshot(310, Stage::Updated, state_of(Status::Active, 400));
+    known.merge_snapshot(310, Stage::Updated, state_of(Status::Active, 400));
     assert_eq!(end(&known), None);
-    known.learn_snapshot(401, Stage::Updated, state_of(Status::PastDue, 500));
+    known.merge_snapshot(401, Stage::Updated, state_of(Status::PastDue, 500));
     assert_eq!(end(&known), None);
-    known.learn_snapshot(500, Stage::Updated, state_of(Status::PastDue, 600));
+    known.merge_snapshot(500, Stage::Updated, state_of(Status::PastDue, 600));
     assert_eq!(end(&known), Some(500), "nor is it served a second period while Stripe goes on trying");
 }
 
@@ -440,12 +440,12 @@ fn a_long_period_is_not_lived_on_unpaid() {
     };
     let end = |known: &Facts| known.terms(false, &sold()).unwrap().expires_at;
     let mut known = Facts::default();
-    known.learn_snapshot(0, Stage::Created, yearly(Status::Active, 0));
+    known.merge_snapshot(0, Stage::Created, yearly(Status::Active, 0));
     let renewed = 365 * DAY;
-    known.learn_snapshot(renewed, Stage::Updated, yearly(Status::PastDue, renewed));
+    known.merge_snapshot(renewed, Stage::Updated, yearly(Status::PastDue, renewed));
     assert_eq!(end(&known), None, "Stripe's retries are the grace");
-    known.learn_snapshot(renewed + 14 * DAY, Stage::Updated, yearly(Status::Unpaid, renewed));
-    known.learn_snapshot(renewed + 20 * DAY, Stage::Updated, yearly(Status::Unpaid, renewed));
+    known.merge_snapshot(renewed + 14 * DAY, Stage::Updated, yearly(Status::Unpaid, renewed));
+    known.merge_snapshot(renewed + 20 * DAY, Stage::Updated, yearly(Status::Unpaid, renewed));
     assert_eq!(end(&known), Some(renewed + 14 * DAY));
 }
 
@@ -453,8 +453,8 @@ fn a_long_period_is_not_lived_on_unpaid() {
 fn an_invoice_made_by_hand_settles_nothing_and_owes_no_period() {
     let end = |known: &Facts| known.terms(false, &sold()).unwrap().expires_at;
     let mut known = Facts::default();
-    known.learn_snapshot(0, Stage::Created, state_of(Status::Active, 100));
-    known.learn_invoice(0, "in_1", paid("subscription_create", 0, 9_900, "pi_1"));
+    known.merge_snapshot(0, Stage::Created, state_of(Status::Active, 100));
+    known.merge_invoice(0, "in_1", paid("subscription_create", 0, 9_900, "pi_1"));
     let open = |at: i64, reason: &str| Invoice {
         created: Some(at),
         failed_at: Some(at),
@@ -462,19 +462,19 @@ fn an_invoice_made_by_hand_settles_nothing_and_owes_no_period() {
         reason: Some(reason.to_owned()),
         ..Invoice::default()
     };
-    known.learn_invoice(50, "in_hand", open(50, "manual"));
+    known.merge_invoice(50, "in_hand", open(50, "manual"));
     assert_eq!(known.status(), Some(Status::Active), "one that is not paid");
-    known.learn_snapshot(100, Stage::Updated, state_of(Status::Active, 200));
-    known.learn_invoice(101, "in_2", open(101, "subscription_cycle"));
+    known.merge_snapshot(100, Stage::Updated, state_of(Status::Active, 200));
+    known.merge_invoice(101, "in_2", open(101, "subscription_cycle"));
     assert_eq!(known.status(), Some(Status::PastDue));
     for (status, bound) in [(Status::PastDue, None), (Status::Unpaid, Some(200))] {
-        known.learn_snapshot(110, Stage::Updated, state_of(status, 200));
-        known.learn_invoice(120, "in_3", Invoice { created: Some(115), ..paid("manual", 120, 100, "pi_3") });
+        known.merge_snapshot(110, Stage::Updated, state_of(status, 200));
+        known.merge_invoice(120, "in_3", Invoice { created: Some(115), ..paid("manual", 120, 100, "pi_3") });
         assert_eq!((known.status(), end(&known)), (Some(status), bound));
     }
     // An invoice that was made by hand doesn't prevent the payment of the period either.
-    known.learn_invoice(125, "in_hand_2", open(125, "manual"));
-    known.learn_invoice(130, "in_2", paid("subscription_cycle", 130, 9_900, "pi_2"));
+    known.merge_invoice(125, "in_hand_2", open(125, "manual"));
+    known.merge_invoice(130, "in_2", paid("subscription_cycle", 130, 9_900, "pi_2"));
     assert_eq!((known.status(), end(&known)), (Some(Status::Active), None));
 }
 
@@ -491,12 +491,12 @@ fn an_unpaid_addon_leaves_the_base_the_period_that_was_paid() {
             ..state_of(status, year.1)
         };
         let mut known = Facts::default();
-        known.learn_snapshot(0, Stage::Created, with(Status::Active));
+        known.merge_snapshot(0, Stage::Created, with(Status::Active));
         let first = Invoice {
             periods: [("price_team".to_owned(), year)].into(),
             ..paid("subscription_create", 0, 99_000, "pi_1")
         };
-        known.learn_invoice(0, "in_1", first);
+        known.merge_invoice(0, "in_1", first);
         let failed = |price: &str, period| Invoice {
             created: Some(40 * DAY),
             failed_at: Some(40 * DAY),
@@ -505,21 +505,21 @@ fn an_unpaid_addon_leaves_the_base_the_period_that_was_paid() {
             periods: [(price.to_owned(), period)].into(),
             ..Invoice::default()
         };
-        known.learn_invoice(40 * DAY, "in_2", failed(addon, month));
-        known.learn_snapshot(41 * DAY, Stage::Updated, with(Status::Unpaid));
+        known.merge_invoice(40 * DAY, "in_2", failed(addon, month));
+        known.merge_snapshot(41 * DAY, Stage::Updated, with(Status::Unpaid));
         let terms =
             |known: &Facts| known.terms(false, &sold()).map(|terms| (terms.standing, terms.expires_at)).unwrap();
         assert_eq!(terms(&known), (Standing::PastDue, Some(year.1)));
         // The next month's, which Stripe leaves a draft.
-        known.learn_invoice(71 * DAY, "in_4", Invoice { seen: Some(71 * DAY), ..Invoice::default() });
-        known.learn_snapshot(71 * DAY, Stage::Updated, with(Status::Unpaid));
+        known.merge_invoice(71 * DAY, "in_4", Invoice { seen: Some(71 * DAY), ..Invoice::default() });
+        known.merge_snapshot(71 * DAY, Stage::Updated, with(Status::Unpaid));
         assert_eq!(terms(&known), (Standing::PastDue, Some(year.1)));
         // Seats of the plan that are not paid are another matter.
         let mut seats = known.clone();
-        seats.learn_invoice(40 * DAY, "in_3", failed("price_team_seat", month));
+        seats.merge_invoice(40 * DAY, "in_3", failed("price_team_seat", month));
         assert_eq!(terms(&seats), (Standing::PastDue, Some(41 * DAY)));
         let ended = Snapshot { ended_at: Some(80 * DAY), ..with(Status::Canceled) };
-        known.learn_snapshot(80 * DAY, Stage::Deleted, ended);
+        known.merge_snapshot(80 * DAY, Stage::Deleted, ended);
         assert_eq!(terms(&known).1, Some(80 * DAY), "then Stripe's end");
     }
 }
@@ -537,10 +537,10 @@ fn the_base_items_period_bounds_the_license() {
     };
     for (base, addon) in [((0, 30), (0, 365)), ((0, 365), (0, 30))] {
         let mut known = Facts::default();
-        known.learn_snapshot(1, Stage::Created, with(Status::Active, base, addon));
+        known.merge_snapshot(1, Stage::Created, with(Status::Active, base, addon));
         assert_eq!(known.terms(false, &sold()).unwrap().expires_at, Some(base.1));
         let unpaid = Snapshot { cancel_at_period_end: false, ..with(Status::Unpaid, base, addon) };
-        known.learn_snapshot(2, Stage::Updated, unpaid);
+        known.merge_snapshot(2, Stage::Updated, unpaid);
         assert_eq!(known.terms(false, &sold()).unwrap().expires_at, Some(base.1));
     }
 }
@@ -548,11 +548,11 @@ fn the_base_items_period_bounds_the_license() {
 /// A month that was paid with in_1 by pi_1, and a change within it that was paid with in_2 by pi_2.
 fn month() -> Facts {
     let mut known = Facts::default();
-    known.learn_snapshot(0, Stage::Created, state_of(Status::Active, 100));
+    known.merge_snapshot(0, Stage::Created, state_of(Status::Active, 100));
     let period = |end: i64| [("price_pro".to_owned(), (end - 100, end))].into();
     let first = Invoice { periods: period(100), ..paid("subscription_create", 0, 9_900, "pi_1") };
-    known.learn_invoice(0, "in_1", first);
-    known.learn_invoice(10, "in_2", Invoice { prorations: true, ..paid("subscription_update", 10, 1_267, "pi_2") });
+    known.merge_invoice(0, "in_1", first);
+    known.merge_invoice(10, "in_2", Invoice { prorations: true, ..paid("subscription_update", 10, 1_267, "pi_2") });
     known
 }
 
@@ -567,26 +567,26 @@ fn ids(of: &[&str]) -> Vec<String> {
 #[test]
 fn a_refund_holds_back_while_it_takes_what_the_current_period_was_paid_with() {
     let mut known = month();
-    known.learn_refund(20, "ch_2", &ids(&["ch_2", "pi_2"]), Some(1_267));
+    known.merge_refund(20, "ch_2", &ids(&["ch_2", "pi_2"]), Some(1_267));
     assert_eq!(standing(&known), Standing::Good, "a proration");
-    known.learn_refund(21, "ch_9", &ids(&["ch_9", "pi_9"]), Some(9_900));
+    known.merge_refund(21, "ch_9", &ids(&["ch_9", "pi_9"]), Some(9_900));
     assert_eq!(standing(&known), Standing::Good, "a charge that was taken twice");
-    known.learn_refund(22, "ch_9b", &ids(&["ch_9b", "pi_9b", "in_1"]), Some(9_900));
+    known.merge_refund(22, "ch_9b", &ids(&["ch_9b", "pi_9b", "in_1"]), Some(9_900));
     assert_eq!(standing(&known), Standing::Good, "also where it names the invoice");
-    known.learn_refund(23, "ch_1", &ids(&["ch_1", "pi_1"]), Some(9_900));
+    known.merge_refund(23, "ch_1", &ids(&["ch_1", "pi_1"]), Some(9_900));
     assert_eq!(standing(&known), Standing::Refunded);
     let mut failed = known.clone();
-    failed.learn_failed_refund(24, "ch_1", &ids(&["ch_1", "pi_1"]));
+    failed.merge_failed_refund(24, "ch_1", &ids(&["ch_1", "pi_1"]));
     assert_eq!(standing(&failed), Standing::Good, "the money is back");
     // The next period is not paid, and nothing of this one is.
     let mut unpaid = known.clone();
-    unpaid.learn_snapshot(101, Stage::Updated, state_of(Status::PastDue, 200));
+    unpaid.merge_snapshot(101, Stage::Updated, state_of(Status::PastDue, 200));
     assert_eq!(standing(&unpaid), Standing::Refunded, "not by not paying");
     // From the balance, or by a coupon.
     let free = Invoice { payments: [].into(), ..paid("subscription_cycle", 100, 0, "") };
-    known.learn_invoice(100, "in_3", free);
+    known.merge_invoice(100, "in_3", free);
     assert_eq!(standing(&known), Standing::Good);
-    known.learn_refund(110, "ch_1", &ids(&["ch_1", "pi_1"]), Some(9_900));
+    known.merge_refund(110, "ch_1", &ids(&["ch_1", "pi_1"]), Some(9_900));
     assert_eq!(standing(&known), Standing::Good, "of a former period");
 }
 
@@ -595,18 +595,18 @@ fn several_charges_pay_one_invoice() {
     let two = |paid_each: i64| {
         let mut known = month();
         let payments = [("pi_1".to_owned(), paid_each), ("pi_1b".to_owned(), paid_each)].into();
-        known.learn_invoice(1, "in_1", Invoice { payments, ..Invoice::default() });
+        known.merge_invoice(1, "in_1", Invoice { payments, ..Invoice::default() });
         known
     };
     // Two halves.
     let mut known = two(4_950);
-    known.learn_refund(20, "ch_1", &ids(&["ch_1", "pi_1"]), Some(4_950));
+    known.merge_refund(20, "ch_1", &ids(&["ch_1", "pi_1"]), Some(4_950));
     assert_eq!(standing(&known), Standing::Good);
-    known.learn_refund(21, "ch_1b", &ids(&["ch_1b", "pi_1b"]), Some(4_950));
+    known.merge_refund(21, "ch_1b", &ids(&["ch_1b", "pi_1b"]), Some(4_950));
     assert_eq!(standing(&known), Standing::Refunded);
     // The whole, twice.
     let mut known = two(9_900);
-    known.learn_refund(20, "ch_1", &ids(&["ch_1", "pi_1"]), Some(9_900));
+    known.merge_refund(20, "ch_1", &ids(&["ch_1", "pi_1"]), Some(9_900));
     assert_eq!(standing(&known), Standing::Good);
 }
 
@@ -614,22 +614,22 @@ fn several_charges_pay_one_invoice() {
 fn a_dispute_holds_back_from_its_escalation_until_it_is_won_or_paid_again() {
     let of = ids(&["ch_1", "pi_1"]);
     let mut known = month();
-    known.learn_dispute(20, "du_1", &of, DisputeState::Inquiry);
+    known.merge_dispute(20, "du_1", &of, DisputeState::Inquiry);
     assert_eq!(standing(&known), Standing::Good);
-    known.learn_dispute(25, "du_1", &of, DisputeState::Open);
+    known.merge_dispute(25, "du_1", &of, DisputeState::Open);
     assert_eq!(standing(&known), Standing::Disputed);
     let mut won = known.clone();
-    won.learn_dispute(30, "du_1", &of, DisputeState::Won);
+    won.merge_dispute(30, "du_1", &of, DisputeState::Won);
     assert_eq!(standing(&won), Standing::Good);
-    known.learn_dispute(30, "du_1", &of, DisputeState::Lost);
+    known.merge_dispute(30, "du_1", &of, DisputeState::Lost);
     assert_eq!(standing(&known), Standing::Disputed);
-    known.learn_invoice(100, "in_3", paid("subscription_cycle", 100, 9_900, "pi_3"));
+    known.merge_invoice(100, "in_3", paid("subscription_cycle", 100, 9_900, "pi_3"));
     assert_eq!(standing(&known), Standing::Good, "paid again");
-    known.learn_dispute(110, "du_2", &ids(&["ch_2", "pi_2"]), DisputeState::Open);
+    known.merge_dispute(110, "du_2", &ids(&["ch_2", "pi_2"]), DisputeState::Open);
     assert_eq!(standing(&known), Standing::Good, "a proration's");
     let mut unknown = Facts::default();
-    unknown.learn_snapshot(0, Stage::Created, state_of(Status::Active, 100));
-    unknown.learn_dispute(5, "du_1", &of, DisputeState::Open);
+    unknown.merge_snapshot(0, Stage::Created, state_of(Status::Active, 100));
+    unknown.merge_dispute(5, "du_1", &of, DisputeState::Open);
     assert_eq!(standing(&unknown), Standing::Disputed, "also before its invoice is known");
 }
 
@@ -643,32 +643,32 @@ fn a_change_whose_payment_fails_leaves_the_standing_to_stripes_status() {
         ..Invoice::default()
     };
     let mut pending = month();
-    pending.learn_invoice(20, "in_3", failed.clone());
+    pending.merge_invoice(20, "in_3", failed.clone());
     assert_eq!(pending.status(), Some(Status::Active), "pending_if_incomplete");
     let mut known = month();
-    known.learn_invoice(20, "in_3", failed);
-    known.learn_snapshot(20, Stage::Updated, state_of(Status::PastDue, 100));
+    known.merge_invoice(20, "in_3", failed);
+    known.merge_snapshot(20, Stage::Updated, state_of(Status::PastDue, 100));
     assert_eq!(known.status(), Some(Status::PastDue), "allow_incomplete");
-    known.learn_invoice(19, "in_0", Invoice { created: Some(-100), ..paid("subscription_cycle", 25, 1, "pi_0") });
+    known.merge_invoice(19, "in_0", Invoice { created: Some(-100), ..paid("subscription_cycle", 25, 1, "pi_0") });
     assert_eq!(known.status(), Some(Status::PastDue), "an older invoice");
     let voided = Invoice { status: InvoiceStatus::Void, voided_at: Some(30), ..Invoice::default() };
-    known.learn_invoice(30, "in_3", voided);
+    known.merge_invoice(30, "in_3", voided);
     assert_eq!(known.status(), Some(Status::Active), "the newest that is not void is paid");
 }
 
 #[test]
-fn a_guess_is_told_as_one() {
+fn a_guess_is_reported_as_one() {
     let mut known = Facts::default();
     let (one, two) = (state_of(Status::Active, 1), state_of(Status::Active, 2));
-    assert!(known.learn_snapshot(5, Stage::Updated, one.clone()));
-    assert!(known.learn_snapshot(5, Stage::Updated, one.clone()), "the same again");
-    assert!(!known.learn_snapshot(5, Stage::Updated, two.clone()));
-    assert!(!known.learn_snapshot(5, Stage::Updated, one.clone()), "and the first one again, which isn't the newest");
-    assert!(known.learn_snapshot(4, Stage::Updated, one.clone()), "older");
-    assert!(known.learn_snapshot(5, Stage::Deleted, state_of(Status::Canceled, 1)), "nothing comes after the end");
+    assert!(known.merge_snapshot(5, Stage::Updated, one.clone()));
+    assert!(known.merge_snapshot(5, Stage::Updated, one.clone()), "the same again");
+    assert!(!known.merge_snapshot(5, Stage::Updated, two.clone()));
+    assert!(!known.merge_snapshot(5, Stage::Updated, one.clone()), "and the first one again, which isn't the newest");
+    assert!(known.merge_snapshot(4, Stage::Updated, one.clone()), "older");
+    assert!(known.merge_snapshot(5, Stage::Deleted, state_of(Status::Canceled, 1)), "nothing comes after the end");
     let mut known = Facts::default();
-    known.learn_answer(5, one);
-    assert!(!known.learn_snapshot(5, Stage::Updated, two), "it may have happened since it was asked");
+    known.merge_fetched(5, one);
+    assert!(!known.merge_snapshot(5, Stage::Updated, two), "it may have happened since it was fetched");
 }
 
 #[test]

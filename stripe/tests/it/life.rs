@@ -19,20 +19,20 @@ fn licensed(known: &Facts) -> Option<Expected> {
     Some(Expected { standing: terms.standing.as_str(), expires_at: terms.expires_at, seats })
 }
 
-fn learn(known: &mut Facts, event: &testing::stripe::Event) {
+fn merge(known: &mut Facts, event: &testing::stripe::Event) {
     let event = Event::parse(event.body().as_bytes()).unwrap();
-    let meaning = event.meaning().unwrap().unwrap_or_else(|| panic!("{} means nothing", event.kind));
-    known.learn(event.created, &meaning.news, &meaning.references);
+    let parsed = event.parse_object().unwrap().unwrap_or_else(|| panic!("{} is not handled", event.kind));
+    known.merge_event(event.created, &parsed.kind, &parsed.references);
 }
 
 /// Checks the license after each step.
 fn follow(version: Version, steps: &[(u32, i64)]) -> Result<(), TestCaseError> {
     let mut life = Life::begin(version, "ann", None, 1_700_000_000);
-    let (mut known, mut told) = (Facts::default(), 0);
+    let (mut known, mut merged) = (Facts::default(), 0);
     for (number, pause) in steps {
         life.go(step(*number), *pause);
-        life.told[told..].iter().for_each(|event| learn(&mut known, event));
-        told = life.told.len();
+        life.told[merged..].iter().for_each(|event| merge(&mut known, event));
+        merged = life.told.len();
         prop_assert_eq!(licensed(&known), Some(life.expected()), "after {:?}", step(*number));
     }
     Ok(())
@@ -68,8 +68,8 @@ proptest! {
         let mut life = Life::begin(version, "ann", None, 1_700_000_000);
         steps.iter().for_each(|(number, pause)| life.go(step(*number), *pause));
         let mut known = Facts::default();
-        order.iter().for_each(|index| learn(&mut known, index.get(&life.told)));
-        life.told.iter().rev().for_each(|event| learn(&mut known, event));
+        order.iter().for_each(|index| merge(&mut known, index.get(&life.told)));
+        life.told.iter().rev().for_each(|event| merge(&mut known, event));
         prop_assert_eq!(licensed(&known), Some(life.expected()));
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
-use stripe::signature::{Refused, Secrets};
+use stripe::signature::{Secrets, SignatureError};
 use testing::stripe::{Events, Signer, Subscription, Version};
 
 const SECRET: &str = "whsec_5WbX5kEWLlfzsGNjH64I8lOOqUB6e8FH";
@@ -20,11 +20,11 @@ static BODY: LazyLock<String> = LazyLock::new(|| {
     format!("{open}{}{close}", "x".repeat(1024 - open.len() - close.len()))
 });
 
-fn verify(header: &str, body: &[u8]) -> Result<(), Refused> {
+fn verify(header: &str, body: &[u8]) -> Result<(), SignatureError> {
     verify_by(SECRET, header, body, NOW)
 }
 
-fn verify_by(secrets: &str, header: &str, body: &[u8], now: i64) -> Result<(), Refused> {
+fn verify_by(secrets: &str, header: &str, body: &[u8], now: i64) -> Result<(), SignatureError> {
     Secrets::parse(secrets).unwrap().verify(Some(header), body, Timestamp::from_second(now).unwrap())
 }
 
@@ -56,7 +56,7 @@ fn while_a_secret_is_rolled_both_are_good() {
     for secret in [SECRET, ROLLED] {
         assert_eq!(verify_by(&both, &by(secret), BODY.as_bytes(), NOW), Ok(()));
     }
-    assert_eq!(verify_by(&both, &by(ANOTHER), BODY.as_bytes(), NOW), Err(Refused::Signature));
+    assert_eq!(verify_by(&both, &by(ANOTHER), BODY.as_bytes(), NOW), Err(SignatureError::Signature));
     // Stripe signs with both for a while.
     let v1 = |secret| by(secret).split_once(',').unwrap().1.to_owned();
     for (first, second) in [(SECRET, ANOTHER), (ANOTHER, SECRET)] {
@@ -64,7 +64,7 @@ fn while_a_secret_is_rolled_both_are_good() {
         assert_eq!(verify(&header, BODY.as_bytes()), Ok(()));
     }
     let foreign = format!("t={NOW},{},{}", v1(ANOTHER), v1(ROLLED));
-    assert_eq!(verify(&foreign, BODY.as_bytes()), Err(Refused::Signature));
+    assert_eq!(verify(&foreign, BODY.as_bytes()), Err(SignatureError::Signature));
 }
 
 #[test]
@@ -78,19 +78,19 @@ fn no_byte_of_the_body_can_change() {
         for other in 0..=u8::MAX {
             body[at] = other;
             if other != genuine[at] {
-                assert_eq!(secrets.verify(Some(&header), &body, now), Err(Refused::Signature), "{at}: {other}");
+                assert_eq!(secrets.verify(Some(&header), &body, now), Err(SignatureError::Signature), "{at}: {other}");
                 refused += 1;
             }
         }
         let mut shorter = genuine.to_vec();
         shorter.remove(at);
-        assert_eq!(verify(&header, &shorter), Err(Refused::Signature), "without byte {at}");
+        assert_eq!(verify(&header, &shorter), Err(SignatureError::Signature), "without byte {at}");
     }
     assert_eq!(refused, 1024 * 255);
     for longer in
         [[genuine, b"\n"].concat(), [b"\n", genuine].concat(), [b"\xef\xbb\xbf", genuine].concat(), Vec::new()]
     {
-        assert_eq!(verify(&header, &longer), Err(Refused::Signature));
+        assert_eq!(verify(&header, &longer), Err(SignatureError::Signature));
     }
 }
 
@@ -110,7 +110,7 @@ fn no_character_of_the_header_can_change() {
         shorter.remove(at);
         assert!(verify(&shorter, BODY.as_bytes()).is_err(), "{shorter}");
     }
-    assert_eq!(verify(&genuine.to_uppercase(), BODY.as_bytes()), Err(Refused::Header));
+    assert_eq!(verify(&genuine.to_uppercase(), BODY.as_bytes()), Err(SignatureError::Header));
 }
 
 #[test]
@@ -118,24 +118,28 @@ fn a_signature_is_good_for_five_minutes_either_way() {
     for (off, expected) in [
         (-300, Ok(())),
         (300, Ok(())),
-        (-301, Err(Refused::Time)),
-        (301, Err(Refused::Time)),
-        (-86_400, Err(Refused::Time)),
+        (-301, Err(SignatureError::Time)),
+        (301, Err(SignatureError::Time)),
+        (-86_400, Err(SignatureError::Time)),
     ] {
         assert_eq!(verify(&signed(NOW + off), BODY.as_bytes()), expected, "{off}");
     }
     // A time that is no longer one, with a signature that is right.
     for at in [0, i64::MAX] {
-        assert_eq!(verify(&signed(at), BODY.as_bytes()), Err(Refused::Time), "{at}");
+        assert_eq!(verify(&signed(at), BODY.as_bytes()), Err(SignatureError::Time), "{at}");
     }
-    assert_eq!(verify(&signed(-NOW), BODY.as_bytes()), Err(Refused::Header));
+    assert_eq!(verify(&signed(-NOW), BODY.as_bytes()), Err(SignatureError::Header));
 }
 
 #[test]
 fn nobody_elses_secret_will_do() {
     for secret in [ANOTHER, &SECRET[..SECRET.len() - 1], SECRET.strip_prefix("whsec_").unwrap(), &SECRET.to_uppercase()]
     {
-        assert_eq!(verify(&SIGNER.header(&BODY, secret, NOW), BODY.as_bytes()), Err(Refused::Signature), "{secret}");
+        assert_eq!(
+            verify(&SIGNER.header(&BODY, secret, NOW), BODY.as_bytes()),
+            Err(SignatureError::Signature),
+            "{secret}"
+        );
     }
 }
 
@@ -170,10 +174,10 @@ fn every_part_has_to_be_there() {
         format!("{at},v1={}", &v1[..62]),
         format!("{at},v1={}", &v1[..63]),
     ] {
-        assert_eq!(verify(&header, BODY.as_bytes()), Err(Refused::Header), "{header}");
+        assert_eq!(verify(&header, BODY.as_bytes()), Err(SignatureError::Header), "{header}");
     }
     let none = Secrets::parse(SECRET).unwrap().verify(None, BODY.as_bytes(), Timestamp::from_second(NOW).unwrap());
-    assert_eq!(none, Err(Refused::Header));
+    assert_eq!(none, Err(SignatureError::Header));
     // Beside what counts, anything may stand.
     assert_eq!(verify(&format!("{genuine},v0={v1},v2=x,y"), BODY.as_bytes()), Ok(()));
 }
@@ -184,8 +188,8 @@ fn a_huge_header_costs_little_and_gets_nowhere() {
     let wrong = format!(",v1={}", "0".repeat(64)).repeat(100_000);
     let before = format!("t={NOW}{wrong},{}", genuine.split_once(',').unwrap().1);
     let started = std::time::Instant::now();
-    assert_eq!(verify(&before, BODY.as_bytes()), Err(Refused::Signature));
-    assert_eq!(verify(&format!("t={NOW},v1={}", "0".repeat(1 << 22)), BODY.as_bytes()), Err(Refused::Header));
-    assert_eq!(verify(&"t=".repeat(1 << 20), BODY.as_bytes()), Err(Refused::Header));
+    assert_eq!(verify(&before, BODY.as_bytes()), Err(SignatureError::Signature));
+    assert_eq!(verify(&format!("t={NOW},v1={}", "0".repeat(1 << 22)), BODY.as_bytes()), Err(SignatureError::Header));
+    assert_eq!(verify(&"t=".repeat(1 << 20), BODY.as_bytes()), Err(SignatureError::Header));
     assert!(started.elapsed().as_secs() < 1, "{:?}", started.elapsed());
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use testing::stripe::{Events, Subscription, Version};
-use webhook_stripe::ledger::{Ledger, Outcome};
+use webhook_stripe::event_store::{EventStore, Outcome};
 
 use crate::hook::{Hook, deliver, now};
 
@@ -27,8 +27,8 @@ fn another(of: &Subscription, name: &str) -> Subscription {
     other
 }
 
-fn ledger(hook: &Hook) -> Ledger {
-    Ledger::from_setup(&mut hook.world.setup("coditect_webhook_stripe")).unwrap()
+fn store(hook: &Hook) -> EventStore {
+    EventStore::from_setup(&mut hook.world.setup("coditect_webhook_stripe")).unwrap()
 }
 
 async fn standing(hook: &Hook, name: &str) -> String {
@@ -283,15 +283,15 @@ async fn what_the_database_refuses_is_kept_and_can_be_tried_again() {
     bought(&hook, &events, "bob", &[("price_pro", 1)], at).await;
     sub.items[0].1 = 5;
     hook.send(&events.subscription("updated", &sub, at + 2), "applied").await;
-    assert_eq!(ledger(&hook).retry(None).await.unwrap(), [(event.id().to_owned(), Outcome::Applied)]);
+    assert_eq!(store(&hook).retry(None).await.unwrap(), [(event.id().to_owned(), Outcome::Applied)]);
     assert_eq!(hook.license(&sub.id()).await.unwrap().seats, 5, "the older one has no effect any more");
 }
 
 #[tokio::test]
-async fn hundreds_that_wait_are_all_woken() {
+async fn hundreds_of_waiting_events_are_all_applied() {
     let (hook, events, at) = hook().await;
     let sub = Subscription::new("ann", &[("price_business", 2)], at);
-    // None of these makes an id known that would wake others, and none but the last has an effect.
+    // None of these makes an id known that others wait for, and none but the last has an effect.
     let blocked: Vec<_> = (0..130).map(|n| events.customer("updated", &sub, at + n)).collect();
     for event in &blocked {
         hook.send(event, "waiting").await;

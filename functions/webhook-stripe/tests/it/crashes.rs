@@ -66,7 +66,7 @@ async fn killed_again_and_again_it_ends_like_in_order_once_each() {
     }
     // Events that waited for one whose request was killed after its commit are left to the sweep.
     let mut setup = hook.world.setup("coditect_webhook_stripe");
-    webhook_stripe::ledger::Ledger::from_setup(&mut setup).unwrap().retry(None).await.unwrap();
+    webhook_stripe::event_store::EventStore::from_setup(&mut setup).unwrap().retry(None).await.unwrap();
     assert_eq!(state(&hook, "killed1").await, state(&hook, "ordered").await);
     for life in &lives {
         assert_eq!(crate::lives::licensed(&hook, &life.id()).await, Some(life.expected()));
@@ -106,21 +106,21 @@ async fn without_postgres_nothing_is_acknowledged() {
 }
 
 #[tokio::test]
-async fn without_redis_the_license_follows_and_the_outbox_tells_the_seats() {
+async fn without_redis_the_license_changes_and_the_outbox_updates_the_seats() {
     let mut hook = Hook::new().await;
     let events = Events::new(Version::Current);
     let mut sub = Subscription::new("ann", &[("price_pro", 1)], now() - 10);
     hook.send(&events.checkout("checkout.session.completed", &sub, true, now() - 10), "applied").await;
     hook.send(&events.subscription("created", &sub, now() - 10), "applied").await;
-    let untold = "select count(*) from outbox where kind = 'seats'";
+    let pending = "select count(*) from outbox where kind = 'seats'";
     sub.items[0].0 = "price_business".into();
     hook.send(&events.subscription("updated", &sub, now() - 5), "applied").await;
-    assert_eq!(hook.world.number(untold).await, 0, "Redis was told at once");
+    assert_eq!(hook.world.number(pending).await, 0, "Redis was told at once");
     hook.world.redis.stop();
     sub.items[0].1 = 4;
     hook.send(&events.subscription("updated", &sub, now()), "applied").await;
     assert_eq!(hook.license(&sub.id()).await.unwrap().seats, 4);
-    assert_eq!(hook.world.number(untold).await, 1);
+    assert_eq!(hook.world.number(pending).await, 1);
 }
 
 #[tokio::test]

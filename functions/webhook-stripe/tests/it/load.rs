@@ -85,10 +85,10 @@ async fn lose_redis_then_postgres() {
     assert_eq!(*sender.acknowledged.borrow(), total);
     // Events that waited for one whose request was killed after its commit are left to the sweep.
     let mut setup = hook.world.setup("coditect_webhook_stripe");
-    webhook_stripe::ledger::Ledger::from_setup(&mut setup).unwrap().retry(None).await.unwrap();
+    webhook_stripe::event_store::EventStore::from_setup(&mut setup).unwrap().retry(None).await.unwrap();
     everything_had_its_effect_once(&hook, total).await;
     let applied = std::mem::take(&mut *sender.applied.lock().unwrap());
-    redis_was_told_or_the_outbox_knows(&hook, &applied).await;
+    redis_was_updated_or_the_outbox_has_it(&hook, &applied).await;
 }
 
 /// Of every customer a subscription that is bought and changed; in an order as it may come from Stripe: customers are
@@ -148,7 +148,7 @@ impl Sender {
     }
 }
 
-/// A look into the ledger from the side, as soon as Postgres answers.
+/// Reads the stored events over a connection of its own, as soon as Postgres answers.
 struct Check {
     url: String,
     client: Option<tokio_postgres::Client>,
@@ -195,7 +195,7 @@ async fn everything_had_its_effect_once(hook: &Hook, total: usize) {
     }
 }
 
-async fn redis_was_told_or_the_outbox_knows(hook: &Hook, applied: &[(String, usize)]) {
+async fn redis_was_updated_or_the_outbox_has_it(hook: &Hook, applied: &[(String, usize)]) {
     let sql = hook.world.db.connect("postgres").await;
     let changes = "select count(*), count(o.id) from audit_log a
                    left join outbox o on o.kind = 'seats' and o.once = 'seats:' || a.license_id || ':' || (a.detail->>'event')
@@ -203,8 +203,8 @@ async fn redis_was_told_or_the_outbox_knows(hook: &Hook, applied: &[(String, usi
     for redis in [THERE, GONE] {
         let events: Vec<&str> = applied.iter().filter(|(_, then)| *then == redis).map(|(id, _)| id.as_str()).collect();
         let row = sql.query_one(changes, &[&events]).await.unwrap();
-        let (changed, untold): (i64, i64) = (row.get(0), row.get(1));
+        let (changed, pending): (i64, i64) = (row.get(0), row.get(1));
         assert!(changed > 0, "no license changed in state {redis} of Redis");
-        assert_eq!(untold, if redis == GONE { changed } else { 0 }, "of {changed} changes in state {redis} of Redis");
+        assert_eq!(pending, if redis == GONE { changed } else { 0 }, "of {changed} changes in state {redis} of Redis");
     }
 }

@@ -2,12 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should stop where it is")]
 
 mod adversity;
-mod asking;
 mod crashes;
+mod effects;
 mod hook;
-mod keeping;
 mod lives;
 mod load;
-mod meaning;
 mod money;
 mod order;
+mod storage;
+mod stripe_lookup;

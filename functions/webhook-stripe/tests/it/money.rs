@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use testing::stripe::{Event, Events, Subscription, Version};
-use webhook_stripe::ledger::Ledger;
+use webhook_stripe::event_store::EventStore;
 
 use crate::hook::{Hook, License, now};
 
@@ -118,7 +118,7 @@ async fn a_change_whose_payment_fails_leaves_the_license_as_it_is() {
 }
 
 #[tokio::test]
-async fn money_that_is_not_the_current_periods_is_noted_and_holds_nothing_back() {
+async fn money_that_is_not_the_current_periods_is_audited_and_holds_nothing_back() {
     for version in VERSIONS {
         let (hook, events, mut sub, at) = paid(version).await;
         let before = hook.license(&sub.id()).await;
@@ -193,7 +193,7 @@ async fn what_is_refunded_is_good_again_when_the_next_period_is_paid_or_the_refu
 async fn a_dispute_is_followed_through_each_of_its_events() {
     for version in VERSIONS {
         let (hook, events, sub, at) = paid(version).await;
-        let told = |kind: &str, status: &str, at: i64| {
+        let event = |kind: &str, status: &str, at: i64| {
             events.dispute(&sub, status, at).with("/type", format!("charge.dispute.{kind}"))
         };
         for (n, (kind, status, standing)) in [
@@ -206,19 +206,19 @@ async fn a_dispute_is_followed_through_each_of_its_events() {
         .into_iter()
         .enumerate()
         {
-            hook.send(&told(kind, status, at + n as i64), "applied").await;
+            hook.send(&event(kind, status, at + n as i64), "applied").await;
             assert_eq!(hook.license(&sub.id()).await.unwrap().standing, standing, "{kind} {status}");
         }
         let (hook, events, sub, at) = paid(version).await;
-        let told = |kind: &str, status: &str, at: i64| {
+        let event = |kind: &str, status: &str, at: i64| {
             events.dispute(&sub, status, at).with("/type", format!("charge.dispute.{kind}"))
         };
-        hook.send(&told("created", "warning_needs_response", at), "applied").await;
-        hook.send(&told("funds_withdrawn", "warning_needs_response", at + 1), "applied").await;
+        hook.send(&event("created", "warning_needs_response", at), "applied").await;
+        hook.send(&event("funds_withdrawn", "warning_needs_response", at + 1), "applied").await;
         assert_eq!(hook.license(&sub.id()).await.unwrap().standing, "disputed");
-        hook.send(&told("closed", "lost", at + 2), "applied").await;
+        hook.send(&event("closed", "lost", at + 2), "applied").await;
         assert_eq!(hook.license(&sub.id()).await.unwrap().standing, "disputed");
-        hook.send(&told("funds_reinstated", "lost", at + 3), "applied").await;
+        hook.send(&event("funds_reinstated", "lost", at + 3), "applied").await;
         assert_eq!(hook.license(&sub.id()).await.unwrap().standing, "good");
     }
 }
@@ -268,17 +268,17 @@ async fn an_event_is_its_subscriptions_then_its_customers_and_no_other_ids() {
 
 #[tokio::test]
 async fn a_hold_is_lifted_until_stripes_next_fact() {
-    use webhook_stripe::ledger::lift::Lifted;
+    use webhook_stripe::event_store::lift::LiftOutcome;
     let (hook, events, sub, at) = paid(Version::Current).await;
-    let ledger = Ledger::from_setup(&mut hook.world.setup("coditect_webhook_stripe")).unwrap();
+    let store = EventStore::from_setup(&mut hook.world.setup("coditect_webhook_stripe")).unwrap();
     let sql = hook.world.db.connect("postgres").await;
     let row = sql.query_one("select id, tenant_id from licenses", &[]).await.unwrap();
     let id = protocol::id::LicenseId::from_uuid(row.get(0));
     let tenant = protocol::id::TenantId::from_uuid(row.get(1));
-    assert_eq!(ledger.lift(tenant, id, "operator:alice").await.unwrap(), Lifted::Nothing);
+    assert_eq!(store.lift(tenant, id, "operator:alice").await.unwrap(), LiftOutcome::NoHold);
     hook.send(&events.refund(&sub, true, at + 1), "applied").await;
-    let lifted = ledger.lift(tenant, id, "operator:alice").await.unwrap();
-    assert_eq!(lifted, Lifted::Holds(vec![sub.charge_id()]));
+    let lifted = store.lift(tenant, id, "operator:alice").await.unwrap();
+    assert_eq!(lifted, LiftOutcome::Lifted(vec![sub.charge_id()]));
     assert_eq!(hook.license(&sub.id()).await, license("TEAM", 5, "active", "good", None));
     let audited = "select count(*) from audit_log where actor = 'operator:alice' and action = 'license.resumed'";
     assert_eq!(hook.world.number(audited).await, 1);

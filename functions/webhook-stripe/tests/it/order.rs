@@ -77,7 +77,7 @@ pub(crate) fn life(version: Version, name: &str, begin: i64, steps: &[(Step, i64
     }
     for (step, pause) in steps {
         at += pause;
-        let told = match step {
+        let event = match step {
             Step::Paid => events.invoice("paid", &sub, at),
             Step::Failed => events.invoice("payment_failed", &sub, at),
             Step::ActionRequired => events.invoice("payment_action_required", &sub, at),
@@ -94,7 +94,7 @@ pub(crate) fn life(version: Version, name: &str, begin: i64, steps: &[(Step, i64
             }
             other => changed(&events, &mut sub, *other, at),
         };
-        all.push(told);
+        all.push(event);
         if matches!(step, Step::Canceled) {
             break;
         }

@@ -81,11 +81,11 @@ async fn an_unknown_price_is_kept_as_an_error_until_the_catalogue_has_it() {
     assert_eq!(hook.world.number(named).await, 1);
     hook.world.sql("insert into plan_prices values ('price_secret', 'BUSINESS', 'base', 1)").await;
     let mut setup = hook.world.setup("coditect_webhook_stripe");
-    let ledger = webhook_stripe::ledger::Ledger::from_setup(&mut setup).unwrap();
-    let outcomes = ledger.retry(None).await.unwrap();
-    assert_eq!(outcomes, [(event.id().to_owned(), webhook_stripe::ledger::Outcome::Applied)]);
+    let store = webhook_stripe::event_store::EventStore::from_setup(&mut setup).unwrap();
+    let outcomes = store.retry(None).await.unwrap();
+    assert_eq!(outcomes, [(event.id().to_owned(), webhook_stripe::event_store::Outcome::Applied)]);
     assert_eq!(hook.license(&sub.id()).await.unwrap().seats, 4);
-    assert_eq!(ledger.retry(None).await.unwrap(), []);
+    assert_eq!(store.retry(None).await.unwrap(), []);
 }
 
 #[tokio::test]

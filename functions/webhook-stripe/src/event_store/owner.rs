@@ -3,27 +3,46 @@
 use common::Problem;
 use common::postgres::TenantTx;
 use protocol::id::TenantId;
-use stripe::event::{Event, Meaning, News};
+use stripe::event::{Event, EventKind, ParsedEvent};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{Entry, Ledger, Owner};
+use super::{EventStore, PendingEvent};
 use crate::queries;
 
-impl Ledger {
+/// Owner of an event.
+#[derive(Debug, Clone)]
+pub(crate) struct Owner {
+    pub(crate) tenant: TenantId,
+    pub(crate) customer: String,
+    pub(crate) subscription: Option<String>,
+    /// The tenant doesn't exist yet.
+    pub(crate) is_new_tenant: bool,
+    /// The customer isn't known yet.
+    pub(crate) is_new_customer: bool,
+}
+
+impl Owner {
+    /// An owner whose tenant and customer are known.
+    pub(crate) fn known(tenant: TenantId, customer: String, subscription: Option<String>) -> Self {
+        Self { tenant, customer, subscription, is_new_tenant: false, is_new_customer: false }
+    }
+}
+
+impl EventStore {
     /// Finds the owner of the event; a purchase makes one where there is none.
-    pub(super) async fn owner_of(&self, entry: &Entry<'_>) -> Result<Option<Owner>, Problem> {
-        let meaning = &entry.meaning;
-        let rows = self.db.outside_tenants((queries::OWNERS, &[&meaning.names(), &entry.event.livemode])).await?;
-        if let Some(owner) = named(meaning, &rows) {
+    pub(super) async fn owner_of(&self, pending: &PendingEvent<'_>) -> Result<Option<Owner>, Problem> {
+        let parsed = &pending.parsed;
+        let rows = self.db.outside_tenants((queries::OWNERS, &[&parsed.ids(), &pending.event.livemode])).await?;
+        if let Some(owner) = known_owner(parsed, &rows) {
             return Ok(Some(owner));
         }
-        let (News::Checkout { tenant, .. }, Some(customer)) = (&meaning.news, &meaning.customer) else {
+        let (EventKind::Checkout { tenant, .. }, Some(customer)) = (&parsed.kind, &parsed.customer) else {
             return Ok(None);
         };
-        // Only metadata is believed: the client_reference_id can be set in the address of a Payment Link.
-        let named = tenant.as_deref().and_then(|t| t.parse::<Uuid>().ok()).map(TenantId::from_uuid);
-        let known = match named {
+        // Only metadata is trusted: the client_reference_id can be set in the URL of a Payment Link.
+        let tenant = tenant.as_deref().and_then(|t| t.parse::<Uuid>().ok()).map(TenantId::from_uuid);
+        let known = match tenant {
             Some(tenant) => {
                 let tx = self.db.tenant("tenant", tenant).await?;
                 let [rows] = tx.finish([(queries::TENANT, &[])]).await?;
@@ -34,7 +53,7 @@ impl Ledger {
         Ok(Some(Owner {
             tenant: known.unwrap_or_else(TenantId::new),
             customer: customer.clone(),
-            subscription: meaning.subscription.clone(),
+            subscription: parsed.subscription.clone(),
             is_new_tenant: known.is_none(),
             is_new_customer: true,
         }))
@@ -59,24 +78,24 @@ impl Ledger {
     }
 }
 
-/// The owner among the ids that are known, each with its tenant, customer and subscription.
-fn named(meaning: &Meaning, rows: &[Row]) -> Option<Owner> {
+/// Returns the owner, from the rows of the ids that are known, each with its tenant, customer and subscription.
+fn known_owner(parsed: &ParsedEvent, rows: &[Row]) -> Option<Owner> {
     let of = |id: &str| rows.iter().find(|row| row.get::<_, &str>(0) == id);
-    if let Some(row) = meaning.subscription.as_deref().and_then(of) {
+    if let Some(row) = parsed.subscription.as_deref().and_then(of) {
         return Some(owner(row));
     }
-    let references = || meaning.references.iter().filter_map(|id| of(id)).map(owner);
-    let mut found = match &meaning.customer {
+    let references = || parsed.references.iter().filter_map(|id| of(id)).map(owner);
+    let mut found = match &parsed.customer {
         Some(customer) => {
             let mut found = owner(of(customer)?);
             let of_customer = references().find(|reference| reference.customer == found.customer);
             found.subscription = of_customer.and_then(|reference| reference.subscription);
             found
         }
-        None if meaning.subscription.is_some() => return None,
+        None if parsed.subscription.is_some() => return None,
         None => references().next()?,
     };
-    found.subscription = meaning.subscription.clone().or(found.subscription);
+    found.subscription = parsed.subscription.clone().or(found.subscription);
     Some(found)
 }
 
