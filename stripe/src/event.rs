@@ -13,7 +13,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::facts::{Invoice, Item, Snapshot, Stage, Status};
+use crate::facts::{DisputeState, Facts, Invoice, Item, Snapshot, Stage, Status};
 
 pub use envelope::Unreadable;
 pub use money::{ParsedInvoice, dispute_state, invoice};
@@ -63,6 +63,32 @@ impl ParsedEvent {
     #[must_use]
     pub fn ids(&self) -> Vec<String> {
         self.subscription.iter().chain(&self.customer).chain(&self.references).cloned().collect()
+    }
+
+    /// Merges the event, of this time, into the facts of its subscription. Returns false if a guess decides which of two states
+    /// of the same second is newer.
+    pub fn merge_into(&self, facts: &mut Facts, at: i64) -> bool {
+        let mut add_invoices = || {
+            let invoices = self.references.iter().filter(|id| id.starts_with("in_"));
+            invoices.for_each(|id| facts.merge_invoice(at, id, Invoice::default()));
+        };
+        match &self.kind {
+            EventKind::Checkout { paid, snapshot, .. } => {
+                add_invoices();
+                facts.merge_checkout(*paid);
+                return snapshot.as_ref().is_none_or(|s| facts.merge_snapshot(at, Stage::Created, s.clone()));
+            }
+            EventKind::Subscription { snapshot, stage, .. } => {
+                add_invoices();
+                return facts.merge_snapshot(at, *stage, snapshot.clone());
+            }
+            EventKind::Invoice { id, invoice, .. } => facts.merge_invoice(at, id, invoice.clone()),
+            EventKind::Refund { charge, amount } => facts.merge_refund(at, charge, &self.references, *amount),
+            EventKind::RefundFailed { charge } => facts.merge_failed_refund(at, charge, &self.references),
+            EventKind::Dispute { dispute, state } => facts.merge_dispute(at, dispute, &self.references, *state),
+            EventKind::Customer { .. } => {}
+        }
+        true
     }
 }
 
@@ -133,20 +159,6 @@ pub struct PaymentFailure {
     pub action_required: bool,
     /// Stripe's page to pay at.
     pub url: Option<String>,
-}
-
-/// State of a dispute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DisputeState {
-    /// An inquiry of the bank. The money stays, and nothing happens.
-    Inquiry,
-    /// The money is withdrawn until it is decided.
-    Open,
-    /// Decided for the seller, or an inquiry that was closed.
-    Won,
-    /// Decided against the seller.
-    Lost,
 }
 
 /// Contact of a customer.

@@ -21,9 +21,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::EventKind;
-
 pub use invoice::{Invoice, InvoiceStatus};
+pub use reversal::DisputeState;
 use reversal::{DisputeStatus, Reversals};
 pub use terms::{Catalogue, ItemsError, Price, PriceKind, Standing, Terms};
 use unpaid_period::{UnpaidPeriod, UnpaidPeriods};
@@ -183,38 +182,10 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Merges an event of this time. Returns false if a guess decides which of two states of the same second is newer.
-    pub fn merge_event(&mut self, at: i64, kind: &EventKind, references: &[String]) -> bool {
-        let invoices = references.iter().filter(|id| id.starts_with("in_"));
-        match kind {
-            EventKind::Checkout { paid, snapshot, .. } => {
-                self.checkout_paid |= *paid;
-                self.checkout_unpaid |= !*paid;
-                invoices.for_each(|id| self.merge_invoice(at, id, Invoice::default()));
-                snapshot.as_ref().is_none_or(|s| self.merge_snapshot(at, Stage::Created, s.clone()))
-            }
-            EventKind::Subscription { snapshot, stage, .. } => {
-                invoices.for_each(|id| self.merge_invoice(at, id, Invoice::default()));
-                self.merge_snapshot(at, *stage, snapshot.clone())
-            }
-            EventKind::Invoice { id, invoice, .. } => {
-                self.merge_invoice(at, id, invoice.clone());
-                true
-            }
-            EventKind::Refund { charge, amount } => {
-                self.merge_refund(at, charge, references, *amount);
-                true
-            }
-            EventKind::RefundFailed { charge } => {
-                self.merge_failed_refund(at, charge, references);
-                true
-            }
-            EventKind::Dispute { dispute, state } => {
-                self.merge_dispute(at, dispute, references, *state);
-                true
-            }
-            EventKind::Customer { .. } => true,
-        }
+    /// Merges the end of a checkout. `is_paid`: the payment is through.
+    pub fn merge_checkout(&mut self, is_paid: bool) {
+        self.checkout_paid |= is_paid;
+        self.checkout_unpaid |= !is_paid;
     }
 
     /// Merges a state. Returns false if a guess decides which of two states of the same second is newer.

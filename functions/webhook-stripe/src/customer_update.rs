@@ -1,22 +1,19 @@
 //! An update of a customer's subscriptions and licenses, with audit log and outbox, in the transaction of its cause.
 
-mod statements;
+pub(crate) mod commit;
 
 use std::collections::HashMap;
 
 use common::outbox::About;
 use common::postgres::{Query, TenantTx};
 use common::{LogEvent, Problem};
-use protocol::id::{LicenseId, TenantId};
 use protocol::wire::Tier;
-use seats::Terms;
 use stripe::event::{Contact, Event, EventKind, ParsedEvent, ParsedInvoice};
 use stripe::facts::{Catalogue, Facts, KnownState, Snapshot};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
-use uuid::Uuid;
 
-use crate::event_store::{EventStore, Owner};
+use crate::owner::Owner;
 use crate::queries::{self, License, SubscriptionRow};
 
 /// Cause of an update: an event of Stripe's, or an operator.
@@ -37,7 +34,7 @@ impl<'a> From<&'a Event> for Cause<'a> {
     }
 }
 
-/// An update of a customer's stored state. Nothing is written before [`CustomerUpdate::finish`].
+/// An update of a customer's stored state. Nothing is written before [`CustomerUpdate::commit`].
 pub(crate) struct CustomerUpdate<'a> {
     cause: Cause<'a>,
     owner: &'a Owner,
@@ -58,6 +55,20 @@ enum LicenseTransition {
     Stopped(License),
 }
 
+impl LicenseTransition {
+    fn emit(&self) {
+        let by = "stripe";
+        match self {
+            Self::Created(License { id, plan, seats, .. }) => {
+                LogEvent::LicenseCreated { license: *id, plan, by, seats: u64::from(seats.unsigned_abs()) }.emit();
+            }
+            Self::Stopped(License { id, standing, .. }) => {
+                LogEvent::LicenseStopped { license: *id, reason: standing, by }.emit();
+            }
+        }
+    }
+}
+
 /// A subscription that is updated.
 pub(crate) struct SubscriptionUpdate {
     id: String,
@@ -74,21 +85,20 @@ pub(crate) struct SubscriptionUpdate {
     unknown_before: Vec<String>,
 }
 
-/// A committed update.
-pub(crate) struct CommittedUpdate {
-    tenant: TenantId,
-    /// Licenses whose terms Redis has to receive, each with its entry in the outbox.
-    licenses: Vec<(LicenseId, Uuid, Terms)>,
-    /// True if ids became known that other events may wait for.
-    pub(crate) has_new_ids: bool,
-}
-
 /// A parameter of a statement.
 type Parameter = Box<dyn ToSql + Sync + Send>;
 
 /// Statements with their parameters, to be sent in one round trip.
 #[derive(Default)]
 struct Statements(Vec<(&'static str, Vec<Parameter>)>);
+
+/// Adds a statement with its parameters; returns the index of its rows.
+macro_rules! push_statement {
+    ($statements:expr, $sql:expr, $($parameter:expr),+) => {
+        $statements.push($sql, vec![$(Box::new($parameter) as Parameter),+])
+    };
+}
+use push_statement;
 
 impl<'a> CustomerUpdate<'a> {
     /// Locks the customer, runs `first`, which writes the event's own row, and loads the stored state. `None` when `first` returns
@@ -183,7 +193,7 @@ impl<'a> CustomerUpdate<'a> {
             _ => {}
         }
         let before = known.facts.state();
-        let is_certain = known.facts.merge_event(at, &parsed.kind, &parsed.references);
+        let is_certain = parsed.merge_into(&mut known.facts, at);
         if let Some(invoice) = invoice {
             known.merge_invoice(at, invoice);
         }
@@ -221,11 +231,11 @@ impl<'a> CustomerUpdate<'a> {
     /// Marks the event, so that its subscription is compared with Stripe later.
     pub(crate) fn mark_for_recheck(&mut self, subscription: &str) {
         let event = self.cause.id.to_owned();
-        self.statements.push(queries::EVENT_RECHECK, [Box::new(event), Box::new(Some(subscription.to_owned()))]);
+        push_statement!(self.statements, queries::EVENT_RECHECK, event, Some(subscription.to_owned()));
     }
 
     fn clear_rechecks(&mut self, subscription: &str) {
-        self.statements.push(queries::EVENTS_COMPARED, [Box::new(subscription.to_owned())]);
+        push_statement!(self.statements, queries::EVENTS_COMPARED, subscription.to_owned());
     }
 
     /// Lifts the holds of refunds and disputes on a subscription's license; returns their ids.
@@ -245,69 +255,6 @@ impl<'a> CustomerUpdate<'a> {
         let subscription = &mut self.subscriptions[place];
         subscription.is_modified = true;
         subscription
-    }
-
-    /// Moves refunds and disputes to the subscription of their invoice.
-    fn reassign_reversals(&mut self) {
-        for place in 0..self.subscriptions.len() {
-            let (before, rest) = self.subscriptions.split_at_mut(place);
-            let Some((one, after)) = rest.split_first_mut() else { return };
-            for other in before.iter_mut().chain(after).filter(|_| one.is_modified) {
-                other.is_modified |= one.facts.take_over_reversals(&mut other.facts);
-            }
-        }
-    }
-
-    /// Writes everything and commits. The inner error is the reason why no license can be derived; then nothing was written.
-    pub(crate) async fn finish(
-        mut self,
-        store: &EventStore,
-        tx: TenantTx<'static>,
-    ) -> Result<Result<CommittedUpdate, String>, Problem> {
-        if self.owner.is_new_tenant {
-            self.write_tenant();
-        }
-        if self.owner.is_new_customer || self.contact.is_some() {
-            self.write_customer();
-        }
-        let mut committed = CommittedUpdate {
-            tenant: self.owner.tenant,
-            licenses: Vec::new(),
-            has_new_ids: self.owner.is_new_customer,
-        };
-        self.reassign_reversals();
-        let mut changes = Vec::new();
-        for mut subscription in std::mem::take(&mut self.subscriptions).into_iter().filter(|s| s.is_modified) {
-            match self.write_license(store, &mut subscription) {
-                Ok(Some(change)) => changes.push(change),
-                Ok(None) => {}
-                Err(error) => return Ok(Err(error)),
-            }
-            committed.has_new_ids |= subscription.is_new || !subscription.references.is_empty();
-            self.write_subscription(&subscription);
-        }
-        let rows = self.statements.finish(tx).await?;
-        self.transitions.iter().for_each(LicenseTransition::emit);
-        for (license, outbox, statement) in changes {
-            if let Some(row) = rows[statement].first() {
-                committed.licenses.push((LicenseId::from_uuid(license), outbox, Terms::from_row(row)));
-            }
-        }
-        Ok(Ok(committed))
-    }
-}
-
-impl LicenseTransition {
-    fn emit(&self) {
-        let by = "stripe";
-        match self {
-            Self::Created(License { id, plan, seats, .. }) => {
-                LogEvent::LicenseCreated { license: *id, plan, by, seats: u64::from(seats.unsigned_abs()) }.emit();
-            }
-            Self::Stopped(License { id, standing, .. }) => {
-                LogEvent::LicenseStopped { license: *id, reason: standing, by }.emit();
-            }
-        }
     }
 }
 
@@ -344,11 +291,13 @@ impl SubscriptionUpdate {
 }
 
 impl Statements {
-    fn push<const N: usize>(&mut self, sql: &'static str, parameters: [Parameter; N]) {
-        self.0.push((sql, Vec::from(parameters)));
+    fn push(&mut self, sql: &'static str, parameters: Vec<Parameter>) -> usize {
+        self.0.push((sql, parameters));
+        self.0.len() - 1
     }
 
-    async fn finish(&self, tx: TenantTx<'static>) -> Result<Vec<Vec<Row>>, Problem> {
+    /// Sends the statements and commits, in one round trip.
+    async fn commit(&self, tx: TenantTx<'static>) -> Result<Vec<Vec<Row>>, Problem> {
         let values: Vec<Vec<&(dyn ToSql + Sync)>> = self
             .0
             .iter()
@@ -356,22 +305,5 @@ impl Statements {
             .collect();
         let queries: Vec<Query<'_>> = self.0.iter().zip(&values).map(|((sql, _), v)| (*sql, v.as_slice())).collect();
         tx.finish_all(&queries).await
-    }
-}
-
-impl CommittedUpdate {
-    /// Updates the licenses' terms in Redis. Where it doesn't answer, the outbox does it later.
-    pub(crate) async fn publish(&self, store: &EventStore) {
-        for (license, outbox, terms) in &self.licenses {
-            let published = async {
-                store.seats.set_terms(*license, terms).await?;
-                let tx = store.db.tenant("outbox_done", self.tenant).await?;
-                tx.finish([(queries::OUTBOX_DONE, &[outbox])]).await.map(drop)
-            };
-            if let Err(problem) = published.await {
-                let cause = problem.internal().unwrap_or_default();
-                tracing::warn!(%license, cause, "Redis is told of the license's change by the outbox");
-            }
-        }
     }
 }

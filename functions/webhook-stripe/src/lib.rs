@@ -1,16 +1,17 @@
 //! `POST /webhooks/stripe`: Stripe reports changes of customers, subscriptions and payments, and licenses follow.
 //!
 //! Round trips: Postgres 1 (the owner) → Postgres 1 (the event, the known state) → Postgres 1 (the effects, commit) → when the
-//! license changed, Redis 1 (the new limit or state) and Postgres 1 (the outbox needn't) → Postgres 1 (the events that waited
+//! license changed, Redis 1 (the new limit or state) and Postgres 1 (the outbox entry is done) → Postgres 1 (the events that waited
 //! for this). Stripe's API only when the events alone can't decide.
 //!
 //! Crashes: before the commit nothing happened and nothing was acknowledged, so that Stripe sends the event again; after it the
 //! event is known, the outbox updates Redis, and events that waited are applied by the next `ops stripe retry`.
 //!
-//! [`event_store`] stores and applies events; their effects are in `customer_update`.
+//! [`event_store`] receives events (`receive`) and takes each from step to step (`process`); `customer_update` has their effects.
 
 mod customer_update;
 pub mod event_store;
+mod owner;
 mod queries;
 
 use axum::extract;

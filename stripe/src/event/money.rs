@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::{DisputeState, EventKind, Malformed, ParsedEvent, PaymentFailure, id, time};
-use crate::facts::{Invoice, InvoiceStatus};
+use super::{EventKind, Malformed, ParsedEvent, PaymentFailure, id, time};
+use crate::facts::{DisputeState, Invoice, InvoiceStatus};
 
 /// An invoice as an event or Stripe's API has it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,20 @@ use serde::{Deserialize, Serialize};
 
 use super::invoice::{Invoice, earliest};
 use super::{Catalogue, Facts, Standing};
-use crate::event::DisputeState;
+
+/// State of a dispute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DisputeState {
+    /// An inquiry of the bank. The money stays, and nothing happens.
+    Inquiry,
+    /// The money is withdrawn until it is decided.
+    Open,
+    /// Decided for the seller, or an inquiry that was closed.
+    Won,
+    /// Decided against the seller.
+    Lost,
+}
 
 /// The newest status of a charge's refund. The order of the fields is the order of statuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

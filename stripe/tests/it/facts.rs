@@ -3,9 +3,10 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use stripe::event::{DisputeState, snapshot};
+use stripe::event::snapshot;
 use stripe::facts::{
-    Catalogue, Facts, Invoice, InvoiceStatus, Item, ItemsError, Price, PriceKind, Snapshot, Stage, Standing, Status,
+    Catalogue, DisputeState, Facts, Invoice, InvoiceStatus, Item, ItemsError, Price, PriceKind, Snapshot, Stage,
+    Standing, Status,
 };
 use testing::stripe::{Events, Subscription, Version};
 

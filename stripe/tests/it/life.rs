@@ -22,7 +22,7 @@ fn licensed(known: &Facts) -> Option<Expected> {
 fn merge(known: &mut Facts, event: &testing::stripe::Event) {
     let event = Event::parse(event.body().as_bytes()).unwrap();
     let parsed = event.parse_object().unwrap().unwrap_or_else(|| panic!("{} is not handled", event.kind));
-    known.merge_event(event.created, &parsed.kind, &parsed.references);
+    parsed.merge_into(known, event.created);
 }
 
 /// Checks the license after each step.

@@ -5,8 +5,10 @@ use jiff::Timestamp;
 use protocol::id::{LicenseId, TenantId};
 use uuid::Uuid;
 
-use super::{EventStore, Owner};
+use super::EventStore;
+use crate::customer_update::commit::CommitOutcome;
 use crate::customer_update::{Cause, CustomerUpdate};
+use crate::owner::Owner;
 use crate::queries;
 
 /// Outcome of lifting a hold.
@@ -43,12 +45,12 @@ impl EventStore {
             return Ok(LiftOutcome::NoHold);
         }
         update.audit_lift(license, &lifted);
-        match update.finish(self, tx).await? {
-            Ok(update) => {
-                update.publish(self).await;
+        match update.commit(&self.hasher, tx).await? {
+            CommitOutcome::Committed(update) => {
+                update.publish(&self.db, &self.seats).await;
                 Ok(LiftOutcome::Lifted(lifted))
             }
-            Err(error) => Ok(LiftOutcome::Rejected(error)),
+            CommitOutcome::Rejected(error) => Ok(LiftOutcome::Rejected(error)),
         }
     }
 }

@@ -5,9 +5,11 @@ use common::postgres::Query;
 use protocol::problem::Code;
 use stripe::event::Event;
 
-use super::stripe_lookup::StripeLookup;
+use super::stripe_lookup::{Lookup, StripeLookup};
 use super::{EventStore, Outcome};
 use crate::customer_update::CustomerUpdate;
+use crate::customer_update::commit::CommitOutcome;
+use crate::owner::Owner;
 use crate::queries;
 
 impl EventStore {
@@ -20,11 +22,11 @@ impl EventStore {
         if self.api.is_none() {
             return Ok(outcomes);
         }
-        let mut stripe_lookup = StripeLookup::new(self.api.as_ref());
+        let mut lookup = StripeLookup::new(self.api.as_ref());
         for row in self.db.outside_tenants((queries::EVENTS_RECHECK, &[&only])).await? {
             let (id, body, subscription): (String, Vec<u8>, String) = (row.get(0), row.get(1), row.get(2));
             let outcome = match Event::parse(&body) {
-                Ok(event) => self.compare(&event, &subscription, &mut stripe_lookup).await,
+                Ok(event) => self.compare(&event, &subscription, &mut lookup).await,
                 Err(_) => Ok(Outcome::Failed),
             };
             match outcome {
@@ -40,12 +42,12 @@ impl EventStore {
         &self,
         event: &Event,
         subscription: &str,
-        stripe_lookup: &mut StripeLookup<'_>,
+        lookup: &mut StripeLookup<'_>,
     ) -> Result<Outcome, Problem> {
-        if !stripe_lookup.is_available() {
+        if !lookup.is_available() {
             return Ok(Outcome::Waiting);
         }
-        let Some(owner) = self.owner(event.livemode, subscription).await? else {
+        let Some(owner) = Owner::of_subscription(&self.db, subscription, event.livemode).await? else {
             return Ok(Outcome::Failed);
         };
         let unmarked: Query<'_> = (queries::EVENT_RECHECK, &[&event.id, &None::<&str>]);
@@ -54,13 +56,13 @@ impl EventStore {
             return Ok(Outcome::Known);
         };
         drop(tx);
-        let snapshot = match stripe_lookup.subscription(subscription).await {
-            Ok(Some(snapshot)) => snapshot,
-            Ok(None) => {
+        let snapshot = match lookup.subscription(subscription).await {
+            Lookup::Found(snapshot) => snapshot,
+            Lookup::Missing => {
                 self.db.outside_tenants(unmarked).await?;
                 return Ok(Outcome::Known);
             }
-            Err(_) => return Ok(Outcome::Waiting),
+            Lookup::Unavailable => return Ok(Outcome::Waiting),
         };
         let mut tx = self.db.tenant("stripe_compare", owner.tenant).await?;
         let Some(mut update) = CustomerUpdate::load(&mut tx, unmarked, event, &owner).await? else {
@@ -70,12 +72,12 @@ impl EventStore {
             return Ok(Outcome::Waiting);
         }
         update.merge_fetched(subscription, snapshot);
-        match update.finish(self, tx).await? {
-            Ok(update) => {
-                update.publish(self).await;
+        match update.commit(&self.hasher, tx).await? {
+            CommitOutcome::Committed(update) => {
+                update.publish(&self.db, &self.seats).await;
                 Ok(Outcome::Applied)
             }
-            Err(_) => Ok(Outcome::Failed),
+            CommitOutcome::Rejected(_) => Ok(Outcome::Failed),
         }
     }
 }

@@ -8,12 +8,14 @@ use jiff::Timestamp;
 use protocol::id::TenantId;
 use serde_json::Value;
 use stripe::api::{Api, ApiError};
-use stripe::event::{DisputeState, Malformed, ParsedInvoice, dispute_state, invoice, snapshot};
-use stripe::facts::Snapshot;
+use stripe::event::{Malformed, ParsedInvoice, dispute_state, invoice, snapshot};
+use stripe::facts::{DisputeState, Snapshot};
 use uuid::Uuid;
 
-use super::{EventStore, Owner};
+use super::EventStore;
+use crate::customer_update::commit::CommitOutcome;
 use crate::customer_update::{Cause, CustomerUpdate};
+use crate::owner::Owner;
 use crate::queries::{self, License};
 
 /// A difference between a stored subscription and Stripe's.
@@ -181,10 +183,10 @@ impl EventStore {
             Err(error) => (None, Some(error)),
         };
         if *is_applied && problem.is_none() {
-            match update.finish(self, tx).await? {
-                Ok(update) => update.publish(self).await,
+            match update.commit(&self.hasher, tx).await? {
+                CommitOutcome::Committed(update) => update.publish(&self.db, &self.seats).await,
                 // Another license of the customer, which is written with this one, can't be derived.
-                Err(error) => problem = Some(error),
+                CommitOutcome::Rejected(error) => problem = Some(error),
             }
         }
         let differs = problem.is_some() || after != stored;

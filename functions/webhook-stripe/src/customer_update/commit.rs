@@ -1,62 +1,127 @@
-//! The statements of an update.
+//! The commit of an update: its statements, its lines of the log, and the update of Redis that follows.
 
+use common::license_key::KeyHasher;
 use common::outbox::{About, Mail, OUTBOX_ADD, SeatsChanged};
+use common::postgres::TenantTx;
+use common::{Db, Problem};
 use protocol::id::{LicenseId, TenantId};
 use protocol::key::{Brand, KeyType, LicenseKey};
+use seats::{Seats, Terms};
 use serde_json::json;
 use stripe::facts::{Facts, Standing};
 use uuid::Uuid;
 
-use super::{CustomerUpdate, LicenseTransition, SubscriptionUpdate};
-use crate::event_store::EventStore;
+use super::{CustomerUpdate, LicenseTransition, Parameter, SubscriptionUpdate, push_statement};
 use crate::queries::{self, License};
 
+/// Outcome of a commit.
+pub(crate) enum CommitOutcome {
+    Committed(CommittedUpdate),
+    /// No license can be derived, for this reason. Nothing was written.
+    Rejected(String),
+}
+
+/// A committed update.
+pub(crate) struct CommittedUpdate {
+    tenant: TenantId,
+    /// Licenses whose terms Redis has to receive, each with its entry in the outbox.
+    licenses: Vec<(LicenseId, Uuid, Terms)>,
+    /// True if ids became known that other events may wait for.
+    pub(crate) has_new_ids: bool,
+}
+
+/// A license that changes.
+struct ChangedLicense {
+    id: LicenseId,
+    outbox_entry: Uuid,
+    /// The statement that returns its new terms.
+    statement: usize,
+}
+
 impl CustomerUpdate<'_> {
-    pub(super) fn write_tenant(&mut self) {
-        let contact = self.contact.clone().unwrap_or_default();
-        let name = contact.name.or_else(|| contact.email.clone()).unwrap_or_else(|| self.owner.customer.clone());
-        self.statements
-            .push(queries::TENANT_INSERT, [Box::new(name.clone()), Box::new(slug(&name, self.owner.tenant))]);
-        // Stripe verifies no address: the owner is the person who can read its mail, and confirms it by `auth/claim`.
-        if let Some(email) = contact.email {
-            self.statements.push(queries::OWNER_CLAIM, [Box::new(Uuid::now_v7()), Box::new(email)]);
+    /// Writes everything and commits.
+    pub(crate) async fn commit(mut self, hasher: &KeyHasher, tx: TenantTx<'static>) -> Result<CommitOutcome, Problem> {
+        if self.owner.is_new_tenant {
+            self.write_tenant();
+        }
+        if self.owner.is_new_customer || self.contact.is_some() {
+            self.write_customer();
+        }
+        self.reassign_reversals();
+        let (mut changed, mut has_new_ids) = (Vec::new(), self.owner.is_new_customer);
+        for mut subscription in std::mem::take(&mut self.subscriptions).into_iter().filter(|s| s.is_modified) {
+            match self.write_license(hasher, &mut subscription) {
+                Ok(license) => changed.extend(license),
+                Err(error) => return Ok(CommitOutcome::Rejected(error)),
+            }
+            has_new_ids |= subscription.is_new || !subscription.references.is_empty();
+            self.write_subscription(&subscription);
+        }
+        let rows = self.statements.commit(tx).await?;
+        self.transitions.iter().for_each(LicenseTransition::emit);
+        let with_terms = |license: ChangedLicense| {
+            let row = rows[license.statement].first()?;
+            Some((license.id, license.outbox_entry, Terms::from_row(row)))
+        };
+        let licenses = changed.into_iter().filter_map(with_terms).collect();
+        Ok(CommitOutcome::Committed(CommittedUpdate { tenant: self.owner.tenant, licenses, has_new_ids }))
+    }
+
+    /// Moves refunds and disputes to the subscription of their invoice.
+    fn reassign_reversals(&mut self) {
+        for place in 0..self.subscriptions.len() {
+            let (before, rest) = self.subscriptions.split_at_mut(place);
+            let Some((one, after)) = rest.split_first_mut() else { return };
+            for other in before.iter_mut().chain(after).filter(|_| one.is_modified) {
+                other.is_modified |= one.facts.take_over_reversals(&mut other.facts);
+            }
         }
     }
 
-    pub(super) fn write_customer(&mut self) {
+    fn write_tenant(&mut self) {
+        let contact = self.contact.clone().unwrap_or_default();
+        let name = contact.name.or_else(|| contact.email.clone()).unwrap_or_else(|| self.owner.customer.clone());
+        push_statement!(self.statements, queries::TENANT_INSERT, name.clone(), slug(&name, self.owner.tenant));
+        // Stripe verifies no address: the owner is the person who can read its mail, and confirms it by `auth/claim`.
+        if let Some(email) = contact.email {
+            push_statement!(self.statements, queries::OWNER_CLAIM, Uuid::now_v7(), email);
+        }
+    }
+
+    fn write_customer(&mut self) {
         let contact = self.contact.clone().unwrap_or_default();
         let deleted_at = self.deleted.then_some(self.cause.at);
-        self.statements.push(
+        push_statement!(
+            self.statements,
             queries::CUSTOMER_WRITE,
-            [
-                Box::new(self.owner.customer.clone()),
-                Box::new(self.cause.livemode),
-                Box::new(contact.email),
-                Box::new(contact.name),
-                Box::new(self.cause.at),
-                Box::new(deleted_at),
-            ],
+            self.owner.customer.clone(),
+            self.cause.livemode,
+            contact.email,
+            contact.name,
+            self.cause.at,
+            deleted_at
         );
     }
 
-    pub(super) fn write_subscription(&mut self, subscription: &SubscriptionUpdate) {
+    fn write_subscription(&mut self, subscription: &SubscriptionUpdate) {
         let facts = serde_json::to_value(&subscription.facts).expect("facts are plain data");
         let status = subscription.facts.status().and_then(|s| serde_json::to_value(s).ok());
         let status = status.and_then(|s| s.as_str().map(str::to_owned));
-        self.statements.push(
+        push_statement!(
+            self.statements,
             queries::SUBSCRIPTION_WRITE,
-            [
-                Box::new(subscription.id.clone()),
-                Box::new(self.owner.customer.clone()),
-                Box::new(facts),
-                Box::new(status),
-                Box::new(subscription.license.as_ref().map(|l| l.id)),
-            ],
+            subscription.id.clone(),
+            self.owner.customer.clone(),
+            facts,
+            status,
+            subscription.license.as_ref().map(|l| l.id)
         );
         if !subscription.references.is_empty() {
-            self.statements.push(
+            push_statement!(
+                self.statements,
                 queries::REFERENCES_WRITE,
-                [Box::new(subscription.id.clone()), Box::new(subscription.references.clone())],
+                subscription.id.clone(),
+                subscription.references.clone()
             );
         }
     }
@@ -92,19 +157,19 @@ impl CustomerUpdate<'_> {
         }))
     }
 
-    /// Creates or changes the license as the facts have it. Returns license, outbox entry and the statement that returns its terms.
-    pub(super) fn write_license(
+    /// Issues or changes the license as the facts have it.
+    fn write_license(
         &mut self,
-        store: &EventStore,
+        hasher: &KeyHasher,
         subscription: &mut SubscriptionUpdate,
-    ) -> Result<Option<(Uuid, Uuid, usize)>, String> {
+    ) -> Result<Option<ChangedLicense>, String> {
         let Some(wanted) = self.license_of(&subscription.facts, subscription.license.as_ref())? else {
             return Ok(None);
         };
         let before = subscription.license.replace(wanted.clone());
-        let statement = match &before {
+        let changed = match &before {
             None => {
-                self.issue_license(store, &wanted);
+                self.issue_license(hasher, &wanted);
                 None
             }
             Some(before) if *before != wanted => Some(self.change_license(before, &wanted)),
@@ -113,29 +178,28 @@ impl CustomerUpdate<'_> {
         self.audit_reversal(subscription, &wanted);
         self.audit_unknown_prices(subscription, &wanted);
         self.write_mails(subscription, before.as_ref(), &wanted);
-        Ok(statement.map(|(outbox, place)| (wanted.id, outbox, place)))
+        Ok(changed)
     }
 
-    fn issue_license(&mut self, store: &EventStore, license: &License) {
+    fn issue_license(&mut self, hasher: &KeyHasher, license: &License) {
         let tier = self.tiers.get(&license.plan).copied();
         let key = LicenseKey::generate(Brand::Coditect, tier.map_or(KeyType::Pro, KeyType::from));
-        let hash = store.hasher.hash(&key).to_vec();
-        self.statements.push(
+        let hash = hasher.hash(&key).to_vec();
+        push_statement!(
+            self.statements,
             queries::LICENSE_INSERT,
-            [
-                Box::new(license.id),
-                Box::new(license.plan.clone()),
-                Box::new(license.seats),
-                Box::new(license.standing.clone()),
-                Box::new(license.expires_at),
-                Box::new(hash),
-                Box::new(key.redacted()),
-            ],
+            license.id,
+            license.plan.clone(),
+            license.seats,
+            license.standing.clone(),
+            license.expires_at,
+            hash,
+            key.redacted()
         );
         self.write_audit("license.issued", license);
         self.transitions.push(LicenseTransition::Created(license.clone()));
         let entry = Uuid::now_v7();
-        let sealed = store.hasher.seal(entry, &key);
+        let sealed = hasher.seal(entry, &key);
         self.write_mail(
             entry,
             license,
@@ -145,36 +209,30 @@ impl CustomerUpdate<'_> {
         );
     }
 
-    fn change_license(&mut self, before: &License, wanted: &License) -> (Uuid, usize) {
+    fn change_license(&mut self, before: &License, wanted: &License) -> ChangedLicense {
         let ends_sessions = |standing: &str| matches!(standing, "inactive" | "refunded" | "disputed");
         let ends_now = ends_sessions(&wanted.standing) && !ends_sessions(&before.standing);
-        self.statements.push(seats::LICENSE_LOCK, [Box::new(wanted.id)]);
-        let statement = self.statements.0.len();
-        self.statements.push(
+        push_statement!(self.statements, seats::LICENSE_LOCK, wanted.id);
+        let statement = push_statement!(
+            self.statements,
             queries::LICENSE_CHANGE,
-            [
-                Box::new(wanted.id),
-                Box::new(wanted.plan.clone()),
-                Box::new(wanted.seats),
-                Box::new(wanted.standing.clone()),
-                Box::new(wanted.expires_at),
-                Box::new(ends_now),
-            ],
+            wanted.id,
+            wanted.plan.clone(),
+            wanted.seats,
+            wanted.standing.clone(),
+            wanted.expires_at,
+            ends_now
         );
         if ends_now {
-            self.statements.push(queries::SESSIONS_END, [Box::new(wanted.id)]);
+            push_statement!(self.statements, queries::SESSIONS_END, wanted.id);
             self.transitions.push(LicenseTransition::Stopped(wanted.clone()));
         }
         self.write_audit("license.changed", wanted);
-        let entry = Uuid::now_v7();
-        let payload = SeatsChanged { license_id: LicenseId::from_uuid(wanted.id) };
-        let payload = serde_json::to_value(payload).expect("an id is plain data");
+        let (id, outbox_entry) = (LicenseId::from_uuid(wanted.id), Uuid::now_v7());
+        let payload = serde_json::to_value(SeatsChanged { license_id: id }).expect("an id is plain data");
         let once = format!("seats:{}:{}", wanted.id, self.cause.id);
-        self.statements.push(
-            OUTBOX_ADD,
-            [Box::new(entry), Box::new("seats"), Box::new(once), Box::new(payload), Box::new(None::<Vec<u8>>)],
-        );
-        (entry, statement)
+        push_statement!(self.statements, OUTBOX_ADD, outbox_entry, "seats", once, payload, None::<Vec<u8>>);
+        ChangedLicense { id, outbox_entry, statement }
     }
 
     /// Writes the customer's mails other than the one with the key.
@@ -212,8 +270,7 @@ impl CustomerUpdate<'_> {
             about,
         };
         let payload = serde_json::to_value(mail).expect("a mail is plain data");
-        self.statements
-            .push(OUTBOX_ADD, [Box::new(entry), Box::new("mail"), Box::new(once), Box::new(payload), Box::new(secret)]);
+        push_statement!(self.statements, OUTBOX_ADD, entry, "mail", once, payload, secret);
     }
 
     /// Records a reversal that holds nothing back, since it is not of the current period's payment, in the audit log.
@@ -239,30 +296,20 @@ impl CustomerUpdate<'_> {
     pub(crate) fn audit_lift(&mut self, license: LicenseId, lifted: &[String]) {
         let (action, detail) = ("license.resumed", json!({"billing": lifted}));
         let actor = self.cause.actor.to_owned();
-        self.statements.push(
-            queries::AUDIT,
-            [
-                Box::new(Uuid::now_v7()),
-                Box::new(actor),
-                Box::new(action),
-                Box::new(license.as_uuid()),
-                Box::new(detail),
-            ],
-        );
+        push_statement!(self.statements, queries::AUDIT, Uuid::now_v7(), actor, action, license.as_uuid(), detail);
     }
 
     fn write_audit_once(&mut self, action: &'static str, license: &License, about: &str) {
         let detail = json!({"event": self.cause.id, "type": self.cause.kind, "about": about});
         let once = format!("{action}:{}:{about}", license.id);
-        self.statements.push(
+        push_statement!(
+            self.statements,
             queries::AUDIT_ONCE,
-            [
-                Box::new(once),
-                Box::new(self.cause.actor.to_owned()),
-                Box::new(action),
-                Box::new(license.id),
-                Box::new(detail),
-            ],
+            once,
+            self.cause.actor.to_owned(),
+            action,
+            license.id,
+            detail
         );
     }
 
@@ -271,16 +318,32 @@ impl CustomerUpdate<'_> {
             "event": self.cause.id, "type": self.cause.kind, "plan": license.plan, "seats": license.seats,
             "standing": license.standing, "expires_at": license.expires_at,
         });
-        self.statements.push(
+        push_statement!(
+            self.statements,
             queries::AUDIT,
-            [
-                Box::new(Uuid::now_v7()),
-                Box::new(self.cause.actor.to_owned()),
-                Box::new(action),
-                Box::new(license.id),
-                Box::new(detail),
-            ],
+            Uuid::now_v7(),
+            self.cause.actor.to_owned(),
+            action,
+            license.id,
+            detail
         );
+    }
+}
+
+impl CommittedUpdate {
+    /// Updates the licenses' terms in Redis. Where it doesn't answer, the outbox does it later.
+    pub(crate) async fn publish(&self, db: &Db, seats: &Seats) {
+        for (license, outbox, terms) in &self.licenses {
+            let published = async {
+                seats.set_terms(*license, terms).await?;
+                let tx = db.tenant("outbox_done", self.tenant).await?;
+                tx.finish([(queries::OUTBOX_DONE, &[outbox])]).await.map(drop)
+            };
+            if let Err(problem) = published.await {
+                let cause = problem.internal().unwrap_or_default();
+                tracing::warn!(%license, cause, "Redis is told of the license's change by the outbox");
+            }
+        }
     }
 }
 
