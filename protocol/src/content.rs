@@ -1,5 +1,6 @@
 //! Canonical JSON (RFC 8785) of a record's content, whatever its spelling, and its hash.
 
+pub mod envelope;
 mod spelling;
 
 use std::fmt;
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::envelope::Envelope;
+use envelope::Envelope;
 
 pub use spelling::is_canonical_object;
 

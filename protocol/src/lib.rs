@@ -12,10 +12,11 @@
 //! The feature `openapi` adds the schemas of the wire types; the client does without.
 
 pub mod content;
-pub mod envelope;
 pub mod id;
 pub mod key;
 pub mod problem;
 pub mod token;
 pub mod trace;
 pub mod wire;
+
+pub use content::envelope;

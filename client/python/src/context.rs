@@ -138,8 +138,3 @@ fn json_dumps(content: &Bound<'_, PyMapping>) -> PyResult<Value> {
     let text: String = py.import("json")?.call_method("dumps", (content,), Some(&strict))?.extract()?;
     serde_json::from_str(&text).map_err(|error| wrong(format!("The content cannot be kept: {error}.")))
 }
-
-/// Converts JSON to a Python value.
-pub(crate) fn json_loads(py: Python<'_>, value: &Value) -> PyResult<Py<PyAny>> {
-    Ok(py.import("json")?.call_method1("loads", (value.to_string(),))?.unbind())
-}

@@ -6,7 +6,7 @@ use coditect::{Error, Refusal};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::seat::SeatCounts;
+use crate::seat_counts::SeatCounts;
 
 mod class {
     use pyo3::import_exception;

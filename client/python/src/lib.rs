@@ -5,8 +5,8 @@
 //! - A blocking call runs on a thread of its own, without the interpreter's lock, while the calling thread checks for signals:
 //!   Ctrl-C ends the wait (`interrupt`).
 //! - Notices come from threads of Rust. An exception in a callback is reported and has no other effect (`notice`).
-//! - After a fork, only the parent has the threads that keep seats, so objects from before it are refused in the child; when
-//!   the interpreter ends, seats are given back (`process`).
+//! - After a fork, only the parent has the threads that keep seats, so objects from before it are refused in the child
+//!   (`process`); when the interpreter ends, seats are given back (`seat`).
 //!
 //! No lock is waited for while the interpreter's is held, except for those that are held for moments and never around a call
 //! of Python.
@@ -20,6 +20,7 @@ mod notice;
 mod process;
 mod record;
 mod seat;
+mod seat_counts;
 mod status;
 mod waiting;
 
@@ -39,15 +40,17 @@ mod _native {
     #[pymodule_export]
     use crate::record::{Record, SyncStatus, Synced};
     #[pymodule_export]
-    use crate::seat::{Seat, SeatCounts};
+    use crate::seat::Seat;
+    #[pymodule_export]
+    use crate::seat_counts::SeatCounts;
     #[pymodule_export]
     use crate::status::{Allowance, LastError, Status};
 
-    use super::{Bound, PyModule, PyModuleMethods, PyResult, process};
+    use super::{Bound, PyModule, PyModuleMethods, PyResult, seat};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-        process::give_back_at_exit(module.py())
+        seat::give_back_at_exit(module.py())
     }
 }

@@ -5,8 +5,7 @@ use std::time::SystemTime;
 use coditect::{Entry, SyncStatus as Progress};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-
-use crate::context::json_loads;
+use serde_json::Value;
 
 /// A record as a person sees it: with what was changed here and is not sent yet.
 #[pyclass(frozen, get_all, module = "coditect_license")]
@@ -134,4 +133,9 @@ impl SyncStatus {
 /// Formats a boolean as Python does.
 fn python_word(truth: bool) -> &'static str {
     if truth { "True" } else { "False" }
+}
+
+/// Converts JSON to a Python value.
+fn json_loads(py: Python<'_>, value: &Value) -> PyResult<Py<PyAny>> {
+    Ok(py.import("json")?.call_method1("loads", (value.to_string(),))?.unbind())
 }

@@ -1,19 +1,20 @@
-//! A seat, as a context manager.
+//! A seat, as a context manager, and the seats that are given back when the interpreter ends.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::SystemTime;
 
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
-use pyo3::types::{PyFrozenSet, PyMappingProxy};
+use pyo3::types::{PyCFunction, PyFrozenSet, PyMappingProxy};
 
 use crate::error;
 use crate::interrupt::interruptibly;
 use crate::license::{features, quotas};
 use crate::notice::{is_being_told, refuse_in_callback};
-use crate::process::{self, Process};
+use crate::process::Process;
+use crate::seat_counts::SeatCounts;
 use crate::status::Allowance;
 
 /// One of the license's simultaneous uses, until the `with` block ends, or `release` is called.
@@ -63,7 +64,7 @@ impl Held {
 impl Seat {
     pub(crate) fn new(seat: coditect::Seat) -> Self {
         let held = Arc::new(Held { seat: Mutex::new(Some(Arc::new(seat))), process: Process::current() });
-        process::remember(Arc::downgrade(&held));
+        remember(Arc::downgrade(&held));
         Self(held)
     }
 
@@ -206,25 +207,31 @@ impl Seat {
     }
 }
 
-/// Seats of a license: all, and those that are taken.
-#[pyclass(frozen, eq, get_all, module = "coditect_license")]
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct SeatCounts {
-    /// All of them.
-    limit: u32,
-    /// Those taken. They may be more, after a plan has shrunk.
-    in_use: u32,
+/// The seats of this process. Locked for moments only, while the interpreter's lock is held.
+static SEATS: Mutex<Vec<Weak<Held>>> = Mutex::new(Vec::new());
+
+fn seats() -> MutexGuard<'static, Vec<Weak<Held>>> {
+    SEATS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl From<coditect::SeatCounts> for SeatCounts {
-    fn from(seats: coditect::SeatCounts) -> Self {
-        Self { limit: seats.limit, in_use: seats.in_use }
-    }
+/// Registers a seat to be given back when the interpreter ends, if it still is held.
+fn remember(seat: Weak<Held>) {
+    let mut seats = seats();
+    seats.retain(|seat| seat.strong_count() > 0);
+    seats.push(seat);
 }
 
-#[pymethods]
-impl SeatCounts {
-    fn __repr__(&self) -> String {
-        format!("SeatCounts(limit={}, in_use={})", self.limit, self.in_use)
-    }
+/// Gives back the seats when the interpreter ends: a module's objects are not always dropped then, and an object that is
+/// dropped that late can't run a callback any more.
+pub(crate) fn give_back_at_exit(py: Python<'_>) -> PyResult<()> {
+    let give_back = PyCFunction::new_closure(py, None, None, |arguments, _| {
+        // The lock is released at once: a thread that takes a seat meanwhile would wait for it with the interpreter's lock held.
+        let seats = std::mem::take(&mut *seats());
+        for seat in seats {
+            if let Some(seat) = seat.upgrade() {
+                seat.drop_in_peace(arguments.py());
+            }
+        }
+    })?;
+    py.import("atexit")?.call_method1("register", (give_back,)).map(drop)
 }

@@ -5,11 +5,14 @@
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{KeySet, MAX_TOKEN_LEN, TokenError, verify::verify_enterprise};
+use super::verify::Expected;
+use super::{KeySet, MAX_TOKEN_LEN, TokenError};
 use crate::id::{LicenseId, TenantId};
 use crate::wire::Tier;
 
@@ -113,6 +116,14 @@ pub fn read_enterprise_license(
     }
     let short_name = claims.short_name(&signature);
     Ok(EnterpriseLicense { claims, short_name })
+}
+
+/// Checks the token of an enterprise license, and returns its claims with its signature.
+fn verify_enterprise(token: &str, keys: &KeySet, now: Timestamp) -> Result<(EnterpriseClaims, Vec<u8>), TokenError> {
+    let expected = Expected { issuer: ENTERPRISE_ISSUER, audience: ENTERPRISE_AUDIENCE, typ: Some(ENTERPRISE_TYPE) };
+    let claims = expected.verify(token, keys, now)?;
+    let signature = token.rsplit_once('.').and_then(|(_, signature)| URL_SAFE_NO_PAD.decode(signature).ok());
+    Ok((claims, signature.ok_or(TokenError::Malformed)?))
 }
 
 /// Why a license file is refused. The sentences are for the operator of the installation.

@@ -11,7 +11,6 @@ use serde_json::Value;
 use super::claims::{
     ACCESS_AUDIENCE, AccessClaims, LICENSE_AUDIENCE, LICENSE_TYPE, LicenseClaims, VALIDATION_TYPE, ValidationClaims,
 };
-use super::enterprise::{ENTERPRISE_AUDIENCE, ENTERPRISE_ISSUER, ENTERPRISE_TYPE, EnterpriseClaims};
 use super::{KeySet, LEEWAY_SECONDS, MAX_TOKEN_LEN, TokenError};
 use crate::id::HardwareId;
 
@@ -49,18 +48,6 @@ pub fn verify_access(token: &str, keys: &KeySet, issuer: &str, now: Timestamp) -
     Expected { issuer, audience: ACCESS_AUDIENCE, typ: None }.verify(token, keys, now)
 }
 
-/// Checks an enterprise license, and returns its claims with its signature.
-pub(super) fn verify_enterprise(
-    token: &str,
-    keys: &KeySet,
-    now: Timestamp,
-) -> Result<(EnterpriseClaims, Vec<u8>), TokenError> {
-    let expected = Expected { issuer: ENTERPRISE_ISSUER, audience: ENTERPRISE_AUDIENCE, typ: Some(ENTERPRISE_TYPE) };
-    let claims = expected.verify(token, keys, now)?;
-    let signature = token.rsplit_once('.').and_then(|(_, signature)| URL_SAFE_NO_PAD.decode(signature).ok());
-    Ok((claims, signature.ok_or(TokenError::Malformed)?))
-}
-
 /// Checks only that one of these keys signed the token, with RS256. The caller has to check its claims and times.
 pub fn verify_claims<T: DeserializeOwned>(token: &str, keys: &KeySet) -> Result<T, TokenError> {
     serde_json::from_slice(&signed_claims(token, keys)?).map_err(|_| TokenError::Malformed)
@@ -79,14 +66,19 @@ pub fn check_times(now: Timestamp, not_before: Option<i64>, expires: i64) -> Res
 }
 
 /// Claims that a token must have to be of one kind.
-struct Expected<'a> {
-    issuer: &'a str,
-    audience: &'static str,
-    typ: Option<&'static str>,
+pub(super) struct Expected<'a> {
+    pub(super) issuer: &'a str,
+    pub(super) audience: &'static str,
+    pub(super) typ: Option<&'static str>,
 }
 
 impl Expected<'_> {
-    fn verify<T: DeserializeOwned>(&self, token: &str, keys: &KeySet, now: Timestamp) -> Result<T, TokenError> {
+    pub(super) fn verify<T: DeserializeOwned>(
+        &self,
+        token: &str,
+        keys: &KeySet,
+        now: Timestamp,
+    ) -> Result<T, TokenError> {
         // First as any JSON, so that the error of a token of another kind is its kind, and not a missing claim.
         let claims: Value = verify_claims(token, keys)?;
         let text = |name| claims.get(name).and_then(Value::as_str);

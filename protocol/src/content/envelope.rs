@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::content::{ContentError, ContentHash};
+use super::{ContentError, ContentHash};
 
 const FIELD: &str = "encrypted";
 const VERSION: u64 = 1;
