@@ -40,6 +40,7 @@ mod position;
 mod progress;
 mod queue;
 mod record;
+mod requeue;
 mod search;
 mod start_over;
 mod status;

@@ -1,13 +1,13 @@
 //! Records whose contents can't be read here since they are encrypted, and those that the cloud can still read.
 
-use jiff::Timestamp;
 use protocol::content::ContentHash;
 use protocol::envelope::Envelope;
 use protocol::id::{ProjectId, RecordId};
 use protocol::wire::Kind;
 
 use super::envelope::locked;
-use super::{ContextStore, Database, JournalEvent, Row, journal, queue, table};
+use super::requeue::requeue;
+use super::{ContextStore, Database, JournalEvent, Row, journal, table};
 use crate::Error;
 
 /// Number of rows that are processed in one transaction.
@@ -54,7 +54,7 @@ impl ContextStore {
             let transaction = self.begin()?;
             let now = self.now();
             for row in rows.iter().filter(|row| !row.deleted && locked(&row.content).is_none() && !but(kind, row)) {
-                queued += u64::from(self.on_sessions(|sessions| again(sessions, kind, row, now))?);
+                queued += u64::from(self.on_sessions(|sessions| requeue(sessions, kind, row, Some(row.version), now))?);
             }
             self.sessions_done(transaction.commit())
         })?;
@@ -75,7 +75,7 @@ impl ContextStore {
         let now = self.now();
         let mut queued = 0;
         for (kind, row) in bare {
-            queued += u64::from(self.on_sessions(|sessions| again(sessions, *kind, row, now))?);
+            queued += u64::from(self.on_sessions(|sessions| requeue(sessions, *kind, row, Some(row.version), now))?);
         }
         self.sessions_done(transaction.commit())?;
         Ok(queued)
@@ -113,24 +113,6 @@ impl ContextStore {
         }
         Ok(())
     }
-}
-
-fn again(sessions: &rusqlite::Connection, kind: Kind, row: &Row, now: Timestamp) -> rusqlite::Result<bool> {
-    if queue::newest(sessions, kind, &row.id, false)?.is_some() {
-        return Ok(false);
-    }
-    let new = queue::New {
-        kind,
-        id: &row.id,
-        project_id: row.project_id.as_ref(),
-        content: &row.content,
-        content_hash: ContentHash::of_canonical(row.content.as_bytes()),
-        updated_at: row.updated_at,
-        deleted: false,
-        base_version: Some(row.version),
-        queued_at: now,
-    };
-    queue::add(sessions, &new).map(|_| true)
 }
 
 #[cfg(test)]

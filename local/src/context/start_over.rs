@@ -8,11 +8,11 @@
 
 use std::cmp::Ordering;
 
-use protocol::content::ContentHash;
 use protocol::id::DeviceId;
 use protocol::wire::Kind;
 
-use super::{ContextStore, Database, JournalEvent, Row, journal, queue, table};
+use super::requeue::requeue;
+use super::{ContextStore, Database, JournalEvent, Row, journal, table};
 use crate::Error;
 
 /// Number of rows that are queued again in one transaction.
@@ -78,28 +78,15 @@ impl ContextStore {
         Ok(again)
     }
 
-    /// Queues a row, unless there is a later change of its record, or clients do not push its kind; returns true if it was
-    /// queued.
+    /// Queues a row again, with an entry in the journal; returns true if it was queued.
     fn queue_row(&self, kind: Kind, row: &Row, base_version: Option<u64>, detail: &str) -> Result<bool, Error> {
         let now = self.now();
         self.on_sessions(|sessions| {
-            if !kind.is_pushed() || queue::newest(sessions, kind, &row.id, false)?.is_some() {
-                return Ok(false);
+            let is_queued = requeue(sessions, kind, row, base_version, now)?;
+            if is_queued {
+                journal::write(sessions, now, JournalEvent::QueuedAgain, Some((kind, &row.id)), detail)?;
             }
-            let new = queue::New {
-                kind,
-                id: &row.id,
-                project_id: row.project_id.as_ref(),
-                content: &row.content,
-                content_hash: ContentHash::of_canonical(row.content.as_bytes()),
-                updated_at: row.updated_at,
-                deleted: row.deleted,
-                base_version,
-                queued_at: now,
-            };
-            queue::add(sessions, &new)?;
-            journal::write(sessions, now, JournalEvent::QueuedAgain, Some((kind, &row.id)), detail)?;
-            Ok(true)
+            Ok(is_queued)
         })
     }
 }

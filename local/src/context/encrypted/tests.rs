@@ -1,6 +1,8 @@
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::super::queue;
 use super::*;
 use crate::{Change, ContextError, Draft};
 
