@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use local::command_count::CommandCount;
 use protocol::id::{HardwareId, SessionId};
 use protocol::key::LicenseKey;
 
@@ -195,7 +194,7 @@ impl LicenseClient {
     /// # Errors
     /// [`Error::UsedUp`]; [`Error::File`] when it cannot be counted, because the home folder cannot be written.
     pub fn count_command(&self) -> Result<Option<Allowance>, Error> {
-        self.command_count().add(&validation::quotas(&self.core)?)
+        self.core.command_count().add(&validation::quotas(&self.core)?)
     }
 
     /// Takes back the count of a command that then could not be started.
@@ -203,16 +202,12 @@ impl LicenseClient {
     /// # Errors
     /// [`Error::File`] when the home folder cannot be written.
     pub fn return_command(&self, counted: Allowance) -> Result<(), Error> {
-        self.command_count().take_back(counted)
+        self.core.command_count().take_back(counted)
     }
 
     /// Returns the limit and the commands used today, without counting one; `None` without a limit.
     pub fn commands_today(&self) -> Result<Option<Allowance>, Error> {
-        self.command_count().today(&validation::quotas(&self.core)?)
-    }
-
-    fn command_count(&self) -> CommandCount<'_> {
-        CommandCount::new(&self.core.vault, &self.core.time.clock())
+        self.core.command_count().today(&validation::quotas(&self.core)?)
     }
 
     /// Acquires a seat: with a license key of the environment, else for the signed-in user, else with the stored license

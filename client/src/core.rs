@@ -4,6 +4,7 @@
 use std::sync::OnceLock;
 
 use local::clock::TrustedClock;
+use local::command_count::CommandCount;
 use local::home::Home;
 use local::instance;
 use local::notice::Notify;
@@ -36,6 +37,11 @@ impl Core {
     /// Returns the id of this home folder, one of those that share the machine's seat.
     pub(crate) fn instance(&self) -> InstanceId {
         *self.instance.get_or_init(|| instance::identify(&self.home))
+    }
+
+    /// Returns the count of this home folder's commands, as of now.
+    pub(crate) fn command_count(&self) -> CommandCount<'_> {
+        CommandCount::new(&self.vault, &self.time.clock())
     }
 
     /// Reports whether the cloud's answers about licenses are kept for later processes. With a key of the environment

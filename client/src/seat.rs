@@ -12,7 +12,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use local::command_count::CommandCount;
 use local::notice::Notice;
 use protocol::id::SessionId;
 use protocol::wire::{Feature, Quotas, ReleaseAnswer, ReleaseRequest, SeatCounts, Tier};
@@ -180,8 +179,7 @@ impl Seat {
     /// # Errors
     /// Those of [`LicenseClient::count_command`](crate::LicenseClient::count_command).
     pub fn count_command(&self) -> Result<Option<Allowance>, Error> {
-        let core = &self.shared.core;
-        CommandCount::new(&core.vault, &core.time.clock()).add(&self.quotas())
+        self.shared.core.command_count().add(&self.quotas())
     }
 
     /// Returns the reason why the seat has ended; `None` while it is held.

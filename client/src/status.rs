@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use local::command_count::CommandCount;
 use local::text::lossy;
 use protocol::id::HardwareId;
 use protocol::key::LicenseKey;
@@ -82,7 +81,6 @@ pub(crate) fn read(core: &Core) -> Result<Status, Error> {
     if license.is_none() {
         last_validation::tell_doubt(core, moment)?;
     }
-    let count = CommandCount::new(&core.vault, &core.time.clock());
     Ok(Status {
         at: moment.now,
         seat_token_until: if key.is_some() || who.is_some() { seat::last_token_until(core)? } else { None },
@@ -93,7 +91,7 @@ pub(crate) fn read(core: &Core) -> Result<Status, Error> {
         locked,
         last_refusal: if license.is_none() && !key_is_given { LastRefusal::read(&core.vault) } else { None },
         license,
-        commands_today: count.today(&validation::quotas(core)?)?,
+        commands_today: core.command_count().today(&validation::quotas(core)?)?,
         sync,
         sync_error,
         last_error: LastError::read(&core.home),
